@@ -1,0 +1,35 @@
+"""The base of every statement that crosses the wire: frozen, closed, strictly typed."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from privacy.contract.canonical import canonical_bytes, sha256_hex
+from privacy.errors import BadInput
+
+
+class Fact(BaseModel):
+    """A frozen record. Unknown fields, wrong types and missing fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, ready for `canonical_bytes`."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, value: Any) -> Self:
+        """Read `to_json`'s form; raises BadInput naming the field, never its value."""
+        try:
+            return cls.model_validate_json(canonical_bytes(value))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise BadInput(first["msg"], where=f"{cls.__name__}.{where}") from None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hexadecimal) of the canonical bytes."""
+        return sha256_hex(canonical_bytes(self.to_json()))
