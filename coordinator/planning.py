@@ -1,0 +1,105 @@
+"""From a question to a signed plan: who takes part, and what every node will check again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from models.derivation import Derivation, derive
+from privacy.contract.dictionary import Dictionary
+from privacy.contract.plan import Plan, Question
+from privacy.contract.roster import Roster
+from privacy.contract.signing import Envelope, SigningKey
+from privacy.contract.study import Study
+from privacy.contract.time import epoch_of, instant_text
+from privacy.errors import Code, Refused
+
+PLAN_LIFETIME = timedelta(minutes=10)
+FEWEST_NODES = 3
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A signed plan with the derivation behind it."""
+
+    envelope: Envelope
+    plan: Plan
+    derivation: Derivation
+
+
+def participants_for(
+    study_digest: str,
+    roster: Roster,
+    online: Collection[str],
+    approvals: Mapping[str, Collection[str]],
+) -> tuple[str, ...]:
+    """The nodes that approved this study version and can be reached, in roster order.
+
+    Raises Refused(NOT_ENOUGH_NODES) for fewer than three: a sum over two is no secret.
+    """
+    able = tuple(
+        node.id
+        for node in roster.nodes
+        if node.id in online and study_digest in approvals.get(node.id, ())
+    )
+    if len(able) < FEWEST_NODES:
+        raise Refused(Code.NOT_ENOUGH_NODES, able=len(able), needed=FEWEST_NODES)
+    return able
+
+
+def make_plan(
+    question: Envelope,
+    study: Study,
+    dictionary: Dictionary,
+    roster: Roster,
+    participants: tuple[str, ...],
+    *,
+    key: SigningKey,
+    now: datetime,
+    entropy: Callable[[int], bytes],
+) -> Compiled:
+    """Compile and sign. Raises BadInput or Refused before anything is spent."""
+    asked = Question.from_json(question.open("question", question.key))
+    if asked.study_digest != study.digest:
+        raise Refused(Code.PLAN_MISMATCH)
+    derived = derive(asked, study, dictionary, len(participants))
+    plan = _plan(question, asked, derived, study, dictionary, roster, participants, now, entropy)
+    return Compiled(Envelope.seal("plan", plan.to_json(), key), plan, derived)
+
+
+def _plan(
+    question: Envelope,
+    asked: Question,
+    derived: Derivation,
+    study: Study,
+    dictionary: Dictionary,
+    roster: Roster,
+    participants: tuple[str, ...],
+    now: datetime,
+    entropy: Callable[[int], bytes],
+) -> Plan:
+    epoch = epoch_of(now.astimezone(UTC).date())
+    return Plan(
+        question=question.to_json(),
+        identity=derived.identity(study.digest, dictionary, participants, epoch),
+        study=study.id,
+        study_digest=study.digest,
+        analysis=derived.analysis_json,
+        cohort=derived.cohort_text,
+        dictionary=dictionary.digest,
+        roster=roster.digest,
+        participants=participants,
+        t_drop=study.t_drop,
+        t_collude=study.t_collude,
+        mechanism=derived.mechanism.to_json(),
+        rho=derived.rho.text,
+        delta=study.delta,
+        rounds=derived.rounds,
+        max_attempts=asked.max_attempts,
+        length=derived.length,
+        epoch=epoch,
+        created=instant_text(now),
+        expires=instant_text(now + PLAN_LIFETIME),
+        nonce=entropy(16).hex(),
+    )

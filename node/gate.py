@@ -1,0 +1,177 @@
+"""The gate: whether this node answers a plan, decided from public facts alone.
+
+`decide` reads no data and no clock; it is handed everything. It either returns a Permit with
+the node's own derivation of the question, or raises Refused with a catalogue code. A plan
+that claims less noise, a lower cost, other participants or another question than the
+researcher signed does not pass, whoever signed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from models.derivation import Derivation, derive
+from privacy.contract.dictionary import Dictionary
+from privacy.contract.plan import Plan, Question
+from privacy.contract.roster import Roster
+from privacy.contract.signing import Envelope, PublicKey
+from privacy.contract.study import Policy, Study
+from privacy.contract.time import epoch_of, parse_instant
+from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.units import Rho
+
+CLOCK_SKEW = timedelta(minutes=5)
+LONGEST_PLAN = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a decision may depend on. Nothing here is computed from members."""
+
+    node: str
+    coordinator: PublicKey
+    roster: Roster
+    confirmed: frozenset[str]  # node ids whose fingerprint a steward confirmed; includes `node`
+    dictionary: Dictionary
+    studies: Mapping[str, Study]  # approved here, by digest
+    policy: Policy
+    paused: bool
+    witnessed: bool
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Permit:
+    """Leave to answer one plan, with the node's own view of what it is."""
+
+    plan: Plan
+    plan_digest: str
+    question: Question
+    researcher: PublicKey
+    study: Study
+    derivation: Derivation
+
+    @property
+    def purpose(self) -> str | None:
+        return self.study.consent_purpose
+
+    @property
+    def reservation(self) -> Rho:
+        """What the whole run may cost: every round of every attempt."""
+        return self.derivation.rho * (self.plan.rounds * self.plan.max_attempts)
+
+
+def decide(envelope: Envelope, facts: Facts) -> Permit:
+    """Permit or refuse the plan in `envelope`. The budget is the ledger's to refuse."""
+    plan = _open_plan(envelope, facts)
+    _check_ready(facts)
+    _check_time(plan, facts)
+    _check_roster(plan, facts)
+    study = _approved_study(plan, facts)
+    question = _check_question(plan, study, facts)
+    _check_floors(plan, study, facts)
+    derivation = _check_derivation(plan, question, study, facts)
+    return Permit(plan, envelope.digest, question, plan.researcher, study, derivation)
+
+
+def _open_plan(envelope: Envelope, facts: Facts) -> Plan:
+    try:
+        return Plan.from_json(envelope.open("plan", facts.coordinator))
+    except (VerificationFailed, BadInput):
+        raise Refused(Code.BAD_SIGNATURE, what="plan") from None
+
+
+def _check_ready(facts: Facts) -> None:
+    if facts.paused:
+        raise Refused(Code.PAUSED)
+    if not facts.witnessed:
+        raise Refused(Code.NOT_WITNESSED)
+
+
+def _check_time(plan: Plan, facts: Facts) -> None:
+    created, expires = parse_instant(plan.created), parse_instant(plan.expires)
+    if not created - CLOCK_SKEW <= facts.now < expires:
+        raise Refused(Code.EXPIRED, what="plan")
+    if not timedelta() < expires - created <= LONGEST_PLAN:
+        raise Refused(Code.EXPIRED, what="plan")
+    if plan.epoch != epoch_of(created.astimezone(UTC).date()):
+        raise Refused(Code.PLAN_MISMATCH, what="epoch")
+
+
+def _check_roster(plan: Plan, facts: Facts) -> None:
+    if plan.roster != facts.roster.digest:
+        raise Refused(Code.ROSTER_MISMATCH)
+    known = set(facts.roster.keys)
+    if list(plan.participants) != sorted(set(plan.participants) & known):
+        raise Refused(Code.ROSTER_MISMATCH, what="participants")
+    if facts.node not in plan.participants:
+        raise Refused(Code.ROSTER_MISMATCH, what="participants")
+    confirmed = facts.confirmed & set(plan.participants)
+    if len(confirmed) < len(plan.participants) - plan.t_collude:
+        raise Refused(Code.PEERS_NOT_CONFIRMED)
+
+
+def _approved_study(plan: Plan, facts: Facts) -> Study:
+    study = facts.studies.get(plan.study_digest)
+    if study is None or study.id != plan.study:
+        raise Refused(Code.NOT_APPROVED)
+    if not study.first_day <= facts.now.astimezone(UTC).date() <= study.last_day:
+        raise Refused(Code.NOT_IN_PERIOD)
+    return study
+
+
+def _check_question(plan: Plan, study: Study, facts: Facts) -> Question:
+    if plan.researcher.text not in study.investigators:
+        raise Refused(Code.NOT_AN_INVESTIGATOR)
+    try:
+        question = plan.open_question()
+    except (VerificationFailed, BadInput):
+        raise Refused(Code.BAD_SIGNATURE, what="question") from None
+    if question.study_digest != plan.study_digest or question.study != plan.study:
+        raise Refused(Code.PLAN_MISMATCH, what="study")
+    if facts.now >= parse_instant(question.expires):
+        raise Refused(Code.EXPIRED, what="question")
+    return question
+
+
+def _check_floors(plan: Plan, study: Study, facts: Facts) -> None:
+    policy = facts.policy
+    floors = (
+        (plan.t_drop == study.t_drop and plan.t_collude == study.t_collude, "margin"),
+        (len(plan.participants) >= max(policy.min_nodes, 3), "min_nodes"),
+        (plan.t_collude >= max(policy.min_collude, 1), "min_collude"),
+        (plan.t_drop <= policy.max_drop, "max_drop"),
+        (study.max_memberships >= policy.max_memberships, "max_memberships"),
+        (study.min_cohort >= policy.min_cohort, "min_cohort"),
+        (study.delta_fraction <= facts.policy.delta_fraction, "delta"),
+    )
+    for holds, what in floors:
+        if not holds:
+            raise Refused(Code.POLICY_FLOOR, what=what)
+
+
+def _check_derivation(plan: Plan, question: Question, study: Study, facts: Facts) -> Derivation:
+    if plan.dictionary != facts.dictionary.digest or study.dictionary != plan.dictionary:
+        raise Refused(Code.DICTIONARY_MISMATCH)
+    try:
+        own = derive(question, study, facts.dictionary, len(plan.participants))
+    except BadInput:
+        raise Refused(Code.BAD_REQUEST) from None
+    identity = own.identity(study.digest, facts.dictionary, plan.participants, plan.epoch)
+    agreements = (
+        (plan.analysis == own.analysis_json, "analysis"),
+        (plan.cohort == own.cohort_text, "cohort"),
+        (plan.mechanism == own.mechanism.to_json(), "mechanism"),
+        (plan.rho == own.rho.text, "rho"),
+        (plan.rounds == own.rounds, "rounds"),
+        (plan.length == own.length, "length"),
+        (plan.max_attempts == question.max_attempts, "max_attempts"),
+        (plan.delta == study.delta, "delta"),
+        (plan.identity == identity, "identity"),
+    )
+    for holds, what in agreements:
+        if not holds:
+            raise Refused(Code.PLAN_MISMATCH, what=what)
+    return own

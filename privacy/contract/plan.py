@@ -1,0 +1,111 @@
+"""A question as its researcher signs it, and the plan the coordinator makes of it.
+
+The plan adds only what the question leaves open (participants, time, nonce). Everything
+that costs privacy is derived from the question by one function that every node repeats
+(`models.derivation.derive`), so a plan that claims less noise or a lower cost is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import JsonValue
+
+from privacy.contract.canonical import digest
+from privacy.contract.facts import Fact
+from privacy.contract.signing import Envelope, PublicKey
+from privacy.errors import BadInput
+
+
+class Question(Fact):
+    """What a researcher asks and signs (envelope kind `question`).
+
+    `epsilon` is decimal text: the loss of one opening for one membership at the study's delta.
+    """
+
+    study: str
+    study_digest: str
+    analysis: dict[str, JsonValue]
+    cohort: str
+    epsilon: str
+    max_attempts: int = 1
+    asked_at: str
+    expires: str
+    nonce: str
+
+
+class Plan(Fact):
+    """A compiled question (envelope kind `plan`, signed by the coordinator).
+
+    `rho` is the cost of one opening as rational text, memberships included; a run reserves
+    rounds * max_attempts * rho. `nonce` makes two runs of one question two plans.
+    """
+
+    question: dict[str, Any]  # the researcher's envelope
+    identity: str
+    study: str
+    study_digest: str
+    analysis: dict[str, JsonValue]
+    cohort: str
+    dictionary: str
+    roster: str
+    participants: tuple[str, ...]
+    t_drop: int
+    t_collude: int
+    mechanism: dict[str, int]
+    rho: str
+    delta: str
+    rounds: int
+    max_attempts: int
+    length: int
+    epoch: str
+    created: str
+    expires: str
+    nonce: str
+
+    @property
+    def question_envelope(self) -> Envelope:
+        return Envelope.from_json(self.question)
+
+    def open_question(self) -> Question:
+        """The question, if the envelope is signed by the key it names (any key).
+
+        Whether that key belongs to an investigator is for the caller to decide.
+        Raises VerificationFailed or BadInput.
+        """
+        envelope = self.question_envelope
+        return Question.from_json(envelope.open("question", envelope.key))
+
+    @property
+    def researcher(self) -> PublicKey:
+        return self.question_envelope.key
+
+
+def identity_of(
+    *,
+    analysis: dict[str, Any],
+    cohort: str,
+    dictionary: str,
+    study_digest: str,
+    participants: tuple[str, ...],
+    epoch: str,
+    rho: str,
+) -> str:
+    """The identity of an analysis: equal identities have equal answers, so one is stored.
+
+    Covers what is computed and for whom, without nonce, attempt or expiry. The study digest
+    carries the purpose and the consent rule.
+    """
+    if not participants:
+        raise BadInput("an analysis needs participants")
+    return digest(
+        {
+            "analysis": analysis,
+            "cohort": cohort,
+            "dictionary": dictionary,
+            "study": study_digest,
+            "participants": list(participants),
+            "epoch": epoch,
+            "rho": rho,
+        }
+    )
