@@ -6,8 +6,8 @@ is true, and neither false nor unknown is in it:
 - on a column of a one-row table a leaf compares the member's value; a missing value makes it
   unknown, save `Missing`, which is always known;
 - on a column of a many-row table a leaf is true if ANY row of the member makes it true, else
-  false, never unknown: each leaf looks for a row of its own. `Missing` is true if the member has no
-  row with a known value;
+  false, never unknown: each leaf looks for a row of its own. `Missing` is true if the member
+  has no row with a known value;
 - `Not`, `And`, `Or` are Kleene's.
 
 Trees that the parser builds are normal: see `models.cohort.normal`.
@@ -63,8 +63,8 @@ class Between:
 class OneOf:
     """`column in [values]`, or with `negated` `column not in [values]`.
 
-    On a many-row table the negated form asks for a row whose known value is none of them; that no row
-    has one of them is `Not(OneOf(...))`.
+    On a many-row table the negated form asks for a row whose known value is none of them;
+    that no row has one of them is `Not(OneOf(...))`.
     """
 
     column: ColumnRef
