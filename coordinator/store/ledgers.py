@@ -1,0 +1,114 @@
+"""The mirror of every node's ledger, with its checkpoints and their witnesses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+
+from coordinator.store.database import Database
+from coordinator.store.facts import CheckpointFacts
+from coordinator.store.tables import CheckpointRow, LedgerEntryRow
+from privacy.contract.canonical import sha256_hex
+from privacy.errors import VerificationFailed
+
+
+class Ledgers:
+    """Copies only: nothing here decides, and nothing stored is ever replaced."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def size(self, node: str) -> int:
+        """How many entries are mirrored: the next sequence number to ask for."""
+        newest = select(func.max(LedgerEntryRow.seq)).where(LedgerEntryRow.node == node)
+        with self._database.read() as session:
+            last = session.scalars(newest).first()
+        return 0 if last is None else last + 1
+
+    def append(self, node: str, first_seq: int, entries: Sequence[bytes]) -> None:
+        """Store canonical entries from `first_seq` on.
+
+        Entries that are already mirrored must be byte for byte the same, and no entry may be
+        left out in between; raises VerificationFailed naming the first that breaks this.
+        """
+        with self._database.write() as session:
+            mirrored = session.scalars(
+                select(LedgerEntryRow.seq)
+                .where(LedgerEntryRow.node == node)
+                .order_by(LedgerEntryRow.seq.desc())
+                .limit(1)
+            ).first()
+            expected = 0 if mirrored is None else mirrored + 1
+            for seq, data in enumerate(entries, first_seq):
+                if seq > expected:
+                    raise VerificationFailed("entries are missing", where=f"{node} {expected}")
+                if seq < expected:
+                    known = session.get(LedgerEntryRow, (node, seq))
+                    if known is None or known.data != data:
+                        raise VerificationFailed("entry was changed", where=f"{node} {seq}")
+                    continue
+                session.add(LedgerEntryRow(node=node, seq=seq, data=data))
+                expected += 1
+
+    def entries(self, node: str, start: int = 0, stop: int | None = None) -> tuple[bytes, ...]:
+        """Canonical bytes of the entries start <= seq < stop."""
+        wanted = (
+            select(LedgerEntryRow.data)
+            .where(LedgerEntryRow.node == node, LedgerEntryRow.seq >= start)
+            .order_by(LedgerEntryRow.seq)
+        )
+        if stop is not None:
+            wanted = wanted.where(LedgerEntryRow.seq < stop)
+        with self._database.read() as session:
+            return tuple(session.scalars(wanted))
+
+    def add_checkpoint(
+        self, node: str, by: str, size: int, text: str, cosignature: str | None = None
+    ) -> None:
+        """Keep a checkpoint of `node`, by itself or by a witness; the same one is kept once."""
+        mark = sha256_hex(f"{text}\n{cosignature or ''}".encode())
+        known = select(CheckpointRow.number).where(
+            CheckpointRow.node == node,
+            CheckpointRow.by == by,
+            CheckpointRow.size == size,
+            CheckpointRow.sha256 == mark,
+        )
+        with self._database.write() as session:
+            if session.scalars(known).first() is None:
+                session.add(
+                    CheckpointRow(
+                        node=node,
+                        by=by,
+                        size=size,
+                        text=text,
+                        cosignature=cosignature,
+                        sha256=mark,
+                    )
+                )
+
+    def newest_checkpoint(self, node: str) -> CheckpointFacts | None:
+        """The largest checkpoint that `node` itself signed."""
+        wanted = (
+            select(CheckpointRow)
+            .where(CheckpointRow.node == node, CheckpointRow.by == node)
+            .order_by(CheckpointRow.size.desc(), CheckpointRow.number.desc())
+            .limit(1)
+        )
+        with self._database.read() as session:
+            row = session.scalars(wanted).first()
+            return None if row is None else _facts(row)
+
+    def witnesses(self, node: str) -> tuple[CheckpointFacts, ...]:
+        """Every checkpoint of `node` held by another, smallest first."""
+        wanted = (
+            select(CheckpointRow)
+            .where(CheckpointRow.node == node, CheckpointRow.by != node)
+            .order_by(CheckpointRow.size, CheckpointRow.by, CheckpointRow.number)
+        )
+        with self._database.read() as session:
+            return tuple(map(_facts, session.scalars(wanted)))
+
+
+def _facts(row: CheckpointRow) -> CheckpointFacts:
+    return CheckpointFacts(row.node, row.by, row.size, row.text, row.cosignature)

@@ -1,0 +1,81 @@
+"""The network's documents: id, δ, dictionary and roster."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from coordinator.store.database import Database
+from coordinator.store.tables import DocumentRow
+from privacy.accounting.conversion import DEFAULT_DELTA
+from privacy.contract.canonical import canonical_bytes, parse_canonical, parse_rational, rational
+from privacy.contract.dictionary import Dictionary
+from privacy.contract.roster import Roster
+from privacy.contract.signing import Envelope
+from privacy.errors import Code, Refused
+
+
+class NetworkDocuments:
+    """Named documents. A document that is not there raises Refused(NOT_FOUND)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, name: str) -> Any | None:
+        with self._database.read() as session:
+            row = session.get(DocumentRow, name)
+            return None if row is None else parse_canonical(row.value)
+
+    def put(self, name: str, value: Any) -> None:
+        with self._database.write() as session:
+            session.merge(DocumentRow(name=name, value=canonical_bytes(value)))
+
+    def _need(self, name: str) -> Any:
+        value = self.get(name)
+        if value is None:
+            raise Refused(Code.NOT_FOUND, document=name)
+        return value
+
+    @property
+    def id(self) -> str:
+        return str(self._need("id"))
+
+    @property
+    def delta(self) -> Fraction:
+        value = self.get("delta")
+        return DEFAULT_DELTA if value is None else parse_rational(value)
+
+    def describe(self, network_id: str, delta: Fraction) -> None:
+        """Name the network and fix its δ."""
+        self.put("id", network_id)
+        self.put("delta", rational(delta))
+
+    @property
+    def dictionary(self) -> Dictionary:
+        """The dictionary in force."""
+        return Dictionary.from_json(self._need("dictionary"))
+
+    def put_dictionary(self, dictionary: Dictionary) -> None:
+        """Put a dictionary in force; earlier versions stay readable by digest."""
+        self.put(f"dictionary-{dictionary.digest[:40]}", dictionary.to_json())
+        self.put("dictionary", dictionary.to_json())
+
+    def dictionary_version(self, digest: str) -> Dictionary:
+        """The dictionary that a study names."""
+        found = Dictionary.from_json(self._need(f"dictionary-{digest[:40]}"))
+        if found.digest != digest:
+            raise Refused(Code.NOT_FOUND, document="dictionary")
+        return found
+
+    @property
+    def roster_envelope(self) -> Envelope:
+        return Envelope.from_json(self._need("roster"))
+
+    @property
+    def roster(self) -> Roster:
+        """The roster in force, as this coordinator signed it."""
+        return Roster.from_json(parse_canonical(self.roster_envelope.body))
+
+    def put_roster(self, envelope: Envelope) -> None:
+        Roster.from_json(parse_canonical(envelope.body))
+        self.put("roster", envelope.to_json())

@@ -1,0 +1,103 @@
+"""The release library: each release with its transcript, findable by the analysis' identity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from coordinator.store.database import Database
+from coordinator.store.facts import ReleaseFacts
+from coordinator.store.tables import PlanRow, ReleaseRow
+from privacy.contract.canonical import canonical_bytes, parse_canonical
+from privacy.contract.plan import Plan
+from privacy.contract.signing import Envelope
+from privacy.errors import Code, Refused
+
+_MAX_TRANSCRIPT_BYTES = 2**31
+
+
+class Releases:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(
+        self,
+        plan_digest: str,
+        envelope: Envelope,
+        result: Mapping[str, Any],
+        at: str,
+        transcript: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Store a release of a stored plan and return its digest; storing it twice is once."""
+        with self._database.write() as session:
+            row = session.get(PlanRow, plan_digest)
+            if row is None:
+                raise Refused(Code.NOT_FOUND)
+            plan = Plan.from_json(parse_canonical(Envelope.from_bytes(row.envelope).body))
+            if session.get(ReleaseRow, envelope.digest) is None:
+                session.add(
+                    ReleaseRow(
+                        digest=envelope.digest,
+                        identity=plan.identity,
+                        plan=plan_digest,
+                        study_digest=plan.study_digest,
+                        envelope=envelope.to_bytes(),
+                        transcript=None if transcript is None else canonical_bytes(transcript),
+                        result=dict(result),
+                        created=at,
+                    )
+                )
+        return envelope.digest
+
+    def get(self, digest: str) -> ReleaseFacts:
+        """One release; raises Refused(NOT_FOUND)."""
+        with self._database.read() as session:
+            row = session.get(ReleaseRow, digest)
+            if row is None:
+                raise Refused(Code.NOT_FOUND)
+            return _facts(row)
+
+    def transcript(self, digest: str) -> Any | None:
+        """The transcript from which anyone recomputes the total, if one was kept."""
+        wanted = select(ReleaseRow.transcript).where(ReleaseRow.digest == digest)
+        with self._database.read() as session:
+            data = session.scalars(wanted).first()
+        if data is None:
+            return None
+        return parse_canonical(data, max_bytes=_MAX_TRANSCRIPT_BYTES)
+
+    def by_identity(self, identity: str, study_digest: str) -> ReleaseFacts | None:
+        """The stored release of this analysis within this study version, if there is one."""
+        wanted = (
+            select(ReleaseRow)
+            .where(ReleaseRow.identity == identity, ReleaseRow.study_digest == study_digest)
+            .order_by(ReleaseRow.created)
+            .limit(1)
+        )
+        with self._database.read() as session:
+            row = session.scalars(wanted).first()
+            return None if row is None else _facts(row)
+
+    def digests(self) -> tuple[str, ...]:
+        with self._database.read() as session:
+            return tuple(session.scalars(select(ReleaseRow.digest).order_by(ReleaseRow.digest)))
+
+    def plans(self) -> Iterator[Envelope]:
+        """Every signed plan, for the audit."""
+        with self._database.read() as session:
+            for data in session.scalars(select(PlanRow.envelope).order_by(PlanRow.digest)):
+                yield Envelope.from_bytes(data)
+
+
+def _facts(row: ReleaseRow) -> ReleaseFacts:
+    return ReleaseFacts(
+        digest=row.digest,
+        identity=row.identity,
+        plan=row.plan,
+        study_digest=row.study_digest,
+        envelope=Envelope.from_bytes(row.envelope),
+        result=row.result,
+        created=row.created,
+    )

@@ -1,0 +1,162 @@
+"""The tables, in types that SQLite and PostgreSQL both have.
+
+Signed statements are kept as their canonical bytes, so that a hash or signature checked
+later is checked over exactly what was received.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_HASH = String(64)
+_ID = String(64)
+_AT = String(20)  # RFC 3339, UTC, whole seconds
+
+
+class Table(DeclarativeBase):
+    """Base of every table; plain values only, no relationships to load by accident."""
+
+
+class DocumentRow(Table):
+    """One document of the network, by name: roster, dictionary, id, delta."""
+
+    __tablename__ = "network"
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class NodeRow(Table):
+    __tablename__ = "nodes"
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    key: Mapped[str] = mapped_column(String(64))
+    transport_key: Mapped[str] = mapped_column(String(1024))
+    state: Mapped[str] = mapped_column(String(32))
+    version: Mapped[str] = mapped_column(String(64), default="")
+    last_contact: Mapped[str | None] = mapped_column(_AT, default=None)
+    joined: Mapped[str] = mapped_column(_AT)
+
+
+class StudyRow(Table):
+    __tablename__ = "studies"
+    __table_args__ = (UniqueConstraint("id", "version", name="uq_studies_id_version"),)
+    digest: Mapped[str] = mapped_column(_HASH, primary_key=True)
+    id: Mapped[str] = mapped_column(_ID)
+    version: Mapped[int]
+    envelope: Mapped[bytes] = mapped_column(LargeBinary)
+    created: Mapped[str] = mapped_column(_AT)
+
+
+class ApprovalRow(Table):
+    """One organisation's newest decision about one study version."""
+
+    __tablename__ = "approvals"
+    node: Mapped[str] = mapped_column(_ID, primary_key=True)
+    study_digest: Mapped[str] = mapped_column(_HASH, primary_key=True)
+    decision: Mapped[str] = mapped_column(String(16))
+    at: Mapped[str] = mapped_column(_AT)
+
+
+class PrincipalRow(Table):
+    """A person: what is stored of the token is a hash and a public key."""
+
+    __tablename__ = "principals"
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    role: Mapped[str] = mapped_column(String(16))
+    bearer_sha256: Mapped[str] = mapped_column(_HASH, unique=True)
+    public_key: Mapped[str] = mapped_column(String(64), index=True)
+    created: Mapped[str] = mapped_column(_AT)
+    revoked_at: Mapped[str | None] = mapped_column(_AT, default=None)
+
+
+class InvitationRow(Table):
+    __tablename__ = "invitations"
+    code_sha256: Mapped[str] = mapped_column(_HASH, primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(200))
+    created: Mapped[str] = mapped_column(_AT)
+    expires: Mapped[str] = mapped_column(_AT)
+    used_at: Mapped[str | None] = mapped_column(_AT, default=None)
+
+
+class PlanRow(Table):
+    __tablename__ = "plans"
+    digest: Mapped[str] = mapped_column(_HASH, primary_key=True)
+    envelope: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ReleaseRow(Table):
+    __tablename__ = "releases"
+    digest: Mapped[str] = mapped_column(_HASH, primary_key=True)
+    identity: Mapped[str] = mapped_column(_HASH, index=True)
+    plan: Mapped[str] = mapped_column(_HASH, ForeignKey("plans.digest"))
+    study_digest: Mapped[str] = mapped_column(_HASH, index=True)
+    envelope: Mapped[bytes] = mapped_column(LargeBinary)
+    transcript: Mapped[bytes | None] = mapped_column(LargeBinary, default=None, deferred=True)
+    result: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created: Mapped[str] = mapped_column(_AT)
+
+
+class RunRow(Table):
+    """One run of one plan. `number` orders runs; `fields` are the public fields of `code`."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index("ix_runs_study_number", "study", "number"),
+        Index("ix_runs_state", "state"),
+    )
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(_ID, unique=True)
+    plan: Mapped[str] = mapped_column(_HASH, ForeignKey("plans.digest"))
+    identity: Mapped[str] = mapped_column(_HASH, index=True)
+    study: Mapped[str] = mapped_column(_ID)
+    study_digest: Mapped[str] = mapped_column(_HASH)
+    principal: Mapped[str] = mapped_column(_ID, ForeignKey("principals.id"))
+    state: Mapped[str] = mapped_column(String(16))
+    code: Mapped[str] = mapped_column(String(32), default="")
+    fields: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    created: Mapped[str] = mapped_column(_AT)
+    finished: Mapped[str | None] = mapped_column(_AT, default=None)
+    release: Mapped[str | None] = mapped_column(_HASH, ForeignKey("releases.digest"), default=None)
+    repeat: Mapped[bool] = mapped_column(default=False)
+
+
+class IdempotencyRow(Table):
+    """A key that a caller chose for one request, so that a retry never starts a second run."""
+
+    __tablename__ = "idempotency"
+    principal: Mapped[str] = mapped_column(_ID, primary_key=True)
+    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    request_sha256: Mapped[str] = mapped_column(_HASH)
+    run_id: Mapped[str] = mapped_column(_ID, ForeignKey("runs.id"))
+    created: Mapped[str] = mapped_column(_AT)
+
+
+class LedgerEntryRow(Table):
+    """The mirror of a node's ledger: canonical entry bytes by sequence number."""
+
+    __tablename__ = "ledger_entries"
+    node: Mapped[str] = mapped_column(_ID, primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class CheckpointRow(Table):
+    """A checkpoint of `node`, signed by itself (`by` = `node`) or cosigned by a witness."""
+
+    __tablename__ = "checkpoints"
+    __table_args__ = (
+        UniqueConstraint("node", "by", "size", "sha256", name="uq_checkpoints_statement"),
+        Index("ix_checkpoints_node_size", "node", "size"),
+    )
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    node: Mapped[str] = mapped_column(_ID)
+    by: Mapped[str] = mapped_column(_ID)
+    size: Mapped[int]
+    text: Mapped[str]
+    cosignature: Mapped[str | None] = mapped_column(default=None)
+    sha256: Mapped[str] = mapped_column(_HASH)
