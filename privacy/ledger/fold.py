@@ -1,0 +1,238 @@
+"""The rules of a ledger: which entry may follow which, and what it does to the balances.
+
+Every rule is a function of the state and the entry alone. The node's store asks `step` before
+it writes; an auditor asks `apply` for every entry of a ledger that others wrote. So a node and
+an auditor cannot disagree about what is legal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from privacy.accounting.filter import admit
+from privacy.contract.time import parse_instant
+from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.ledger.entry import (
+    Aborted,
+    Approval,
+    Body,
+    Commit,
+    DictionaryAdopted,
+    Entry,
+    Expired,
+    Genesis,
+    Lost,
+    Mechanism,
+    Paused,
+    PeriodOpened,
+    PolicySet,
+    Released,
+    Reserve,
+    Resumed,
+    RosterPinned,
+    Witnessed,
+)
+from privacy.ledger.state import LedgerState, OpenPlan
+from privacy.units import Rho
+
+
+def apply(state: LedgerState, entry: Entry) -> LedgerState:
+    """The state after `entry`; raises VerificationFailed naming the entry if it is illegal."""
+    where = f"entry {state.size}"
+    if entry.seq != state.size:
+        raise VerificationFailed(f"numbered {entry.seq}", where=where)
+    if entry.prev != state.head:
+        raise VerificationFailed("does not follow its predecessor", where=where)
+    try:
+        return step(state, entry)
+    except Refused as refused:
+        raise VerificationFailed(f"{entry.body.kind} is illegal: {refused}", where=where) from None
+
+
+def step(state: LedgerState, entry: Entry) -> LedgerState:
+    """The state after `entry`, which must be numbered and chained to `state`.
+
+    Raises Refused with the catalogue code of the rule that forbids it: BUDGET_EXCEEDED,
+    STUDY_BUDGET_EXCEEDED, NOT_APPROVED, NOT_IN_PERIOD, DICTIONARY_MISMATCH, POLICY_FLOOR,
+    PAUSED, EXPIRED, REPLAYED, TOO_MANY_ATTEMPTS, PLAN_MISMATCH, LEDGER_STOPPED (time runs
+    backwards) or CONFLICT.
+    """
+    if entry.at < state.at:
+        raise Refused(Code.LEDGER_STOPPED, what="clock", last=state.at)
+    if (state.genesis is None) != isinstance(entry.body, Genesis):
+        raise Refused(Code.CONFLICT, what="genesis")
+    after = _effect(state, entry.body, entry.at)
+    return replace(after, size=entry.seq + 1, head=entry.leaf.hex(), at=entry.at)
+
+
+def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
+    match body:
+        case Genesis():
+            return replace(state, genesis=body)
+        case PolicySet():
+            return replace(state, policy=body)
+        case PeriodOpened():
+            return _open_period(state, body, at)
+        case RosterPinned():
+            return _pin_roster(state, body)
+        case DictionaryAdopted():
+            return replace(state, dictionary=body.dictionary)
+        case Approval():
+            return _decide(state, body)
+        case Reserve():
+            return _reserve(state, body, at)
+        case Commit():
+            return _commit(state, body, at)
+        case Released() | Aborted() | Expired():
+            return _end(state, body, at)
+        case Lost():
+            return _lose(state, body)
+        case Paused() | Resumed():
+            return replace(state, paused=isinstance(body, Paused))
+        case Witnessed():
+            return _witness(state, body)
+        case _:
+            assert_never(body)
+
+
+def _open_period(state: LedgerState, body: PeriodOpened, at: str) -> LedgerState:
+    if state.policy is None or Rho.parse(body.budget_rho) > Rho.parse(state.policy.yearly_rho):
+        raise Refused(Code.CONFLICT, what="budget beyond policy")
+    if not body.starts < body.ends:
+        raise Refused(Code.CONFLICT, what="period is empty")
+    if state.period is not None and not state.period.ends <= min(body.starts, at):
+        raise Refused(Code.CONFLICT, what="period is not over")
+    if state.total_held > Rho.parse(body.budget_rho):
+        raise Refused(Code.CONFLICT, what="budget below what is reserved")
+    return state.opened_period(body)
+
+
+def _pin_roster(state: LedgerState, body: RosterPinned) -> LedgerState:
+    if state.roster is not None and body.epoch < state.roster.epoch:
+        raise Refused(Code.CONFLICT, what="roster epoch")
+    return replace(state, roster=body)
+
+
+def _decide(state: LedgerState, body: Approval) -> LedgerState:
+    if body.decision == "withdrawn" and body.study_digest not in state.approvals:
+        raise Refused(Code.NOT_APPROVED, what="nothing to withdraw")
+    return state.decided(body)
+
+
+def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
+    if state.paused:
+        raise Refused(Code.PAUSED)
+    if state.knows(body.plan):
+        raise Refused(Code.REPLAYED)
+    _check_period(state, at)
+    if not at < body.expires:
+        raise Refused(Code.EXPIRED)
+    if body.dictionary != state.dictionary:
+        raise Refused(Code.DICTIONARY_MISMATCH)
+    cost = _checked_cost(state, body.mechanism)
+    reserved = cost * (body.rounds * body.max_attempts)
+    if Rho.parse(body.rho) != reserved:
+        raise Refused(Code.PLAN_MISMATCH, what="rho")
+    _admit(state, body, reserved)
+    return state.reserved_plan(
+        OpenPlan(
+            body.plan, body.study, body.mechanism, cost, reserved,
+            body.rounds, body.max_attempts, body.expires,
+        )
+    )  # fmt: skip
+
+
+def _check_period(state: LedgerState, at: str) -> None:
+    if state.period is None or not state.period.starts <= at < state.period.ends:
+        raise Refused(Code.NOT_IN_PERIOD)
+
+
+def _checked_cost(state: LedgerState, mechanism: Mechanism) -> Rho:
+    """What one opening costs, recomputed; refuses a mechanism below the policy's floors."""
+    policy = state.policy
+    try:
+        event = mechanism.event
+    except BadInput:
+        raise Refused(Code.PLAN_MISMATCH, what="mechanism") from None
+    if policy is None or event.nodes < policy.min_nodes or event.margin < policy.min_collude:
+        raise Refused(Code.POLICY_FLOOR, what="nodes or margin")
+    if event.memberships < policy.max_memberships:
+        raise Refused(Code.POLICY_FLOOR, what="memberships")
+    return event.rho
+
+
+def _admit(state: LedgerState, body: Reserve, cost: Rho) -> None:
+    approval = state.approvals.get(body.study_digest)
+    if approval is None or approval.study != body.study:
+        raise Refused(Code.NOT_APPROVED)
+    try:
+        admit(Rho.parse(approval.rho), state.study_spent(body.study), cost)
+    except Refused as refused:
+        raise Refused(Code.STUDY_BUDGET_EXCEEDED, **refused.public_fields) from None
+    admit(state.budget, state.spent, cost)
+
+
+def _commit(state: LedgerState, body: Commit, at: str) -> LedgerState:
+    if state.paused:
+        raise Refused(Code.PAUSED)
+    plan = _open(state, body.plan)
+    if not at < plan.expires:
+        raise Refused(Code.EXPIRED)
+    if body.mechanism != plan.mechanism or Rho.parse(body.rho) != plan.cost:
+        raise Refused(Code.PLAN_MISMATCH, what="mechanism or rho")
+    opening = (body.round, body.attempt)
+    if plan.committed and opening <= plan.committed[-1]:
+        raise Refused(Code.REPLAYED)
+    same_round = sum(1 for number, _ in plan.committed if number == body.round)
+    rounds = {number for number, _ in plan.committed} | {body.round}
+    if same_round >= plan.max_attempts or len(rounds) > plan.rounds:
+        raise Refused(Code.TOO_MANY_ATTEMPTS)
+    return state.charged_plan(plan, opening)
+
+
+def _end(state: LedgerState, body: Released | Aborted | Expired, at: str) -> LedgerState:
+    plan = _open(state, body.plan)
+    if isinstance(body, Released) and not plan.committed:
+        raise Refused(Code.CONFLICT, what="released before commit")
+    if isinstance(body, Expired) and at < plan.expires:
+        raise Refused(Code.CONFLICT, what="not expired yet")
+    return state.ended_plan(plan)
+
+
+def _lose(state: LedgerState, body: Lost) -> LedgerState:
+    plan, opening = _open(state, body.plan), (body.round, body.attempt)
+    if opening not in plan.committed or opening in plan.lost:
+        raise Refused(Code.CONFLICT, what="nothing to lose")
+    return state.lost_plan(plan, opening)
+
+
+def _open(state: LedgerState, plan: str) -> OpenPlan:
+    found = state.plans.get(plan)
+    if found is None:
+        raise Refused(Code.CONFLICT, what="plan is not reserved")
+    return found
+
+
+def _witness(state: LedgerState, body: Witnessed) -> LedgerState:
+    floor = state.policy.min_collude if state.policy else 0
+    own = state.genesis.node if state.genesis else ""
+    distinct = set(body.peers) - {own}
+    if len(distinct) != len(body.peers) or len(distinct) < floor + 1:
+        raise Refused(Code.NOT_WITNESSED, what="too few peers")
+    if body.size > state.size:
+        raise Refused(Code.NOT_WITNESSED, what="behind its witnessed checkpoint")
+    return state
+
+
+def instant_not_before(now: str, last: str, slack_seconds: int) -> str:
+    """The time to write: `now`, or `last` if the clock is behind it by at most the slack.
+
+    Raises Refused(LEDGER_STOPPED) when the clock was set back further: entries never go back
+    in time, and a node whose clock does must be looked at.
+    """
+    if now >= last:
+        return now
+    if (parse_instant(last) - parse_instant(now)).total_seconds() > slack_seconds:
+        raise Refused(Code.LEDGER_STOPPED, what="clock", last=last)
+    return last

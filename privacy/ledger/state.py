@@ -1,0 +1,199 @@
+"""A ledger folded into its balances: what is set aside, what is charged, what is in force.
+
+    reserve   sets aside rounds * max_attempts * rho          before data is read
+    commit    charges rho, once per (plan, round, attempt)    before a byte leaves
+    released | aborted | expired   frees what was set aside and not charged; the plan is over
+    lost      frees nothing
+
+`LedgerState` is a value: `apply` returns the next one. Balances are whole units of 2^-60, so
+that the charged total is the sum of the commits' rho to the last bit, in any order.
+
+Guarantee: in every reachable state, charged + set aside is at most the period's budget and at
+most the study's quota, or it was so when the last reservation was admitted and a steward has
+lowered a limit since. Nothing refunds a charge. A period's budget is renewed by a `period`
+entry alone; a study's quota never is: it counts what the study was charged in every period.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from types import MappingProxyType
+from typing import TypeVar
+
+from privacy.accounting.filter import remaining
+from privacy.contract.canonical import parse_rational
+from privacy.ledger.entry import (
+    FIRST_PREV,
+    Approval,
+    Genesis,
+    Mechanism,
+    PeriodOpened,
+    PolicySet,
+    RosterPinned,
+)
+from privacy.units import Rho
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class OpenPlan:
+    """A plan that was reserved and has not ended."""
+
+    plan: str
+    study: str
+    mechanism: Mechanism
+    cost: Rho  # of one opening
+    reserved: Rho
+    rounds: int
+    max_attempts: int
+    expires: str
+    committed: tuple[tuple[int, int], ...] = ()  # (round, attempt), ascending
+    lost: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def charged(self) -> Rho:
+        return self.cost * len(self.committed)
+
+    @property
+    def held(self) -> Rho:
+        """Still set aside."""
+        return self.reserved - self.charged
+
+
+class _Plans:
+    """Every plan ever reserved, in order. Grows only; states share it and know their length."""
+
+    def __init__(self, plans: Mapping[str, int] = MappingProxyType({})) -> None:
+        self._order = dict(plans)
+
+    def holds(self, plan: str, length: int) -> bool:
+        return self._order.get(plan, length) < length
+
+    def extended(self, plan: str, length: int) -> _Plans:
+        """With `plan` at position `length`; copies only when two histories part."""
+        shared = self
+        if len(self._order) > length:
+            shared = _Plans({p: at for p, at in self._order.items() if at < length})
+        shared._order[plan] = length
+        return shared
+
+
+@dataclass(frozen=True)
+class LedgerState:
+    """The balances after `size` entries. `LedgerState()` is the empty ledger.
+
+    `approvals` holds what is in force, by study digest. `charged` and `held` are by study id,
+    over all periods; `period_charged` counts the current period, `total_charged` all of them.
+    """
+
+    size: int = 0
+    head: str = FIRST_PREV
+    at: str = ""
+    genesis: Genesis | None = None
+    policy: PolicySet | None = None
+    period: PeriodOpened | None = None
+    roster: RosterPinned | None = None
+    dictionary: str | None = None
+    paused: bool = False
+    approvals: Mapping[str, Approval] = field(default_factory=dict)
+    plans: Mapping[str, OpenPlan] = field(default_factory=dict)
+    charged: Mapping[str, Rho] = field(default_factory=dict)
+    held: Mapping[str, Rho] = field(default_factory=dict)
+    period_charged: Rho = Rho.ZERO
+    total_charged: Rho = Rho.ZERO
+    total_held: Rho = Rho.ZERO
+    reservations: int = 0
+    _plans: _Plans = field(default_factory=_Plans, compare=False, repr=False)
+
+    @property
+    def delta(self) -> Fraction:
+        """The delta at which this ledger states epsilon."""
+        return parse_rational(self.genesis.delta) if self.genesis else Fraction(0)
+
+    @property
+    def budget(self) -> Rho:
+        """The period's limit; a policy that is stricter than the period's entry prevails."""
+        if self.period is None or self.policy is None:
+            return Rho.ZERO
+        return min(Rho.parse(self.period.budget_rho), Rho.parse(self.policy.yearly_rho))
+
+    @property
+    def spent(self) -> Rho:
+        """What the filter counts against the period's budget: charged and set aside."""
+        return self.period_charged + self.total_held
+
+    @property
+    def left(self) -> Rho:
+        return remaining(self.budget, self.spent)
+
+    def study_spent(self, study: str) -> Rho:
+        """What counts against a study's quota, over all its versions and periods."""
+        return self.charged.get(study, Rho.ZERO) + self.held.get(study, Rho.ZERO)
+
+    def knows(self, plan: str) -> bool:
+        """Whether this plan was ever reserved here, open or not."""
+        return self._plans.holds(plan, self.reservations)
+
+    def due(self, at: str) -> tuple[str, ...]:
+        """Open plans whose time has run out at instant `at`: ready for an `expired` entry."""
+        return tuple(plan for plan, open_plan in self.plans.items() if open_plan.expires <= at)
+
+    def reserved_plan(self, open_plan: OpenPlan) -> LedgerState:
+        """With `open_plan` set aside."""
+        study, cost = open_plan.study, open_plan.reserved
+        return replace(
+            self,
+            plans=_with(self.plans, open_plan.plan, open_plan),
+            held=_with(self.held, study, self.held.get(study, Rho.ZERO) + cost),
+            total_held=self.total_held + cost,
+            reservations=self.reservations + 1,
+            _plans=self._plans.extended(open_plan.plan, self.reservations),
+        )
+
+    def charged_plan(self, open_plan: OpenPlan, opening: tuple[int, int]) -> LedgerState:
+        """With one opening moved from set aside to charged."""
+        study, cost = open_plan.study, open_plan.cost
+        after = replace(open_plan, committed=(*open_plan.committed, opening))
+        return replace(
+            self,
+            plans=_with(self.plans, open_plan.plan, after),
+            held=_with(self.held, study, self.held[study] - cost),
+            charged=_with(self.charged, study, self.charged.get(study, Rho.ZERO) + cost),
+            period_charged=self.period_charged + cost,
+            total_charged=self.total_charged + cost,
+            total_held=self.total_held - cost,
+        )
+
+    def lost_plan(self, open_plan: OpenPlan, opening: tuple[int, int]) -> LedgerState:
+        """With one charged opening marked as lost."""
+        after = replace(open_plan, lost=(*open_plan.lost, opening))
+        return replace(self, plans=_with(self.plans, open_plan.plan, after))
+
+    def ended_plan(self, open_plan: OpenPlan) -> LedgerState:
+        """With the plan over and what it never charged free again."""
+        study = open_plan.study
+        plans = {name: other for name, other in self.plans.items() if name != open_plan.plan}
+        return replace(
+            self,
+            plans=plans,
+            held=_with(self.held, study, self.held[study] - open_plan.held),
+            total_held=self.total_held - open_plan.held,
+        )
+
+    def opened_period(self, period: PeriodOpened) -> LedgerState:
+        """With a new budget. What is set aside stays set aside and counts against it."""
+        return replace(self, period=period, period_charged=Rho.ZERO)
+
+    def decided(self, approval: Approval) -> LedgerState:
+        """With one study version in force, or no longer."""
+        others = {d: a for d, a in self.approvals.items() if d != approval.study_digest}
+        if approval.decision == "approved":
+            others[approval.study_digest] = approval
+        return replace(self, approvals=others)
+
+
+def _with(mapping: Mapping[str, V], key: str, value: V) -> dict[str, V]:
+    return {**mapping, key: value}
