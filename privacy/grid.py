@@ -1,0 +1,109 @@
+"""From real vectors to the grid, so that a member's integer vector lies in the ball for certain.
+
+The bound is on the L2 norm of one member's whole vector, |v|_2 <= delta_grid, and it is checked
+on the integers that are summed, with exact arithmetic: squares are held in two limbs or in
+Python integers, because 64-bit squares wrap.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from privacy.errors import BadInput
+from privacy.mechanism import MAX_DELTA_GRID
+
+_LIMB = 30
+_SMALL = 2**33
+_FAR = 2.0**32  # times delta_grid it still fits 64 bits; the row is shrunk anyway
+
+
+def to_grid(matrix: NDArray[np.float64], delta_grid: int) -> NDArray[np.int64]:
+    """Rows meant to lie in the unit L2 ball, scaled by `delta_grid` and rounded to integers.
+
+    `matrix`: [members, d]. A row with a value that is not finite contributes the zero vector.
+    Guarantee: every row of the result has exact L2 norm at most `delta_grid`. Rounding moves a
+    coordinate by at most 1/2; a row that is or was rounded outside is shrunk by `shrink_to_ball`.
+    Raises BadInput unless `matrix` is a real matrix and 1 <= delta_grid <= 2^30.
+    """
+    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != "f":
+        raise BadInput("contributions to round are a real matrix")
+    usable = np.isfinite(matrix).all(axis=1, keepdims=True)
+    near = np.clip(np.where(usable, matrix, 0.0), -_FAR, _FAR).astype(np.float64)
+    return shrink_to_ball(np.rint(near * _checked(delta_grid)).astype(np.int64), delta_grid)
+
+
+def shrink_to_ball(matrix: NDArray[np.int64], delta_grid: int) -> NDArray[np.int64]:
+    """Shrink the rows that lie outside the ball toward zero; leave the others as they are.
+
+    A row x outside becomes trunc(x * delta_grid / ceil(|x|_2)), coordinate by coordinate.
+    Guarantee: every row of the result has exact L2 norm at most `delta_grid`; no sign flips; a
+    shrunken coordinate is within 2 of x_j * delta_grid / |x|_2.
+    Raises BadInput unless `matrix` is [members, d] of int64 and 1 <= delta_grid <= 2^30.
+    """
+    _checked(delta_grid)
+    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype != np.int64:
+        raise BadInput("contributions are a matrix of 64-bit integers")
+    result = matrix.copy()
+    sizes = np.abs(matrix).view(np.uint64)  # the magnitude of -2^63 is right as unsigned
+    largest = sizes.max(axis=1, initial=0)
+    for row in np.flatnonzero(largest >= _SMALL):
+        result[row] = _shrink_exactly(matrix[row], delta_grid)
+    small = np.flatnonzero(largest < _SMALL)
+    _shrink_small(result, sizes, small, delta_grid)
+    return result
+
+
+def _checked(delta_grid: int) -> int:
+    if type(delta_grid) is not int or not 1 <= delta_grid <= MAX_DELTA_GRID:
+        raise BadInput(f"delta_grid is a whole number from 1 to {MAX_DELTA_GRID}")
+    return delta_grid
+
+
+def _shrink_exactly(row: NDArray[np.int64], delta_grid: int) -> list[int]:
+    """One row of any size, in Python integers."""
+    values = [int(value) for value in row]
+    norm = _ceil_sqrt(sum(value * value for value in values))
+    return [_sign(value) * (abs(value) * delta_grid // norm) for value in values]
+
+
+def _shrink_small(
+    result: NDArray[np.int64],
+    sizes: NDArray[np.uint64],
+    rows: NDArray[np.intp],
+    delta_grid: int,
+) -> None:
+    """Rows below 2^33 in every coordinate: size * delta_grid stays below 2^63."""
+    norms_squared = _squared_norms(sizes[rows])
+    outside = [k for k, squared in enumerate(norms_squared) if squared > delta_grid**2]
+    if not outside:
+        return
+    rows = rows[outside]
+    norms = np.array([_ceil_sqrt(norms_squared[k]) for k in outside], dtype=np.uint64)
+    shrunk = (sizes[rows] * np.uint64(delta_grid) // norms[:, None]).astype(np.int64)
+    result[rows] = np.where(result[rows] < 0, -shrunk, shrunk)
+
+
+def _squared_norms(sizes: NDArray[np.uint64]) -> list[int]:
+    """Exact sum of squares per row of magnitudes below 2^33.
+
+    With size = a * 2^30 + b, a < 2^3 and b < 2^30, each of the three sums below stays in 64 bits
+    for up to 2^29 coordinates once b * b is itself cut into two limbs.
+    """
+    mask = np.uint64(2**_LIMB - 1)
+    high, low = sizes >> np.uint64(_LIMB), sizes & mask
+    square = low * low
+    unit = (square & mask).sum(axis=1, dtype=np.uint64).tolist()
+    middle = ((square >> np.uint64(_LIMB)) + 2 * high * low).sum(axis=1, dtype=np.uint64).tolist()
+    top = (high * high).sum(axis=1, dtype=np.uint64).tolist()
+    return [u + (m << _LIMB) + (t << 2 * _LIMB) for u, m, t in zip(unit, middle, top, strict=True)]
+
+
+def _ceil_sqrt(value: int) -> int:
+    return math.isqrt(value - 1) + 1 if value > 0 else 0
+
+
+def _sign(value: int) -> int:
+    return -1 if value < 0 else 1
