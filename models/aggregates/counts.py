@@ -1,0 +1,78 @@
+"""Counts and histograms: members in each cell of declared columns."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+from models.aggregates.columns import short_name
+from models.aggregates.expected import Expected, scale_of
+from models.contribution import CellCounts
+from models.noise_law import NoiseLaw
+from models.result import Z95, Result, normal_estimate
+from privacy.contract.dictionary import ColumnRef, Dictionary
+
+Refs = tuple[ColumnRef, ...]
+
+
+def cell_labels(refs: Refs) -> tuple[tuple[str, ...], ...]:
+    """Labels of every cell in row-major order; one nameless cell without columns."""
+    return tuple(itertools.product(*(ref.column.cell_labels for ref in refs)))
+
+
+def cells_per_member(refs: Refs) -> int:
+    """How many cells one member can be in: 1, times what each many-row table allows.
+
+    In a many-row table a member is in at most one cell per row, and in no more cells than its
+    columns have; columns of different tables combine as a product.
+    """
+    tables = {ref.table.name: ref.table.max_rows_per_member for ref in refs if ref.many}
+    most = 1
+    for name, rows in tables.items():
+        sizes = (len(ref.column.cell_labels) for ref in refs if ref.table.name == name)
+        most *= min(rows, math.prod(sizes))
+    return most
+
+
+def contribution(refs: Refs, delta_grid: int) -> CellCounts:
+    """The largest integer weight whose vector norm stays within `delta_grid`.
+
+    Guarantee: norm_squared <= delta_grid**2. Raises BadInput where not even weight 1 fits.
+    """
+    most = cells_per_member(refs)
+    weight = math.isqrt(delta_grid**2 // most)
+    return CellCounts(dims=refs, weight=scale_of(weight), max_cells=most)
+
+
+def estimate(
+    kind: str, refs: Refs, dictionary: Dictionary, totals: Sequence[int], law: NoiseLaw
+) -> Result:
+    """Unbiased counts of the cohort; the only error is the noise, so intervals are exact.
+
+    Source: a normal interval for the sum of discrete Gaussian shares (sd of at least 2**4 grid
+    units, where the lattice is invisible).
+    """
+    weight = contribution(refs, law.mechanism.delta_grid).weight
+    se_noise = law.sd_grid / weight
+    rows = tuple(
+        normal_estimate(cell, total / weight, se_noise)
+        for cell, total in zip(cell_labels(refs), totals, strict=True)
+    )
+    by = tuple(short_name(dictionary, ref) for ref in refs)
+    return Result(kind=kind, by=by, rows=rows, floor=0.0, notes=_notes(refs, by))
+
+
+def _notes(refs: Refs, by: tuple[str, ...]) -> tuple[str, ...]:
+    if not refs:
+        return ()
+    notes = [f"Members with {' or '.join(by)} missing are in no cell."]
+    if cells_per_member(refs) > 1:
+        notes.append("A member with rows in several cells is counted once in each.")
+    return tuple(notes)
+
+
+def expected(refs: Refs, law: NoiseLaw) -> Expected:
+    """The error of every cell: known before asking, and the same for all."""
+    weight = contribution(refs, law.mechanism.delta_grid).weight
+    return Expected(half_noise=Z95 * law.sd_grid / weight, half_sampling=0.0, unit="members")

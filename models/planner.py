@@ -1,0 +1,175 @@
+"""What a question will cost and how well it will be answered, from public facts alone.
+
+Guarantee: nothing here reads data, spends budget or depends on a member.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
+from typing import Any, Self
+
+from models.aggregates.catalogue import cells, expected_error
+from models.aggregates.expected import Expected
+from models.aggregates.requests import Analysis, Count, Histogram, normalise
+from models.cohort.parse import parse_cohort
+from models.cohort.text import canonical_text
+from models.noise_law import NoiseLaw
+from models.sentences import sentence
+from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_epsilon
+from privacy.contract.dictionary import Dictionary
+from privacy.errors import BadInput
+from privacy.mechanism import plan_mechanism
+
+NOISY = 0.5  # share of the variance above which a preview warns
+
+
+@dataclass(frozen=True)
+class Preview:
+    """The price and the expected error of one question. Half-widths are of 95 % intervals.
+
+    `rho` is charged at each node for one opening, memberships included; `epsilon_charged`
+    is what it comes to at `delta`. Half-widths are per cell and None where they cannot be
+    told (see `notes`). `answering` names the nodes that can answer; the caller knows them.
+    """
+
+    sentence: str
+    cohort: str
+    epsilon: str
+    rho: str
+    epsilon_charged: float
+    delta: float
+    memberships: int
+    nodes: int
+    margin: int
+    noise_sd_grid: float
+    delta_grid: int
+    cells: int
+    unit: str
+    half_noise: float | None
+    half_sampling: float | None
+    assumption: str = ""
+    notes: tuple[str, ...] = ()
+    answering: tuple[str, ...] = ()
+
+    @property
+    def half_width(self) -> float | None:
+        """Half-width of the 95 % interval of one cell, sampling and noise together."""
+        if self.half_noise is None or self.half_sampling is None:
+            return None
+        return math.hypot(self.half_noise, self.half_sampling)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON with numbers (not canonical bytes)."""
+        lists = {"notes": list(self.notes), "answering": list(self.answering)}
+        return {**asdict(self), **lists, "half_width": self.half_width}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """Read `to_json`'s form; raises BadInput."""
+        names = {field.name for field in fields(cls)}
+        kept = {name: item for name, item in value.items() if name in names}
+        if set(kept) != names:
+            raise BadInput("not a preview", where="preview")
+        lists = {name: tuple(kept[name]) for name in ("notes", "answering")}
+        return cls(**{**kept, **lists})
+
+    def __str__(self) -> str:
+        lines = [("cost", self._cost()), ("answer", self._answer())]
+        if self.assumption:
+            lines.append(("assuming", self.assumption))
+        lines.append(("noise", f"{self.nodes} nodes, of which {self.margin} may drop or collude"))
+        if self.answering:
+            lines.append(("answering", ", ".join(self.answering)))
+        lines += [("note", note) for note in self.notes]
+        return "\n".join([self.sentence, *(f"  {name:<10} {text}" for name, text in lines)])
+
+    def _cost(self) -> str:
+        rho = f"rho {float(Fraction(self.rho)):.6g}"
+        many = f" for {self.memberships} memberships" if self.memberships > 1 else ""
+        return f"epsilon {self.epsilon_charged:.4g}{many} at delta {self.delta:g} ({rho})"
+
+    def _answer(self) -> str:
+        many = f"{self.cells:,} cells, each " if self.cells > 1 else ""
+        if self.half_noise is None or self.half_sampling is None or self.half_width is None:
+            return f"{many}error not known".strip()
+        unit = f" {self.unit}" if self.unit else ""
+        split = f"noise {_short(self.half_noise)}, sampling {_short(self.half_sampling)}"
+        return f"{many}± {_short(self.half_width)}{unit} (95 %): {split}"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def preview(
+    analysis: Analysis,
+    cohort: str,
+    dictionary: Dictionary,
+    *,
+    epsilon: str,
+    delta: Fraction,
+    nodes: int,
+    margin: int,
+    memberships: int = 1,
+    assumed_members: int | None = None,
+) -> Preview:
+    """Preview a question on `nodes` nodes of which `margin` may drop or collude.
+
+    `assumed_members` is a declared size, a noised total or the researcher's guess.
+    Raises BadInput and Refused for everything that would be refused before spending.
+    """
+    asked = normalise(analysis, dictionary)
+    tree = parse_cohort(cohort, dictionary)
+    if assumed_members is not None and assumed_members < 1:
+        raise BadInput("assumed members are at least 1")
+    rho = rho_of_epsilon(parse_epsilon(epsilon), delta)
+    mechanism = plan_mechanism(rho, nodes, margin, memberships)
+    law = NoiseLaw(mechanism, survivors=nodes)
+    expected = expected_error(asked, dictionary, law, assumed_members)
+    number = len(cells(asked, dictionary))
+    known = expected is not None and math.isfinite(expected.half_width)
+    return Preview(
+        sentence=sentence(asked, canonical_text(tree)),
+        cohort=canonical_text(tree),
+        epsilon=epsilon,
+        rho=mechanism.rho.text,
+        epsilon_charged=epsilon_of_rho(mechanism.rho, delta),
+        delta=float(delta),
+        memberships=memberships,
+        nodes=nodes,
+        margin=margin,
+        noise_sd_grid=law.sd_grid,
+        delta_grid=mechanism.delta_grid,
+        cells=number,
+        unit=expected.unit if expected else "",
+        half_noise=expected.half_noise if expected and known else None,
+        half_sampling=expected.half_sampling if expected and known else None,
+        assumption=expected.assumption if expected else "",
+        notes=_notes(asked, expected, number, assumed_members),
+    )
+
+
+def _notes(
+    analysis: Analysis, expected: Expected | None, number: int, members: int | None
+) -> tuple[str, ...]:
+    if expected is None:
+        return ("the error depends on the cohort's size: say how many members you assume",)
+    if not math.isfinite(expected.half_width):
+        return ("with so few members the interval will be the whole range: no information",)
+    if isinstance(analysis, Count | Histogram):
+        return _cell_notes(expected, number, members)
+    if expected.half_sampling > 0 and expected.noise_share > NOISY:
+        return (f"noise is {expected.noise_share:.0%} of the variance: ask with more epsilon",)
+    return ()
+
+
+def _cell_notes(expected: Expected, number: int, members: int | None) -> tuple[str, ...]:
+    if members is None or expected.half_width <= members / number:
+        return ()
+    return (
+        f"noise is larger than a cell of {members / number:.3g} members, the average here: "
+        "ask with more epsilon or with fewer cells",
+    )

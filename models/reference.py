@@ -1,0 +1,211 @@
+"""Cohorts and contributions computed row by row in memory: the meaning the engines must match.
+
+Guarantee: each row of `contribute` has squared L2 norm at most the contribution's
+`norm_squared`, whatever the members' rows hold.
+Assumes: nothing; rows beyond the declared number per member are left out here too.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.cohort.expression import (
+    And,
+    Between,
+    Compare,
+    Everyone,
+    Expression,
+    Leaf,
+    Missing,
+    Not,
+    OneOf,
+    Op,
+    Or,
+    Value,
+)
+from models.contribution import BoundedValue, CellCounts, Contribution, Summary
+from models.rows import Codes, Rows, Values, cell_codes, is_known
+from privacy.contract.dictionary import ColumnRef
+
+Mask = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+Truth = NDArray[np.int8]  # Kleene: 0 false, 1 unknown, 2 true; and = min, or = max, not = 2 - x
+
+_OPS: dict[Op, Callable[[Any, Any], Any]] = {
+    Op.EQ: operator.eq,
+    Op.NE: operator.ne,
+    Op.LT: operator.lt,
+    Op.LE: operator.le,
+    Op.GT: operator.gt,
+    Op.GE: operator.ge,
+}
+
+
+def cohort_mask(expression: Expression, rows: Rows) -> Mask:
+    """Shape [members]: true where the expression is true (neither false nor unknown)."""
+    return np.asarray(_truth(expression, rows) == 2)
+
+
+def _truth(expression: Expression, rows: Rows) -> Truth:
+    match expression:
+        case Everyone():
+            return np.full(rows.members, 2, dtype=np.int8)
+        case Not(operand):
+            return (2 - _truth(operand, rows)).astype(np.int8)
+        case And(operands):
+            return np.asarray(np.stack([_truth(each, rows) for each in operands]).min(axis=0))
+        case Or(operands):
+            return np.asarray(np.stack([_truth(each, rows) for each in operands]).max(axis=0))
+        case _:
+            return _leaf(expression, rows)
+
+
+def _leaf(leaf: Leaf, rows: Rows) -> Truth:
+    table, values = rows.of(leaf.column)
+    known = is_known(values)
+    if isinstance(leaf, Missing):
+        truth = np.full(rows.members, 2, dtype=np.int8)
+        truth[table.member[known]] = 0
+        return truth
+    holds = known & _holds(leaf, values)
+    if leaf.column.many:
+        truth = np.zeros(rows.members, dtype=np.int8)
+        truth[table.member[holds]] = 2
+        return truth
+    truth = np.ones(rows.members, dtype=np.int8)
+    truth[table.member] = np.where(known, np.where(holds, 2, 0), 1)
+    return truth
+
+
+def _holds(leaf: Compare | Between | OneOf, values: Values) -> Mask:
+    """Row by row, for rows with a known value; anything elsewhere."""
+    match leaf:
+        case Compare(column, op, value):
+            return np.asarray(_OPS[op](values, _coded(column, value)))
+        case Between(column, lower, upper):
+            return np.asarray((values >= _coded(column, lower)) & (values <= _coded(column, upper)))
+        case OneOf(column, allowed, negated):
+            inside = np.isin(values, [_coded(column, value) for value in allowed])
+            return np.asarray(~inside if negated else inside)
+        case _:
+            assert_never(leaf)
+
+
+def _coded(column: ColumnRef, value: Value) -> Any:
+    match value:
+        case str():
+            return column.column.levels.index(value)
+        case date():
+            return np.datetime64(value, "D")
+        case _:
+            return value
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class _Entries:
+    """The non-zero numbers of all members' vectors; (member, place) is never repeated."""
+
+    member: Codes
+    place: Codes
+    amount: Integers
+
+
+def contribute(contribution: Contribution, rows: Rows, mask: Mask) -> Integers:
+    """Shape [members, length]: what each member adds, in grid units; zeros outside `mask`."""
+    entries = _entries(contribution, rows, mask)
+    matrix = np.zeros((rows.members, contribution.length), dtype=np.int64)
+    matrix[entries.member, entries.place] = entries.amount
+    return matrix
+
+
+def total(contribution: Contribution, rows: Rows, mask: Mask) -> Integers:
+    """Shape [length]: the sum of `contribute` over members, without the matrix."""
+    entries = _entries(contribution, rows, mask)
+    summed = np.zeros(contribution.length, dtype=np.int64)
+    np.add.at(summed, entries.place, entries.amount)
+    return summed
+
+
+def _entries(contribution: Contribution, rows: Rows, mask: Mask) -> _Entries:
+    match contribution:
+        case CellCounts():
+            member, cell = _cells(contribution, rows, mask)
+            return _Entries(member, cell, np.full(len(cell), contribution.weight, dtype=np.int64))
+        case BoundedValue():
+            return _value_entries(contribution, rows, mask)
+        case _:
+            assert_never(contribution)
+
+
+def _cells(shape: CellCounts, rows: Rows, mask: Mask) -> tuple[Codes, Codes]:
+    """Distinct (member, cell) pairs. A cell's index is a sum of one offset per table."""
+    member = np.flatnonzero(mask)
+    cell = np.zeros(len(member), dtype=np.int64)
+    for name in dict.fromkeys(dim.table.name for dim in shape.dims):
+        theirs, offset = _offsets(shape, rows, name)
+        start = np.searchsorted(theirs, member, side="left")
+        count = np.searchsorted(theirs, member, side="right") - start
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        cell = np.repeat(cell, count) + offset[np.repeat(start, count) + within]
+        member = np.repeat(member, count)
+    return member, cell
+
+
+def _offsets(shape: CellCounts, rows: Rows, name: str) -> tuple[Codes, Codes]:
+    """One table's distinct (member, offset) pairs, sorted by member; rows with a gap left out."""
+    stride, parts, complete = shape.length, [], []
+    for dim in shape.dims:
+        stride //= len(dim.column.cell_labels)
+        if dim.table.name == name:
+            table, values = rows.of(dim)
+            codes = cell_codes(dim.column, values)
+            parts.append(codes * stride)
+            complete.append(codes >= 0)
+    keep = np.logical_and.reduce(complete)
+    pairs = np.stack([table.member[keep], np.sum(parts, axis=0)[keep]])
+    distinct = np.unique(pairs, axis=1)
+    return distinct[0], distinct[1]
+
+
+def _value_entries(shape: BoundedValue, rows: Rows, mask: Mask) -> _Entries:
+    table, values = rows.of(shape.column)
+    use = is_known(values) & mask[table.member]
+    member, inverse = np.unique(table.member[use], return_inverse=True)
+    summed = np.zeros(len(member), dtype=np.int64)
+    np.add.at(summed, inverse, quantised(shape, values[use]))
+    match shape.summary:
+        case Summary.VALUE | Summary.SUM:
+            value = summed
+        case Summary.MEAN:
+            count = np.bincount(inverse, minlength=len(member)).astype(np.int64)
+            value = (2 * summed + count) // (2 * count)
+        case _:
+            assert_never(shape.summary)
+    return _stacked(member, _components(shape, value))
+
+
+def quantised(shape: BoundedValue, values: NDArray[np.float64]) -> Integers:
+    """One clamped integer in [-scale, scale] per known value, in the order the bytes fix."""
+    steps = np.floor((values - shape.centre) / shape.half_width * shape.scale + 0.5)
+    return np.clip(steps, -shape.scale, shape.scale).astype(np.int64)
+
+
+def _components(shape: BoundedValue, value: Integers) -> list[Integers]:
+    columns = [value]
+    if shape.count_weight > 0:
+        columns.insert(0, np.full(len(value), shape.count_weight, dtype=np.int64))
+    if shape.with_square:
+        columns.append(value * value // shape.scale - shape.scale // 2)
+    return columns
+
+
+def _stacked(member: Codes, columns: list[Integers]) -> _Entries:
+    place = np.repeat(np.arange(len(columns)), len(member))
+    return _Entries(np.tile(member, len(columns)), place, np.concatenate(columns))
