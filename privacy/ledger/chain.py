@@ -147,4 +147,3 @@ def _rewritten(anchor: Anchor, vouched: int) -> VerificationFailed:
     if vouched < last:
         what += f"; changed with its links recomputed, at the earliest from entry {vouched} on"
     return VerificationFailed(what, where=f"entry {last}")
-

@@ -52,6 +52,10 @@ def _fraction(text: str) -> str:
     return text
 
 
+def _code(text: str) -> str:
+    return Code(text).value  # ValueError for what the catalogue does not hold
+
+
 def _key(text: str) -> str:
     PublicKey.from_text(text)
     return text
@@ -63,6 +67,7 @@ Words = Annotated[str, StringConstraints(max_length=4096)]
 Instant = Annotated[str, AfterValidator(_instant)]
 RhoText = Annotated[str, StringConstraints(max_length=128), AfterValidator(_rho)]
 DeltaText = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_fraction)]
+CodeText = Annotated[str, AfterValidator(_code)]
 KeyText = Annotated[str, AfterValidator(_key)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
@@ -203,7 +208,7 @@ class Aborted(Fact):
 
     kind: Literal["aborted"] = "aborted"
     plan: Digest
-    code: Code
+    code: CodeText
 
 
 class Expired(Fact):

@@ -109,9 +109,14 @@ def _open_period(state: LedgerState, body: PeriodOpened, at: str) -> LedgerState
 
 
 def _pin_roster(state: LedgerState, body: RosterPinned) -> LedgerState:
-    if state.roster is not None and body.epoch < state.roster.epoch:
+    if body.epoch < state.roster_epoch:
         raise Refused(Code.CONFLICT, what="roster epoch")
-    return replace(state, roster=body)
+    return replace(
+        state,
+        roster=body.roster,
+        roster_epoch=body.epoch,
+        confirmed=frozenset(body.confirmed),
+    )
 
 
 def _decide(state: LedgerState, body: Approval) -> LedgerState:
@@ -128,7 +133,7 @@ def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
     _check_period(state, at)
     if not at < body.expires:
         raise Refused(Code.EXPIRED)
-    if body.dictionary != state.dictionary:
+    if not state.dictionary or body.dictionary != state.dictionary:
         raise Refused(Code.DICTIONARY_MISMATCH)
     cost = _checked_cost(state, body.mechanism)
     reserved = cost * (body.rounds * body.max_attempts)

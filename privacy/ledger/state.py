@@ -31,7 +31,6 @@ from privacy.ledger.entry import (
     Mechanism,
     PeriodOpened,
     PolicySet,
-    RosterPinned,
 )
 from privacy.units import Rho
 
@@ -85,8 +84,10 @@ class _Plans:
 class LedgerState:
     """The balances after `size` entries. `LedgerState()` is the empty ledger.
 
-    `approvals` holds what is in force, by study digest. `charged` and `held` are by study id,
-    over all periods; `period_charged` counts the current period, `total_charged` all of them.
+    `roster` and `dictionary` are the digests in force ("" for none), `confirmed` the
+    fingerprints that the steward compared out of band. `approvals` holds what is in force, by
+    study digest. `charged` and `held` are by study id, over all periods; `period_charged`
+    counts the current period, `total_charged` all of them.
     """
 
     size: int = 0
@@ -95,8 +96,10 @@ class LedgerState:
     genesis: Genesis | None = None
     policy: PolicySet | None = None
     period: PeriodOpened | None = None
-    roster: RosterPinned | None = None
-    dictionary: str | None = None
+    roster: str = ""
+    roster_epoch: int = 0
+    confirmed: frozenset[str] = frozenset()
+    dictionary: str = ""
     paused: bool = False
     approvals: Mapping[str, Approval] = field(default_factory=dict)
     plans: Mapping[str, OpenPlan] = field(default_factory=dict)
@@ -132,6 +135,11 @@ class LedgerState:
     def study_spent(self, study: str) -> Rho:
         """What counts against a study's quota, over all its versions and periods."""
         return self.charged.get(study, Rho.ZERO) + self.held.get(study, Rho.ZERO)
+
+    @property
+    def approved(self) -> frozenset[str]:
+        """Digests of the study versions in force."""
+        return frozenset(self.approvals)
 
     def knows(self, plan: str) -> bool:
         """Whether this plan was ever reserved here, open or not."""

@@ -1,0 +1,384 @@
+"""The node's ledger on disk: one append is one durable transaction.
+
+An append writes the entry, the new head with its signed checkpoint and, for a commit, the
+bytes that may leave, all together or not at all (SQLite, WAL, synchronous=FULL). The rules are
+`privacy.ledger`'s; this module only keeps what they accept.
+
+Whatever goes wrong with the disk, the clock or a second writer is Refused(LEDGER_STOPPED) and
+nothing is half-written. A crash at any point leaves the ledger before or after the append.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Self
+
+from privacy.checkpoint import Checkpoint, NoteSigner, node_origin, open_checkpoint
+from privacy.contract.canonical import rational, sha256_hex
+from privacy.contract.signing import PublicKey, SigningKey
+from privacy.contract.time import instant_text
+from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.ledger.chain import Replay, verify_entries
+from privacy.ledger.entry import Aborted, Body, Commit, Entry, Expired, Genesis, Released
+from privacy.ledger.fold import instant_not_before, step
+from privacy.ledger.state import LedgerState
+from privacy.merkle import Tree, verify_consistency
+
+CLOCK_SLACK_SECONDS = 2
+FORMAT = 1
+_BATCH = 1_000
+
+_SCHEMA = """
+CREATE TABLE entries (seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE head (
+    id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, frontier BLOB NOT NULL,
+    checkpoint TEXT NOT NULL);
+CREATE TABLE outbox (
+    plan TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, payload BLOB NOT NULL,
+    PRIMARY KEY (plan, round, attempt));
+CREATE TABLE held (node TEXT PRIMARY KEY, checkpoint TEXT NOT NULL);
+CREATE TABLE cosigned (
+    node TEXT PRIMARY KEY, checkpoint TEXT NOT NULL, cosignature TEXT NOT NULL);
+"""
+
+Clock = Callable[[], datetime]
+Step = Callable[[str], None]
+
+
+def _nothing(_step: str) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Proof of one append: its number, leaf hash (hexadecimal) and the checkpoint covering it."""
+
+    seq: int
+    leaf: str
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class Cosigned:
+    """A peer's checkpoint and this node's cosignature line on it."""
+
+    checkpoint: str
+    cosignature: str
+
+
+class LedgerStore:
+    """One node's ledger. Thread-safe; the only writer of its file.
+
+    Make one with `create` or `open`. `reached` is told the named steps of every append, for
+    tests that stop the process there.
+    """
+
+    def __init__(
+        self, db: sqlite3.Connection, key: SigningKey, clock: Clock, reached: Step, origin: str
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._reached = reached
+        self._signer = NoteSigner(origin, key)
+        self._lock = threading.RLock()
+        self._state = LedgerState()
+        self._tree = Tree()
+        self._checkpoint = ""
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        key: SigningKey,
+        clock: Clock,
+        *,
+        node: str,
+        network: str,
+        delta: Fraction,
+        reached: Step = _nothing,
+    ) -> Self:
+        """A new ledger whose first entry says whose it is. Raises BadInput if `path` exists."""
+        origin = node_origin(network, node)
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            raise BadInput("there is a ledger already", where=str(path)) from None
+        with _stopping():
+            db = _connect(path)
+            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+        store = cls(db, key, clock, reached, origin)
+        store.append(
+            Genesis(node=node, key=key.public.text, network=network, delta=rational(delta))
+        )
+        return store
+
+    @classmethod
+    def open(cls, path: Path, key: SigningKey, clock: Clock, *, reached: Step = _nothing) -> Self:
+        """Open a ledger after verifying all of it.
+
+        Raises BadInput if there is none, VerificationFailed naming the first bad entry when the
+        file is not what was signed, Refused(LEDGER_STOPPED) when it cannot be read.
+        """
+        if not path.is_file():
+            raise BadInput("there is no ledger", where=str(path))
+        with _stopping():
+            db = _connect(path)
+            if db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
+                raise VerificationFailed("not a ledger of this version", where=str(path))
+            genesis = _genesis(db)
+        if genesis.key != key.public.text:
+            raise VerificationFailed("ledger belongs to another key", where="entry 0")
+        store = cls(db, key, clock, reached, node_origin(genesis.network, genesis.node))
+        store.verify()
+        return store
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    # what it says
+
+    @property
+    def state(self) -> LedgerState:
+        """The balances now. A value: it does not change under the caller."""
+        return self._state
+
+    @property
+    def size(self) -> int:
+        return self._state.size
+
+    @property
+    def origin(self) -> str:
+        """The origin line of this ledger's checkpoints."""
+        return self._signer.name
+
+    def checkpoint(self) -> str:
+        """The newest signed checkpoint."""
+        return self._checkpoint
+
+    def root_at(self, size: int) -> bytes:
+        """The root when the ledger had `size` entries; raises BadInput if it never had."""
+        with self._lock:
+            return self._tree.root(size)
+
+    def consistency_proof(self, old: int, size: int) -> tuple[bytes, ...]:
+        """Shows a witness that the first `old` entries are a prefix of the first `size`."""
+        with self._lock:
+            return self._tree.consistency_proof(old, size)
+
+    def inclusion_proof(self, seq: int, size: int) -> tuple[bytes, ...]:
+        """Shows that entry `seq` is covered by the checkpoint of `size` entries."""
+        with self._lock:
+            return self._tree.inclusion_proof(seq, size)
+
+    def entries(self, start: int = 0, stop: int | None = None) -> list[bytes]:
+        """Canonical lines, without newline, of entries start..stop-1."""
+        return list(self.lines(start, stop))
+
+    def lines(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """The same one by one, in memory for a batch at a time."""
+        end = self.size if stop is None else min(stop, self.size)
+        for low in range(start, end, _BATCH):
+            query = "SELECT data FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq"
+            with self._lock, _stopping():
+                rows = self._db.execute(query, (low, min(low + _BATCH, end))).fetchall()
+            yield from (row[0] for row in rows)
+
+    def knows_plan(self, plan: str) -> bool:
+        """Whether the plan was ever reserved here."""
+        return self._state.knows(plan)
+
+    def open_reservation(self, plan: str) -> bool:
+        """Whether the plan is reserved and has not ended."""
+        return plan in self._state.plans
+
+    def expired_reservations(self) -> tuple[str, ...]:
+        """Open plans whose time has run out."""
+        return self._state.due(instant_text(self._clock()))
+
+    def outbox(self, plan: str, round_: int, attempt: int) -> bytes | None:
+        """The bytes committed for one attempt of a plan that has not ended."""
+        query = "SELECT payload FROM outbox WHERE plan = ? AND round = ? AND attempt = ?"
+        with self._lock, _stopping():
+            row = self._db.execute(query, (plan, round_, attempt)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def verify(self) -> None:
+        """Read the whole file again; raises VerificationFailed naming the first bad entry."""
+        with self._lock, _stopping():
+            size, frontier, note = _head(self._db)
+            head = open_checkpoint(note, self._signer.key, self._signer.name)
+            with closing(self._db.execute("SELECT data FROM entries ORDER BY seq")) as rows:
+                result: Replay = verify_entries((row[0] for row in rows), head)
+            if (size, frontier) != (head.size, result.tree.frontier().to_bytes()):
+                raise VerificationFailed("the stored head is not the ledger's", where="head")
+            self._state, self._tree, self._checkpoint = result.state, result.tree, note
+
+    # what it takes
+
+    def append(self, body: Body, *, outbox: bytes | None = None) -> Receipt:
+        """Write one entry durably; for a commit, with the very bytes that may leave.
+
+        Returns only after the transaction is on disk. Raises Refused with the code of the rule
+        that forbids the entry (see `privacy.ledger.fold.step`), LEDGER_STOPPED when it cannot
+        be written; BadInput when `outbox` is not what the commit describes.
+        """
+        _check_outbox(body, outbox)
+        with self._lock:
+            last = self._state
+            at = instant_not_before(instant_text(self._clock()), last.at, CLOCK_SLACK_SECONDS)
+            entry = Entry(seq=last.size, prev=last.head, at=at, body=body)
+            after = step(last, entry)
+            frontier = self._tree.frontier().append(entry.leaf)
+            note = self._signer.checkpoint(
+                Checkpoint(self._signer.name, frontier.size, frontier.root)
+            )
+            with self._transaction():
+                self._expect_head(last.size)
+                self._insert(entry, frontier.to_bytes(), note, outbox)
+                self._reached(f"{body.kind} written")
+            self._tree.append(entry.leaf)
+            self._state, self._checkpoint = after, note
+            self._reached(f"{body.kind} durable")
+            return Receipt(entry.seq, entry.leaf.hex(), note)
+
+    def _expect_head(self, size: int) -> None:
+        row = self._db.execute("SELECT size FROM head").fetchone()
+        if (0 if row is None else row[0]) != size:
+            raise Refused(Code.LEDGER_STOPPED, what="another writer")
+
+    def _insert(self, entry: Entry, frontier: bytes, note: str, outbox: bytes | None) -> None:
+        self._db.execute("INSERT INTO entries VALUES (?, ?)", (entry.seq, entry.data))
+        self._db.execute(
+            "INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?)", (entry.seq + 1, frontier, note)
+        )
+        body = entry.body
+        if isinstance(body, Commit):
+            self._db.execute(
+                "INSERT INTO outbox VALUES (?, ?, ?, ?)",
+                (body.plan, body.round, body.attempt, outbox),
+            )
+        elif isinstance(body, Released | Aborted | Expired):
+            self._db.execute("DELETE FROM outbox WHERE plan = ?", (body.plan,))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with _stopping():
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    with suppress(sqlite3.Error):
+                        self._db.execute("ROLLBACK")
+
+    # what it holds of its peers
+
+    def witness(self, node: str, checkpoint: str, key: PublicKey) -> None:
+        """Keep a peer's newest checkpoint. Storing is not witnessing: see `cosign`.
+
+        Raises VerificationFailed if the peer did not sign it, or signed two histories.
+        """
+        new = open_checkpoint(checkpoint, key, self._origin_of(node))
+        with self._lock:
+            note = self.witnessed(node)
+            old = open_checkpoint(note, key) if note else None
+            if old is not None and old.size == new.size and old.root != new.root:
+                raise VerificationFailed(f"signed two ledgers of {new.size} entries", where=node)
+            if old is None or old.size < new.size:
+                with self._transaction():
+                    self._db.execute(
+                        "INSERT OR REPLACE INTO held VALUES (?, ?)", (node, checkpoint)
+                    )
+
+    def witnessed(self, node: str) -> str | None:
+        """The newest checkpoint of a peer that this node holds."""
+        with self._lock, _stopping():
+            query = "SELECT checkpoint FROM held WHERE node = ?"
+            row = self._db.execute(query, (node,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def cosign(
+        self, node: str, checkpoint: str, key: PublicKey, proof: Sequence[bytes]
+    ) -> Cosigned:
+        """Cosign a peer's checkpoint after checking that it extends the last one cosigned.
+
+        `proof` is the peer's consistency proof from the size of that one (empty for the first).
+        Raises VerificationFailed when it does not hold, or the checkpoint is an older one.
+        """
+        new = open_checkpoint(checkpoint, key, self._origin_of(node))
+        self.witness(node, checkpoint, key)
+        with self._lock:
+            last = self.cosigned(node)
+            if last is not None:
+                old = open_checkpoint(last.checkpoint, key)
+                verify_consistency(old.size, old.root, new.size, new.root, proof)
+            line = self._signer.cosignature(new, int(self._clock().timestamp()))
+            with self._transaction():
+                self._db.execute(
+                    "INSERT OR REPLACE INTO cosigned VALUES (?, ?, ?)", (node, checkpoint, line)
+                )
+            return Cosigned(checkpoint, line)
+
+    def cosigned(self, node: str) -> Cosigned | None:
+        """The newest checkpoint of a peer that this node cosigned."""
+        with self._lock, _stopping():
+            query = "SELECT checkpoint, cosignature FROM cosigned WHERE node = ?"
+            row = self._db.execute(query, (node,)).fetchone()
+        return None if row is None else Cosigned(str(row[0]), str(row[1]))
+
+    def _origin_of(self, node: str) -> str:
+        genesis = self._state.genesis
+        return node_origin(genesis.network if genesis else "", node)
+
+
+@contextmanager
+def _stopping() -> Iterator[None]:
+    """Whatever the database raises stops the ledger; its text stays in the building."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise Refused(Code.LEDGER_STOPPED, what="storage") from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+def _genesis(db: sqlite3.Connection) -> Genesis:
+    row = db.execute("SELECT data FROM entries WHERE seq = 0").fetchone()
+    try:
+        first = None if row is None else Entry.from_bytes(row[0]).body
+    except BadInput:
+        first = None
+    if not isinstance(first, Genesis):
+        raise VerificationFailed("does not begin a ledger", where="entry 0")
+    return first
+
+
+def _head(db: sqlite3.Connection) -> tuple[int, bytes, str]:
+    row = db.execute("SELECT size, frontier, checkpoint FROM head").fetchone()
+    if row is None:
+        raise VerificationFailed("the ledger has no head", where="head")
+    return int(row[0]), bytes(row[1]), str(row[2])
+
+
+def _check_outbox(body: Body, outbox: bytes | None) -> None:
+    if not isinstance(body, Commit):
+        if outbox is not None:
+            raise BadInput("only a commit has bytes that leave")
+        return
+    if outbox is None or (len(outbox), sha256_hex(outbox)) != (body.bytes, body.masked_sha256):
+        raise BadInput("the bytes that leave are not those of the commit")
