@@ -1,0 +1,67 @@
+"""The node's answer to a message, as a Flower ClientApp. Flower's public API only.
+
+Each packet of a batch is handled by itself: one that fails becomes a catalogue code and its
+neighbours are answered as if it had not been there. No exception text leaves this module, and
+none is logged: a text can quote a member's value. The log names the class and the line.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import node.flower_env  # noqa: F401  (first: flwr reads the environment when imported)
+
+# isort: split
+from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from privacy.contract.packet import RECORD, Packet, pack_replies, unpack
+from privacy.errors import BadInput, Code, Refused
+
+Handle = Callable[[Packet], Packet]
+
+_log = logging.getLogger(__name__)
+
+
+def build_client_app(handle: Handle) -> ClientApp:
+    """A ClientApp whose one handler (`query`) answers a batch of packets with `handle`."""
+
+    def answer(message: Message, context: Context) -> Message:  # noqa: ARG001
+        record = ConfigRecord(dict(pack_replies(_answers(handle, message))))
+        return Message(RecordDict({RECORD: record}), reply_to=message)
+
+    app = ClientApp()
+    app.query()(answer)
+    return app
+
+
+def _answers(handle: Handle, message: Message) -> list[Packet | Code]:
+    record = message.content.get(RECORD) if message.has_content() else None
+    if not isinstance(record, ConfigRecord):
+        return [Code.BAD_REQUEST]
+    try:
+        packets = unpack(record)
+    except BadInput:
+        return [Code.BAD_REQUEST]
+    return [_answer(handle, packet) for packet in packets]
+
+
+def _answer(handle: Handle, packet: Packet) -> Packet | Code:
+    try:
+        reply = handle(packet)
+    except Refused as refusal:
+        return refusal.code
+    except Exception as error:  # noqa: BLE001  (the node's job boundary)
+        _log.error("a packet failed: %s", whereabouts(error))
+        return Code.INTERNAL
+    return reply if isinstance(reply, Packet) else Code.INTERNAL
+
+
+def whereabouts(error: BaseException) -> str:
+    """Class and innermost line of an error: enough to find it, and nothing it quotes."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "?"
+    return f"{type(error).__name__} at {where}"
