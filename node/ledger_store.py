@@ -30,7 +30,7 @@ from privacy.ledger.chain import Replay, verify_entries
 from privacy.ledger.entry import Aborted, Body, Commit, Entry, Expired, Genesis, Released
 from privacy.ledger.fold import instant_not_before, step
 from privacy.ledger.state import LedgerState
-from privacy.merkle import Tree, verify_consistency
+from privacy.merkle import Frontier, Tree, verify_consistency
 
 CLOCK_SLACK_SECONDS = 2
 FORMAT = 1
@@ -41,6 +41,7 @@ CREATE TABLE entries (seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE head (
     id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, frontier BLOB NOT NULL,
     checkpoint TEXT NOT NULL);
+INSERT INTO head VALUES (1, 0, x'', '');
 CREATE TABLE outbox (
     plan TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, payload BLOB NOT NULL,
     PRIMARY KEY (plan, round, attempt));
@@ -91,6 +92,7 @@ class LedgerStore:
         self._lock = threading.RLock()
         self._state = LedgerState()
         self._tree = Tree()
+        self._frontier = Frontier()
         self._checkpoint = ""
 
     @classmethod
@@ -218,9 +220,11 @@ class LedgerStore:
             head = open_checkpoint(note, self._signer.key, self._signer.name)
             with closing(self._db.execute("SELECT data FROM entries ORDER BY seq")) as rows:
                 result: Replay = verify_entries((row[0] for row in rows), head)
-            if (size, frontier) != (head.size, result.tree.frontier().to_bytes()):
+            own = result.tree.frontier()
+            if (size, frontier) != (own.size, own.to_bytes()):
                 raise VerificationFailed("the stored head is not the ledger's", where="head")
-            self._state, self._tree, self._checkpoint = result.state, result.tree, note
+            self._state, self._tree = result.state, result.tree
+            self._frontier, self._checkpoint = own, note
 
     # what it takes
 
@@ -237,29 +241,26 @@ class LedgerStore:
             at = instant_not_before(instant_text(self._clock()), last.at, CLOCK_SLACK_SECONDS)
             entry = Entry(seq=last.size, prev=last.head, at=at, body=body)
             after = step(last, entry)
-            frontier = self._tree.frontier().append(entry.leaf)
+            frontier = self._frontier.append(entry.leaf)
             note = self._signer.checkpoint(
                 Checkpoint(self._signer.name, frontier.size, frontier.root)
             )
             with self._transaction():
-                self._expect_head(last.size)
                 self._insert(entry, frontier.to_bytes(), note, outbox)
                 self._reached(f"{body.kind} written")
             self._tree.append(entry.leaf)
-            self._state, self._checkpoint = after, note
+            self._state, self._frontier, self._checkpoint = after, frontier, note
             self._reached(f"{body.kind} durable")
             return Receipt(entry.seq, entry.leaf.hex(), note)
 
-    def _expect_head(self, size: int) -> None:
-        row = self._db.execute("SELECT size FROM head").fetchone()
-        if (0 if row is None else row[0]) != size:
-            raise Refused(Code.LEDGER_STOPPED, what="another writer")
-
     def _insert(self, entry: Entry, frontier: bytes, note: str, outbox: bytes | None) -> None:
-        self._db.execute("INSERT INTO entries VALUES (?, ?)", (entry.seq, entry.data))
-        self._db.execute(
-            "INSERT OR REPLACE INTO head VALUES (1, ?, ?, ?)", (entry.seq + 1, frontier, note)
+        moved = self._db.execute(
+            "UPDATE head SET size = ?, frontier = ?, checkpoint = ? WHERE size = ?",
+            (entry.seq + 1, frontier, note, entry.seq),
         )
+        if moved.rowcount != 1:
+            raise Refused(Code.LEDGER_STOPPED, what="another writer")
+        self._db.execute("INSERT INTO entries VALUES (?, ?)", (entry.seq, entry.data))
         body = entry.body
         if isinstance(body, Commit):
             self._db.execute(

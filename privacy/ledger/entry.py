@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
@@ -41,8 +41,14 @@ def _instant(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=4096)
+def parse_rho(text: str) -> Rho:
+    """`Rho.parse`, remembered: a ledger repeats the same few amounts."""
+    return Rho.parse(text)
+
+
 def _rho(text: str) -> str:
-    Rho.parse(text)
+    parse_rho(text)
     return text
 
 

@@ -32,6 +32,7 @@ from privacy.ledger.entry import (
     Resumed,
     RosterPinned,
     Witnessed,
+    parse_rho,
 )
 from privacy.ledger.state import LedgerState, OpenPlan
 from privacy.units import Rho
@@ -97,13 +98,13 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
 
 
 def _open_period(state: LedgerState, body: PeriodOpened, at: str) -> LedgerState:
-    if state.policy is None or Rho.parse(body.budget_rho) > Rho.parse(state.policy.yearly_rho):
+    if state.policy is None or parse_rho(body.budget_rho) > parse_rho(state.policy.yearly_rho):
         raise Refused(Code.CONFLICT, what="budget beyond policy")
     if not body.starts < body.ends:
         raise Refused(Code.CONFLICT, what="period is empty")
     if state.period is not None and not state.period.ends <= min(body.starts, at):
         raise Refused(Code.CONFLICT, what="period is not over")
-    if state.total_held > Rho.parse(body.budget_rho):
+    if state.total_held > parse_rho(body.budget_rho):
         raise Refused(Code.CONFLICT, what="budget below what is reserved")
     return state.opened_period(body)
 
@@ -137,7 +138,7 @@ def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
         raise Refused(Code.DICTIONARY_MISMATCH)
     cost = _checked_cost(state, body.mechanism)
     reserved = cost * (body.rounds * body.max_attempts)
-    if Rho.parse(body.rho) != reserved:
+    if parse_rho(body.rho) != reserved:
         raise Refused(Code.PLAN_MISMATCH, what="rho")
     _admit(state, body, reserved)
     return state.reserved_plan(
@@ -172,7 +173,7 @@ def _admit(state: LedgerState, body: Reserve, cost: Rho) -> None:
     if approval is None or approval.study != body.study:
         raise Refused(Code.NOT_APPROVED)
     try:
-        admit(Rho.parse(approval.rho), state.study_spent(body.study), cost)
+        admit(parse_rho(approval.rho), state.study_spent(body.study), cost)
     except Refused as refused:
         raise Refused(Code.STUDY_BUDGET_EXCEEDED, **refused.public_fields) from None
     admit(state.budget, state.spent, cost)
@@ -184,7 +185,7 @@ def _commit(state: LedgerState, body: Commit, at: str) -> LedgerState:
     plan = _open(state, body.plan)
     if not at < plan.expires:
         raise Refused(Code.EXPIRED)
-    if body.mechanism != plan.mechanism or Rho.parse(body.rho) != plan.cost:
+    if body.mechanism != plan.mechanism or parse_rho(body.rho) != plan.cost:
         raise Refused(Code.PLAN_MISMATCH, what="mechanism or rho")
     opening = (body.round, body.attempt)
     if plan.committed and opening <= plan.committed[-1]:

@@ -31,6 +31,7 @@ from privacy.ledger.entry import (
     Mechanism,
     PeriodOpened,
     PolicySet,
+    parse_rho,
 )
 from privacy.units import Rho
 
@@ -121,7 +122,7 @@ class LedgerState:
         """The period's limit; a policy that is stricter than the period's entry prevails."""
         if self.period is None or self.policy is None:
             return Rho.ZERO
-        return min(Rho.parse(self.period.budget_rho), Rho.parse(self.policy.yearly_rho))
+        return min(parse_rho(self.period.budget_rho), parse_rho(self.policy.yearly_rho))
 
     @property
     def spent(self) -> Rho:

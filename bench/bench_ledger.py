@@ -1,0 +1,178 @@
+"""How much a durable, signed ledger costs beside a plain durable insert, and how fast it verifies.
+
+The plain insert writes rows of the same size with the same durability (SQLite, WAL,
+synchronous=FULL, one transaction each) on the same disk in the same run, interleaved with the
+ledger's appends so that both see the same disk.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import statistics
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from node.ledger_store import LedgerStore
+from privacy.contract.canonical import sha256_hex
+from privacy.contract.signing import SigningKey
+from privacy.contract.time import instant_text
+from privacy.ledger.chain import verify_entries
+from privacy.ledger.entry import (
+    Approval,
+    Body,
+    Commit,
+    DictionaryAdopted,
+    Mechanism,
+    PeriodOpened,
+    PolicySet,
+    Released,
+    Reserve,
+)
+from privacy.mechanism import GaussianSum
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MECHANISM = Mechanism.of(GaussianSum(delta_grid=1000, nodes=3, margin=1))
+COST = MECHANISM.event.rho
+PAYLOAD = bytes(800)
+
+
+def _digest(text: str) -> str:
+    return sha256_hex(text.encode())
+
+
+def _prepared(folder: Path, key: SigningKey) -> LedgerStore:
+    store = LedgerStore.create(
+        folder / "ledger.sqlite",
+        key,
+        lambda: NOW,
+        node="bench",
+        network="bench",
+        delta=Fraction(1, 10**6),
+    )
+    budget = (COST * 10**9).text
+    bodies: list[Body] = [
+        PolicySet(
+            yearly_rho=budget,
+            min_nodes=3,
+            min_collude=1,
+            max_drop=0,
+            min_cohort=0,
+            max_memberships=1,
+            by="bench",
+        ),
+        PeriodOpened(
+            starts=instant_text(NOW),
+            ends=instant_text(NOW + timedelta(days=365)),
+            budget_rho=budget,
+            by="bench",
+        ),
+        DictionaryAdopted(dictionary=_digest("dictionary")),
+        Approval(
+            study="bench",
+            study_digest=_digest("study"),
+            rho=budget,
+            decision="approved",
+            by="bench",
+            reason="",
+        ),
+    ]
+    for body in bodies:
+        store.append(body)
+    return store
+
+
+def _question(number: int) -> tuple[Reserve, Commit, Released]:
+    plan = _digest(f"plan {number}")
+    return (
+        Reserve(
+            plan=plan,
+            study="bench",
+            study_digest=_digest("study"),
+            researcher=SigningKey(bytes(32)).public.text,
+            identity=_digest(f"identity {number}"),
+            sentence="How many members take each treatment, among those aged 18 or more?",
+            dictionary=_digest("dictionary"),
+            mechanism=MECHANISM,
+            rounds=1,
+            max_attempts=1,
+            rho=COST.text,
+            expires=instant_text(NOW + timedelta(minutes=10)),
+        ),
+        Commit(
+            plan=plan,
+            round=0,
+            attempt=0,
+            mechanism=MECHANISM,
+            rho=COST.text,
+            masked_sha256=sha256_hex(PAYLOAD),
+            length=100,
+            bytes=len(PAYLOAD),
+        ),
+        Released(plan=plan, release=_digest(f"release {number}")),
+    )
+
+
+def _plain(folder: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(folder / "plain.sqlite", isolation_level=None)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, data BLOB NOT NULL)")
+    return db
+
+
+def _insert(db: sqlite3.Connection, data: bytes) -> float:
+    start = time.perf_counter()
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("INSERT INTO rows (data) VALUES (?)", (data,))
+    db.execute("COMMIT")
+    return time.perf_counter() - start
+
+
+def _append(store: LedgerStore, body: Body, outbox: bytes | None) -> float:
+    start = time.perf_counter()
+    store.append(body, outbox=outbox)
+    return time.perf_counter() - start
+
+
+def _appends(folder: Path, questions: int) -> tuple[list[float], list[float], LedgerStore]:
+    store, db = _prepared(folder, SigningKey(bytes(32))), _plain(folder)
+    plain, ledger = [], []
+    for number in range(questions):
+        for body in _question(number):
+            outbox = PAYLOAD if isinstance(body, Commit) else None
+            ledger.append(_append(store, body, outbox))
+            line = store.entries(store.size - 1)[0]
+            plain.append(_insert(db, line + (outbox or b"")))
+    db.close()
+    return plain, ledger, store
+
+
+def _row(what: str, value: float, unit: str, target: str, ok: bool) -> dict[str, Any]:
+    return {"what": what, "value": value, "unit": unit, "target": target, "ok": ok}
+
+
+def run(quick: bool = False) -> list[dict[str, Any]]:
+    """Rows of what was measured, each with its target."""
+    with tempfile.TemporaryDirectory() as name:
+        plain, ledger, store = _appends(Path(name), 100 if quick else 1_000)
+        lines, head = store.entries(), store.checkpoint()
+        start = time.perf_counter()
+        store.verify()
+        opened = time.perf_counter() - start
+        store.close()
+    ratio = statistics.median(ledger) / statistics.median(plain)
+    speed = len(lines) / opened
+    return [
+        _row("durable append beside a plain durable insert", ratio, "x", "<= 2", ratio <= 2),
+        _row("durable append, median", 1e3 * statistics.median(ledger), "ms", "", True),
+        _row("ledger verified, from disk", speed, "entries/s", ">= 5000", speed >= 5_000),
+    ]
+
+
+if __name__ == "__main__":
+    for row in run():
+        print(row)
