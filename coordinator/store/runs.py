@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, CursorResult, Select, select, update
+from sqlalchemy import ColumnElement, CursorResult, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from coordinator.store.database import Database
@@ -41,7 +41,8 @@ class Runs:
         """Store plan and run together; released at once if the same analysis has a release.
 
         The same key with the same request gives the run it started; with another request it
-        raises Refused(CONFLICT).
+        raises Refused(CONFLICT). A signed question starts one run: sent again under another
+        key it raises Refused(REPLAYED).
         """
         with self._database.write() as session:
             earlier = _started_by(session, new)
@@ -77,6 +78,15 @@ class Runs:
         """Queued and running, oldest first: what a restarted bridge takes up again."""
         open_states = [state.value for state in RunState if not state.finished]
         return self._many(_joined().where(RunRow.state.in_(open_states)).order_by(RunRow.number))
+
+    def unfinished_of(self, principal: str) -> int:
+        """How many runs of this person are queued or running."""
+        open_states = [state.value for state in RunState if not state.finished]
+        wanted = select(func.count()).where(
+            RunRow.principal == principal, RunRow.state.in_(open_states)
+        )
+        with self._database.read() as session:
+            return session.scalars(wanted).one()
 
     def start(self, run_id: str) -> bool:
         """queued -> running; False if it was not queued any more."""
@@ -142,6 +152,9 @@ def _started_by(session: Session, new: NewRun) -> str | None:
 
 def _insert(session: Session, new: NewRun) -> None:
     plan = Plan.from_json(parse_canonical(new.plan.body))
+    question = plan.question_envelope.digest
+    if session.scalars(select(RunRow.id).where(RunRow.question == question)).first() is not None:
+        raise Refused(Code.REPLAYED)
     same = select(ReleaseRow.digest).where(
         ReleaseRow.identity == plan.identity, ReleaseRow.study_digest == plan.study_digest
     )
@@ -153,6 +166,7 @@ def _insert(session: Session, new: NewRun) -> None:
         RunRow(
             id=new.id,
             plan=new.plan.digest,
+            question=question,
             identity=plan.identity,
             study=plan.study,
             study_digest=plan.study_digest,

@@ -112,6 +112,7 @@ class RunRow(Table):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(_ID, unique=True)
     plan: Mapped[str] = mapped_column(_HASH, ForeignKey("plans.digest"))
+    question: Mapped[str] = mapped_column(_HASH, unique=True)
     identity: Mapped[str] = mapped_column(_HASH, index=True)
     study: Mapped[str] = mapped_column(_ID)
     study_digest: Mapped[str] = mapped_column(_HASH)

@@ -128,6 +128,7 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("plan", sa.String(length=64), nullable=False),
+        sa.Column("question", sa.String(length=64), nullable=False),
         sa.Column("identity", sa.String(length=64), nullable=False),
         sa.Column("study", sa.String(length=64), nullable=False),
         sa.Column("study_digest", sa.String(length=64), nullable=False),
@@ -153,6 +154,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("number"),
         sa.UniqueConstraint("id"),
+        sa.UniqueConstraint("question"),
     )
     with op.batch_alter_table("runs") as batch_op:
         batch_op.create_index(batch_op.f("ix_runs_identity"), ["identity"], unique=False)

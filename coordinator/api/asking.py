@@ -1,0 +1,160 @@
+"""Previews and runs: what is checked, in this order, before a node hears of a question.
+
+entitled    the study exists for this researcher
+signed      the question is signed by the researcher's own key, now, for this study version
+sound       analysis, cohort and epsilon fit the dictionary
+able        enough nodes that approved can be reached
+planned     one signed plan, stored with its run; an identical analysis is answered at once
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from coordinator.api.entitlement import visible_study
+from coordinator.api.schema import PreviewAsk, PreviewView
+from coordinator.api.services import Services
+from coordinator.api.views import amount
+from coordinator.planning import FEWEST_NODES, make_plan, participants_for
+from coordinator.store.facts import Decision, NodeState, Principal, RunFacts, RunState, StudyFacts
+from coordinator.store.runs import NewRun
+from models.aggregates.requests import Analysis, normalise, parse_analysis
+from models.cohort.parse import parse_cohort
+from models.planner import preview
+from privacy.accounting.conversion import parse_epsilon
+from privacy.contract.canonical import digest
+from privacy.contract.dictionary import Dictionary
+from privacy.contract.plan import Question
+from privacy.contract.signing import Envelope
+from privacy.contract.study import Study
+from privacy.contract.time import instant_text, parse_instant
+from privacy.errors import BadInput, Code, Refused
+from privacy.units import Rho
+
+
+def check_question(
+    study: Study, dictionary: Dictionary, analysis: object, cohort: str, epsilon: str
+) -> Analysis:
+    """The analysis with full column names; raises Refused with the code of what is wrong."""
+    try:
+        asked = parse_analysis(analysis)
+    except BadInput:
+        raise Refused(Code.BAD_REQUEST, where="analysis") from None
+    if study.analyses and asked.kind not in study.analyses:
+        raise Refused(Code.ANALYSIS_NOT_ALLOWED, analysis=asked.kind)
+    try:
+        full = normalise(asked, dictionary)
+    except BadInput:
+        raise Refused(Code.UNKNOWN_COLUMN, where="analysis") from None
+    try:
+        parse_cohort(cohort, dictionary)
+    except BadInput:
+        raise Refused(Code.BAD_EXPRESSION, where="cohort") from None
+    try:
+        parse_epsilon(epsilon)
+    except BadInput:
+        raise Refused(Code.BAD_EPSILON, where="epsilon") from None
+    return full
+
+
+def make_preview(services: Services, principal: Principal, ask: PreviewAsk) -> PreviewView:
+    """Cost and expected error of a question; nothing is signed and nothing spent."""
+    facts = visible_study(services.store, principal, ask.study)
+    study = facts.study
+    dictionary = services.store.network.dictionary_version(study.dictionary)
+    analysis = check_question(study, dictionary, ask.analysis, ask.cohort, ask.epsilon)
+    able, unable = _who_answers(services, facts)
+    approving = sum(1 for said in facts.decisions.values() if said is Decision.APPROVED)
+    made = preview(
+        analysis,
+        ask.cohort,
+        dictionary,
+        epsilon=ask.epsilon,
+        delta=study.delta_fraction,
+        nodes=len(able) if len(able) >= FEWEST_NODES else max(approving, FEWEST_NODES),
+        margin=study.t_drop + study.t_collude,
+        memberships=study.max_memberships,
+        assumed_members=ask.members,
+    )
+    left = services.budgets.of(facts).left
+    return PreviewView(
+        preview={**made.to_json(), "answering": able},
+        can_answer=able,
+        cannot_answer=unable,
+        left=amount(left, study.delta_fraction),
+        affordable=Rho.parse(made.rho) * ask.max_attempts <= left,
+    )
+
+
+def _who_answers(services: Services, facts: StudyFacts) -> tuple[list[str], dict[str, str]]:
+    """Nodes that can answer, and the others with why: a public state or the decision."""
+    states = {node.id: node.state for node in services.store.nodes.all()}
+    able: list[str] = []
+    unable: dict[str, str] = {}
+    for node in services.store.network.roster.nodes:
+        state = states.get(node.id, NodeState.OFFLINE)
+        if facts.decisions.get(node.id) is not Decision.APPROVED:
+            unable[node.id] = "not-approved"
+        elif state is not NodeState.ONLINE:
+            unable[node.id] = state.value
+        else:
+            able.append(node.id)
+    return able, unable
+
+
+def start_run(
+    services: Services, principal: Principal, question: object, idempotency_key: str
+) -> RunFacts:
+    """Store a run for a signed question and hand it on; the same key gives the same run."""
+    envelope = Envelope.from_json(question)
+    request = digest(envelope.to_json())
+    run = services.store.runs.started_by(principal.id, idempotency_key, request)
+    if run is None:
+        run = _new_run(services, principal, envelope, idempotency_key, request)
+    if run.state is RunState.QUEUED:
+        services.executor.execute(run.id)
+    return run
+
+
+def _new_run(
+    services: Services, principal: Principal, envelope: Envelope, key: str, request: str
+) -> RunFacts:
+    store, now = services.store, services.clock()
+    if store.runs.unfinished_of(principal.id) >= services.settings.max_unfinished_runs:
+        raise Refused(Code.RATE_LIMITED, unfinished=services.settings.max_unfinished_runs)
+    question = _open_question(services, principal, envelope)
+    facts = visible_study(store, principal, question.study)
+    if question.study_digest != facts.study.digest:
+        raise Refused(Code.PLAN_MISMATCH)
+    dictionary = store.network.dictionary_version(facts.study.dictionary)
+    check_question(facts.study, dictionary, question.analysis, question.cohort, question.epsilon)
+    roster = store.network.roster
+    participants = participants_for(
+        facts.study.digest, roster, store.nodes.online(), store.studies.approvals()
+    )
+    compiled = make_plan(
+        envelope,
+        facts.study,
+        dictionary,
+        roster,
+        participants,
+        key=services.key,
+        now=now,
+        entropy=services.entropy,
+    )
+    run_id = f"run-{services.entropy(12).hex()}"
+    return store.runs.create(
+        NewRun(run_id, compiled.envelope, principal.id, key, request, instant_text(now))
+    )
+
+
+def _open_question(services: Services, principal: Principal, envelope: Envelope) -> Question:
+    """The question, if it is signed by the caller's own key and is neither old nor early."""
+    if envelope.key.text != principal.public_key:
+        raise Refused(Code.NOT_AN_INVESTIGATOR)
+    question = Question.from_json(envelope.open("question", envelope.key))
+    now = services.clock()
+    skew = timedelta(seconds=services.settings.question_skew_seconds)
+    if parse_instant(question.expires) < now or parse_instant(question.asked_at) > now + skew:
+        raise Refused(Code.EXPIRED, now=instant_text(now))
+    return question

@@ -1,0 +1,103 @@
+"""Health, the network's public facts, its nodes, and joining it."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import APIRouter, Request
+
+from coordinator.api.schema import (
+    Health,
+    InvitationAsk,
+    InvitationView,
+    JoinAsk,
+    JoinView,
+    NetworkView,
+    NodeList,
+    PersonView,
+)
+from coordinator.api.services import Admin, Anyone, Services, Use
+from coordinator.api.views import network_view, node_view
+from coordinator.store.facts import Principal
+from coordinator.store.people import Credential
+from privacy.contract.signing import PublicKey
+from privacy.errors import Code, Refused
+
+router = APIRouter()
+
+
+def _version() -> str:
+    try:
+        return version("cairn-network")
+    except PackageNotFoundError:
+        return "source"
+
+
+VERSION = _version()
+
+
+@router.get("/health", operation_id="getHealth", tags=["network"])
+def get_health() -> Health:
+    """Whether the coordinator answers."""
+    return Health(status="ok", version=VERSION)
+
+
+@router.get("/v1/network", operation_id="getNetwork", tags=["network"])
+def get_network(services: Use) -> NetworkView:
+    """Public facts: keys and fingerprints to compare, the signed roster, where nodes connect."""
+    return network_view(services)
+
+
+@router.get("/v1/me", operation_id="getMe", tags=["people"])
+def get_me(caller: Anyone) -> PersonView:
+    """Who the credential belongs to."""
+    return PersonView.of(caller)
+
+
+@router.get("/v1/nodes", operation_id="listNodes", tags=["network"])
+def list_nodes(services: Use, _caller: Anyone) -> NodeList:
+    """Every node with its public state and last contact."""
+    return NodeList(nodes=[node_view(node) for node in services.store.nodes.all()])
+
+
+@router.post("/v1/invitations", operation_id="createInvitation", status_code=201, tags=["people"])
+def create_invitation(ask: InvitationAsk, services: Use, _caller: Admin) -> InvitationView:
+    """Invite a person for a role, or a node. The code is shown once and works once."""
+    secret = urlsafe_b64encode(services.entropy(24)).decode("ascii").rstrip("=")
+    code = f"cairn_i_{secret}"
+    lifetime = timedelta(days=services.settings.invitation_days)
+    made = services.store.people.invite(code, ask.role, ask.name, services.clock(), lifetime)
+    return InvitationView(code=code, role=made.role, name=made.name, expires=made.expires)
+
+
+@router.post("/v1/join", operation_id="join", status_code=201, tags=["people"])
+def join(ask: JoinAsk, request: Request, services: Use) -> JoinView:
+    """Redeem an invitation. A person sends a public key and the hash of the bearer credential;
+    a node sends its id, name, identity key and transport key."""
+    address = request.client.host if request.client else ""
+    try:
+        person = _redeem(ask, services)
+    except Refused as refused:
+        if refused.code is Code.NOT_PERMITTED:
+            services.gatekeeper.failures.fail(address)
+        raise
+    return JoinView(
+        person=None if person is None else PersonView.of(person), network=network_view(services)
+    )
+
+
+def _redeem(ask: JoinAsk, services: Services) -> Principal | None:
+    people, now = services.store.people, services.clock()
+    match (ask.person, ask.node):
+        case (None, None):
+            pass
+        case (person, None) if person is not None:
+            key = PublicKey.from_text(person.public_key)
+            return people.join(ask.code, Credential(person.bearer_sha256, key), now=now)
+        case (None, node) if node is not None:
+            PublicKey.from_text(node.key)
+            people.join_node(ask.code, node, now=now)
+            return None
+    raise Refused(Code.BAD_REQUEST, where="body", rule="exactly one of person and node")

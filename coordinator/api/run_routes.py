@@ -1,0 +1,127 @@
+"""Previews, runs and releases."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Header, Query, Response
+
+from coordinator.api.asking import make_preview, start_run
+from coordinator.api.entitlement import (
+    answer_for,
+    visible_release,
+    visible_run,
+    visible_studies,
+)
+from coordinator.api.schema import (
+    PreviewAsk,
+    PreviewView,
+    ReleaseView,
+    RunAsk,
+    RunList,
+    RunView,
+)
+from coordinator.api.services import (
+    Researcher,
+    ResearcherOrAdmin,
+    ResultReader,
+    RunReader,
+    Services,
+    Use,
+)
+from coordinator.api.views import release_view, run_view
+from coordinator.api.waiting import preferred_wait_seconds, wait_for_run
+from coordinator.store.facts import Principal
+from privacy.contract.time import instant_text
+from privacy.contract.token import Role
+from privacy.errors import Code, Refused
+
+router = APIRouter(prefix="/v1", tags=["runs"])
+
+_KEY = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+IdempotencyKey = Annotated[
+    str | None, Header(description="The same key with the same question gives the same run.")
+]
+Prefer = Annotated[str | None, Header(description="`wait=N`: seconds to wait for the answer.")]
+
+
+@router.post("/previews", operation_id="previewQuestion")
+def preview_question(ask: PreviewAsk, services: Use, caller: Researcher) -> PreviewView:
+    """What a question would cost and how far off its answer may be; nothing is spent."""
+    return make_preview(services, caller, ask)
+
+
+@router.post("/runs", operation_id="startRun", status_code=202)
+async def start(
+    ask: RunAsk,
+    response: Response,
+    services: Use,
+    caller: Researcher,
+    *,
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
+) -> RunView:
+    """Run a signed question. 200 if it is finished on return, otherwise 202."""
+    key = idempotency_key or ""
+    if key and not _KEY.fullmatch(key):
+        raise Refused(Code.BAD_REQUEST, where="header.idempotency-key")
+    run = await to_thread.run_sync(start_run, services, caller, ask.question, key)
+    response.headers["Location"] = f"/v1/runs/{run.id}"
+    if not run.state.finished:
+        await wait_for_run(services, run.id, preferred_wait_seconds(prefer))
+    shown, finished = await to_thread.run_sync(_shown, services, caller, run.id)
+    response.status_code = 200 if finished else 202
+    return shown
+
+
+@router.get("/runs", operation_id="listRuns")
+def list_runs(
+    services: Use, caller: RunReader, limit: Annotated[int, Query(ge=1, le=500)] = 50
+) -> RunList:
+    """The newest runs of the studies you may see."""
+    studies = None
+    if caller.role is Role.RESEARCHER:
+        studies = [facts.study.id for facts in visible_studies(services.store, caller)]
+    runs = services.store.runs.newest(studies=studies, limit=limit)
+    return RunList(runs=[run_view(run, answer_for(services.store, caller, run)) for run in runs])
+
+
+@router.get("/runs/{run}", operation_id="getRun")
+async def get_run(
+    run: str,
+    services: Use,
+    caller: RunReader,
+    wait: Annotated[float, Query(ge=0, le=3600, description="Seconds to wait for the end.")] = 0,
+) -> RunView:
+    """One run as it stands, or as it ends within `wait` seconds."""
+    shown, finished = await to_thread.run_sync(_shown, services, caller, run)
+    if finished or not wait:
+        return shown
+    await wait_for_run(services, run, wait)
+    return (await to_thread.run_sync(_shown, services, caller, run))[0]
+
+
+@router.post("/runs/{run}/cancel", operation_id="cancelRun")
+def cancel_run(run: str, services: Use, caller: ResearcherOrAdmin) -> RunView:
+    """Cancel a run that is still queued; nothing was spent on it. 409 once it has started."""
+    found = visible_run(services.store, caller, run)
+    if caller.role is Role.RESEARCHER and found.principal != caller.id:
+        raise Refused(Code.NOT_PERMITTED)
+    if not services.store.runs.cancel(run, instant_text(services.clock())):
+        raise Refused(Code.CONFLICT, state=services.store.runs.get(run).state.value)
+    return _shown(services, caller, run)[0]
+
+
+@router.get("/releases/{digest}", operation_id="getRelease")
+def get_release(digest: str, services: Use, caller: ResultReader) -> ReleaseView:
+    """A release with its estimate, its receipts and the coordinator's signature."""
+    release, facts = visible_release(services.store, caller, digest)
+    return release_view(release, facts.study.id)
+
+
+def _shown(services: Services, caller: Principal, run_id: str) -> tuple[RunView, bool]:
+    run = visible_run(services.store, caller, run_id)
+    return run_view(run, answer_for(services.store, caller, run)), run.state.finished

@@ -1,0 +1,259 @@
+"""Requests and responses of the REST API. Amounts are given as exact rho and as epsilon."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+from coordinator.store.facts import Decision, NodeState, Principal, RunState
+from privacy.contract.roster import RosterNode
+from privacy.contract.study import ConsentRule
+from privacy.contract.token import Role
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
+ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+CohortText = Annotated[str, StringConstraints(max_length=10_000)]
+NumberText = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Ask(BaseModel):
+    """A request body: unknown fields and wrong types are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class Health(Answer):
+    status: str
+    version: str
+
+
+class NetworkNode(Answer):
+    id: str
+    name: str
+    fingerprint: str
+
+
+class NetworkView(Answer):
+    """Public facts of the network."""
+
+    id: str
+    delta: str
+    coordinator_key: str
+    coordinator_fingerprint: str
+    dictionary: str
+    roster_digest: str
+    roster_epoch: int
+    roster: dict[str, Any] = Field(description="The signed roster.")
+    nodes: list[NetworkNode]
+    fleet_address: str
+    ca_pem: str
+
+
+class PersonView(Answer):
+    id: str
+    name: str
+    role: Role
+    public_key: str
+
+    @classmethod
+    def of(cls, principal: Principal) -> Self:
+        return cls(
+            id=principal.id,
+            name=principal.name,
+            role=principal.role,
+            public_key=principal.public_key,
+        )
+
+
+class Amount(Answer):
+    """A privacy loss: exact rho (rational text) and epsilon at the study's delta."""
+
+    rho: str
+    epsilon: float
+
+
+class NodeBudgetView(Answer):
+    node: str
+    committed: Amount
+    reserved: Amount
+    left: Amount
+    ledger_size: int
+
+
+class BudgetView(Answer):
+    """The study as its most spent node sees it, from the newest ledgers mirrored here."""
+
+    allowance: Amount
+    committed: Amount
+    reserved: Amount
+    left: Amount
+    nodes: list[NodeBudgetView]
+
+
+class ApprovalView(Answer):
+    node: str
+    decision: Decision
+
+
+class StudySummary(Answer):
+    id: str
+    version: int
+    digest: str
+    title: str
+    purpose: str
+    consent: ConsentRule
+    starts: str
+    ends: str
+    epsilon_allowance: str
+    approved_by: list[str]
+
+
+class StudyView(StudySummary):
+    delta: str
+    dictionary: str
+    analyses: list[str] = Field(description="Empty: every analysis of the catalogue.")
+    min_cohort: int
+    t_drop: int
+    t_collude: int
+    max_memberships: int
+    investigators: list[str]
+    approvals: list[ApprovalView]
+    budget: BudgetView
+    envelope: dict[str, Any] = Field(description="The study as the coordinator signed it.")
+
+
+class StudyList(Answer):
+    studies: list[StudySummary]
+
+
+class PreviewAsk(Ask):
+    study: ShortText
+    analysis: dict[str, JsonValue]
+    cohort: CohortText = ""
+    epsilon: NumberText
+    max_attempts: int = Field(default=1, ge=1, le=10)
+    members: int | None = Field(
+        default=None, ge=1, le=10**9, description="An assumed cohort size; never counted."
+    )
+
+
+class PreviewView(Answer):
+    """What a question would cost and how far its answer may be off. Nothing is spent."""
+
+    preview: dict[str, Any]
+    can_answer: list[str]
+    cannot_answer: dict[str, str] = Field(description="Other nodes, with their public state.")
+    left: Amount
+    affordable: bool
+
+
+class RunAsk(Ask):
+    """A question as its researcher signed it."""
+
+    question: dict[str, JsonValue]
+
+
+class Receipt(Answer):
+    """What one node recorded in its ledger before its masked vector left."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    node: str
+
+
+class ReleasedAnswer(Answer):
+    release: str
+    released_at: str
+    rho: str
+    epsilon: float
+    delta: str
+    mechanism: dict[str, int]
+    survivors: list[str]
+    result: dict[str, Any]
+    receipts: list[Receipt]
+
+
+class RunView(Answer):
+    id: str
+    study: str
+    state: RunState
+    code: str = Field(description="Why the run ended without a release; empty otherwise.")
+    title: str = Field(description="The code in words.")
+    fields: dict[str, Any]
+    identity: str
+    plan: str
+    analysis: dict[str, Any]
+    cohort: str
+    rho: str = Field(description="The cost of one opening, memberships included.")
+    participants: list[str]
+    max_attempts: int
+    created: str
+    finished: str | None
+    repeat: bool = Field(description="Answered from a stored release, at no cost.")
+    answer: ReleasedAnswer | None
+
+
+class RunList(Answer):
+    runs: list[RunView]
+
+
+class ReleaseView(Answer):
+    digest: str
+    identity: str
+    study: str
+    study_digest: str
+    plan: str
+    answer: ReleasedAnswer
+    envelope: dict[str, Any] = Field(description="The release as the coordinator signed it.")
+
+
+class NodeView(Answer):
+    id: str
+    name: str
+    state: NodeState
+    version: str
+    last_contact: str | None
+    fingerprint: str
+
+
+class NodeList(Answer):
+    nodes: list[NodeView]
+
+
+class InvitationAsk(Ask):
+    """An invitation for a person's role, or for a node."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    role: Role | None = Field(default=None, description="Absent: the invitation is for a node.")
+    name: ShortText
+
+
+class InvitationView(Answer):
+    code: str = Field(description="Shown once; hand it over privately.")
+    role: Role | None
+    name: str
+    expires: str
+
+
+class PersonJoin(Ask):
+    public_key: NumberText
+    bearer_sha256: Sha256
+
+
+class JoinAsk(Ask):
+    """Redeem an invitation: as a person, or as a node."""
+
+    code: ShortText
+    person: PersonJoin | None = None
+    node: RosterNode | None = None
+
+
+class JoinView(Answer):
+    person: PersonView | None
+    network: NetworkView

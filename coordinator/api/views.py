@@ -1,0 +1,176 @@
+"""From what the store holds to what the API shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from coordinator.api.budgets import StudyBudget
+from coordinator.api.problems import CATALOGUE
+from coordinator.api.schema import (
+    Amount,
+    ApprovalView,
+    BudgetView,
+    NetworkNode,
+    NetworkView,
+    NodeBudgetView,
+    NodeView,
+    Receipt,
+    ReleasedAnswer,
+    ReleaseView,
+    RunView,
+    StudySummary,
+    StudyView,
+)
+from coordinator.api.services import Services
+from coordinator.store.facts import Decision, NodeFacts, ReleaseFacts, RunFacts, StudyFacts
+from privacy.accounting.conversion import epsilon_of_rho
+from privacy.contract.canonical import parse_canonical, rational
+from privacy.contract.signing import PublicKey
+from privacy.errors import Code
+from privacy.units import Rho
+
+
+def amount(rho: Rho, delta: Fraction) -> Amount:
+    return Amount(rho=rho.text, epsilon=epsilon_of_rho(rho, delta))
+
+
+def budget_view(budget: StudyBudget, delta: Fraction) -> BudgetView:
+    return BudgetView(
+        allowance=amount(budget.allowance, delta),
+        committed=amount(budget.charged, delta),
+        reserved=amount(budget.held, delta),
+        left=amount(budget.left, delta),
+        nodes=[
+            NodeBudgetView(
+                node=node.node,
+                committed=amount(node.charged, delta),
+                reserved=amount(node.held, delta),
+                left=amount(node.left, delta),
+                ledger_size=node.ledger_size,
+            )
+            for node in budget.nodes
+        ],
+    )
+
+
+def study_summary(facts: StudyFacts) -> StudySummary:
+    return StudySummary(**_summary(facts))
+
+
+def _summary(facts: StudyFacts) -> dict[str, Any]:
+    study = facts.study
+    approved = [node for node, said in facts.decisions.items() if said is Decision.APPROVED]
+    names = ("id", "version", "digest", "title", "purpose", "consent", "starts", "ends")
+    return {
+        **{name: getattr(study, name) for name in names},
+        "epsilon_allowance": study.epsilon_allowance,
+        "approved_by": sorted(approved),
+    }
+
+
+def study_view(facts: StudyFacts, budget: StudyBudget) -> StudyView:
+    study = facts.study
+    return StudyView(
+        **_summary(facts),
+        delta=study.delta,
+        dictionary=study.dictionary,
+        analyses=list(study.analyses),
+        min_cohort=study.min_cohort,
+        t_drop=study.t_drop,
+        t_collude=study.t_collude,
+        max_memberships=study.max_memberships,
+        investigators=list(study.investigators),
+        approvals=[
+            ApprovalView(node=node, decision=said) for node, said in sorted(facts.decisions.items())
+        ],
+        budget=budget_view(budget, study.delta_fraction),
+        envelope=facts.envelope.to_json(),
+    )
+
+
+def node_view(facts: NodeFacts) -> NodeView:
+    return NodeView(
+        id=facts.id,
+        name=facts.name,
+        state=facts.state,
+        version=facts.version,
+        last_contact=facts.last_contact,
+        fingerprint=PublicKey.from_text(facts.key).fingerprint,
+    )
+
+
+def network_view(services: Services) -> NetworkView:
+    network = services.store.network
+    roster, signed = network.roster, network.roster_envelope
+    public = services.key.public
+    return NetworkView(
+        id=network.id,
+        delta=rational(network.delta),
+        coordinator_key=public.text,
+        coordinator_fingerprint=public.fingerprint,
+        dictionary=network.dictionary.digest,
+        roster_digest=roster.digest,
+        roster_epoch=roster.epoch,
+        roster=signed.to_json(),
+        nodes=[
+            NetworkNode(id=node.id, name=node.name, fingerprint=node.public.fingerprint)
+            for node in roster.nodes
+        ],
+        fleet_address=services.settings.fleet_address,
+        ca_pem=services.settings.ca_pem,
+    )
+
+
+def run_view(run: RunFacts, release: ReleaseFacts | None) -> RunView:
+    """A run; with its answer where the caller may see it and there is one."""
+    plan = run.plan
+    return RunView(
+        id=run.id,
+        study=run.study,
+        state=run.state,
+        code=run.code,
+        title=CATALOGUE[Code(run.code)][1] if run.code else "",
+        fields=dict(run.fields),
+        identity=run.identity,
+        plan=run.plan_digest,
+        analysis=dict(plan.analysis),
+        cohort=plan.cohort,
+        rho=plan.rho,
+        participants=list(plan.participants),
+        max_attempts=plan.max_attempts,
+        created=run.created,
+        finished=run.finished,
+        repeat=run.repeat,
+        answer=None if release is None else released_answer(release),
+    )
+
+
+def released_answer(release: ReleaseFacts) -> ReleasedAnswer:
+    said: Mapping[str, Any] = parse_canonical(release.envelope.body)
+    return ReleasedAnswer(
+        release=release.digest,
+        released_at=said["released_at"],
+        rho=said["rho"],
+        epsilon=float(said["epsilon"]),
+        delta=said["delta"],
+        mechanism=said["mechanism"],
+        survivors=said["survivors"],
+        result=dict(release.result),
+        receipts=[
+            Receipt(**{**receipt, "node": node}) for node, receipt in said["receipts"].items()
+        ],
+    )
+
+
+def release_view(release: ReleaseFacts, study: str) -> ReleaseView:
+    return ReleaseView(
+        digest=release.digest,
+        identity=release.identity,
+        study=study,
+        study_digest=release.study_digest,
+        plan=release.plan,
+        answer=released_answer(release),
+        envelope=release.envelope.to_json(),
+    )

@@ -1,0 +1,343 @@
+"""A coordinator with made-up nodes: real store, real plans, real noise, no transport.
+
+`FakeExecutor` stands where the bridge stands. It answers a run from mock members the way the
+real one does: total plus one noise share per node, estimate, signed release, ledger entries.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+
+from coordinator.api.app import create_app
+from coordinator.api.services import ApiSettings
+from coordinator.store.facts import Decision, NodeState, RunState
+from coordinator.store.people import Credential
+from coordinator.store.store import Store
+from models.aggregates.catalogue import contribution, estimate
+from models.aggregates.requests import parse_analysis
+from models.cohort.parse import parse_cohort
+from models.dictionary_file import load_dictionary
+from models.mock import mock_rows, shares
+from models.noise_law import NoiseLaw
+from models.reference import cohort_mask, total
+from privacy.accounting.conversion import epsilon_of_rho
+from privacy.contract.canonical import parse_rational
+from privacy.contract.dictionary import Dictionary
+from privacy.contract.plan import Plan
+from privacy.contract.roster import Roster, RosterNode
+from privacy.contract.signing import Envelope, PublicKey, SigningKey
+from privacy.contract.study import ConsentRule, Study
+from privacy.contract.time import instant_text
+from privacy.contract.token import Role, Token
+from privacy.errors import Code, Refused
+from privacy.ledger.entry import (
+    Approval,
+    Commit,
+    DictionaryAdopted,
+    Entry,
+    Genesis,
+    Mechanism,
+    PeriodOpened,
+    PolicySet,
+    Reserve,
+)
+from privacy.ledger.fold import apply
+from privacy.ledger.state import LedgerState
+from privacy.mechanism import GaussianSum
+from privacy.units import Rho
+from tests.support.seeded import seeded_entropy
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+NODES = ("als-union", "ms-league", "mood-circle")
+DICTIONARY = """
+[tables.members]
+key = "member"
+rows = "one"
+[tables.members.columns.condition]
+type = "categorical"
+levels = ["als", "ms", "mood"]
+[tables.members.columns.treatment]
+type = "categorical"
+levels = ["none", "riluzole", "other"]
+[tables.members.columns.age]
+type = "integer"
+lower = 0
+upper = 110
+[tables.members.columns.severity]
+type = "number"
+lower = 0
+upper = 10
+bins = [0, 2, 4, 6, 8, 10]
+"""
+
+
+class Clock:
+    """A clock that moves only when told."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@dataclass
+class FakeExecutor:
+    """`refuse` ends every run with that code; `hold` leaves runs queued until `let_go`."""
+
+    store: Store
+    key: SigningKey
+    clock: Callable[[], datetime]
+    entropy: Callable[[int], bytes]
+    refuse: Refused | None = None
+    hold: bool = False
+    executed: list[str] = field(default_factory=list)
+    syncs: int = 0
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def execute(self, run_id: str) -> None:
+        self.executed.append(run_id)
+        if not self.hold:
+            self.let_go(run_id)
+
+    def let_go(self, run_id: str) -> None:
+        """Run a queued run to its end."""
+        if self.store.runs.start(run_id):
+            at = instant_text(self.clock())
+            if self.refuse is None:
+                self._answer(run_id, at)
+            else:
+                state = RunState.REFUSED
+                code, fields = self.refuse.code, self.refuse.public_fields
+                self.store.runs.fail(run_id, state, code, fields, at)
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait(self, run_id: str, timeout_seconds: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self.store.runs.get(run_id).state.finished, timeout_seconds
+            )
+
+    def sync(self, timeout_seconds: float) -> None:
+        self.syncs += 1
+
+    def _answer(self, run_id: str, at: str) -> None:
+        run = self.store.runs.get(run_id)
+        plan = run.plan
+        totals, law = self._totals(plan)
+        dictionary = self.store.network.dictionary
+        result = estimate(parse_analysis(plan.analysis), dictionary, totals, law)
+        rho = Rho.parse(plan.rho)
+        statement: dict[str, Any] = {
+            "plan": run.plan_digest,
+            "identity": plan.identity,
+            "totals": [str(each) for each in totals],
+            "survivors": list(plan.participants),
+            "mechanism": plan.mechanism,
+            "rho": plan.rho,
+            "epsilon": repr(epsilon_of_rho(rho, parse_rational(plan.delta))),
+            "delta": plan.delta,
+            "released_at": at,
+            "receipts": {
+                node: self._record(node, run.plan_digest, plan, at) for node in plan.participants
+            },
+            "transcript": "0" * 64,
+        }
+        envelope = Envelope.seal("release", statement, self.key)
+        digest = self.store.releases.add(run.plan_digest, envelope, result.to_json(), at)
+        self.store.runs.release(run_id, digest, at)
+
+    def _totals(self, plan: Plan) -> tuple[list[int], NoiseLaw]:
+        dictionary = self.store.network.dictionary
+        mechanism = GaussianSum.from_json(plan.mechanism)
+        shape = contribution(parse_analysis(plan.analysis), dictionary, mechanism.delta_grid)
+        rows = mock_rows(dictionary, 600, seed=7)
+        exact = total(shape, rows, cohort_mask(parse_cohort(plan.cohort, dictionary), rows))
+        noisy = exact + shares(mechanism, shape.length, self.entropy)
+        return [int(each) for each in noisy], NoiseLaw(mechanism, survivors=mechanism.nodes)
+
+    def _record(self, node: str, digest: str, plan: Plan, at: str) -> dict[str, Any]:
+        """Reserve and commit in the mirrored ledger of `node`; its receipt."""
+        mechanism = Mechanism.of(GaussianSum.from_json(plan.mechanism))
+        reserve = Reserve(
+            plan=digest,
+            study=plan.study,
+            study_digest=plan.study_digest,
+            researcher=plan.researcher.text,
+            identity=plan.identity,
+            sentence="Counts members",
+            dictionary=plan.dictionary,
+            mechanism=mechanism,
+            rounds=1,
+            max_attempts=plan.max_attempts,
+            rho=(Rho.parse(plan.rho) * plan.max_attempts).text,
+            expires=plan.expires,
+        )
+        commit = Commit(
+            plan=digest,
+            round=0,
+            attempt=0,
+            mechanism=mechanism,
+            rho=plan.rho,
+            masked_sha256="a" * 64,
+            length=plan.length,
+            bytes=8 * plan.length,
+        )
+        last = append_entries(self.store, node, at, reserve, commit)
+        return {"seq": last.seq, "leaf": last.leaf.hex(), "checkpoint": "made up"}
+
+
+def append_entries(store: Store, node: str, at: str, *bodies: Any) -> Entry:
+    """Chain legal entries to the mirrored ledger of `node`; the last one."""
+    state = LedgerState()
+    for data in store.ledgers.entries(node):
+        state = apply(state, Entry.from_bytes(data))
+    first, lines = state.size, []
+    for body in bodies:
+        entry = Entry(seq=state.size, prev=state.head, at=at, body=body)
+        state = apply(state, entry)
+        lines.append(entry.data)
+    store.ledgers.append(node, first, lines)
+    return entry
+
+
+@dataclass
+class World:
+    """A network of three nodes with one study, and one person of every role."""
+
+    store: Store
+    executor: FakeExecutor
+    app: FastAPI
+    clock: Clock
+    key: SigningKey
+    study: Study
+    dictionary: Dictionary
+    tokens: dict[Role, Token]
+    outsider: Token  # a researcher of another study
+
+
+def make_world(
+    folder: Path,
+    *,
+    settings: ApiSettings | None = None,
+    epsilon_allowance: str = "10",
+    clock: Callable[[], datetime] | None = None,
+) -> World:
+    """Build a world in `folder`. Everything in it is deterministic."""
+    ticking = Clock()
+    entropy = seeded_entropy(1)
+    store = Store.open(f"sqlite:///{folder / 'coordinator.db'}")
+    key = SigningKey(b"c" * 32)
+    dictionary = load_dictionary(DICTIONARY, "dictionary.toml")
+    tokens = {role: Token.new(role, entropy) for role in Role}
+    outsider = Token.new(Role.RESEARCHER, entropy)
+    at = instant_text(NOW)
+    for role, token in tokens.items():
+        store.people.add(f"one {role.value}", role, Credential.of(token), at)
+    store.people.add("an outsider", Role.RESEARCHER, Credential.of(outsider), at)
+    _network(store, key, dictionary)
+    study = make_study(dictionary, tokens[Role.RESEARCHER].signing_key.public, epsilon_allowance)
+    store.studies.add(Envelope.seal("study", study.to_json(), key), at)
+    for node in NODES:
+        store.studies.decide(node, study.digest, Decision.APPROVED, at)
+        _open_ledger(store, node, dictionary, study)
+    executor = FakeExecutor(store, key, clock or ticking, entropy)
+    app = create_app(
+        store,
+        executor,
+        key,
+        settings=settings or ApiSettings(),
+        clock=clock or ticking,
+        entropy=entropy,
+    )
+    return World(store, executor, app, ticking, key, study, dictionary, tokens, outsider)
+
+
+def make_study(dictionary: Dictionary, investigator: PublicKey, allowance: str = "10") -> Study:
+    return Study(
+        id="als-progression",
+        title="Progression of ALS",
+        purpose="research",
+        consent=ConsentRule.REQUIRED,
+        starts="2026-01-01",
+        ends="2099-12-31",
+        epsilon_allowance=allowance,
+        delta="1/1000000",
+        dictionary=dictionary.digest,
+        investigators=(investigator.text,),
+    )
+
+
+def _network(store: Store, key: SigningKey, dictionary: Dictionary) -> None:
+    store.network.describe("test-network", Fraction(1, 10**6))
+    store.network.put_dictionary(dictionary)
+    nodes = tuple(
+        RosterNode(
+            id=name,
+            name=name.title(),
+            key=SigningKey(name.ljust(32, "k")[:32].encode()).public.text,
+            transport_key=SigningKey(name.ljust(32, "t")[:32].encode()).public.text,
+        )
+        for name in sorted(NODES)
+    )
+    roster = Roster(network="test-network", epoch=1, nodes=nodes)
+    store.network.put_roster(Envelope.seal("roster", roster.to_json(), key))
+    for node in nodes:
+        store.nodes.add(node, instant_text(NOW))
+        store.nodes.seen(node.id, NodeState.ONLINE, instant_text(NOW), "0.1.0")
+
+
+def _open_ledger(store: Store, node: str, dictionary: Dictionary, study: Study) -> None:
+    yearly = (study.rho * 2).text
+    append_entries(
+        store,
+        node,
+        "2026-01-01T00:00:00Z",
+        Genesis(
+            node=node,
+            key=SigningKey(node.ljust(32, "k")[:32].encode()).public.text,
+            network="test-network",
+            delta=study.delta,
+        ),
+        PolicySet(
+            yearly_rho=yearly,
+            min_nodes=3,
+            min_collude=1,
+            max_drop=0,
+            min_cohort=0,
+            max_memberships=1,
+            by="steward",
+        ),
+        PeriodOpened(
+            starts="2026-01-01T00:00:00Z",
+            ends="2099-01-01T00:00:00Z",
+            budget_rho=yearly,
+            by="steward",
+        ),
+        DictionaryAdopted(dictionary=dictionary.digest),
+        Approval(
+            study=study.id,
+            study_digest=study.digest,
+            rho=study.rho.text,
+            decision="approved",
+            by="steward",
+            reason="",
+        ),
+    )
+
+
+def budget_refusal(left: Rho, needed: Rho) -> Refused:
+    """What a node answers when its filter refuses."""
+    return Refused(Code.BUDGET_EXCEEDED, needed=needed.text, left=left.text)
