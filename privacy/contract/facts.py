@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -29,7 +30,7 @@ class Fact(BaseModel):
             where = ".".join(str(part) for part in first["loc"])
             raise BadInput(first["msg"], where=f"{cls.__name__}.{where}") from None
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 (hexadecimal) of the canonical bytes."""
         return sha256_hex(canonical_bytes(self.to_json()))

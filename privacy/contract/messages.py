@@ -27,6 +27,7 @@ class Ask(StrEnum):
     WITNESS_ANSWERS = "witness-answers"
     PREPARE_KEYS = "prepare-keys"
     PREPARE_SHARES = "prepare-shares"
+    RESERVE = "reserve"
     CONTRIBUTE = "contribute"
     SIGN_SURVIVORS = "sign-survivors"
     REVEAL = "reveal"

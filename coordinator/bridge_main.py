@@ -1,0 +1,31 @@
+"""`python -m coordinator.bridge_main FOLDER PARENT`: the bridge as a child of the web process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    """Run the bridge; end when the parent is gone, however it went."""
+    root, parent = Path(sys.argv[1]), int(sys.argv[2])
+    threading.Thread(target=_follow, args=(parent,), name="follow-parent", daemon=True).start()
+    from coordinator.bridge import run
+    from coordinator.web import quiet_logs
+
+    quiet_logs()
+    run(root, os.urandom)
+
+
+def _follow(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()

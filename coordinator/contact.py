@@ -1,0 +1,154 @@
+"""Keeping in touch with the nodes: who is there, who needs witnesses, what is new.
+
+One pass asks every connected node how it is, hands out rosters and studies it lacks, carries
+witness statements between peers after a restart, and copies new ledger entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from coordinator.key_stock import KeyStock, Margin
+from coordinator.mirror import Mirror
+from coordinator.node_link import Answer, Body, NodeLink
+from coordinator.store.facts import NodeState
+from coordinator.store.store import Store
+from privacy.contract.messages import Ask
+from privacy.contract.roster import Roster
+from privacy.contract.time import instant_text
+from privacy.errors import Refused
+
+TIMEOUT_SECONDS = 5.0
+
+_log = structlog.get_logger("cairn.bridge")
+
+
+@dataclass
+class Contact:
+    """What is known of each node since this process started."""
+
+    store: Store
+    link: NodeLink
+    stock: KeyStock
+    mirror: Mirror
+    roster: Callable[[], Roster]
+    connected: Callable[[], frozenset[str]]
+    clock: Callable[[], datetime]
+    _boots: dict[str, str] = field(default_factory=dict)
+    _offered: set[tuple[str, str, str]] = field(default_factory=set)
+    _states: dict[str, NodeState] = field(default_factory=dict)
+
+    def pass_once(self) -> bool:
+        """One round of greetings; True while some node still needs attention."""
+        nodes = tuple(sorted(self.connected() & set(self.roster().keys)))
+        answers = self.link.ask_all(Ask.HELLO, nodes, {}, TIMEOUT_SECONDS)
+        greetings = {n: a.payload for n, a in answers.items() if isinstance(a, Body)}
+        for node, said in greetings.items():
+            self._notice_restart(node, said)
+            self._offer(node, said)
+        self._carry_witnesses(greetings)
+        behind = [n for n, said in greetings.items() if said["size"] > self.mirrored(n)]
+        self.mirror.sync(tuple(behind))
+        self._note_states(greetings)
+        self._refill(greetings)
+        return self._unsettled(greetings)
+
+    def mirrored(self, node: str) -> int:
+        return self.store.ledgers.size(node)
+
+    def _notice_restart(self, node: str, said: dict[str, Any]) -> None:
+        if self._boots.get(node) != said["boot"]:
+            self._boots[node] = str(said["boot"])
+            self.stock.drop_node(node)
+
+    def _offer(self, node: str, said: dict[str, Any]) -> None:
+        boot = str(said["boot"])
+        if said["roster"] != self.roster().digest:
+            envelope = self.store.network.roster_envelope
+            self._offer_once(node, boot, envelope.digest, Ask.OFFER_ROSTER, "roster", envelope)
+        for facts in self.store.studies.newest():
+            if facts.study.digest not in said["approved"]:
+                envelope = facts.envelope
+                self._offer_once(node, boot, envelope.digest, Ask.OFFER_STUDY, "study", envelope)
+
+    def _offer_once(
+        self, node: str, boot: str, digest: str, ask: Ask, name: str, envelope: Any
+    ) -> None:
+        mark = (node, boot, digest)
+        if mark in self._offered:
+            return
+        answers = self.link.ask(ask, {node: Body({name: envelope.to_json()})}, TIMEOUT_SECONDS)
+        if isinstance(answers[node], Body):
+            self._offered.add(mark)
+
+    def _carry_witnesses(self, greetings: dict[str, dict[str, Any]]) -> None:
+        for node, said in greetings.items():
+            if not said["nonce"]:
+                continue
+            peers = tuple(peer for peer in greetings if peer != node)
+            question = {"of": node, "nonce": said["nonce"]}
+            answers = self.link.ask_all(Ask.WITNESS, peers, question, TIMEOUT_SECONDS)
+            statements = {
+                peer: answer.payload["statement"]
+                for peer, answer in answers.items()
+                if isinstance(answer, Body)
+            }
+            done = self.link.ask(
+                Ask.WITNESS_ANSWERS, {node: Body({"statements": statements})}, TIMEOUT_SECONDS
+            )
+            said["ready"] = _says(done[node], "done")
+
+    def _note_states(self, greetings: dict[str, dict[str, Any]]) -> None:
+        now = instant_text(self.clock())
+        for node in self.roster().keys:
+            said = greetings.get(node)
+            state = NodeState.OFFLINE if said is None else self._state(said)
+            if said is not None:
+                self.store.nodes.seen(node, state, now, str(said["version"]))
+            elif self._states.get(node) is not state:
+                self.store.nodes.set_state(node, state)
+            self._states[node] = state
+
+    def _state(self, said: dict[str, Any]) -> NodeState:
+        if said["paused"]:
+            return NodeState.PAUSED
+        ready = not said["nonce"] or said.get("ready")
+        if not ready or said["roster"] != self.roster().digest:
+            return NodeState.NEEDS_STEWARD
+        return NodeState.ONLINE
+
+    def _refill(self, greetings: dict[str, dict[str, Any]]) -> None:
+        """Prepare keys for the questions that the approved studies may bring."""
+        for facts in self.store.studies.newest():
+            study = facts.study
+            group = tuple(
+                node
+                for node in self.roster().keys
+                if self._states.get(node) is NodeState.ONLINE
+                and study.digest in greetings[node]["approved"]
+            )
+            margin = Margin(self.roster().digest, study.t_drop, study.t_collude)
+            if len(group) >= 3 and self.stock.needs_refill(group, margin):
+                self._prepare(group, margin)
+
+    def _prepare(self, group: tuple[str, ...], margin: Margin) -> None:
+        try:
+            self.stock.prepare(group, margin)
+        except Refused as refused:
+            _log.warning("keys could not be prepared", code=refused.code.value)
+
+    def _unsettled(self, greetings: dict[str, dict[str, Any]]) -> bool:
+        expected = len(self.roster().nodes)
+        online = sum(state is NodeState.ONLINE for state in self._states.values())
+        waiting = any(self.mirrored(n) < said["size"] for n, said in greetings.items())
+        return online < expected or waiting
+
+
+def _says(answer: Answer, field_name: str) -> bool:
+    return isinstance(answer, Body) and bool(answer.payload[field_name])
+

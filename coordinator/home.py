@@ -1,0 +1,114 @@
+"""The coordinator's folder: settings, keys, database and sockets, each at one known place.
+
+    coordinator.toml      settings
+    keys/identity.key     Ed25519 identity: signs rosters, studies, plans, releases (0600)
+    tls/                  the network's certificate authority and the server's certificate
+    store.sqlite          everything the coordinator remembers (or PostgreSQL, by `database`)
+    bridge.sock           the local socket of the bridge to the nodes
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from privacy.contract.canonical import b64, sha256_hex, unb64
+from privacy.contract.signing import SigningKey
+from privacy.errors import BadInput
+
+
+LONGEST_SOCKET_PATH = 100
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the operator may change. Units are in the names."""
+
+    network: str
+    host: str = "127.0.0.1"
+    port: int = 8400
+    fleet_host: str = "127.0.0.1"
+    fleet_port: int = 8401
+    public_url: str = ""
+    fleet_address: str = ""
+    database: str = ""
+    timeout_seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of the coordinator."""
+
+    root: Path
+
+    @property
+    def settings_file(self) -> Path:
+        return self.root / "coordinator.toml"
+
+    @property
+    def identity_file(self) -> Path:
+        return self.root / "keys" / "identity.key"
+
+    @property
+    def tls(self) -> Path:
+        return self.root / "tls"
+
+    @property
+    def socket_file(self) -> Path:
+        """In the folder; where its path is too long for a socket, a name made of it in /tmp."""
+        path = (self.root / "bridge.sock").resolve()
+        if len(bytes(path)) <= LONGEST_SOCKET_PATH:
+            return path
+        return Path(tempfile.gettempdir()) / f"cairn-{sha256_hex(bytes(path))[:24]}.sock"
+
+    @property
+    def invitations(self) -> Path:
+        return self.root / "invitations"
+
+    def database_url(self, settings: Settings) -> str:
+        return settings.database or f"sqlite:///{(self.root / 'store.sqlite').resolve()}"
+
+    def settings(self) -> Settings:
+        """Read coordinator.toml; raises BadInput naming the file and what is wrong."""
+        where = str(self.settings_file)
+        try:
+            values = tomllib.loads(self.settings_file.read_text("utf-8"))
+        except FileNotFoundError:
+            raise BadInput(
+                "no coordinator lives here",
+                where=where,
+                instead="run `cairn-coordinator init` first",
+            ) from None
+        except tomllib.TOMLDecodeError as error:
+            raise BadInput(str(error), where=where) from None
+        for name in values:
+            if name not in Settings.__dataclass_fields__:
+                raise BadInput(f"unknown setting {name!r}", where=where)
+        try:
+            return Settings(**values)
+        except TypeError as error:
+            raise BadInput(str(error).split("() ")[-1], where=where) from None
+
+    def write_settings(self, settings: Settings) -> None:
+        lines = [f"{name} = {_toml(value)}" for name, value in vars(settings).items()]
+        self.settings_file.write_text("\n".join(lines) + "\n", "utf-8")
+
+    def identity(self) -> SigningKey:
+        return SigningKey(unb64(self.identity_file.read_text("ascii").strip()))
+
+    def write_identity(self, key: SigningKey) -> None:
+        """Write the identity key once, readable by its owner alone; never overwrites one."""
+        self.identity_file.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(self.identity_file, flags, 0o600), "w", encoding="ascii") as file:
+            file.write(b64(key.secret_bytes()) + "\n")
+
+
+def _toml(value: str | float) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return str(value)

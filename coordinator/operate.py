@@ -1,0 +1,136 @@
+"""What the operator of a coordinator does: found a network, admit nodes, propose studies.
+
+Each function is one step that the `cairn-coordinator` command and `deploy.local` share.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+
+from coordinator.fleet_tls import authority_files, create_authority, issue_server_certificate
+from coordinator.home import Home, Settings
+from coordinator.store.people import Credential
+from coordinator.store.store import Store
+from privacy.contract.dictionary import Dictionary
+from privacy.contract.roster import Roster, RosterNode
+from privacy.contract.signing import Envelope, SigningKey
+from privacy.contract.study import Study
+from privacy.contract.time import instant_text
+from privacy.contract.token import Role, Token
+from privacy.errors import BadInput, Refused
+from privacy.randomness import Entropy
+
+INVITATION_LIFETIME = timedelta(days=14)
+
+
+@dataclass(frozen=True)
+class Invite:
+    """The one file an organisation needs to start its node. The code can be used once."""
+
+    network: str
+    url: str
+    fleet_address: str
+    ca: str
+    coordinator_key: str
+    code: str
+    name: str
+
+    def to_text(self) -> str:
+        return json.dumps(vars(self), indent=2) + "\n"
+
+    @classmethod
+    def from_file(cls, path: Path) -> Invite:
+        """Read an invite file; raises BadInput naming the file."""
+        try:
+            return cls(**json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError, TypeError):
+            raise BadInput("not an invite file", where=str(path)) from None
+
+
+def found_network(
+    home: Home,
+    settings: Settings,
+    dictionary: Dictionary,
+    delta: Fraction,
+    hosts: Sequence[str],
+    *,
+    entropy: Entropy,
+    now: datetime,
+) -> Store:
+    """Make keys, certificates and the database of a new network."""
+    if home.settings_file.exists():
+        raise BadInput("a coordinator lives here already", where=str(home.root))
+    home.root.mkdir(parents=True, exist_ok=True)
+    home.root.chmod(0o700)
+    home.tls.mkdir(exist_ok=True)
+    create_authority(home.tls, settings.network, now)
+    issue_server_certificate(home.tls, hosts, now)
+    key = SigningKey(entropy(32))
+    home.write_identity(key)
+    home.write_settings(settings)
+    store = Store.open(home.database_url(settings))
+    store.network.describe(settings.network, delta)
+    store.network.put_dictionary(dictionary)
+    write_roster(store, key, ())
+    return store
+
+
+def write_roster(store: Store, key: SigningKey, nodes: Sequence[RosterNode]) -> Roster:
+    """Sign a new epoch with exactly these nodes; joining or leaving is always a new epoch."""
+    try:
+        epoch = store.network.roster.epoch + 1
+    except Refused:
+        epoch = 0
+    ordered = tuple(sorted(nodes, key=lambda node: node.id))
+    roster = Roster(network=store.network.id, epoch=epoch, nodes=ordered)
+    store.network.put_roster(Envelope.seal("roster", roster.to_json(), key))
+    return roster
+
+
+def admit_joined(store: Store, key: SigningKey) -> Roster:
+    """A new epoch with every node that has redeemed an invitation."""
+    joined = [
+        RosterNode(id=node.id, name=node.name, key=node.key, transport_key=node.transport_key)
+        for node in store.nodes.all()
+    ]
+    return write_roster(store, key, joined)
+
+
+def invite_node(
+    home: Home, settings: Settings, store: Store, name: str, *, entropy: Entropy, now: datetime
+) -> Invite:
+    """An invitation for one organisation, written nowhere but in what is returned."""
+    code = entropy(24).hex()
+    store.people.invite(code, None, name, now, INVITATION_LIFETIME)
+    return Invite(
+        network=settings.network,
+        url=settings.public_url or f"http://{settings.host}:{settings.port}",
+        fleet_address=settings.fleet_address or f"{settings.fleet_host}:{settings.fleet_port}",
+        ca=authority_files(home.tls).certificate.read_text("ascii"),
+        coordinator_key=home.identity().public.text,
+        code=code,
+        name=name,
+    )
+
+
+def enrol(store: Store, name: str, role: Role, *, entropy: Entropy, now: datetime) -> Token:
+    """Make a token here and enter its owner: for a network on one machine.
+
+    Over a network the token is made at its owner's, who redeems an invitation; the coordinator
+    then never sees it.
+    """
+    token = Token.new(role, entropy)
+    store.people.add(name, role, Credential.of(token), instant_text(now))
+    return token
+
+
+def propose(store: Store, key: SigningKey, study: Study, *, now: datetime) -> Envelope:
+    """Sign a study and offer it to every node."""
+    envelope = Envelope.seal("study", study.to_json(), key)
+    store.studies.add(envelope, instant_text(now))
+    return envelope

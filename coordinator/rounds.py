@@ -1,0 +1,182 @@
+"""The life of one question at the coordinator, one short function per step, in this order:
+
+    reserve      every node decides and sets the cost aside; one refusal ends it at no cost
+    contribute   masked vectors come in; a node that stays silent is lost
+    sign         the nodes sign the one list of survivors
+    reveal       each node gives one kind of share per peer
+    open         masks cancel: the noisy total, and a transcript that anyone can recompute
+
+The coordinator holds masked vectors and the noisy total; it never holds one node's figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coordinator.key_stock import KeyStock, Margin, PreparedSet
+from coordinator.node_link import Answer, Body, Declined, NodeLink
+from privacy.contract.canonical import parse_canonical, sha256_hex
+from privacy.contract.messages import Ask
+from privacy.contract.parts import join_parts
+from privacy.contract.plan import Plan
+from privacy.contract.roster import Roster
+from privacy.contract.signing import Envelope
+from privacy.errors import Code, ProtocolError, Refused
+from privacy.secure_sum.aggregator import open_total
+from privacy.secure_sum.attempt import Attempt
+from privacy.secure_sum.transcript import Transcript
+
+NO_STATE = sha256_hex(b"")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A noisy total with what proves it."""
+
+    total: NDArray[np.int64]
+    survivors: tuple[str, ...]
+    receipts: dict[str, dict[str, Any]]
+    transcript: Transcript
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Runs plans over the nodes. Holds no state between plans but the key stock."""
+
+    link: NodeLink
+    stock: KeyStock
+    roster: Callable[[], Roster]
+    timeout_seconds: float = 10.0
+
+    def run(self, envelope: Envelope, plan: Plan) -> Opened:
+        """Reserve once, then attempt until one succeeds or max_attempts are spent.
+
+        Raises Refused: before anybody committed with the node's own code, afterwards with
+        ATTEMPT_LOST. In both cases the nodes have been told to close the reservation.
+        """
+        self._reserve(envelope, plan)
+        for number in range(plan.max_attempts):
+            try:
+                return self._attempt(envelope.digest, plan, number)
+            except (Refused, ProtocolError):
+                self._tell(plan, {"plan": envelope.digest, "lost": number, "round": 0})
+        self.abort(envelope, plan, Code.ATTEMPT_LOST)
+        raise Refused(Code.ATTEMPT_LOST, attempts=plan.max_attempts)
+
+    def _reserve(self, envelope: Envelope, plan: Plan) -> None:
+        answers = self.link.ask_all(
+            Ask.RESERVE, plan.participants, {"plan": envelope.to_json()}, self.timeout_seconds
+        )
+        declined = {n: a for n, a in answers.items() if isinstance(a, Declined)}
+        if declined:
+            first = next(iter(declined.values()))
+            self.abort(envelope, plan, first.code)
+            raise Refused(first.code, **{**first.fields, "nodes": len(declined)})
+
+    def _attempt(self, plan_digest: str, plan: Plan, number: int) -> Opened:
+        prepared = self.stock.take(plan.participants, margin_of(plan))
+        attempt = _attempt_of(plan_digest, plan, number, prepared)
+        claims, masked = self._contribute(attempt, plan, prepared)
+        lists = self._sign(attempt, claims)
+        reveals = self._reveal(attempt, lists)
+        keys = self.roster().keys
+        total, transcript = open_total(
+            attempt, masked, prepared.adverts, claims, lists, reveals, keys
+        )
+        receipts = {node: _claimed(claim) for node, claim in claims.items()}
+        return Opened(total, tuple(sorted(claims)), receipts, transcript)
+
+    def _contribute(
+        self, attempt: Attempt, plan: Plan, prepared: PreparedSet
+    ) -> tuple[dict[str, Envelope], dict[str, NDArray[np.uint64]]]:
+        bodies = {node: _contribute_body(attempt, prepared, node) for node in plan.participants}
+        answers = self.link.ask(Ask.CONTRIBUTE, bodies, self.timeout_seconds)
+        self._note_losses(answers, plan)
+        answered = {n: a for n, a in answers.items() if isinstance(a, Body)}
+        if len(answered) < attempt.minimum_survivors:
+            raise Refused(Code.ATTEMPT_LOST, survivors=len(answered))
+        claims = {n: Envelope.from_json(a.payload["claim"]) for n, a in answered.items()}
+        masked = {n: np.frombuffer(a.blob, dtype="<u8") for n, a in answered.items()}
+        return claims, masked
+
+    def _note_losses(self, answers: dict[str, Answer], plan: Plan) -> None:
+        if any(isinstance(a, Declined) and a.code is Code.KEYS_NOT_READY for a in answers.values()):
+            self.stock.drop(plan.participants, margin_of(plan))
+
+    def _sign(self, attempt: Attempt, claims: dict[str, Envelope]) -> dict[str, Envelope]:
+        payload = {
+            "attempt": attempt.to_json(),
+            "claims": {node: claim.to_json() for node, claim in claims.items()},
+        }
+        answers = self.link.ask_all(
+            Ask.SIGN_SURVIVORS, tuple(claims), payload, self.timeout_seconds
+        )
+        lists = _envelopes(answers, "list")
+        if len(lists) < attempt.threshold:
+            raise Refused(Code.ATTEMPT_LOST, signatures=len(lists))
+        return lists
+
+    def _reveal(self, attempt: Attempt, lists: dict[str, Envelope]) -> dict[str, Envelope]:
+        payload = {
+            "attempt": attempt.to_json(),
+            "lists": [signed.to_json() for signed in lists.values()],
+        }
+        answers = self.link.ask_all(Ask.REVEAL, tuple(lists), payload, self.timeout_seconds)
+        reveals = _envelopes(answers, "shares")
+        if len(reveals) < attempt.threshold:
+            raise Refused(Code.ATTEMPT_LOST, shares=len(reveals))
+        return reveals
+
+    def abort(self, envelope: Envelope, plan: Plan, code: Code) -> None:
+        self._tell(plan, {"plan": envelope.digest, "aborted": code.value})
+
+    def finish(self, plan: Plan, plan_digest: str, release: str) -> None:
+        """Tell the nodes that the release exists; outside the researcher's waiting time."""
+        self._tell(plan, {"plan": plan_digest, "released": release})
+
+    def _tell(self, plan: Plan, payload: dict[str, Any]) -> None:
+        self.link.ask_all(Ask.OUTCOME, plan.participants, payload, self.timeout_seconds)
+
+
+def margin_of(plan: Plan) -> Margin:
+    return Margin(plan.roster, plan.t_drop, plan.t_collude)
+
+
+def _attempt_of(plan_digest: str, plan: Plan, number: int, prepared: PreparedSet) -> Attempt:
+    return Attempt(
+        plan=plan_digest,
+        round=0,
+        attempt=number,
+        state=NO_STATE,
+        participants=plan.participants,
+        sessions=prepared.sessions,
+        roster=plan.roster,
+        set_index=prepared.index,
+        t_drop=plan.t_drop,
+        t_collude=plan.t_collude,
+        length=plan.length,
+    )
+
+
+def _contribute_body(attempt: Attempt, prepared: PreparedSet, node: str) -> Body:
+    lengths, blob = join_parts(prepared.sealed[node])
+    return Body({"attempt": attempt.to_json(), "lengths": lengths}, blob)
+
+
+def _envelopes(answers: dict[str, Answer], field: str) -> dict[str, Envelope]:
+    return {
+        node: Envelope.from_json(answer.payload[field])
+        for node, answer in answers.items()
+        if isinstance(answer, Body)
+    }
+
+
+def _claimed(claim: Envelope) -> dict[str, Any]:
+    body = parse_canonical(claim.body)
+    return {"checkpoint": body["checkpoint"], **body["receipt"]}
+

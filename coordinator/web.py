@@ -1,0 +1,100 @@
+"""The coordinator's web process, with the bridge as its child: started again when it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from coordinator.api.app import create_app
+from coordinator.bridge_socket import BridgeSocket
+from coordinator.home import Home, Settings
+from coordinator.store.store import Store
+
+RESTART_SECONDS = 1.0
+STOP_SECONDS = 10.0
+
+_log = structlog.get_logger("cairn.coordinator")
+
+
+def run(root: Path) -> None:
+    """Serve the API until SIGTERM or SIGINT, with a bridge beside it."""
+    quiet_logs()
+    home = Home(root)
+    settings = home.settings()
+    store = Store.open(home.database_url(settings))
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    keeper = threading.Thread(target=_keep_bridge, args=(root, stop), name="bridge-keeper")
+    keeper.start()
+    executor = BridgeSocket(home.socket_file, store)
+    app = create_app(store, executor, home.identity(), clock=lambda: datetime.now(UTC))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            ws="none",
+        )
+    )
+    serving = threading.Thread(
+        target=server.run, kwargs={"sockets": [_listener(settings)]}, name="web", daemon=True
+    )
+    serving.start()
+    stop.wait()
+    server.should_exit = True
+    keeper.join(STOP_SECONDS)
+    serving.join(STOP_SECONDS)
+    store.close()
+
+
+def _keep_bridge(root: Path, stop: threading.Event) -> None:
+    """Run the bridge as a child process, and again whenever it ends."""
+    command = [sys.executable, "-m", "coordinator.bridge_main", str(root), str(os.getpid())]
+    while not stop.is_set():
+        child = subprocess.Popen(command)
+        while child.poll() is None and not stop.wait(0.1):
+            pass
+        if child.poll() is None:
+            _end(child)
+        elif not stop.is_set():
+            _log.warning("the bridge ended; starting it again", code=child.returncode)
+            stop.wait(RESTART_SECONDS)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _listener(settings: Settings) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((settings.host, settings.port))
+    listener.listen(128)
+    return listener
+
+
+def quiet_logs() -> None:
+    """Logs go to standard error as one line each, without values."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )

@@ -1,0 +1,28 @@
+"""How many members an opened total speaks of, as far as the total itself says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from models.aggregates.catalogue import contribution
+from models.aggregates.requests import Analysis
+from models.contribution import BoundedValue, CellCounts
+from models.noise_law import NoiseLaw
+from privacy.contract.dictionary import Dictionary
+
+
+def noised_members(
+    analysis: Analysis, dictionary: Dictionary, totals: Sequence[int], law: NoiseLaw
+) -> float | None:
+    """The noised number of members behind `totals`, or None where the total does not tell.
+
+    Guarantee: a function of the released total alone, so judging a minimum cohort by it
+    costs nothing and leaks nothing.
+    """
+    match contribution(analysis, dictionary, law.mechanism.delta_grid):
+        case CellCounts(max_cells=1, weight=weight):
+            return sum(totals) / weight
+        case BoundedValue(count_weight=weight) if weight > 0:
+            return totals[0] / weight
+        case _:
+            return None

@@ -1,0 +1,223 @@
+"""The node's own API, for its organisation alone: loopback with the steward's token, or the
+socket in the node's folder, which only its own user can open. Nothing here is for outsiders.
+
+It never shows a record. Errors are problem documents; a text about a file's values is given to
+the steward only, who holds the file.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+from node.parts import Parts
+from node.steward import Steward
+from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFailed
+
+MAX_BODY_BYTES = 256 * 1024
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class FolderForm(_Form):
+    """A folder on the node's own machine."""
+
+    folder: Path
+
+
+class ConfirmForm(_Form):
+    """A roster and the fingerprints that were compared out of band."""
+
+    digest: str
+    fingerprints: list[str]
+
+
+class DecisionForm(_Form):
+    """approved, refused or withdrawn."""
+
+    decision: str
+    reason: str = ""
+
+
+class ConsentForm(_Form):
+    """One member's choice for one purpose (or "all")."""
+
+    member: str
+    purpose: str
+    state: str
+    starts: date | None = None
+    ends: date | None = None
+
+
+def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
+    """The API of one running node."""
+    app = FastAPI(title="Cairn node", version="1", docs_url=None, redoc_url=None)
+    steward = Steward(parts)
+    token = parts.home.steward_token()
+
+    def admit(request: Request) -> None:
+        if request.client is None:  # the socket in the node's folder
+            return
+        given = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+        if not hmac.compare_digest(given.encode(), token.encode()):
+            raise Refused(Code.NOT_SIGNED_IN)
+
+    _problems(app)
+    guard = [Depends(admit)]
+    _home_routes(app, steward, connected, guard)
+    _data_routes(app, steward, guard)
+    _study_routes(app, steward, guard)
+    _evidence_routes(app, steward, guard)
+    return app
+
+
+def _home_routes(
+    app: FastAPI, steward: Steward, connected: Callable[[], bool], guard: list[Any]
+) -> None:
+    @app.get("/health", operation_id="health")
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/v1/status", operation_id="status", dependencies=guard)
+    def status() -> dict[str, Any]:
+        return {**steward.status(), "connected": connected()}
+
+    @app.post("/v1/pause", operation_id="pause", dependencies=guard)
+    def pause() -> dict[str, Any]:
+        steward.pause()
+        return steward.status()
+
+    @app.post("/v1/resume", operation_id="resume", dependencies=guard)
+    def resume() -> dict[str, Any]:
+        steward.resume()
+        return steward.status()
+
+
+def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
+    @app.post("/v1/import", operation_id="import_data", dependencies=guard)
+    def import_data(form: FolderForm) -> dict[str, Any]:
+        return steward.import_data(form.folder)
+
+    @app.post("/v1/check", operation_id="check_data", dependencies=guard)
+    def check_data(form: FolderForm) -> dict[str, Any]:
+        return steward.check_data(form.folder)
+
+    @app.post("/v1/consent", operation_id="set_consent", dependencies=guard)
+    def consent(form: ConsentForm) -> dict[str, str]:
+        steward.consent(form.member, form.purpose, form.state, form.starts, form.ends)
+        return {"status": "recorded"}
+
+
+def _study_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
+    @app.get("/v1/studies", operation_id="list_studies", dependencies=guard)
+    def studies() -> list[dict[str, Any]]:
+        return steward.studies()
+
+    @app.post("/v1/studies/{digest}/decision", operation_id="decide_study", dependencies=guard)
+    def decide(digest: str, form: DecisionForm) -> dict[str, str]:
+        steward.decide(digest, form.decision, form.reason)
+        return {"decision": form.decision}
+
+    @app.get("/v1/rosters", operation_id="list_rosters", dependencies=guard)
+    def rosters() -> list[dict[str, Any]]:
+        return steward.rosters()
+
+    @app.post("/v1/rosters/confirm", operation_id="confirm_roster", dependencies=guard)
+    def confirm(form: ConfirmForm) -> dict[str, str]:
+        steward.confirm(form.digest, form.fingerprints)
+        return {"confirmed": form.digest}
+
+    @app.post("/v1/period", operation_id="open_period", dependencies=guard)
+    def open_period() -> dict[str, Any]:
+        steward.open_period()
+        return steward.budget()
+
+
+def _evidence_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
+    @app.get("/v1/ledger", operation_id="read_ledger", dependencies=guard)
+    def ledger(
+        start: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> dict[str, Any]:
+        return steward.ledger(start, start + limit)
+
+    @app.get("/v1/left", operation_id="what_left", dependencies=guard)
+    def left() -> list[dict[str, Any]]:
+        return steward.left_the_building()
+
+    @app.post("/v1/ledger/verify", operation_id="verify_ledger", dependencies=guard)
+    def verify() -> dict[str, Any]:
+        return steward.verify()
+
+
+def _problems(app: FastAPI) -> None:
+    """Every error as a problem document with its catalogue code."""
+
+    @app.middleware("http")
+    async def limit_body(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        length = request.headers.get("content-length", "0")
+        chunked = "transfer-encoding" in request.headers
+        if chunked or not length.isdigit() or int(length) > MAX_BODY_BYTES:
+            return _problem(413, Code.TOO_LARGE, "the request is too large")
+        return await call_next(request)
+
+    @app.exception_handler(CairnError)
+    def refused(_request: Request, error: CairnError) -> JSONResponse:
+        match error:
+            case Refused():
+                return _problem(_status(error.code), error.code, str(error))
+            case BadInput():
+                return _problem(422, Code.BAD_REQUEST, str(error))
+            case VerificationFailed():
+                return _problem(500, Code.LEDGER_STOPPED, str(error))
+            case _:
+                return _problem(500, Code.INTERNAL, "the node could not do this")
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return _problem(422, Code.BAD_REQUEST, f"{where}: {first['msg']}")
+
+    @app.exception_handler(HTTPException)
+    def http_error(_request: Request, error: HTTPException) -> JSONResponse:
+        code = Code.NOT_FOUND if error.status_code == 404 else Code.BAD_REQUEST
+        return _problem(error.status_code, code, "no such page here")
+
+    @app.exception_handler(Exception)
+    def internal(_request: Request, _error: Exception) -> JSONResponse:
+        return _problem(500, Code.INTERNAL, "the node could not do this")
+
+
+def _status(code: Code) -> int:
+    match code:
+        case Code.NOT_SIGNED_IN:
+            return 401
+        case Code.UNKNOWN_STUDY | Code.NOT_FOUND | Code.ROSTER_MISMATCH:
+            return 404
+        case _:
+            return 409
+
+
+def _problem(status: int, code: Code, detail: str) -> JSONResponse:
+    body = {
+        "type": f"urn:cairn:{code.value}",
+        "title": code.value.replace("_", " "),
+        "status": status,
+        "code": code.value,
+        "detail": detail,
+    }
+    return JSONResponse(body, status, media_type="application/problem+json")

@@ -1,0 +1,198 @@
+"""`cairn-node`: everything an organisation's IT person and steward need, on one page of help.
+
+Data goes to standard output, progress to standard error. Exit codes: 0 done, 1 a bug, 2 wrong
+input, 3 refused, 6 verification failed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from node.home import Home
+from node.steward_link import hand
+from privacy.errors import BadInput, CairnError, Refused, VerificationFailed
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+
+Dir = Annotated[Path, typer.Option("--dir", envvar="CAIRN_NODE", help="The node's folder.")]
+HERE = Path()
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    try:
+        yield
+    except CairnError as error:
+        print(f"cairn-node: {error}", file=sys.stderr)
+        raise typer.Exit(_exit_code(error)) from None
+
+
+def _exit_code(error: CairnError) -> int:
+    match error:
+        case BadInput():
+            return 2
+        case Refused():
+            return 3
+        case VerificationFailed():
+            return 6
+        case _:
+            return 1
+
+
+def _show(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def init(
+    invite: Annotated[Path, typer.Option(help="The invite file from the coordinator.")],
+    dir: Dir = HERE,  # noqa: A002 - the option's name
+    yearly_epsilon: Annotated[str, typer.Option(help="Budget for all questions of a year.")] = "3",
+) -> None:
+    """Create a node in this folder and join the network."""
+    from node.joining import join, read_invite
+    from node.program import utc_now
+
+    with _exit_codes():
+        fingerprint = join(
+            Home(dir), read_invite(invite), yearly_epsilon, entropy=os.urandom, clock=utc_now
+        )
+        print(f"joined; your fingerprint, to be read to the other organisations:\n{fingerprint}")
+
+
+@app.command(name="import")
+def import_(folder: Path, dir: Dir = HERE) -> None:  # noqa: A002
+    """Replace all records by the files in FOLDER, or change nothing and say why."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        _show(node.import_data(folder))
+
+
+@app.command()
+def check(folder: Path, dir: Dir = HERE) -> None:  # noqa: A002
+    """Say what an import of FOLDER would do, without changing anything."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        _show(node.check_data(folder))
+
+
+@app.command()
+def start(dir: Dir = HERE) -> None:  # noqa: A002
+    """Run the node until it is stopped with Ctrl-C or SIGTERM."""
+    from node.program import run
+
+    with _exit_codes():
+        run(dir)
+
+
+@app.command()
+def pause(dir: Dir = HERE) -> None:  # noqa: A002
+    """Answer no more questions until resumed."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        node.pause()
+        print("paused")
+
+
+@app.command()
+def resume(dir: Dir = HERE) -> None:  # noqa: A002
+    """Answer questions again."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        node.resume()
+        print("running")
+
+
+@app.command()
+def status(dir: Dir = HERE) -> None:  # noqa: A002
+    """How the node is: state, last contact, budget."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        _show(node.status())
+
+
+@app.command()
+def ledger(
+    dir: Dir = HERE,  # noqa: A002
+    start: Annotated[int, typer.Option(min=0)] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 100,
+    verify: Annotated[bool, typer.Option(help="Read it all again and check it.")] = False,
+) -> None:
+    """Show what the ledger says, or verify it from the first entry to the last."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        _show(node.verify() if verify else node.ledger(start, start + limit))
+
+
+@app.command()
+def left(dir: Dir = HERE) -> None:  # noqa: A002
+    """What left this building: sentence, bytes, hash and cost of every answer."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        _show(node.left_the_building())
+
+
+@app.command()
+def studies(dir: Dir = HERE) -> None:  # noqa: A002
+    """Studies offered to this organisation, with its decisions."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        _show(node.studies())
+
+
+@app.command()
+def decide(
+    digest: str,
+    decision: Annotated[str, typer.Argument(help="approved, refused or withdrawn")],
+    dir: Dir = HERE,  # noqa: A002
+    reason: str = "",
+) -> None:
+    """Approve, refuse or withdraw one version of a study, by its digest."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        node.decide(digest, decision, reason)
+        print(decision)
+
+
+@app.command()
+def rosters(dir: Dir = HERE) -> None:  # noqa: A002
+    """The network's members with their fingerprints, to be compared by telephone."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        _show(node.rosters())
+
+
+@app.command()
+def confirm(digest: str, fingerprints: list[str], dir: Dir = HERE) -> None:  # noqa: A002
+    """Pin a roster with the FINGERPRINTS that you compared with the other organisations."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        node.confirm(digest, fingerprints)
+        print("confirmed")
+
+
+@app.command()
+def consent(
+    member: str,
+    purpose: str,
+    state: Annotated[str, typer.Argument(help="given, refused or withdrawn")],
+    dir: Dir = HERE,  # noqa: A002
+    starts: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
+    ends: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
+) -> None:
+    """Record one member's choice; it counts from the next question on."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        first, last = (moment.date() if moment else None for moment in (starts, ends))
+        node.consent(member, purpose, state, first, last)
+        print("recorded")
+
+
+@app.command(name="open-period")
+def open_period(dir: Dir = HERE) -> None:  # noqa: A002
+    """Open the next year's budget, once the current period is over."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        node.open_period()
+        print("opened")
+
+
+def main() -> None:
+    """The command `cairn-node`."""
+    app()

@@ -1,0 +1,106 @@
+"""The signed documents a node goes by, each under its own digest.
+
+Which of them is in force is the ledger's to say (it records digests and decisions); the files
+only carry the text that the digests name, so a file changed on disk is a file not found.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from node.home import write_private
+from privacy.contract.canonical import canonical_bytes, parse_canonical
+from privacy.contract.dictionary import Dictionary
+from privacy.contract.roster import Roster
+from privacy.contract.signing import Envelope, PublicKey
+from privacy.contract.study import Study
+from privacy.errors import BadInput, Code, Refused
+
+
+F = TypeVar("F", Dictionary, Roster, Study)
+
+
+class Documents:
+    """Reads and writes the documents folder; verifies every signature on the way in and out."""
+
+    def __init__(self, folder: Path, coordinator: PublicKey) -> None:
+        self._folder = folder
+        self._coordinator = coordinator
+        self._known: dict[str, Dictionary | Roster | Study] = {}  # immutable: named by digest
+
+    def keep_dictionary(self, dictionary: Dictionary) -> None:
+        self._write(f"dictionary-{dictionary.digest}", dictionary.to_json())
+
+    def dictionary(self, digest: str) -> Dictionary:
+        """The dictionary of that digest; raises Refused(DICTIONARY_MISMATCH) if there is none."""
+        known = self._known.get(digest)
+        if isinstance(known, Dictionary):
+            return known
+        value = self._read(f"dictionary-{digest}", Code.DICTIONARY_MISMATCH)
+        return self._remember(_of_digest(Dictionary.from_json(value), digest))
+
+    def keep_roster(self, envelope: Envelope) -> Roster:
+        """Keep an offered roster; raises VerificationFailed unless the coordinator signed it."""
+        roster = Roster.from_json(envelope.open("roster", self._coordinator))
+        self._write(f"roster-{roster.digest}", envelope.to_json())
+        return roster
+
+    def roster(self, digest: str) -> Roster:
+        """The roster of that digest; raises Refused(ROSTER_MISMATCH) if there is none."""
+        known = self._known.get(digest)
+        if isinstance(known, Roster):
+            return known
+        envelope = Envelope.from_json(self._read(f"roster-{digest}", Code.ROSTER_MISMATCH))
+        roster = Roster.from_json(envelope.open("roster", self._coordinator))
+        return self._remember(_of_digest(roster, digest))
+
+    def rosters(self) -> list[Roster]:
+        """Every roster ever offered, oldest epoch first."""
+        names = [path.stem for path in self._folder.glob("roster-*.json")]
+        found = [self.roster(name.removeprefix("roster-")) for name in names]
+        return sorted(found, key=lambda roster: roster.epoch)
+
+    def keep_study(self, envelope: Envelope) -> Study:
+        """Keep an offered study; raises VerificationFailed unless the coordinator signed it."""
+        study = Study.from_json(envelope.open("study", self._coordinator))
+        self._write(f"study-{study.digest}", envelope.to_json())
+        return study
+
+    def study(self, digest: str) -> Study:
+        """The study of that digest; raises Refused(UNKNOWN_STUDY) if there is none."""
+        known = self._known.get(digest)
+        if isinstance(known, Study):
+            return known
+        envelope = Envelope.from_json(self._read(f"study-{digest}", Code.UNKNOWN_STUDY))
+        study = Study.from_json(envelope.open("study", self._coordinator))
+        return self._remember(_of_digest(study, digest))
+
+    def studies(self) -> list[Study]:
+        """Every study version ever offered."""
+        names = sorted(path.stem for path in self._folder.glob("study-*.json"))
+        return [self.study(name.removeprefix("study-")) for name in names]
+
+    def _remember(self, fact: F) -> F:
+        self._known[fact.digest] = fact
+        return fact
+
+    def _path(self, name: str) -> Path:
+        if not name.replace("-", "").isalnum():
+            raise BadInput("not a document's name")
+        return self._folder / f"{name}.json"
+
+    def _read(self, name: str, missing: Code) -> Any:
+        try:
+            return parse_canonical(self._path(name).read_bytes())
+        except FileNotFoundError:
+            raise Refused(missing) from None
+
+    def _write(self, name: str, value: Any) -> None:
+        write_private(self._path(name), canonical_bytes(value))
+
+
+def _of_digest(fact: F, digest: str) -> F:
+    if fact.digest != digest:
+        raise BadInput("a document was changed on disk", where=digest)
+    return fact

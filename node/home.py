@@ -1,0 +1,152 @@
+"""A node's folder: settings, keys, documents and databases, each at one known place.
+
+    node.toml            settings
+    keys/identity.key    Ed25519 identity (0600)      keys/transport.pem   transport key (0600)
+    keys/steward.token   the steward's token (0600)   ca.pem               the coordinator's CA
+    documents/           dictionary, roster, policy and studies, as signed
+    records.duckdb       members' records             ledger.sqlite        the ledger
+    node.sock            the local socket of the running node
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from privacy.contract.canonical import b64, sha256_hex, unb64
+from privacy.contract.signing import PublicKey, SigningKey
+from privacy.errors import BadInput
+
+
+LONGEST_SOCKET_PATH = 100
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the IT person may change. Units are in the names."""
+
+    node: str
+    name: str
+    network: str
+    coordinator_url: str
+    coordinator_key: str
+    fleet_address: str
+    host: str = "127.0.0.1"
+    port: int = 0
+    slot_milliseconds: int = 100
+    memory_megabytes: int = 1536
+
+    @property
+    def coordinator(self) -> PublicKey:
+        return PublicKey.from_text(self.coordinator_key)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Create `path` readable by its owner alone; an existing file is replaced atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of one node."""
+
+    root: Path
+
+    @property
+    def settings_file(self) -> Path:
+        return self.root / "node.toml"
+
+    @property
+    def identity_file(self) -> Path:
+        return self.root / "keys" / "identity.key"
+
+    @property
+    def transport_file(self) -> Path:
+        return self.root / "keys" / "transport.pem"
+
+    @property
+    def steward_file(self) -> Path:
+        return self.root / "keys" / "steward.token"
+
+    @property
+    def ca_file(self) -> Path:
+        return self.root / "ca.pem"
+
+    @property
+    def policy_file(self) -> Path:
+        return self.root / "documents" / "policy.json"
+
+    @property
+    def documents(self) -> Path:
+        return self.root / "documents"
+
+    @property
+    def records_file(self) -> Path:
+        return self.root / "records.duckdb"
+
+    @property
+    def ledger_file(self) -> Path:
+        return self.root / "ledger.sqlite"
+
+    @property
+    def socket_file(self) -> Path:
+        """In the folder; where its path is too long for a socket, a name made of it in /tmp."""
+        path = (self.root / "node.sock").resolve()
+        if len(bytes(path)) <= LONGEST_SOCKET_PATH:
+            return path
+        return Path(tempfile.gettempdir()) / f"cairn-{sha256_hex(bytes(path))[:24]}.sock"
+
+    def settings(self) -> Settings:
+        """Read node.toml; raises BadInput naming the file and what is wrong."""
+        where = str(self.settings_file)
+        try:
+            values = tomllib.loads(self.settings_file.read_text("utf-8"))
+        except FileNotFoundError:
+            raise BadInput(
+                "no node lives here", where=where, instead="run `cairn-node init` first"
+            ) from None
+        except tomllib.TOMLDecodeError as error:
+            raise BadInput(str(error), where=where) from None
+        return _settings(values, where)
+
+    def write_settings(self, settings: Settings) -> None:
+        lines = [f"{name} = {_toml(value)}" for name, value in vars(settings).items()]
+        write_private(self.settings_file, ("\n".join(lines) + "\n").encode())
+
+    def identity(self) -> SigningKey:
+        return SigningKey(unb64(self.identity_file.read_text("ascii").strip()))
+
+    def write_identity(self, key: SigningKey) -> None:
+        write_private(self.identity_file, b64(key.secret_bytes()).encode() + b"\n")
+
+    def steward_token(self) -> str:
+        return self.steward_file.read_text("ascii").strip()
+
+
+def _toml(value: str | int) -> str:
+    if isinstance(value, int):
+        return str(value)
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _settings(values: dict[str, Any], where: str) -> Settings:
+    fields = Settings.__dataclass_fields__
+    for name in values:
+        if name not in fields:
+            raise BadInput(f"unknown setting {name!r}", where=where)
+    try:
+        return Settings(**values)
+    except TypeError as error:
+        raise BadInput(str(error).split("() ")[-1], where=where) from None

@@ -1,0 +1,24 @@
+"""The parts of one node, opened together and closed together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.home import Home, Settings
+from node.records import Records
+from node.service import NodeService
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A node's folder, settings, records and service."""
+
+    home: Home
+    settings: Settings
+    records: Records
+    service: NodeService
+
+    def close(self) -> None:
+        """Write everything to disk and let the files go."""
+        self.records.close()
+        self.service.ledger.close()

@@ -1,0 +1,144 @@
+"""The node as a process: puts the parts together and runs until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import structlog
+import uvicorn
+from numpy.typing import NDArray
+
+from models.cohort.expression import Expression
+from models.contribution import Contribution
+from node.api import create_app
+from node.documents import Documents
+from node.engine import total
+from node.flower_agent import FlowerAgent
+from node.flower_app import build_client_app
+from node.home import Home, Settings
+from node.parts import Parts
+from node.records import Records, RecordsSettings
+from node.runner import Runner, Step
+from node.service import NodeService
+from node.setup import open_ledger, read_policy
+from node.slots import Slots
+from node.transport_key import load_transport_key
+from node.witnessing import Witnessing
+from privacy.randomness import Entropy
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _no_step(_step: str) -> None:
+    return None
+
+
+def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_step) -> Parts:
+    """Open databases and keys; nothing listens yet."""
+    settings = home.settings()
+    key = home.identity()
+    ledger = open_ledger(home, clock, reached)
+    records = Records.open(
+        home.records_file, RecordsSettings(memory_limit_bytes=settings.memory_megabytes * 10**6)
+    )
+
+    def engine(
+        contribution: Contribution, cohort: Expression, purpose: str | None, now: datetime
+    ) -> NDArray[np.int64]:
+        return total(records, contribution, cohort, purpose=purpose, today=now.date())
+
+    service = NodeService(
+        node=settings.node,
+        key=key,
+        coordinator=settings.coordinator,
+        ledger=ledger,
+        documents=Documents(home.documents, settings.coordinator),
+        policy=read_policy(home),
+        runner=Runner(settings.node, ledger, engine, entropy, clock, reached),
+        witnessing=Witnessing.begin(settings.node, ledger, key.public, entropy),
+        slots=Slots(settings.slot_milliseconds / 1000, time.monotonic, time.sleep),
+        entropy=entropy,
+        clock=clock,
+        boot=entropy(8).hex(),
+    )
+    return Parts(home, settings, records, service)
+
+
+def run(root: Path, *, reached: Step = _no_step) -> None:
+    """Serve until SIGTERM or SIGINT: the coordinator by Flower, the steward by HTTP."""
+    quiet_logs()
+    home = Home(root)
+    node = build(home, entropy=os.urandom, clock=utc_now, reached=reached)
+    stop = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    agent = FlowerAgent(
+        node.settings.fleet_address,
+        home.ca_file,
+        load_transport_key(home.transport_file),
+        build_client_app(node.service.handle_all),
+    )
+    agent_thread = threading.Thread(target=agent.run, args=(stop,), name="agent", daemon=True)
+    agent_thread.start()
+    server, sockets = _local_server(node, agent)
+    server_thread = threading.Thread(
+        target=server.run, kwargs={"sockets": sockets}, name="console", daemon=True
+    )
+    server_thread.start()
+    stop.wait()
+    server.should_exit = True
+    server_thread.join(5.0)
+    agent_thread.join(10.0)
+    node.close()
+    home.socket_file.unlink(missing_ok=True)
+
+
+def _local_server(node: Parts, agent: FlowerAgent) -> tuple[uvicorn.Server, list[socket.socket]]:
+    app = create_app(node, lambda: agent.connected)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none"
+    )
+    return uvicorn.Server(config), [_unix_socket(node.home.socket_file), _port(node.settings)]
+
+
+def _unix_socket(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    old = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(old)
+    listener.listen(64)
+    return listener
+
+
+def _port(settings: Settings) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((settings.host, settings.port))
+    listener.listen(64)
+    return listener
+
+
+def quiet_logs() -> None:
+    """Logs go to standard error as one line each, without values."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )

@@ -1,0 +1,263 @@
+"""The life of one question at a node, one short function per step, in this order:
+
+    reserve      the gate decides; the ledger reserves, durably          (nothing read yet)
+    contribute   noise is drawn; the cohort's integer total is computed; masked; committed,
+                 durably; only then does the masked vector leave
+    sign         the node signs the one list of survivors, holding every peer's checkpoint
+    reveal       with enough signatures on that list: one kind of share per peer
+    outcome      the ledger records what became of the run
+
+A crash between any two steps may waste budget; it never overspends.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.cohort.expression import Expression
+from models.contribution import Contribution
+from node.gate import Facts, Permit, decide
+from node.ledger_store import LedgerStore
+from privacy.contract.canonical import sha256_hex
+from privacy.contract.signing import Envelope, PublicKey
+from privacy.contract.time import instant_text, parse_instant
+from privacy.discrete_gaussian import noise_share
+from privacy.errors import Code, ProtocolError, Refused
+from privacy.ledger.entry import Aborted, Commit, Expired, Lost, Mechanism, Released, Reserve
+from privacy.randomness import Entropy
+from privacy.secure_sum.attempt import Attempt
+from privacy.secure_sum.participant import KeySet, Opening, Session
+
+Step = Callable[[str], None]
+Vector = NDArray[np.uint64]
+
+
+class Engine(Protocol):
+    """The node's records: the integer total of a contribution over the consenting cohort."""
+
+    def __call__(
+        self, contribution: Contribution, cohort: Expression, purpose: str | None, day: datetime
+    ) -> NDArray[np.int64]: ...
+
+
+@dataclass
+class _Live:
+    """One attempt that this node masked and has not finished."""
+
+    permit: Permit
+    opening: Opening
+    claim: Envelope
+    masked: bytes
+
+
+@dataclass
+class Runner:
+    """Holds what is under way. Everything durable is in the ledger."""
+
+    node: str
+    ledger: LedgerStore
+    engine: Engine
+    entropy: Entropy
+    clock: Callable[[], datetime]
+    reached: Step = lambda _step: None
+    _sessions: dict[str, Session] = field(default_factory=dict)
+    _permits: dict[str, Permit] = field(default_factory=dict)
+    _live: dict[tuple[str, int, int], _Live] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    # preparing keys, ahead of any question
+
+    def prepare_keys(self, session: Session) -> Envelope:
+        """Keep a session whose public keys are about to be advertised."""
+        with self._lock:
+            self._sessions[session.id] = session
+            while len(self._sessions) > 16:
+                self._sessions.pop(next(iter(self._sessions)))
+        return session.advert
+
+    def session(self, session_id: str) -> Session:
+        """The session of that id; raises Refused(KEYS_NOT_READY) when it is gone."""
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise Refused(Code.KEYS_NOT_READY)
+        return session
+
+    # one question
+
+    def reserve(self, envelope: Envelope, facts: Facts) -> Permit:
+        """Decide, and set the whole cost of the run aside before anything is read."""
+        permit = decide(envelope, facts)
+        with self._lock:
+            if permit.plan_digest not in self._permits:
+                self.ledger.append(_reservation(permit))
+                self._permits[permit.plan_digest] = permit
+        self.reached("reserved")
+        return permit
+
+    def contribute(
+        self, attempt: Attempt, sealed: Mapping[str, bytes]
+    ) -> tuple[Envelope, bytes]:
+        """The masked vector of one attempt; the same bytes again for the same attempt."""
+        permit = self._permit(attempt)
+        key = (attempt.plan, attempt.round, attempt.attempt)
+        with self._lock:
+            live = self._live.get(key)
+            if live is not None:
+                return live.claim, live.masked
+            keys = self._take_keys(attempt)
+            self._check_uncommitted(key)
+        live = self._mask(permit, attempt, keys, sealed)
+        with self._lock:
+            self._live[key] = live
+        self.reached("replying")
+        return live.claim, live.masked
+
+    def _permit(self, attempt: Attempt) -> Permit:
+        permit = self._permits.get(attempt.plan)
+        if permit is None:
+            raise Refused(Code.ATTEMPT_LOST)
+        plan = permit.plan
+        agrees = (
+            attempt.participants == plan.participants
+            and attempt.roster == plan.roster
+            and (attempt.t_drop, attempt.t_collude) == (plan.t_drop, plan.t_collude)
+            and attempt.length == plan.length
+            and 0 <= attempt.round < plan.rounds
+        )
+        if not agrees:
+            raise Refused(Code.PLAN_MISMATCH, what="attempt")
+        if not 0 <= attempt.attempt < plan.max_attempts:
+            raise Refused(Code.TOO_MANY_ATTEMPTS)
+        if self.clock() >= parse_instant(plan.expires):
+            raise Refused(Code.EXPIRED, what="plan")
+        return permit
+
+    def _take_keys(self, attempt: Attempt) -> KeySet:
+        mine = attempt.sessions[attempt.participants.index(self.node)]
+        return self.session(mine).take(attempt.set_index)
+
+    def _check_uncommitted(self, key: tuple[str, int, int]) -> None:
+        if self.ledger.outbox(*key) is not None:
+            raise Refused(Code.ATTEMPT_LOST)
+
+    def _mask(
+        self, permit: Permit, attempt: Attempt, keys: KeySet, sealed: Mapping[str, bytes]
+    ) -> _Live:
+        mechanism = permit.derivation.mechanism
+        noise = noise_share(self.entropy, mechanism.log2_sigma, attempt.length)
+        self.reached("noise drawn")
+        total = self.engine(
+            permit.derivation.contribution,
+            permit.derivation.cohort,
+            permit.purpose,
+            self.clock().astimezone(UTC),
+        )
+        self.reached("total computed")
+        vector = total.astype(np.uint64) + noise.astype(np.uint64)
+        masked, opening = keys.mask(attempt, vector, sealed)
+        data = masked.astype("<u8").tobytes()
+        sha = sha256_hex(data)
+        receipt = self.ledger.append(_commitment(permit, attempt, sha, len(data)), outbox=data)
+        self.reached("committed")
+        claim = opening.claim(sha, receipt.checkpoint, {"seq": receipt.seq, "leaf": receipt.leaf})
+        return _Live(permit, opening, claim, data)
+
+    def charge_loss(self, attempt: Attempt) -> None:
+        """What fails after reserving is charged, and looks like a lost node from outside."""
+        permit = self._permits.get(attempt.plan)
+        key = (attempt.plan, attempt.round, attempt.attempt)
+        if permit is None or self.ledger.outbox(*key) is not None:
+            return
+        self.ledger.append(_commitment(permit, attempt, sha256_hex(b""), 0), outbox=b"")
+
+    def sign(
+        self, attempt: Attempt, claims: Mapping[str, Envelope], peers: Mapping[str, PublicKey]
+    ) -> Envelope:
+        """Sign the list of survivors, after keeping every peer's checkpoint durably."""
+        live = self._alive(attempt)
+        signed = live.opening.sign_list(claims)
+        for node, claim in claims.items():
+            body = claim.open("masked-input", peers[node])
+            self.ledger.witness(node, body["checkpoint"], peers[node])
+        self.reached("signed")
+        return signed
+
+    def reveal(self, attempt: Attempt, lists: list[Envelope]) -> Envelope:
+        """The shares that open this attempt's total, and no other."""
+        shares = self._alive(attempt).opening.reveal(lists)
+        self.reached("revealed")
+        return shares
+
+    def _alive(self, attempt: Attempt) -> _Live:
+        live = self._live.get((attempt.plan, attempt.round, attempt.attempt))
+        if live is None:
+            raise Refused(Code.ATTEMPT_LOST)
+        if live.opening.attempt.digest != attempt.digest:
+            raise ProtocolError("a different attempt under the same number")
+        return live
+
+    # what became of it
+
+    def released(self, plan: str, release: str) -> None:
+        """The total was opened; what was reserved beyond the commits is free again."""
+        self._finish(plan, Released(plan=plan, release=release))
+
+    def aborted(self, plan: str, code: str) -> None:
+        """The run ended without a release; only what was never committed is refunded."""
+        self._finish(plan, Aborted(plan=plan, code=code))
+
+    def lost(self, plan: str, round_: int, attempt: int) -> None:
+        """One attempt was declared lost; it stays charged."""
+        self.ledger.append(Lost(plan=plan, round=round_, attempt=attempt))
+
+    def _finish(self, plan: str, body: Released | Aborted | Expired) -> None:
+        with self._lock:
+            if plan in self.ledger.state.plans:
+                self.ledger.append(body)
+            self._permits.pop(plan, None)
+            for key in [key for key in self._live if key[0] == plan]:
+                del self._live[key]
+
+    def sweep(self) -> None:
+        """Close reservations whose plan has expired."""
+        for plan in self.ledger.state.due(instant_text(self.clock())):
+            self._finish(plan, Expired(plan=plan))
+
+
+def _reservation(permit: Permit) -> Reserve:
+    plan = permit.plan
+    return Reserve(
+        plan=permit.plan_digest,
+        study=plan.study,
+        study_digest=plan.study_digest,
+        researcher=permit.researcher.text,
+        identity=plan.identity,
+        sentence=permit.derivation.sentence,
+        dictionary=plan.dictionary,
+        mechanism=Mechanism.of(permit.derivation.mechanism),
+        rounds=plan.rounds,
+        max_attempts=plan.max_attempts,
+        rho=permit.reservation.text,
+        expires=plan.expires,
+    )
+
+
+def _commitment(permit: Permit, attempt: Attempt, sha: str, size: int) -> Commit:
+    return Commit(
+        plan=attempt.plan,
+        round=attempt.round,
+        attempt=attempt.attempt,
+        mechanism=Mechanism.of(permit.derivation.mechanism),
+        rho=permit.derivation.rho.text,
+        masked_sha256=sha,
+        length=attempt.length,
+        bytes=size,
+    )
+

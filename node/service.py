@@ -1,0 +1,275 @@
+"""The node as one object: what the coordinator may ask, and what the steward may do.
+
+`handle` is the only door for messages. It is the node's job boundary: whatever goes wrong
+inside leaves as a catalogue code, and a question's reply leaves at a public slot.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, assert_never
+
+import structlog
+
+from node.documents import Documents
+from node.gate import Facts
+from node.ledger_store import LedgerStore
+from node.runner import Runner
+from node.slots import Slots
+from node.witnessing import Witnessing, witness_statement
+from privacy.contract.dictionary import Dictionary
+from privacy.contract.messages import Ask, Request, open_request, seal_refusal, seal_reply
+from privacy.contract.packet import Packet
+from privacy.contract.parts import cut_parts, join_parts
+from privacy.contract.roster import Roster
+from privacy.contract.signing import Envelope, PublicKey, SigningKey
+from privacy.contract.study import Policy
+from privacy.errors import BadInput, Code, ProtocolError, Refused, VerificationFailed
+from privacy.randomness import Entropy
+from privacy.secure_sum.attempt import Attempt, threshold
+from privacy.secure_sum.participant import Session
+
+VERSION = "0.1.0"
+MAX_LEDGER_ENTRIES = 5_000
+MAX_SETS = 256
+
+_log = structlog.get_logger("cairn.node")
+Answer = tuple[dict[str, Any], bytes]
+
+
+@dataclass
+class NodeService:
+    """Everything a node does, with clock, randomness and storage handed in."""
+
+    node: str
+    key: SigningKey
+    coordinator: PublicKey
+    ledger: LedgerStore
+    documents: Documents
+    policy: Policy
+    runner: Runner
+    witnessing: Witnessing
+    slots: Slots
+    entropy: Entropy
+    clock: Callable[[], datetime]
+    boot: str
+    last_contact: datetime | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    # what decisions depend on
+
+    def roster(self) -> Roster:
+        """The roster a steward confirmed; raises Refused(ROSTER_MISMATCH) before that."""
+        pinned = self.ledger.state.roster
+        if pinned is None:
+            raise Refused(Code.ROSTER_MISMATCH)
+        return self.documents.roster(pinned.digest)
+
+    def peers(self) -> Mapping[str, PublicKey]:
+        """Identity keys of the confirmed nodes, this one included."""
+        pinned = self.ledger.state.roster
+        if pinned is None:
+            return {}
+        keys = self.documents.roster(pinned.digest).keys
+        return {node: key for node, key in keys.items() if key.fingerprint in pinned.confirmed}
+
+    def dictionary(self) -> Dictionary:
+        """The dictionary in force; raises Refused(DICTIONARY_MISMATCH) before there is one."""
+        return self.documents.dictionary(self.ledger.state.dictionary or "none")
+
+    def facts(self) -> Facts:
+        state = self.ledger.state
+        return Facts(
+            node=self.node,
+            coordinator=self.coordinator,
+            roster=self.roster(),
+            confirmed=frozenset(self.peers()),
+            dictionary=self.dictionary(),
+            studies={digest: self.documents.study(digest) for digest in state.approvals},
+            policy=self.policy,
+            paused=state.paused,
+            witnessed=self.witnessing.done,
+            now=self.clock(),
+        )
+
+    # the one door for messages
+
+    def handle_all(self, packets: Sequence[Packet]) -> list[Packet]:
+        """Answer a batch. Replies that read data leave together, at the next public slot."""
+        slot = self.slots.arrive()
+        answered = [self.handle(packet) for packet in packets]
+        if any(ask is Ask.CONTRIBUTE for _, ask in answered):
+            slot.wait()
+        return [reply for reply, _ in answered]
+
+    def handle(self, packet: Packet) -> tuple[Packet, Ask | None]:
+        """Answer one packet. Never raises; never says more than a catalogue code."""
+        try:
+            request = open_request(packet, self.coordinator, self.node)
+        except (VerificationFailed, BadInput):
+            return seal_refusal(self.key, self.node, "", Refused(Code.BAD_SIGNATURE)), None
+        self.last_contact = self.clock()
+        return self._answer(request, packet.blob), request.ask
+
+    def _answer(self, request: Request, blob: bytes) -> Packet:
+        try:
+            payload, data = self._dispatch(request, blob)
+            return seal_reply(self.key, self.node, request.id, payload, data)
+        except Refused as refused:
+            _log.info("refused", ask=request.ask.value, code=refused.code.value)
+            return seal_refusal(self.key, self.node, request.id, refused)
+        except (BadInput, VerificationFailed, ProtocolError, KeyError, TypeError) as error:
+            _log.warning("malformed", ask=request.ask.value, error=type(error).__name__)
+            return seal_refusal(self.key, self.node, request.id, Refused(Code.BAD_REQUEST))
+        except Exception as error:  # noqa: BLE001 - the job boundary
+            _log.error("failed", ask=request.ask.value, error=type(error).__name__)
+            return seal_refusal(self.key, self.node, request.id, Refused(Code.INTERNAL))
+
+    def _dispatch(self, request: Request, blob: bytes) -> Answer:
+        payload = request.payload
+        match request.ask:
+            case Ask.HELLO:
+                return self._hello(), b""
+            case Ask.OFFER_ROSTER:
+                return self._offer_roster(payload), b""
+            case Ask.OFFER_STUDY:
+                return self._offer_study(payload), b""
+            case Ask.WITNESS:
+                return self._witness(payload), b""
+            case Ask.WITNESS_ANSWERS:
+                return self._witness_answers(payload), b""
+            case Ask.PREPARE_KEYS:
+                return self._prepare_keys(payload), b""
+            case Ask.PREPARE_SHARES:
+                return self._prepare_shares(payload)
+            case Ask.RESERVE:
+                return self._reserve(payload), b""
+            case Ask.CONTRIBUTE:
+                return self._contribute(payload, blob)
+            case Ask.SIGN_SURVIVORS:
+                return self._sign_survivors(payload), b""
+            case Ask.REVEAL:
+                return self._reveal(payload), b""
+            case Ask.OUTCOME:
+                return self._outcome(payload), b""
+            case Ask.LEDGER:
+                return self._ledger(payload)
+            case _:
+                assert_never(request.ask)
+
+    # getting to know each other
+
+    def _hello(self) -> dict[str, Any]:
+        self.runner.sweep()
+        state = self.ledger.state
+        return {
+            "boot": self.boot,
+            "version": VERSION,
+            "paused": state.paused,
+            "nonce": "" if self.witnessing.done else self.witnessing.nonce,
+            "roster": state.roster.digest if state.roster else "",
+            "dictionary": state.dictionary or "",
+            "approved": sorted(state.approvals),
+            "size": self.ledger.size,
+            "checkpoint": self.ledger.checkpoint(),
+        }
+
+    def _offer_roster(self, payload: dict[str, Any]) -> dict[str, Any]:
+        roster = self.documents.keep_roster(Envelope.from_json(payload["roster"]))
+        pinned = self.ledger.state.roster
+        return {"in_force": pinned is not None and roster.digest == pinned.digest}
+
+    def _offer_study(self, payload: dict[str, Any]) -> dict[str, Any]:
+        study = self.documents.keep_study(Envelope.from_json(payload["study"]))
+        return {"approved": study.digest in self.ledger.state.approvals}
+
+    def _witness(self, payload: dict[str, Any]) -> dict[str, Any]:
+        of, nonce = str(payload["of"]), str(payload["nonce"])
+        statement = witness_statement(self.ledger, self.key, self.node, of, nonce)
+        return {"statement": statement.to_json()}
+
+    def _witness_answers(self, payload: dict[str, Any]) -> dict[str, Any]:
+        statements = {
+            node: Envelope.from_json(value) for node, value in payload["statements"].items()
+        }
+        needed = self.policy.min_collude + 1
+        with self._lock:
+            return {"done": self.witnessing.accept(statements, self.peers(), needed)}
+
+    # keys ahead of time
+
+    def _prepare_keys(self, payload: dict[str, Any]) -> dict[str, Any]:
+        group = tuple(payload["group"])
+        roster = self.roster()
+        if payload["roster"] != roster.digest or not set(group) <= set(roster.keys):
+            raise Refused(Code.ROSTER_MISMATCH)
+        if self.node not in group or not 1 <= payload["sets"] <= MAX_SETS:
+            raise Refused(Code.BAD_REQUEST)
+        shares = threshold(len(group), payload["t_collude"])
+        session = Session.begin(
+            self.node, self.key, group, roster.digest, shares, payload["sets"], self.entropy
+        )
+        return {"advert": self.runner.prepare_keys(session).to_json()}
+
+    def _prepare_shares(self, payload: dict[str, Any]) -> Answer:
+        adverts = {n: Envelope.from_json(value) for n, value in payload["adverts"].items()}
+        session = self.runner.session(str(payload["session"]))
+        lengths, blob = join_parts(session.share(adverts, self.roster().keys))
+        return {"lengths": lengths}, blob
+
+    # one question
+
+    def _reserve(self, payload: dict[str, Any]) -> dict[str, Any]:
+        permit = self.runner.reserve(Envelope.from_json(payload["plan"]), self.facts())
+        return {"plan": permit.plan_digest}
+
+    def _contribute(self, payload: dict[str, Any], blob: bytes) -> Answer:
+        attempt = Attempt.from_json(payload["attempt"])
+        sealed = cut_parts(payload["lengths"], blob)
+        try:
+            claim, masked = self.runner.contribute(attempt, sealed)
+        except Refused:
+            raise
+        except Exception as error:  # noqa: BLE001 - what fails after reserving is charged
+            _log.error("contribution failed", error=type(error).__name__)
+            self.runner.charge_loss(attempt)
+            raise Refused(Code.ATTEMPT_LOST) from None
+        return {"claim": claim.to_json()}, masked
+
+    def _sign_survivors(self, payload: dict[str, Any]) -> dict[str, Any]:
+        attempt = Attempt.from_json(payload["attempt"])
+        claims = {n: Envelope.from_json(value) for n, value in payload["claims"].items()}
+        return {"list": self.runner.sign(attempt, claims, self.roster().keys).to_json()}
+
+    def _reveal(self, payload: dict[str, Any]) -> dict[str, Any]:
+        attempt = Attempt.from_json(payload["attempt"])
+        lists = [Envelope.from_json(value) for value in payload["lists"]]
+        return {"shares": self.runner.reveal(attempt, lists).to_json()}
+
+    def _outcome(self, payload: dict[str, Any]) -> dict[str, Any]:
+        plan = str(payload["plan"])
+        match payload:
+            case {"released": str(release)}:
+                self.runner.released(plan, release)
+            case {"aborted": str(code)}:
+                self.runner.aborted(plan, Code(code).value)
+            case {"lost": int(attempt), "round": int(round_)}:
+                self.runner.lost(plan, round_, attempt)
+            case _:
+                raise Refused(Code.BAD_REQUEST)
+        return {"size": self.ledger.size, "checkpoint": self.ledger.checkpoint()}
+
+    def _ledger(self, payload: dict[str, Any]) -> Answer:
+        start = int(payload["from"])
+        entries = self.ledger.entries(start, start + MAX_LEDGER_ENTRIES)
+        blob = b"".join(entry + b"\n" for entry in entries)
+        return {
+            "count": len(entries),
+            "size": self.ledger.size,
+            "checkpoint": self.ledger.checkpoint(),
+            "witnessed": {peer: self.ledger.witnessed(peer) or "" for peer in self.peers()},
+        }, blob
+

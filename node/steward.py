@@ -1,0 +1,196 @@
+"""What an organisation's steward can do and see. The console, the API and the command line
+all come through here; nothing in here is ever sent to the coordinator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from node.consent import set_consent
+from node.importer import check_folder, import_folder
+from node.parts import Parts
+from node.setup import confirm_roster, decide_study, year_from
+from privacy.accounting.conversion import epsilon_of_rho
+from privacy.contract.canonical import parse_canonical
+from privacy.contract.signing import Envelope
+from privacy.contract.time import instant_text
+from privacy.ledger.entry import Commit, Entry, Paused, Reserve, Resumed
+from privacy.units import Rho
+
+
+@dataclass(frozen=True)
+class Steward:
+    """Operations on one node, running or not. `by` is the name that goes into the ledger."""
+
+    parts: Parts
+    by: str = "steward"
+
+    # home
+
+    def status(self) -> dict[str, Any]:
+        """How the node is, in words and figures of public meaning; members stay a local figure."""
+        service = self.parts.service
+        state = service.ledger.state
+        return {
+            "node": service.node,
+            "name": self.parts.settings.name,
+            "state": self._word(),
+            "last_contact": _instant(service.last_contact),
+            "members": self.parts.records.members,
+            "dictionary": state.dictionary,
+            "roster": state.roster.digest if state.roster else None,
+            "ledger_entries": service.ledger.size,
+            "budget": self.budget(),
+            "studies_approved": len(state.approvals),
+        }
+
+    def _word(self) -> str:
+        service = self.parts.service
+        if service.ledger.state.paused:
+            return "paused"
+        return "running" if service.witnessing.done else "waiting for peers"
+
+    def budget(self) -> dict[str, Any]:
+        """The period's budget as rho and as epsilon, rounded so that losses look no smaller."""
+        state = self.parts.service.ledger.state
+        delta = state.delta
+        return {
+            "delta": float(delta),
+            "limit": _amount(state.budget, delta),
+            "spent": _amount(state.spent, delta),
+            "left_rho": state.left.text,
+            "ends": state.period.ends if state.period else None,
+        }
+
+    def pause(self) -> None:
+        """From now on nothing is reserved or charged, so nothing leaves."""
+        self.parts.service.ledger.append(Paused(by=self.by))
+
+    def resume(self) -> None:
+        self.parts.service.ledger.append(Resumed(by=self.by))
+
+    # data and consent
+
+    def import_data(self, folder: Path) -> dict[str, Any]:
+        """Replace all records by the folder's files, or change nothing and say why."""
+        return import_folder(self.parts.records, self.parts.service.dictionary(), folder).to_json()
+
+    def check_data(self, folder: Path) -> dict[str, Any]:
+        """What an import would say, without changing anything."""
+        return check_folder(self.parts.service.dictionary(), folder).to_json()
+
+    def consent(
+        self, member: str, purpose: str, state: str, starts: date | None, ends: date | None
+    ) -> None:
+        """Record one member's choice; it counts from the next question on."""
+        set_consent(self.parts.records, member, purpose, state, starts, ends)
+
+    # studies and peers
+
+    def studies(self) -> list[dict[str, Any]]:
+        """Every study offered, with this organisation's decision."""
+        service = self.parts.service
+        approved = service.ledger.state.approvals
+        return [
+            {
+                **study.to_json(),
+                "digest": study.digest,
+                "decision": "approved" if study.digest in approved else "waiting",
+            }
+            for study in service.documents.studies()
+        ]
+
+    def decide(self, digest: str, decision: str, reason: str = "") -> None:
+        """Approve, refuse or withdraw one version of a study."""
+        study = self.parts.service.documents.study(digest)
+        decide_study(self.parts.service.ledger, study, decision, by=self.by, reason=reason)
+
+    def offer_study(self, envelope: Envelope) -> None:
+        """Take a study document brought by hand instead of by the coordinator."""
+        self.parts.service.documents.keep_study(envelope)
+
+    def rosters(self) -> list[dict[str, Any]]:
+        """Every roster offered, with the fingerprints to compare by telephone."""
+        pinned = self.parts.service.ledger.state.roster
+        return [
+            {
+                "digest": roster.digest,
+                "epoch": roster.epoch,
+                "in_force": pinned is not None and pinned.digest == roster.digest,
+                "nodes": [
+                    {"id": n.id, "name": n.name, "fingerprint": n.public.fingerprint}
+                    for n in roster.nodes
+                ],
+            }
+            for roster in self.parts.service.documents.rosters()
+        ]
+
+    def confirm(self, digest: str, fingerprints: Collection[str]) -> None:
+        """Pin a roster with the fingerprints that were compared; the node's own is included."""
+        service = self.parts.service
+        roster = service.documents.roster(digest)
+        own = service.key.public.fingerprint
+        confirm_roster(service.ledger, roster, {*fingerprints, own}, by=self.by)
+
+    def open_period(self) -> None:
+        """Open the next year's budget, once the current period is over."""
+        service = self.parts.service
+        service.ledger.append(year_from(service.clock(), service.policy, self.by))
+
+    # evidence
+
+    def ledger(self, start: int, stop: int) -> dict[str, Any]:
+        """Entries start..stop-1 with the newest signed checkpoint."""
+        store = self.parts.service.ledger
+        return {
+            "entries": [parse_canonical(line) for line in store.entries(start, stop)],
+            "size": store.size,
+            "checkpoint": store.checkpoint(),
+        }
+
+    def left_the_building(self) -> list[dict[str, Any]]:
+        """Every byte string that left: sentence, plan, size, hash and cost."""
+        state = self.parts.service.ledger.state
+        sentences: dict[str, Reserve] = {}
+        left: list[dict[str, Any]] = []
+        for line in self.parts.service.ledger.lines():
+            entry = Entry.from_bytes(line)
+            match entry.body:
+                case Reserve() as reserve:
+                    sentences[reserve.plan] = reserve
+                case Commit() as commit:
+                    left.append(_departure(entry, commit, sentences[commit.plan], state.delta))
+                case _:
+                    pass
+        return left
+
+    def verify(self) -> dict[str, Any]:
+        """Read the whole ledger again from disk; raises VerificationFailed naming the entry."""
+        self.parts.service.ledger.verify()
+        return {"entries": self.parts.service.ledger.size, "holds": True}
+
+
+def _departure(entry: Entry, commit: Commit, reserve: Reserve, delta: Any) -> dict[str, Any]:
+    return {
+        "seq": entry.seq,
+        "at": entry.at,
+        "sentence": reserve.sentence,
+        "study": reserve.study,
+        "plan": commit.plan,
+        "bytes": commit.bytes,
+        "sha256": commit.masked_sha256,
+        **_amount(Rho.parse(commit.rho), delta),
+    }
+
+
+def _amount(rho: Rho, delta: Any) -> dict[str, Any]:
+    return {"rho": rho.text, "epsilon": epsilon_of_rho(rho, delta) if delta else 0.0}
+
+
+def _instant(moment: datetime | None) -> str | None:
+    return None if moment is None else instant_text(moment)
+

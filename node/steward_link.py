@@ -1,0 +1,139 @@
+"""The steward's hand on a node: through its local socket while it runs, directly otherwise.
+
+DuckDB lets one process at a time open the records, so a command never opens them beside a
+running node.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+
+from node.home import Home
+from privacy.errors import BadInput, Code, Refused
+
+LONG_SECONDS = 3600.0
+
+
+class Hand(Protocol):
+    """What a command asks of a node, running or not."""
+
+    def status(self) -> dict[str, Any]: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def import_data(self, folder: Path) -> dict[str, Any]: ...
+    def check_data(self, folder: Path) -> dict[str, Any]: ...
+    def consent(
+        self, member: str, purpose: str, state: str, starts: date | None, ends: date | None
+    ) -> None: ...
+    def studies(self) -> list[dict[str, Any]]: ...
+    def decide(self, digest: str, decision: str, reason: str = "") -> None: ...
+    def rosters(self) -> list[dict[str, Any]]: ...
+    def confirm(self, digest: str, fingerprints: list[str]) -> None: ...
+    def open_period(self) -> None: ...
+    def ledger(self, start: int, stop: int) -> dict[str, Any]: ...
+    def left_the_building(self) -> list[dict[str, Any]]: ...
+    def verify(self) -> dict[str, Any]: ...
+
+
+class RunningNode:
+    """A running node, through the socket in its folder."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def status(self) -> dict[str, Any]:
+        return dict(self._ask("GET", "/v1/status"))
+
+    def pause(self) -> None:
+        self._ask("POST", "/v1/pause")
+
+    def resume(self) -> None:
+        self._ask("POST", "/v1/resume")
+
+    def import_data(self, folder: Path) -> dict[str, Any]:
+        return dict(self._ask("POST", "/v1/import", {"folder": str(folder.resolve())}))
+
+    def check_data(self, folder: Path) -> dict[str, Any]:
+        return dict(self._ask("POST", "/v1/check", {"folder": str(folder.resolve())}))
+
+    def consent(
+        self, member: str, purpose: str, state: str, starts: date | None, ends: date | None
+    ) -> None:
+        form = {
+            "member": member,
+            "purpose": purpose,
+            "state": state,
+            "starts": starts.isoformat() if starts else None,
+            "ends": ends.isoformat() if ends else None,
+        }
+        self._ask("POST", "/v1/consent", form)
+
+    def studies(self) -> list[dict[str, Any]]:
+        return list(self._ask("GET", "/v1/studies"))
+
+    def decide(self, digest: str, decision: str, reason: str = "") -> None:
+        form = {"decision": decision, "reason": reason}
+        self._ask("POST", f"/v1/studies/{digest}/decision", form)
+
+    def rosters(self) -> list[dict[str, Any]]:
+        return list(self._ask("GET", "/v1/rosters"))
+
+    def confirm(self, digest: str, fingerprints: list[str]) -> None:
+        self._ask(
+            "POST", "/v1/rosters/confirm", {"digest": digest, "fingerprints": fingerprints}
+        )
+
+    def open_period(self) -> None:
+        self._ask("POST", "/v1/period")
+
+    def ledger(self, start: int, stop: int) -> dict[str, Any]:
+        return dict(self._ask("GET", f"/v1/ledger?start={start}&limit={max(1, stop - start)}"))
+
+    def left_the_building(self) -> list[dict[str, Any]]:
+        return list(self._ask("GET", "/v1/left"))
+
+    def verify(self) -> dict[str, Any]:
+        return dict(self._ask("POST", "/v1/ledger/verify"))
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self._client.request(method, path, json=body)
+        if answer.is_success:
+            return answer.json()
+        problem = answer.json()
+        if answer.status_code == 422:
+            raise BadInput(str(problem["detail"]))
+        raise Refused(Code(problem["code"]))
+
+
+@contextmanager
+def hand(home: Home) -> Iterator[Hand]:
+    """The running node if there is one, else its files."""
+    transport = httpx.HTTPTransport(uds=str(home.socket_file))
+    with httpx.Client(
+        transport=transport, base_url="http://node", timeout=LONG_SECONDS
+    ) as client:
+        if _answers(client):
+            yield RunningNode(client)
+            return
+    from node.program import build, utc_now
+    from node.steward import Steward
+
+    parts = build(home, entropy=os.urandom, clock=utc_now)
+    try:
+        yield Steward(parts)
+    finally:
+        parts.close()
+
+
+def _answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/health", timeout=5.0).is_success
+    except httpx.TransportError:
+        return False
