@@ -1,0 +1,215 @@
+"""Which members consent to what: kept as columns of the member table, changed in one transaction.
+
+For every purpose that any file or change has named, and for `all` (any other purpose):
+
+    consent:KEY        does the member consent?
+    consent-from:KEY   first day, or NULL        consent-until:KEY   last day, or NULL
+    consent-own:KEY    did the member say so for this purpose, and not by `all`?
+
+A purpose that was never named has no columns of its own; there `all` speaks. What a member says
+about one purpose goes before what they say about `all`, except that ending `all` ends every
+purpose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from node.layout import MEMBERS, quote, select
+from node.records import Cursor, Records, columns_of
+from privacy.errors import BadInput
+
+ALL = "all"
+CONSENT = "consent"
+MAX_PURPOSES = 100
+_PARTS = ("consent", "consent-from", "consent-until", "consent-own")
+_TYPES = ("BOOLEAN", "DATE", "DATE", "BOOLEAN")
+
+
+class ConsentState(StrEnum):
+    GIVEN = "given"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    REQUESTED = "requested"
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What is recorded of one member for one purpose. `valid_until` is the last day."""
+
+    given: bool
+    valid_from: date | None = None
+    valid_until: date | None = None
+
+    def holds(self, today: date) -> bool:
+        """Does the member consent on this day?"""
+        begun = self.valid_from is None or self.valid_from <= today
+        return self.given and begun and (self.valid_until is None or today <= self.valid_until)
+
+
+def purpose_key(purpose: str) -> str:
+    """A purpose as a column is named after it: `ALS progression` and `als-progression` agree."""
+    return re.sub(r"[^a-z0-9]+", "_", purpose.lower()).strip("_")
+
+
+def consent_columns(key: str) -> tuple[str, str, str, str]:
+    """Names of a purpose's columns: given, from, until, own."""
+    given, start, end, own = (f"{part}:{key}" for part in _PARTS)
+    return given, start, end, own
+
+
+def purposes_in(columns: Iterable[str]) -> tuple[str, ...]:
+    """Keys of the purposes that have columns of their own, `all` included."""
+    head = f"{_PARTS[0]}:"
+    return tuple(name.removeprefix(head) for name in columns if name.startswith(head))
+
+
+def key_in_force(columns: Iterable[str], purpose: str) -> str:
+    """The purpose's own key if it has columns, else `all`."""
+    key = purpose_key(purpose)
+    return key if key in purposes_in(columns) else ALL
+
+
+def set_consent(
+    records: Records,
+    member: str,
+    purpose: str,
+    state: ConsentState,
+    *,
+    valid_from: date | None = None,
+    valid_until: date | None = None,
+) -> None:
+    """Record one member's word on one purpose, or on "all", and make it effective at once.
+
+    What is refused or withdrawn here stays so when files are imported again, until it is given
+    here again; from then on the files speak. Raises BadInput for a member who is not there.
+    """
+    key = _checked_key(purpose)
+    given = state is ConsentState.GIVEN
+    change = Consent(given, valid_from if given else None, valid_until if given else None)
+    with records.transaction() as cursor:
+        columns = columns_of(cursor, MEMBERS)
+        _check_member(cursor, columns, member)
+        known = purposes_in(columns)
+        if key not in known:
+            _add_purpose(cursor, known, key)
+        for target, own in _reach(cursor, member, key, given, (*known, key)):
+            _write(cursor, target, change, member, own=own)
+        cursor.execute(
+            "INSERT INTO consent_changes (member, purpose, state, valid_from, valid_until) "
+            "VALUES (?, ?, ?, ?, ?)",
+            [member, key, state.value, valid_from, valid_until],
+        )
+
+
+def _checked_key(purpose: str) -> str:
+    key = purpose_key(purpose)
+    if not key:
+        raise BadInput(f"{purpose!r} is no purpose", instead="write its name, or all")
+    return key
+
+
+def _check_member(cursor: Cursor, columns: tuple[str, ...], member: str) -> None:
+    if columns:
+        found = cursor.execute("SELECT count(*) FROM members WHERE member = ?", [member])
+        if found.fetchone()[0] == 1:
+            return
+    raise BadInput(f"no member {member!r}", instead="write the key as in the imported files")
+
+
+def _add_purpose(cursor: Cursor, known: tuple[str, ...], key: str) -> None:
+    """Give a purpose columns of its own, which begin as what `all` says."""
+    if len(known) >= MAX_PURPOSES:
+        raise BadInput(f"more than {MAX_PURPOSES} purposes", instead="use one of those that exist")
+    for name, general, kind in zip(consent_columns(key), consent_columns(ALL), _TYPES, strict=True):
+        cursor.execute(f"ALTER TABLE members ADD COLUMN {quote(name)} {kind}")
+        source = "false" if kind == "BOOLEAN" and name.startswith(_PARTS[3]) else quote(general)
+        _update(cursor, {name: source}, "true", [])
+
+
+def _reach(
+    cursor: Cursor, member: str, key: str, given: bool, known: Iterable[str]
+) -> list[tuple[str, bool]]:
+    """Which purposes a word on `key` changes, and whether it is their own afterwards."""
+    if key != ALL:
+        return [(key, True)]
+    every = list(dict.fromkeys(known))
+    if not given:
+        return [(each, False) for each in every]
+    own = {each: quote(consent_columns(each)[3]) for each in every}
+    row = cursor.execute(select(own, f"{MEMBERS} WHERE member = ?"), [member]).fetchone()
+    return [(each, False) for each, said in zip(every, row, strict=True) if not said]
+
+
+def _write(cursor: Cursor, key: str, change: Consent, member: str, *, own: bool) -> None:
+    names = consent_columns(key)
+    values = [change.given, change.valid_from, change.valid_until, own]
+    _update(cursor, dict.fromkeys(names, "?"), "member = ?", [*values, member])
+
+
+def _update(
+    cursor: Cursor, values: Mapping[str, str], condition: str, parameters: list[object]
+) -> None:
+    changes = ", ".join(f"{quote(name)} = {sql}" for name, sql in values.items())
+    cursor.execute(f"UPDATE {MEMBERS} SET {changes} WHERE {condition}", parameters)  # noqa: S608
+
+
+def consent_of(records: Records, member: str) -> dict[str, Consent]:
+    """What is in force for one member, by purpose key. Stays in the building.
+
+    Raises BadInput for a member who is not there.
+    """
+    with records.snapshot() as cursor:
+        columns = columns_of(cursor, MEMBERS)
+        _check_member(cursor, columns, member)
+        keys = purposes_in(columns)
+        wanted = {name: quote(name) for key in keys for name in consent_columns(key)[:3]}
+        row = cursor.execute(select(wanted, f"{MEMBERS} WHERE member = ?"), [member]).fetchone()
+    return {key: Consent(*row[3 * i : 3 * i + 3]) for i, key in enumerate(keys)}
+
+
+def reapply_refusals(cursor: Cursor) -> None:
+    """After an import, in its transaction: what was refused or withdrawn at the node stays so."""
+    known = purposes_in(columns_of(cursor, MEMBERS))
+    words = cursor.execute(_LAST_WORDS).fetchall()
+    for key in sorted({key for _, key, *_ in words} - set(known)):
+        _add_purpose(cursor, known, key)
+        known = (*known, key)
+    refusals = _refusals(words, known)
+    for key, own in sorted({(key, own) for _, key, own in refusals}):
+        members = sorted(who for who, *what in refusals if what == [key, own])
+        _refuse(cursor, key, members, own=own)
+
+
+_LAST_WORDS = """
+SELECT member, purpose, arg_max(state, seq) = 'given', max(seq),
+       coalesce(max(seq) FILTER (WHERE state <> 'given'), -1)
+FROM consent_changes GROUP BY member, purpose
+"""
+_Word = tuple[str, str, bool, int, int]  # member, purpose, given?, its order, last ended
+
+
+def _refusals(words: Iterable[_Word], known: Iterable[str]) -> set[tuple[str, str, bool]]:
+    """(member, purpose, own) for all that the changes at the node leave refused."""
+    members: dict[str, dict[str, _Word]] = {}
+    for word in words:
+        members.setdefault(word[0], {})[word[1]] = word
+    refused: set[tuple[str, str, bool]] = set()
+    for member, said in members.items():
+        ended = said[ALL][4] if ALL in said else -1
+        own = {key: word[2] for key, word in said.items() if key != ALL and word[3] > ended}
+        general = ALL in said and not said[ALL][2]
+        refused |= {(member, key, key in own) for key in known if not own.get(key, not general)}
+    return refused
+
+
+def _refuse(cursor: Cursor, key: str, members: list[str], *, own: bool) -> None:
+    names = consent_columns(key)
+    parameters: list[object] = [False, None, None, own, members]
+    listed = "member IN (SELECT unnest(CAST(? AS VARCHAR[])))"
+    _update(cursor, dict.fromkeys(names, "?"), listed, parameters)

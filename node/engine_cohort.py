@@ -1,0 +1,162 @@
+"""A cohort and its consent as Ibis predicates over the member table.
+
+Values become the codes and doubles that `node.layout` stores. A condition on a many-row table
+is a subquery for members with a row that meets it, so it is true or false, never unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date
+from functools import reduce
+from operator import and_, or_
+from typing import Any, assert_never
+
+from models.cohort.expression import (
+    And,
+    Between,
+    Compare,
+    Everyone,
+    Expression,
+    Leaf,
+    Missing,
+    Not,
+    OneOf,
+    Op,
+    Or,
+    Value,
+)
+from node.consent import consent_columns
+from node.layout import MEMBERS, cell_column, is_coded, rows_table, sql_type
+from privacy.contract.dictionary import Column, ColumnRef, Table
+
+Expr = Any  # an Ibis expression; the library has no types
+
+_TYPES = {"UTINYINT": "uint8", "USMALLINT": "uint16", "DOUBLE": "float64", "DATE": "date"}
+
+
+def number(value: float) -> Expr:
+    """A double by its digits, so that no bit is lost on the way through SQL."""
+    import ibis
+
+    return ibis.literal(repr(float(value))).cast("float64")
+
+
+def whole(value: int) -> Expr:
+    import ibis
+
+    return ibis.literal(value, "int64")
+
+
+def members_table(columns: frozenset[ColumnRef], consent: str | None) -> Expr:
+    """The member table with the columns a question reads."""
+    import ibis
+
+    schema = {"member_ix": "int32"} | _schema(ref for ref in columns if not ref.many)
+    if consent is not None:
+        given, start, end, _ = consent_columns(consent)
+        schema |= {given: "boolean", start: "date", end: "date"}
+    return ibis.table(schema, name=MEMBERS)
+
+
+def many_table(table: Table, columns: frozenset[ColumnRef]) -> Expr:
+    """A many-row table with the columns a question reads, within the declared rows per member."""
+    import ibis
+
+    schema = {"member_ix": "int32", "row_rank": "int32"}
+    schema |= _schema(ref for ref in columns if ref.table.name == table.name)
+    rows = ibis.table(schema, name=rows_table(table))
+    return rows.filter(rows.row_rank < whole(table.max_rows_per_member))
+
+
+def _schema(refs: Iterable[ColumnRef]) -> dict[str, str]:
+    schema: dict[str, str] = {}
+    for ref in sorted(refs, key=lambda ref: ref.name):
+        schema[ref.name] = _TYPES.get(sql_type(ref.column), "string")
+        if ref.column.bins and not ref.column.levels:
+            schema[cell_column(ref)] = "uint16"
+    return schema
+
+
+def consenting(members: Expr, key: str, today: date) -> Expr:
+    """Does the member's consent for the purpose's `key` hold today?"""
+    import ibis
+
+    given, start, end = (members[name] for name in consent_columns(key)[:3])
+    day = ibis.literal(today)
+    return given & (start.isnull() | (start <= day)) & (end.isnull() | (end >= day))
+
+
+def predicate(expression: Expression, members: Expr) -> Expr | None:
+    """True exactly for the members in the cohort; None for everyone."""
+    match expression:
+        case Everyone():
+            return None
+        case Not(operand):
+            return ~_inner(operand, members)
+        case And(operands):
+            return reduce(and_, (_inner(each, members) for each in operands))
+        case Or(operands):
+            return reduce(or_, (_inner(each, members) for each in operands))
+        case Compare() | Between() | OneOf() | Missing():
+            return _leaf(expression, members)
+        case _:
+            assert_never(expression)
+
+
+def _inner(expression: Expression, members: Expr) -> Expr:
+    import ibis
+
+    found = predicate(expression, members)
+    return ibis.literal(True) if found is None else found
+
+
+def _leaf(leaf: Leaf, members: Expr) -> Expr:
+    ref = leaf.column
+    if not ref.many:
+        return _condition(leaf, members[ref.name])
+    rows = many_table(ref.table, frozenset((ref,)))
+    if isinstance(leaf, Missing):
+        known = rows.filter(rows[ref.name].notnull())
+        return members.member_ix.notin(known.member_ix)
+    meeting = rows.filter(_condition(leaf, rows[ref.name]))
+    return members.member_ix.isin(meeting.member_ix)
+
+
+_OPS: dict[Op, Callable[[Expr, Expr], Expr]] = {
+    Op.EQ: lambda left, right: left == right,
+    Op.NE: lambda left, right: left != right,
+    Op.LT: lambda left, right: left < right,
+    Op.LE: lambda left, right: left <= right,
+    Op.GT: lambda left, right: left > right,
+    Op.GE: lambda left, right: left >= right,
+}
+
+
+def _condition(leaf: Leaf, stored: Expr) -> Expr:
+    """One value against the leaf: SQL's NULL is the unknown of `models.cohort.expression`."""
+    match leaf:
+        case Compare(ref, op, value):
+            return _OPS[op](stored, _constant(ref.column, value))
+        case Between(ref, lower, upper):
+            low, high = _constant(ref.column, lower), _constant(ref.column, upper)
+            return (stored >= low) & (stored <= high)
+        case OneOf(ref, values, negated):
+            constants = [_constant(ref.column, value) for value in values]
+            return stored.notin(constants) if negated else stored.isin(constants)
+        case Missing():
+            return stored.isnull()
+        case _:
+            assert_never(leaf)
+
+
+def _constant(column: Column, value: Value) -> Expr:
+    import ibis
+
+    match value:
+        case str() if is_coded(column):
+            return ibis.literal(column.levels.index(value), _TYPES[sql_type(column)])
+        case str() | date():
+            return ibis.literal(value)
+        case _:
+            return number(value)

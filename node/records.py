@@ -1,0 +1,162 @@
+"""Members' records at a node: one DuckDB file, opened by one process.
+
+Readers see a snapshot; a writer changes everything in one transaction or nothing. What is in
+here never prints and never leaves: the engine's sums are all that the node reads out of it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+from typing import Any, Self
+
+import duckdb
+
+from node.layout import MEMBERS
+from privacy.errors import BadInput
+
+Cursor = Any  # duckdb.DuckDBPyConnection: a connection of its own to the same database
+
+LAYOUT = "1"
+_DIGEST = "dictionary"
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
+CREATE SEQUENCE IF NOT EXISTS consent_order;
+CREATE TABLE IF NOT EXISTS consent_changes (
+    seq BIGINT DEFAULT nextval('consent_order'),
+    member VARCHAR NOT NULL,
+    purpose VARCHAR NOT NULL,
+    state VARCHAR NOT NULL,
+    valid_from DATE,
+    valid_until DATE
+);
+"""
+
+
+@dataclass(frozen=True)
+class RecordsSettings:
+    """What DuckDB may use. Above the memory limit it spills to disk beside the file."""
+
+    memory_limit_bytes: int = 1_500_000_000
+    threads: int | None = None
+
+
+class Records:
+    """An open database of members' records. Safe to use from several threads."""
+
+    def __init__(self, connection: Cursor) -> None:
+        self._connection = connection
+        self._opening = RLock()  # a DuckDB connection is not itself safe across threads
+        self._writing = RLock()
+
+    def __repr__(self) -> str:
+        return "<Records>"
+
+    @classmethod
+    def open(cls, path: Path | str, settings: RecordsSettings | None = None) -> Self:
+        """Open the file, creating it where there is none; ":memory:" lives as long as the object.
+
+        Raises BadInput if another process holds it or it is no database of this layout.
+        """
+        try:
+            connection = duckdb.connect(str(path), config=_config(path, settings))
+            connection.execute(_TABLES)
+        except duckdb.Error:
+            raise BadInput(
+                "the records cannot be opened",
+                where=str(path),
+                instead="stop the other process that uses them, or restore the file",
+            ) from None
+        if str(path) != ":memory:":
+            Path(path).chmod(0o600)
+        records = cls(connection)
+        records._check_layout(str(path))
+        return records
+
+    def _check_layout(self, where: str) -> None:
+        with self.transaction() as cursor:
+            cursor.execute("INSERT INTO meta VALUES ('layout', ?) ON CONFLICT DO NOTHING", [LAYOUT])
+            if _meta(cursor, "layout") != LAYOUT:
+                raise BadInput("records of another version", where=where, instead="import again")
+
+    def close(self) -> None:
+        """Write everything to the file and let it go."""
+        with self._writing, self._opening:
+            self._connection.execute("CHECKPOINT")
+            self._connection.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Cursor]:
+        """A cursor on the records as they are now; writers do not disturb it."""
+        cursor = self._cursor()
+        try:
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            yield cursor
+        finally:
+            cursor.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Cursor]:
+        """A cursor whose changes all become true at the end, or none if anything is raised."""
+        with self._writing:
+            cursor = self._cursor()
+            try:
+                cursor.execute("BEGIN TRANSACTION")
+                yield cursor
+                cursor.execute("COMMIT")
+            finally:
+                cursor.close()
+
+    def _cursor(self) -> Cursor:
+        with self._opening:
+            return self._connection.cursor()
+
+    @property
+    def dictionary_digest(self) -> str | None:
+        """Digest of the dictionary the data were imported under; None before the first import."""
+        with self.snapshot() as cursor:
+            return _meta(cursor, _DIGEST)
+
+    @property
+    def members(self) -> int:
+        """How many members there are. Stays in the building."""
+        with self.snapshot() as cursor:
+            if not columns_of(cursor, MEMBERS):
+                return 0
+            return int(cursor.execute("SELECT count(*) FROM members").fetchone()[0])
+
+
+def note_dictionary(cursor: Cursor, digest: str) -> None:
+    """Record, in the importing transaction, which dictionary the data follow."""
+    cursor.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [_DIGEST, digest])
+
+
+def columns_of(cursor: Cursor, table: str) -> tuple[str, ...]:
+    """Names of a table's columns in order; () if there is no such table."""
+    rows = cursor.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index",
+        [table],
+    ).fetchall()
+    return tuple(name for (name,) in rows)
+
+
+def _meta(cursor: Cursor, key: str) -> str | None:
+    row = cursor.execute("SELECT value FROM meta WHERE key = ?", [key]).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _config(path: Path | str, settings: RecordsSettings | None) -> dict[str, Any]:
+    chosen = settings or RecordsSettings()
+    threads = chosen.threads or len(os.sched_getaffinity(0))
+    spill = "" if str(path) == ":memory:" else f"{path}.spill"
+    return {
+        "memory_limit": f"{chosen.memory_limit_bytes}B",
+        "threads": threads,
+        "temp_directory": spill,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
