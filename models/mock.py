@@ -27,6 +27,7 @@ from privacy.mechanism import GaussianSum, plan_mechanism
 from privacy.randomness import Entropy
 
 MISSING_SHARE = 0.03
+DATES = (16436.0, 20088.0)  # 2015 to 2024 in days since 1970-01-01, where none are declared
 MOST_ROWS = 6  # made-up rows per member, where the dictionary allows so many
 
 
@@ -66,7 +67,8 @@ def _values(rng: np.random.Generator, column: Column, rows: int) -> Values:
             whole = column.type is ColumnType.INTEGER
             return np.where(gaps, np.nan, np.round(numbers) if whole else numbers)
         case ColumnType.DATE:
-            days = np.datetime64("2015-01-01", "D") + rng.integers(0, 3650, size=rows)
+            first, last = (round(day) for day in column.bounds or DATES)
+            days = rng.integers(first, last + 1, size=rows).astype("datetime64[D]")
             return np.where(gaps, np.datetime64("NaT", "D"), days)
         case _:
             weights = 1.0 / np.arange(2, len(column.levels) + 2)

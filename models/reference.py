@@ -193,7 +193,8 @@ def _value_entries(shape: BoundedValue, rows: Rows, mask: Mask) -> _Entries:
 
 def quantised(shape: BoundedValue, values: NDArray[np.float64]) -> Integers:
     """One clamped integer in [-scale, scale] per known value, in the order the bytes fix."""
-    steps = np.floor((values - shape.centre) / shape.half_width * shape.scale + 0.5)
+    with np.errstate(over="ignore"):  # beyond the doubles is beyond the bounds too
+        steps = np.floor((values - shape.centre) / shape.half_width * shape.scale + 0.5)
     return np.clip(steps, -shape.scale, shape.scale).astype(np.int64)
 
 

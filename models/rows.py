@@ -90,8 +90,9 @@ def from_tables(
     """Rows from frames or dicts of lists, one per table, each with its key column.
 
     A table or column that is absent is missing throughout. Members are those of all tables
-    in order of appearance, or `members`. Raises BadInput for an undeclared table, an unknown
-    level, and a value that does not parse.
+    in order of appearance, or `members`. As at an import, numbers and dates are clamped to
+    their bounds, and rows rank by the table's time, then in the order given. Raises BadInput for
+    an undeclared table, an unknown level, and a value that does not parse.
     """
     unknown = [name for name in tables if name not in {table.name for table in dictionary.tables}]
     if unknown:
@@ -117,12 +118,37 @@ def _table(table: Table, data: Columns, member: Codes) -> TableRows:
             continue
         given = list(data[column.name]) if column.name in data else [None] * len(member)
         values[column.name] = _values(column, given)
-    return TableRows(member, ranks(member), values)
+    return TableRows(member, ranks(member, _time_order(table, data, values, len(member))), values)
 
 
-def ranks(member: Codes) -> Codes:
-    """0, 1, 2, … within each member, in the order of the rows."""
-    order = np.argsort(member, kind="stable")
+def _time_order(
+    table: Table, data: Columns, values: Mapping[str, Values], rows: int
+) -> Codes | None:
+    """Row numbers by time, unknown times last; None where the order given is the order."""
+    if table.time is None or table.time not in data:
+        return None
+    if table.time in values:
+        times = values[table.time]
+        keys: list[Any] = list(zip(~is_known(times), times.tolist(), strict=True))
+    else:
+        keys = [_time_key(value) for value in data[table.time]]
+    return np.array(sorted(range(rows), key=lambda row: keys[row]), dtype=np.int64)
+
+
+def _time_key(value: Any) -> tuple[bool, float, str]:
+    """Numbers before texts before nothing."""
+    if value is None:
+        return True, math.inf, ""
+    try:
+        return False, float(value), ""
+    except ValueError:
+        return False, math.inf, str(value)
+
+
+def ranks(member: Codes, order: Codes | None = None) -> Codes:
+    """0, 1, 2, … within each member, in the order of the rows or of `order`."""
+    start = np.arange(len(member)) if order is None else order
+    order = start[np.argsort(member[start], kind="stable")]
     ordered = member[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=-1))
     counts = np.diff(np.append(starts, len(ordered)))
@@ -136,14 +162,24 @@ def _values(column: Column, given: list[Any]) -> Values:
     match column.type:
         case ColumnType.INTEGER | ColumnType.NUMBER:
             numbers = [math.nan if value is None else _number(column, value) for value in known]
-            return np.array(numbers, dtype=np.float64)
+            return _clamped(column, np.array(numbers, dtype=np.float64))
         case ColumnType.DATE:
             dates = ["NaT" if value is None else str(value)[:10] for value in known]
-            return np.array(dates, dtype="datetime64[D]")
+            return _clamped(column, np.array(dates, dtype="datetime64[D]"))
         case _:
             place = {level: code for code, level in enumerate(column.levels)}
             codes = [-1 if value is None else _level(column, place, value) for value in known]
             return np.array(codes, dtype=np.int64)
+
+
+def _clamped(column: Column, values: Values) -> Values:
+    """Within the declared bounds, as an import keeps them; bounds of dates count days."""
+    if column.bounds is None:
+        return values
+    if values.dtype == np.float64:
+        return np.clip(values, *column.bounds)
+    low, high = (np.datetime64(round(day), "D") for day in column.bounds)
+    return np.clip(values, low, high)
 
 
 def _missing(column: Column, value: Any) -> bool:
