@@ -132,6 +132,11 @@ def open_checkpoint(note: str, key: PublicKey, origin: str | None = None) -> Che
     return checkpoint
 
 
+def note_text(note: str) -> str:
+    """The signed text of a note, unverified. Raises VerificationFailed if it is not a note."""
+    return _split_note(note)[0]
+
+
 def cosign(checkpoint: Checkpoint, name: str, key: SigningKey, at_seconds: int) -> str:
     """One cosignature line of witness `name`, made at POSIX time `at_seconds`."""
     return NoteSigner(name, key).cosignature(checkpoint, at_seconds)

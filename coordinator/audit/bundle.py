@@ -1,0 +1,296 @@
+"""The audit bundle: a folder from which the whole network can be checked offline.
+
+    manifest.json                 every file with its SHA-256, and each ledger's cosigners; signed
+    network.json                  rosters, dictionary, studies, the coordinator's key, delta
+    nodes/NODE/entries.jsonl      one canonical ledger entry on each line
+    nodes/NODE/checkpoint.txt     the newest checkpoint the node signed over them
+    nodes/NODE/witnesses.jsonl    checkpoints of this ledger that others hold or cosigned
+    plans/DIGEST.json             every signed plan
+    releases/DIGEST.json          every signed release
+    transcripts/DIGEST.json       what recomputes a release's total, named in the release
+
+The manifest names every file and every cosigner exactly: nothing can be added to a bundle,
+and nothing left out, without its signature failing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from privacy.checkpoint import Checkpoint, note_text
+from privacy.contract.canonical import canonical_bytes, parse_canonical, rational
+from privacy.contract.dictionary import Dictionary
+from privacy.contract.signing import Envelope, PublicKey, SigningKey
+from privacy.contract.time import instant_text
+from privacy.errors import BadInput, VerificationFailed
+
+FORMAT = "cairn-audit-bundle/1"
+MANIFEST_KIND = "audit-bundle"
+MANIFEST = "manifest.json"
+NETWORK = "network.json"
+MAX_FILE_BYTES = 2**31
+MAX_LINE_BYTES = 2**17
+
+_NODE = r"[a-z0-9][a-z0-9-]{0,62}"
+_DIGEST = r"[0-9a-f]{64}"
+_LAYOUT = re.compile(
+    rf"manifest\.json|network\.json|(plans|releases|transcripts)/{_DIGEST}\.json"
+    rf"|nodes/{_NODE}/(entries\.jsonl|checkpoint\.txt|witnesses\.jsonl)"
+)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A checkpoint of a ledger in somebody else's hands.
+
+    With a `cosignature` line, `by` vouches for its history; without, `by` only stores it (the
+    node's own signature still binds the node to it).
+    """
+
+    by: str
+    checkpoint: str
+    cosignature: str | None
+
+
+@dataclass(frozen=True)
+class LedgerFacts:
+    """One node's ledger. Lines beyond what `checkpoint` covers are left out of the bundle.
+
+    Collect `held` first and the lines and checkpoint after: a ledger that is shorter than a
+    checkpoint somebody holds is what a truncated one looks like.
+    """
+
+    node: str
+    lines: Iterable[bytes]
+    checkpoint: str
+    held: tuple[Held, ...]
+
+
+@dataclass(frozen=True)
+class ReleaseFacts:
+    """A signed release, and the canonical bytes of the transcript its body names."""
+
+    envelope: Envelope
+    transcript: bytes | None
+
+
+@dataclass(frozen=True)
+class BundleFacts:
+    """Everything that goes into a bundle. `rosters` and `studies` hold every version, signed."""
+
+    network: str
+    rosters: tuple[Envelope, ...]
+    dictionary: Dictionary
+    studies: tuple[Envelope, ...]
+    delta: Fraction
+    ledgers: Iterable[LedgerFacts]
+    plans: Iterable[Envelope]
+    releases: Iterable[ReleaseFacts]
+
+
+@dataclass
+class _Writer:
+    """Writes files below one folder and remembers their hashes."""
+
+    folder: Path
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    def write(self, name: str, parts: Iterable[bytes]) -> None:
+        check_name(name)
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        running = hashlib.sha256()
+        with path.open("xb") as file:
+            for part in parts:
+                running.update(part)
+                file.write(part)
+        self.hashes[name] = running.hexdigest()
+
+
+def write_bundle(folder: Path, facts: BundleFacts, key: SigningKey, made_at: datetime) -> None:
+    """Write the bundle into `folder`, new or empty, and sign its manifest with `key`.
+
+    Raises BadInput if the folder holds anything.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise BadInput("the folder is not empty", where=str(folder), instead="name a new folder")
+    writer = _Writer(folder)
+    writer.write(NETWORK, [canonical_bytes(_network(facts, key.public))])
+    cosigners = {ledger.node: _write_ledger(writer, ledger) for ledger in facts.ledgers}
+    for plan in facts.plans:
+        writer.write(f"plans/{plan.digest}.json", [plan.to_bytes()])
+    for release in facts.releases:
+        _write_release(writer, release)
+    manifest: dict[str, Any] = {
+        "format": FORMAT,
+        "network": facts.network,
+        "made_at": instant_text(made_at),
+        "files": dict(sorted(writer.hashes.items())),
+        "cosigners": cosigners,
+    }
+    envelope = Envelope.seal(MANIFEST_KIND, manifest, key)
+    (folder / MANIFEST).write_bytes(canonical_bytes(envelope.to_json()))
+
+
+def _network(facts: BundleFacts, key: PublicKey) -> dict[str, Any]:
+    return {
+        "network": facts.network,
+        "rosters": [roster.to_json() for roster in facts.rosters],
+        "dictionary": facts.dictionary.to_json(),
+        "studies": [study.to_json() for study in facts.studies],
+        "coordinator": key.text,
+        "delta": rational(facts.delta),
+    }
+
+
+def _write_ledger(writer: _Writer, ledger: LedgerFacts) -> list[str]:
+    """Write one ledger; returns who cosigned it."""
+    covered = Checkpoint.parse(note_text(ledger.checkpoint)).size
+    place = f"nodes/{ledger.node}"
+    writer.write(f"{place}/entries.jsonl", (line + b"\n" for line in islice(ledger.lines, covered)))
+    writer.write(f"{place}/checkpoint.txt", [ledger.checkpoint.encode()])
+    writer.write(f"{place}/witnesses.jsonl", (_held_line(held) for held in ledger.held))
+    return sorted({held.by for held in ledger.held if held.cosignature is not None})
+
+
+def _held_line(held: Held) -> bytes:
+    row = {"by": held.by, "checkpoint": held.checkpoint, "cosignature": held.cosignature}
+    return canonical_bytes(row) + b"\n"
+
+
+def _write_release(writer: _Writer, release: ReleaseFacts) -> None:
+    writer.write(
+        f"releases/{release.envelope.digest}.json",
+        [canonical_bytes(release.envelope.to_json())],
+    )
+    if release.transcript is not None:
+        digest = hashlib.sha256(release.transcript).hexdigest()
+        if f"transcripts/{digest}.json" not in writer.hashes:
+            writer.write(f"transcripts/{digest}.json", [release.transcript])
+
+
+def check_name(name: str) -> None:
+    """Raise BadInput unless `name` is a path that a bundle may hold."""
+    if not _LAYOUT.fullmatch(name):
+        raise BadInput(f"{name!r} is not a file of an audit bundle")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose manifest's signature holds and whose files are exactly those it names."""
+
+    folder: Path
+    network: str
+    made_at: str
+    coordinator: PublicKey
+    files: dict[str, str]
+    cosigners: dict[str, list[str]]
+
+    def read(self, name: str) -> bytes:
+        """One file's bytes; raises VerificationFailed unless they are what was signed."""
+        data = (self.folder / name).read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.files[name]:
+            raise VerificationFailed("is not the file that the manifest signed", where=name)
+        return data
+
+    def json(self, name: str) -> Any:
+        """One canonical JSON file."""
+        try:
+            return parse_canonical(self.read(name), max_bytes=MAX_FILE_BYTES)
+        except BadInput as error:
+            raise VerificationFailed(str(error), where=name) from None
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """The lines of a file without their newline, unchecked against the manifest.
+
+        Raises VerificationFailed for a line that is not ended or too long to be an entry.
+        """
+        with (self.folder / name).open("rb") as file:
+            number = 0
+            while line := file.readline(MAX_LINE_BYTES):
+                if not line.endswith(b"\n"):
+                    raise VerificationFailed("is cut off or too long", where=f"entry {number}")
+                number += 1
+                yield line[:-1]
+
+    def named(self, folder: str) -> list[str]:
+        """Digests of the files below `folder`."""
+        prefix = f"{folder}/"
+        return [
+            name.removeprefix(prefix).removesuffix(".json")
+            for name in self.files
+            if name.startswith(prefix)
+        ]
+
+
+def open_bundle(folder: Path, coordinator: PublicKey | None) -> Bundle:
+    """Check the manifest and the list of files. Contents are checked when they are read.
+
+    `coordinator` is the key pinned out of band; without one, the key named in the manifest is
+    taken at its word. Raises BadInput if there is no bundle, VerificationFailed otherwise.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BadInput("there is no audit bundle", where=str(folder), instead="name its folder")
+    try:
+        value = parse_canonical(path.read_bytes(), max_bytes=MAX_FILE_BYTES)
+        envelope = Envelope.from_json(value)
+        if envelope.kind != MANIFEST_KIND or envelope.key != (coordinator or envelope.key):
+            raise BadInput("not a manifest by the expected key")
+        envelope.key.verify(MANIFEST_KIND, envelope.body, envelope.signature)
+        bundle = _bundle(folder, envelope.key, value["body"])
+    except BadInput as error:
+        raise VerificationFailed(str(error), where=MANIFEST) from None
+    except VerificationFailed as error:
+        raise VerificationFailed(error.what, where=MANIFEST) from None
+    _check_files(bundle)
+    return bundle
+
+
+def _bundle(folder: Path, key: PublicKey, body: Any) -> Bundle:
+    match body:
+        case {
+            "format": str(version),
+            "network": str(network),
+            "made_at": str(made_at),
+            "files": dict(files),
+            "cosigners": dict(cosigners),
+        } if len(body) == 5 and version == FORMAT:
+            pass
+        case _:
+            raise BadInput("not the manifest of an audit bundle")
+    for name, digest in files.items():
+        check_name(name)
+        if not isinstance(digest, str):
+            raise BadInput("a digest is not text")
+    nodes = {name.split("/")[1] for name in files if name.startswith("nodes/")}
+    if nodes != set(cosigners) or not all(isinstance(by, list) for by in cosigners.values()):
+        raise BadInput("cosigners are not named for every ledger")
+    return Bundle(folder, network, made_at, key, files, cosigners)
+
+
+def _check_files(bundle: Bundle) -> None:
+    found = set()
+    for path in sorted(bundle.folder.rglob("*")):
+        name = path.relative_to(bundle.folder).as_posix()
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise VerificationFailed("is not a plain file", where=name)
+        if path.is_file() and name != MANIFEST:
+            found.add(name)
+    needed = set(bundle.files) | {NETWORK}
+    for node in bundle.cosigners:
+        files = ("entries.jsonl", "checkpoint.txt", "witnesses.jsonl")
+        needed |= {f"nodes/{node}/{name}" for name in files}
+    for name in sorted(needed - found):
+        raise VerificationFailed("is missing", where=name)
+    for name in sorted(found - set(bundle.files)):
+        raise VerificationFailed("is not in the manifest", where=name)

@@ -1,0 +1,234 @@
+"""The signed documents of a bundle: network, plans and releases, each read and checked once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Any
+
+from coordinator.audit.bundle import NETWORK, Bundle
+from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_epsilon
+from privacy.contract.canonical import parse_rational
+from privacy.contract.dictionary import Dictionary
+from privacy.contract.plan import Plan, identity_of
+from privacy.contract.roster import Roster
+from privacy.contract.signing import Envelope, PublicKey
+from privacy.contract.study import Study
+from privacy.errors import BadInput, VerificationFailed
+from privacy.mechanism import GaussianSum
+from privacy.units import Rho
+
+EPSILON_SLACK = Decimal("1e-6")  # how far a stated epsilon may be rounded up, relative
+
+
+@contextmanager
+def at(where: str) -> Iterator[None]:
+    """Whatever fails inside is a failed verification at `where`."""
+    try:
+        yield
+    except VerificationFailed as error:
+        inner = f"{where}: {error.where}" if error.where else where
+        raise VerificationFailed(error.what, where=inner) from None
+    except BadInput as error:
+        raise VerificationFailed(str(error), where=where) from None
+
+
+def require(holds: bool, what: str) -> None:
+    """Raise VerificationFailed(`what`) unless it holds."""
+    if not holds:
+        raise VerificationFailed(what)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Who is in the network: newest roster, every node's identity key, every study version."""
+
+    name: str
+    roster: Roster
+    keys: dict[str, PublicKey]
+    studies: dict[str, Study]
+    delta: Fraction
+
+
+@dataclass(frozen=True)
+class Release:
+    """The body of a signed release. `receipts` maps a node to seq, leaf and checkpoint."""
+
+    plan: str
+    identity: str
+    totals: tuple[int, ...]
+    survivors: tuple[str, ...]
+    receipts: dict[str, dict[str, Any]]
+    transcript: str | None
+
+
+def read_network(bundle: Bundle, pinned: dict[str, PublicKey]) -> Network:
+    """network.json, with every signature in it checked and `pinned` node keys compared."""
+    value = bundle.json(NETWORK)
+    with at(NETWORK):
+        require(isinstance(value, dict), "is not an object")
+        fields = {"network", "rosters", "dictionary", "studies", "coordinator", "delta"}
+        require(set(value) == fields, f"needs exactly {', '.join(sorted(fields))}")
+        require(value["coordinator"] == bundle.coordinator.text, "names another coordinator")
+        require(value["network"] == bundle.network, "is of another network")
+        Dictionary.from_json(value["dictionary"])
+        rosters = [Roster.from_json(body) for body in _signed(bundle, value, "rosters", "roster")]
+        studies = [Study.from_json(body) for body in _signed(bundle, value, "studies", "study")]
+        require(bool(rosters), "holds no roster")
+        rosters.sort(key=lambda roster: roster.epoch)
+        keys = {node: key for roster in rosters for node, key in roster.keys.items()}
+        for node, key in pinned.items():
+            require(keys.get(node) == key, f"the key of {node} is not the pinned one")
+        delta = parse_rational(str(value["delta"]))
+        by_digest = {study.digest: study for study in studies}
+        return Network(bundle.network, rosters[-1], keys, by_digest, delta)
+
+
+def _signed(bundle: Bundle, value: dict[str, Any], field: str, kind: str) -> list[Any]:
+    require(isinstance(value[field], list), f"{field} is not a list")
+    return [Envelope.from_json(item).open(kind, bundle.coordinator) for item in value[field]]
+
+
+def read_plans(bundle: Bundle) -> dict[str, Plan]:
+    """Every plan by its digest: signed by the coordinator, at the price its mechanism has."""
+    plans = {}
+    for digest in bundle.named("plans"):
+        name = f"plans/{digest}.json"
+        body = _body(bundle, name, digest, "plan")
+        with at(name):
+            plans[digest] = Plan.from_json(body)
+            _check_plan(plans[digest])
+    return plans
+
+
+def _body(bundle: Bundle, name: str, digest: str, kind: str) -> Any:
+    value = bundle.json(name)
+    with at(name):
+        envelope = Envelope.from_json(value)
+        require(envelope.digest == digest, "is filed under another digest")
+        require(envelope.kind == kind, f"is not a {kind}")
+        require(envelope.key == bundle.coordinator, "is signed by another key")
+        envelope.key.verify(kind, envelope.body, envelope.signature)
+    return value["body"]
+
+
+def _check_plan(plan: Plan) -> None:
+    event = GaussianSum.from_json(plan.mechanism)
+    require(Rho.parse(plan.rho) == event.rho, "rho is not what its mechanism costs")
+    require(event.nodes == len(plan.participants), "mechanism has another number of nodes")
+    require(event.margin == plan.t_drop + plan.t_collude, "mechanism has another margin")
+    require(plan.t_collude >= 1, "has no margin for collusion")
+    identity = identity_of(
+        analysis=plan.analysis,
+        cohort=plan.cohort,
+        dictionary=plan.dictionary,
+        study_digest=plan.study_digest,
+        participants=plan.participants,
+        epoch=plan.epoch,
+        rho=plan.rho,
+    )
+    require(plan.identity == identity, "identity is not that of its analysis")
+    question = plan.open_question()
+    require(question.study_digest == plan.study_digest, "question is about another study")
+    asked = rho_of_epsilon(parse_epsilon(question.epsilon), parse_rational(plan.delta))
+    require(replace(event, memberships=1).rho <= asked, "costs more than the question allowed")
+
+
+def read_releases(bundle: Bundle, plans: dict[str, Plan]) -> dict[str, Release]:
+    """Every release by its digest: signed, of a plan in the bundle, with its own figures."""
+    releases: dict[str, Release] = {}
+    seen: set[str] = set()
+    for digest in bundle.named("releases"):
+        name = f"releases/{digest}.json"
+        body = _body(bundle, name, digest, "release")
+        with at(name):
+            release = _release(body)
+            require(release.plan in plans, "plan is not in the bundle")
+            require(release.plan not in seen, "is a second release of one plan")
+            _check_release(body, release, plans[release.plan])
+            seen.add(release.plan)
+            releases[digest] = release
+    named = {release.transcript for release in releases.values()}
+    for digest in bundle.named("transcripts"):
+        with at(f"transcripts/{digest}.json"):
+            require(digest in named, "belongs to no release")
+    return releases
+
+
+def _release(body: Any) -> Release:
+    match body:
+        case {
+            "plan": str(plan),
+            "identity": str(identity),
+            "totals": list(totals),
+            "survivors": list(survivors),
+            "receipts": dict(receipts),
+            "transcript": None | str() as transcript,
+        }:
+            pass
+        case _:
+            raise BadInput("not a release")
+    if not all(isinstance(text, str) for text in [*totals, *survivors]):
+        raise BadInput("totals and survivors are lists of text")
+    if not all(isinstance(receipt, dict) for receipt in receipts.values()):
+        raise BadInput("a receipt is not an object")
+    return Release(
+        plan,
+        identity,
+        tuple(_integer(total) for total in totals),
+        tuple(survivors),
+        receipts,
+        transcript,
+    )
+
+
+def _integer(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        raise BadInput("a total is not a whole number") from None
+    if str(value) != text:
+        raise BadInput("a total is not in its one spelling")
+    return value
+
+
+def _check_release(body: dict[str, Any], release: Release, plan: Plan) -> None:
+    require(release.identity == plan.identity, "identity is not the plan's")
+    require(body.get("mechanism") == plan.mechanism, "mechanism is not the plan's")
+    require(body.get("delta") == plan.delta, "delta is not the plan's")
+    rho = GaussianSum.from_json(plan.mechanism).rho * plan.rounds
+    require(body.get("rho") == rho.text, "rho is not what its mechanism costs")
+    _check_epsilon(body.get("epsilon"), rho, parse_rational(plan.delta))
+    require(len(release.totals) == plan.length, "has another number of totals than its plan")
+    survivors = release.survivors
+    require(list(survivors) == sorted(set(survivors)), "survivors are not sorted and distinct")
+    require(set(survivors) <= set(plan.participants), "a survivor took no part in the plan")
+    enough = max(len(plan.participants) - plan.t_drop, plan.t_collude + 2)
+    require(len(survivors) >= enough, "has fewer survivors than its noise needs")
+    require(set(survivors) == set(release.receipts), "receipts are not those of the survivors")
+
+
+def _check_epsilon(stated: Any, rho: Rho, delta: Fraction) -> None:
+    try:
+        value = Decimal(stated) if isinstance(stated, str) else Decimal("NaN")
+    except InvalidOperation:
+        value = Decimal("NaN")
+    own = Decimal(epsilon_of_rho(rho, delta))
+    if not (value.is_finite() and own <= value <= own * (1 + EPSILON_SLACK)):
+        raise VerificationFailed("epsilon is not that of its rho and delta")
+
+
+def read_transcript(bundle: Bundle, digest: str) -> Any:
+    """A transcript's JSON, filed under the digest its release names."""
+    name = f"transcripts/{digest}.json"
+    if name not in bundle.files:
+        raise VerificationFailed("is missing", where=name)
+    value = bundle.json(name)
+    with at(name):
+        stored = hashlib.sha256(bundle.read(name)).hexdigest()
+        require(stored == digest, "is filed under another digest")
+    return value

@@ -1,0 +1,252 @@
+"""One ledger of a bundle, read entry by entry against the plans, releases and witnesses in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from coordinator.audit.bundle import Bundle
+from coordinator.audit.documents import Network, Release, at, require
+from coordinator.audit.report import Change
+from privacy.checkpoint import (
+    Checkpoint,
+    check_cosignature,
+    coordinator_name,
+    node_origin,
+    open_checkpoint,
+)
+from privacy.contract.canonical import parse_canonical
+from privacy.contract.plan import Plan
+from privacy.contract.signing import PublicKey
+from privacy.contract.time import parse_instant
+from privacy.errors import VerificationFailed
+from privacy.ledger.chain import Anchor, Replay, check_anchors, check_covered, replay
+from privacy.ledger.entry import (
+    Approval,
+    Commit,
+    Entry,
+    Genesis,
+    PeriodOpened,
+    PolicySet,
+    Released,
+    Reserve,
+    RosterPinned,
+)
+from privacy.ledger.state import LedgerState
+from privacy.merkle import Tree
+from privacy.units import Rho
+
+COORDINATOR = "coordinator"
+
+
+@dataclass(frozen=True)
+class Context:
+    """The signed documents of the bundle, already verified."""
+
+    bundle: Bundle
+    network: Network
+    plans: dict[str, Plan]
+    releases: dict[str, Release]
+
+
+@dataclass
+class Ledger:
+    """One ledger while it is read: its commits by place, and who changed which limit."""
+
+    node: str
+    replay: Replay = field(default_factory=lambda: Replay(LedgerState(), Tree()))
+    commits: dict[int, Commit] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+    cosigners: set[str] = field(default_factory=set)
+    holders: set[str] = field(default_factory=set)
+    witnessed_size: int = 0
+
+
+def verify_ledger(context: Context, node: str) -> Ledger:
+    """Read one ledger against everything else in the bundle.
+
+    Raises VerificationFailed naming the file and its first bad entry.
+    """
+    bundle, place = context.bundle, f"nodes/{node}"
+    ledger = Ledger(node)
+    with at(f"{place}/checkpoint.txt"):
+        require(node in context.network.keys, "the ledger's node is in no roster")
+        head = own_checkpoint(context, node, _text(bundle.read(f"{place}/checkpoint.txt")))
+    entries = f"{place}/entries.jsonl"
+    with at(entries):
+        result = replay(
+            bundle.lines(entries),
+            head=head,
+            watch=lambda entry, _before: _watch(context, ledger, entry),
+        )
+    anchors = [Anchor(head.size, head.root, node)]
+    anchors += _witnesses(context, ledger)
+    anchors += _receipt_anchors(context, node)
+    with at(entries):
+        check_anchors(result.tree, anchors)
+        check_covered(result.tree, head)
+    bundle.read(entries)
+    ledger.replay = result
+    return ledger
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise VerificationFailed("is not UTF-8") from None
+
+
+def own_checkpoint(context: Context, node: str, note: str) -> Checkpoint:
+    network = context.network
+    return open_checkpoint(note, network.keys[node], node_origin(network.name, node))
+
+
+def _witnesses(context: Context, ledger: Ledger) -> list[Anchor]:
+    """Every checkpoint of this ledger that others hold; exactly the named ones cosigned."""
+    name = f"nodes/{ledger.node}/witnesses.jsonl"
+    anchors = []
+    with at(name):
+        lines = context.bundle.read(name).splitlines()
+    for number, line in enumerate(lines, 1):
+        with at(f"{name}: line {number}"):
+            anchors.append(_witness(context, ledger, parse_canonical(line)))
+    with at(name):
+        expected = sorted(context.bundle.cosigners[ledger.node])
+        require(sorted(ledger.cosigners) == expected, "cosigners are not those of the manifest")
+    return anchors
+
+
+def _witness(context: Context, ledger: Ledger, row: Any) -> Anchor:
+    match row:
+        case {"by": str(by), "checkpoint": str(note), "cosignature": None | str() as line}:
+            require(len(row) == 3, "is not a witness's line")
+        case _:
+            raise VerificationFailed("is not a witness's line")
+    require(by != ledger.node, "a node is no witness of itself")
+    checkpoint = own_checkpoint(context, ledger.node, note)
+    name, key = _witness_key(context, by)
+    if line is None:
+        ledger.holders.add(by)
+        return Anchor(checkpoint.size, checkpoint.root, by)
+    check_cosignature(checkpoint, line, name, key)
+    ledger.cosigners.add(by)
+    ledger.witnessed_size = max(ledger.witnessed_size, checkpoint.size)
+    return Anchor(checkpoint.size, checkpoint.root, by)
+
+
+def _witness_key(context: Context, by: str) -> tuple[str, PublicKey]:
+    network = context.network
+    if by == COORDINATOR:
+        return coordinator_name(network.name), context.bundle.coordinator
+    require(by in network.keys, f"{by} is in no roster")
+    return node_origin(network.name, by), network.keys[by]
+
+
+def _receipt_anchors(context: Context, node: str) -> list[Anchor]:
+    anchors = []
+    for digest, release in context.releases.items():
+        if node in release.receipts:
+            with at(f"releases/{digest}.json: receipt of {node}"):
+                note = release.receipts[node].get("checkpoint")
+                require(isinstance(note, str), "has no checkpoint")
+                held = own_checkpoint(context, node, str(note))
+            anchors.append(Anchor(held.size, held.root, f"release {digest}"))
+    return anchors
+
+
+def _watch(context: Context, ledger: Ledger, entry: Entry) -> None:
+    """What the rest of the bundle has to say about one entry."""
+    with at(f"entry {entry.seq}"):
+        match entry.body:
+            case Genesis() as body:
+                _check_genesis(context, ledger.node, body)
+            case Reserve() as body:
+                _check_reserve(context, ledger.node, body, entry.at)
+            case Commit() as body:
+                plan = context.plans.get(body.plan)
+                require(plan is not None, "charges a plan that is not in the bundle")
+                _check_commit(ledger.node, body, plan)
+                ledger.commits[entry.seq] = body
+            case Released() as body:
+                release = context.releases.get(body.release)
+                require(release is not None, "names a release that is not in the bundle")
+                require(_plan_of(release) == body.plan, "names the release of another plan")
+            case Approval() as body:
+                _check_approval(context, body)
+                what = f"{body.study}: {body.decision}, rho at most {body.rho}"
+                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+            case PolicySet() | PeriodOpened() | RosterPinned() as body:
+                what = _described(body)
+                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+            case _:
+                return
+
+
+def _plan_of(release: Release | None) -> str:
+    return release.plan if release is not None else ""
+
+
+def _described(body: PolicySet | PeriodOpened | RosterPinned) -> str:
+    match body:
+        case PolicySet():
+            return (
+                f"yearly rho {body.yearly_rho}, at least {body.min_nodes} nodes, collusion margin"
+                f" {body.min_collude}, at most {body.max_drop} lost, {body.max_memberships}"
+                f" memberships, cohort of {body.min_cohort}"
+            )
+        case PeriodOpened():
+            return f"{body.starts} to {body.ends}, rho at most {body.budget_rho}"
+        case RosterPinned():
+            return f"epoch {body.epoch}, {len(body.confirmed)} fingerprints compared"
+
+
+def _check_genesis(context: Context, node: str, body: Genesis) -> None:
+    network = context.network
+    require(body.node == node, "is the ledger of another node")
+    require(body.network == network.name, "is a ledger of another network")
+    require(body.key == network.keys[node].text, "names another key than the roster")
+
+
+def _check_approval(context: Context, body: Approval) -> None:
+    study = context.network.studies.get(body.study_digest)
+    if body.decision == "approved":
+        require(study is not None, "approves a study that is not in the bundle")
+    if study is not None:
+        require(study.id == body.study, "names the study by another id")
+        if body.decision == "approved":
+            allowance = study.rho * study.max_memberships**2
+            require(Rho.parse(body.rho) <= allowance, "allows more than the study's allowance")
+
+
+def _check_reserve(context: Context, node: str, body: Reserve, at_instant: str) -> None:
+    study = context.network.studies.get(body.study_digest)
+    if study is None:
+        raise VerificationFailed("reserves for a study that is not in the bundle")
+    day = parse_instant(at_instant).date()
+    require(study.first_day <= day <= study.last_day, "the study's period does not hold this day")
+    require(body.researcher in study.investigators, "researcher is no investigator of the study")
+    plan = context.plans.get(body.plan)
+    if plan is None:
+        raise VerificationFailed("reserves for a plan that is not in the bundle")
+    agreements = (
+        (node in plan.participants, "the plan does not name this node"),
+        (body.study == plan.study and body.study_digest == plan.study_digest, "study"),
+        (body.researcher == plan.researcher.text, "researcher"),
+        (body.identity == plan.identity, "identity"),
+        (body.dictionary == plan.dictionary, "dictionary"),
+        (body.mechanism.to_json() == plan.mechanism, "mechanism"),
+        (body.rounds == plan.rounds, "rounds"),
+        (body.max_attempts == plan.max_attempts, "max_attempts"),
+        (body.expires == plan.expires, "expires"),
+    )
+    for holds, what in agreements:
+        require(holds, f"does not agree with its plan: {what}")
+
+
+def _check_commit(node: str, body: Commit, plan: Plan | None) -> None:
+    if plan is None:
+        return
+    require(node in plan.participants, "the plan does not name this node")
+    require(body.mechanism.to_json() == plan.mechanism, "mechanism is not the plan's")
+    require(body.length == plan.length, "length is not the plan's")

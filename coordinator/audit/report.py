@@ -1,0 +1,109 @@
+"""What a verified bundle says, for people: figures recomputed by the verifier, never copied."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any
+
+from privacy.accounting.conversion import epsilon_of_rho
+from privacy.units import Rho
+
+
+@dataclass(frozen=True)
+class Spent:
+    """A loss, summed from the commits: rho exactly, epsilon at `delta` rounded up."""
+
+    rho: Rho
+    delta: Fraction
+
+    @property
+    def epsilon(self) -> float:
+        return epsilon_of_rho(self.rho, self.delta)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"rho": self.rho.text, "epsilon": self.epsilon, "delta": str(self.delta)}
+
+
+@dataclass(frozen=True)
+class Change:
+    """A limit or an approval that somebody at the organisation set."""
+
+    seq: int
+    at: str
+    kind: str
+    by: str
+    what: str
+
+
+@dataclass(frozen=True)
+class NodeReport:
+    """One ledger. `spent` covers every period, `period_spent` the current one alone.
+
+    `cosigners` vouch for the ledger's history up to `witnessed_size`; `holders` only keep a
+    checkpoint of it.
+    """
+
+    node: str
+    entries: int
+    root: str
+    spent: Spent
+    period_spent: Spent
+    studies: dict[str, Spent]
+    open_reservations: int
+    cosigners: tuple[str, ...]
+    holders: tuple[str, ...]
+    witnessed_size: int
+    changes: tuple[Change, ...]
+
+    @property
+    def size(self) -> int:
+        return self.entries
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "node": self.node,
+            "entries": self.entries,
+            "size": self.size,
+            "root": self.root,
+            "spent": self.spent.to_json(),
+            "period_spent": self.period_spent.to_json(),
+            "studies": {study: spent.to_json() for study, spent in self.studies.items()},
+            "open_reservations": self.open_reservations,
+            "cosigners": list(self.cosigners),
+            "holders": list(self.holders),
+            "witnessed_size": self.witnessed_size,
+            "changes": [asdict(change) for change in self.changes],
+        }
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of a verification that found nothing wrong.
+
+    `pinned` says whether the coordinator's key was compared with one known from elsewhere;
+    `absent` are nodes of the newest roster whose ledger is not in the bundle.
+    """
+
+    network: str
+    made_at: str
+    coordinator: str
+    pinned: bool
+    nodes: tuple[NodeReport, ...]
+    absent: tuple[str, ...]
+    plans: int
+    releases: int
+    transcripts: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "network": self.network,
+            "made_at": self.made_at,
+            "coordinator": self.coordinator,
+            "pinned": self.pinned,
+            "nodes": [node.to_json() for node in self.nodes],
+            "absent": list(self.absent),
+            "plans": self.plans,
+            "releases": self.releases,
+            "transcripts": self.transcripts,
+        }
