@@ -96,6 +96,11 @@ class FleetDoor:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._ring, node_id)
 
+    def dismiss(self, node_id: int) -> None:
+        """End a node's waiting poll with nothing. From any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._release, node_id)
+
     def close(self) -> None:
         """End every waiting poll. From any thread, once, before the server stops."""
         self._state.on_message = nobody_waits

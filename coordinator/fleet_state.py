@@ -98,11 +98,13 @@ class FleetState:
             self._allowed.add(public_key)
             return self._ids[public_key]
 
-    def forbid(self, public_key: bytes) -> None:
-        """Refuse a key from now on."""
+    def forbid(self, public_key: bytes) -> int:
+        """Refuse a key from now on; returns the node id it had."""
         with self._lock:
             self._allowed.discard(public_key)
-            self.leave(self._ids.get(public_key, 0))
+            node_id = self._ids[public_key]
+        self.leave(node_id)
+        return node_id
 
     def node_id(self, public_key: bytes) -> int | None:
         """The node a key belongs to; None for a key that is not (or no longer) registered."""

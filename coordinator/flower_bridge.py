@@ -127,7 +127,7 @@ class FlowerBridge:
     def forbid(self, public_key: str) -> None:
         """Refuse a key from now on; its open poll and messages end."""
         if (pem := self._keys.pop(public_key, None)) is not None:
-            self._state.forbid(pem)
+            self._door.dismiss(self._state.forbid(pem))
 
     def nodes(self) -> dict[str, Contact]:
         """Every registered key: its Flower node id, last contact (monotonic), online or not."""

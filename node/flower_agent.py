@@ -30,7 +30,7 @@ from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
 from privacy.contract.packet import MESSAGE_TYPE
 
 FIRST_WAIT_SECONDS = 0.2
-LONGEST_WAIT_SECONDS = 5.0
+LONGEST_WAIT_SECONDS = 3.0
 BUSY_HEARTBEAT_SECONDS = 5.0
 DRAIN_SECONDS = 5.0
 PUSH_WAITS_SECONDS = (0.1, 0.5, 2.0, 5.0)
@@ -72,10 +72,13 @@ class FlowerAgent:
         settle()
         with FleetLink(self._superlink, self._ca_path, self._key) as link:
             desk = _Desk(link, self._app, self._workers)
-            goodbye = threading.Thread(target=_say_goodbye, args=(link, desk, stop), daemon=True)
+            served = threading.Event()
+            leave = (link, desk, stop, served)
+            goodbye = threading.Thread(target=_say_goodbye, args=leave, daemon=True)
             goodbye.start()
             while not stop.is_set():
                 self._serve_until_lost(link, desk, stop)
+            served.set()
             goodbye.join(DRAIN_SECONDS + 3.0)
             desk.close()
         self._connected.clear()
@@ -100,11 +103,16 @@ class FlowerAgent:
             self._wait_seconds = FIRST_WAIT_SECONDS
 
 
-def _say_goodbye(link: FleetLink, desk: _Desk, stop: threading.Event) -> None:
+def _say_goodbye(
+    link: FleetLink, desk: _Desk, stop: threading.Event, served: threading.Event
+) -> None:
+    """Ends the open poll too; said again in case a poll set out just before it."""
     stop.wait()
     desk.drain(DRAIN_SECONDS)
     try:
         link.deactivate()
+        while not served.wait(0.2):
+            link.deactivate()
     except LinkLost:
         _log.info("the coordinator was not there to say goodbye to")
 

@@ -23,6 +23,7 @@ from coordinator.fleet_tls import (
     issue_server_certificate,
 )
 from coordinator.flower_bridge import FlowerBridge, start_bridge
+from node.fleet_link import FleetLink
 from node.flower_agent import FlowerAgent
 from node.flower_app import build_client_app
 from node.transport_key import new_transport_key, public_text, save_transport_key
@@ -67,6 +68,10 @@ class Fleet:
 
     def courier(self, bridge: FlowerBridge) -> Courier:
         return Courier(bridge.grid, lambda name: bridge.locate(self.public(name)))
+
+    def link(self, name: str, port: int) -> FleetLink:
+        """A node's bare connection."""
+        return FleetLink(f"127.0.0.1:{port}", self.ca, self.keys[name])
 
     def process(self, name: str, port: int) -> subprocess.Popen[bytes]:
         """A node in a process of its own."""
