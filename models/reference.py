@@ -31,7 +31,7 @@ from models.cohort.expression import (
     Value,
 )
 from models.contribution import BoundedValue, CellCounts, Contribution, Summary
-from models.rows import Codes, Rows, Values, cell_codes, is_known
+from models.rows import Codes, Rows, Values, cell_codes, is_known, ranks
 from privacy.contract.dictionary import ColumnRef
 
 Mask = NDArray[np.bool_]
@@ -145,7 +145,10 @@ def _entries(contribution: Contribution, rows: Rows, mask: Mask) -> _Entries:
 
 
 def _cells(shape: CellCounts, rows: Rows, mask: Mask) -> tuple[Codes, Codes]:
-    """Distinct (member, cell) pairs. A cell's index is a sum of one offset per table."""
+    """Distinct (member, cell) pairs, of each member the first `max_cells` in cell order.
+
+    A cell's index is a sum of one offset per table.
+    """
     member = np.flatnonzero(mask)
     cell = np.zeros(len(member), dtype=np.int64)
     for name in dict.fromkeys(dim.table.name for dim in shape.dims):
@@ -155,7 +158,8 @@ def _cells(shape: CellCounts, rows: Rows, mask: Mask) -> tuple[Codes, Codes]:
         within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         cell = np.repeat(cell, count) + offset[np.repeat(start, count) + within]
         member = np.repeat(member, count)
-    return member, cell
+    kept = ranks(member, np.lexsort((cell, member))) < shape.max_cells
+    return member[kept], cell[kept]
 
 
 def _offsets(shape: CellCounts, rows: Rows, name: str) -> tuple[Codes, Codes]:

@@ -89,8 +89,8 @@ def from_tables(
 ) -> Rows:
     """Rows from frames or dicts of lists, one per table, each with its key column.
 
-    A table or column that is absent is missing throughout. Members are those of all tables
-    in order of appearance, or `members`. As at an import, numbers and dates are clamped to
+    A table or column that is absent is missing throughout. Members are `members`
+    and those of all tables, in order of appearance. As at an import, numbers and dates are clamped to
     their bounds, and rows rank by the table's time, then in the order given. Raises BadInput for
     an undeclared table, an unknown level, and a value that does not parse.
     """
@@ -102,8 +102,8 @@ def from_tables(
         for table in dictionary.tables
     }
     every = [key for each in keys.values() for key in each]
-    names = every if members is None else list(members)
-    place = {key: index for index, key in enumerate(dict.fromkeys(names))}
+    names = [] if members is None else list(members)
+    place = {key: index for index, key in enumerate(dict.fromkeys([*names, *every]))}
     found = {}
     for table in dictionary.tables:
         member = np.array([place[key] for key in keys[table.name]], dtype=np.int64)

@@ -77,7 +77,7 @@ def _every_row(self: TableRows, most: int) -> TableRows:
 
 @pytest.mark.parametrize("mutant", ["no clamp", "no row cap"])
 def test_a_mutant_is_caught(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = hostile_rows(clinic(), members=50, seed=1)
+    rows = hostile_rows(clinic(), members=400, seed=1)
     delta_grid = 10_000
     cases = [*ANALYSES, Sum(column="symptoms.severity"), Mean(column="change")]
     assert all(max(norms_squared(each, rows, delta_grid)) <= delta_grid**2 for each in cases)
@@ -103,6 +103,16 @@ def test_a_member_is_counted_once_in_a_cell(monkeypatch: pytest.MonkeyPatch) -> 
     summed = total(shape, rows, np.ones(50, dtype=bool))
     monkeypatch.undo()
     assert summed.sum() > total(shape, rows, np.ones(50, dtype=bool)).sum()
+
+
+def test_the_bound_on_cells_holds_of_itself() -> None:
+    rows = hostile_rows(clinic(), members=50, seed=4)
+    dims = tuple(map(clinic().resolve, ("symptom", "drug")))
+    cut = contribute(CellCounts(dims, weight=7, max_cells=2), rows, np.ones(50, dtype=bool))
+    full = contribute(CellCounts(dims, weight=7, max_cells=4), rows, np.ones(50, dtype=bool))
+    assert (cut > 0).sum(axis=1).max() == 2 < (full > 0).sum(axis=1).max()
+    assert ((cut > 0) <= (full > 0)).all()
+    assert (cut.argmax(axis=1) == full.argmax(axis=1)).all()  # the first cells are kept
 
 
 def test_members_outside_the_cohort_add_nothing() -> None:
