@@ -89,10 +89,10 @@ def from_tables(
 ) -> Rows:
     """Rows from frames or dicts of lists, one per table, each with its key column.
 
-    A table or column that is absent is missing throughout. Members are `members`
-    and those of all tables, in order of appearance. As at an import, numbers and dates are clamped to
-    their bounds, and rows rank by the table's time, then in the order given. Raises BadInput for
-    an undeclared table, an unknown level, and a value that does not parse.
+    A table or column that is absent is missing throughout. Members are `members` and those of
+    all tables, in order of appearance. As at an import, numbers and dates are clamped to their
+    bounds, and rows rank by the table's time, then in the order given. Raises BadInput for an
+    undeclared table, an unknown level, and a value that does not parse.
     """
     unknown = [name for name in tables if name not in {table.name for table in dictionary.tables}]
     if unknown:
