@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import func, select
 
@@ -62,6 +62,13 @@ class Ledgers:
             wanted = wanted.where(LedgerEntryRow.seq < stop)
         with self._database.read() as session:
             return tuple(session.scalars(wanted))
+
+    def stream(self, node: str, batch: int = 1000) -> Iterator[bytes]:
+        """All mirrored entries in order, read in batches."""
+        start = 0
+        while lines := self.entries(node, start, start + batch):
+            yield from lines
+            start += len(lines)
 
     def add_checkpoint(
         self, node: str, by: str, size: int, text: str, cosignature: str | None = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+from sqlalchemy import select
+
 from coordinator.store.database import Database
 from coordinator.store.tables import DocumentRow
 from privacy.accounting.conversion import DEFAULT_DELTA
@@ -77,5 +79,14 @@ class NetworkDocuments:
         return Roster.from_json(parse_canonical(self.roster_envelope.body))
 
     def put_roster(self, envelope: Envelope) -> None:
-        Roster.from_json(parse_canonical(envelope.body))
+        """Put a roster in force; earlier epochs are kept for the audit."""
+        roster = Roster.from_json(parse_canonical(envelope.body))
+        self.put(f"roster-{roster.epoch:012d}", envelope.to_json())
         self.put("roster", envelope.to_json())
+
+    def rosters(self) -> tuple[Envelope, ...]:
+        """The roster of every epoch, oldest first."""
+        wanted = select(DocumentRow.value).where(DocumentRow.name.like("roster-%"))
+        with self._database.read() as session:
+            found = session.scalars(wanted.order_by(DocumentRow.name))
+            return tuple(Envelope.from_bytes(value) for value in found)

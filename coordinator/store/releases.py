@@ -15,8 +15,6 @@ from privacy.contract.plan import Plan
 from privacy.contract.signing import Envelope
 from privacy.errors import Code, Refused
 
-_MAX_TRANSCRIPT_BYTES = 2**31
-
 
 class Releases:
     def __init__(self, database: Database) -> None:
@@ -59,14 +57,11 @@ class Releases:
                 raise Refused(Code.NOT_FOUND)
             return _facts(row)
 
-    def transcript(self, digest: str) -> Any | None:
-        """The transcript from which anyone recomputes the total, if one was kept."""
+    def transcript(self, digest: str) -> bytes | None:
+        """The canonical transcript from which anyone recomputes the total, if one was kept."""
         wanted = select(ReleaseRow.transcript).where(ReleaseRow.digest == digest)
         with self._database.read() as session:
-            data = session.scalars(wanted).first()
-        if data is None:
-            return None
-        return parse_canonical(data, max_bytes=_MAX_TRANSCRIPT_BYTES)
+            return session.scalars(wanted).first()
 
     def by_identity(self, identity: str, study_digest: str) -> ReleaseFacts | None:
         """The stored release of this analysis within this study version, if there is one."""

@@ -1,0 +1,46 @@
+"""Ask the network from Python.
+
+    from coordinator.client import connect
+
+    net = connect(url, token=token)          # or CAIRN_URL, CAIRN_TOKEN, CAIRN_CA
+    study = net.study("als-progression")
+    question = study.where("condition == 'als' and age >= 18").count(by="treatment")
+    print(question.preview(epsilon=0.3))     # cost and expected error; spends nothing
+    result = question.run(epsilon=0.3)
+    result.table                             # a DataFrame; every number with its error
+
+`study.mock()` and `connect("mock:DIR")` answer the same calls from made-up members.
+"""
+
+from coordinator.client.errors import (
+    BadInput,
+    BudgetExceeded,
+    NodeOffline,
+    NotSignedIn,
+    Refused,
+    TimedOut,
+    Unreachable,
+)
+from coordinator.client.network import Network, connect
+from coordinator.client.preview import Preview
+from coordinator.client.question import Question
+from coordinator.client.result import Receipt, Result
+from coordinator.client.study import Selection, Study
+
+__all__ = [
+    "BadInput",
+    "BudgetExceeded",
+    "Network",
+    "NodeOffline",
+    "NotSignedIn",
+    "Preview",
+    "Question",
+    "Receipt",
+    "Refused",
+    "Result",
+    "Selection",
+    "Study",
+    "TimedOut",
+    "Unreachable",
+    "connect",
+]

@@ -1,0 +1,164 @@
+"""The way in: a network by its address and a token, or a folder of made-up data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from coordinator.client.errors import BadInput, NotSignedIn, Refused
+from coordinator.client.remote import RemoteStudy
+from coordinator.client.result import Result
+from coordinator.client.study import Study, mock_study
+from coordinator.client.transport import Transport
+from coordinator.study_file import load_study_file
+from models.aggregates.requests import parse_analysis
+from models.dictionary_file import load_dictionary
+from models.sentences import sentence
+from privacy.contract.signing import SigningKey
+from privacy.contract.token import Token
+from privacy.errors import Code
+
+_MOCK = "mock:"
+
+
+@dataclass(frozen=True)
+class NodeInfo:
+    """An organisation's node as everybody may see it."""
+
+    id: str
+    name: str
+    state: str
+    last_contact: str | None
+    version: str
+    fingerprint: str
+
+    def __str__(self) -> str:
+        seen = self.last_contact or "never"
+        return f"{self.id} ({self.name}): {self.state}, last contact {seen}"
+
+    __repr__ = __str__
+
+
+class Network:
+    """Studies, nodes and earlier runs of one network."""
+
+    def __init__(self, transport: Transport, token: Token | None) -> None:
+        self.transport = transport
+        self._token = token
+        self._studies: dict[str, Study] = {}
+
+    def studies(self) -> list[Study]:
+        """The studies you may see."""
+        said = self.transport.get("/v1/studies")["studies"]
+        return [self._study(summary["id"]) for summary in said]
+
+    def study(self, study_id: str) -> Study:
+        """One study; raises Refused if there is none of this name for you."""
+        found = self._study(study_id)
+        _ = found.facts
+        return found
+
+    def nodes(self) -> list[NodeInfo]:
+        """Every node with its public state."""
+        names = NodeInfo.__dataclass_fields__
+        said = self.transport.get("/v1/nodes")["nodes"]
+        return [NodeInfo(**{name: node[name] for name in names}) for node in said]
+
+    def run(self, run_id: str) -> Result:
+        """The result of an earlier run; raises what it ended with."""
+        run: Mapping[str, Any] = self.transport.get(f"/v1/runs/{run_id}")
+        words = sentence(parse_analysis(run["analysis"]), run["cohort"])
+        return self._remote(run["study"]).finished(run, words)
+
+    def close(self) -> None:
+        self.transport.close()
+
+    def _study(self, study_id: str) -> Study:
+        if study_id not in self._studies:
+            self._studies[study_id] = Study(study_id, self._remote(study_id))
+        return self._studies[study_id]
+
+    def _remote(self, study_id: str) -> RemoteStudy:
+        return RemoteStudy(self.transport, _path_part(study_id), self._signing_key)
+
+    def _signing_key(self) -> SigningKey:
+        if self._token is None:
+            raise NotSignedIn(Code.NOT_SIGNED_IN, "Questions are signed with your token.")
+        return self._token.signing_key
+
+    def __repr__(self) -> str:
+        return f"Network({self.transport.url!r})"
+
+
+class MockNetwork:
+    """The studies of a folder, on made-up members; nothing is contacted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._studies = {s.id: s for s in _mock_studies(folder)}
+
+    def studies(self) -> list[Study]:
+        return list(self._studies.values())
+
+    def study(self, study_id: str) -> Study:
+        try:
+            return self._studies[study_id]
+        except KeyError:
+            raise Refused(Code.UNKNOWN_STUDY, f"There is no study {study_id!r} here.") from None
+
+    def nodes(self) -> list[NodeInfo]:
+        """Made-up members have no nodes."""
+        return []
+
+    def __repr__(self) -> str:
+        return f"MockNetwork({str(self.folder)!r})"
+
+
+def connect(
+    url: str | None = None,
+    token: str | None = None,
+    ca: str | Path | None = None,
+    *,
+    transport: httpx.BaseTransport | None = None,
+) -> Network | MockNetwork:
+    """A network by its address and your token, or "mock:DIR".
+
+    What is not given comes from CAIRN_URL, CAIRN_TOKEN and CAIRN_CA (a PEM file). Nothing is
+    sent yet. Raises BadInput for an address or a token that cannot be one.
+    """
+    address = url or os.environ.get("CAIRN_URL", "")
+    if not address:
+        raise BadInput("no address", where="url", instead="pass url=… or set CAIRN_URL")
+    if address.startswith(_MOCK):
+        return MockNetwork(Path(address.removeprefix(_MOCK)))
+    secret = token or os.environ.get("CAIRN_TOKEN", "")
+    parsed = Token.parse(secret) if secret else None
+    bearer = None if parsed is None else parsed.bearer
+    trusted = ca or os.environ.get("CAIRN_CA") or None
+    return Network(Transport(address, bearer, trusted, transport=transport), parsed)
+
+
+def _path_part(name: str) -> str:
+    if not name or not all(part.isalnum() or part in "-_." for part in name) or name[0] == ".":
+        raise Refused(Code.UNKNOWN_STUDY, f"There is no study {name!r} for you.")
+    return name
+
+
+def _mock_studies(folder: Path) -> list[Study]:
+    dictionary = load_dictionary(_text(folder / "dictionary.toml"), "dictionary.toml")
+    today = datetime.now(UTC).date()
+    file = load_study_file(_text(folder / "study.toml"), "study.toml", today)
+    return [mock_study(facts, dictionary) for facts in file.study_facts(dictionary.digest, ())]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise BadInput("cannot be read", where=str(path)) from None

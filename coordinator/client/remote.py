@@ -1,0 +1,131 @@
+"""Questions over the network: signed here, answered there."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from coordinator.client.errors import Refused, TimedOut, refusal
+from coordinator.client.facts import Budget, Loss
+from coordinator.client.preview import Preview
+from coordinator.client.question import Question, Terms
+from coordinator.client.result import Result, result_from_run
+from coordinator.client.transport import Transport
+from privacy.contract import plan, study
+from privacy.contract.canonical import parse_canonical
+from privacy.contract.dictionary import Dictionary
+from privacy.contract.signing import Envelope, SigningKey
+from privacy.contract.time import instant_text
+from privacy.errors import Code, VerificationFailed
+
+_LIFETIME = timedelta(minutes=10)
+_LONGEST_WAIT_SECONDS = 25.0
+
+
+@dataclass(frozen=True)
+class RemoteStudy:
+    """A study's facts and answers at a coordinator. Signs with the token's own key."""
+
+    transport: Transport
+    study_id: str
+    key: Callable[[], SigningKey]
+    label: str = "Study"
+
+    @property
+    def backend(self) -> RemoteStudy:
+        return self
+
+    def facts(self) -> study.Study:
+        """The signed study; raises VerificationFailed if text and digest do not agree."""
+        return self._facts
+
+    def dictionary(self) -> Dictionary:
+        """The dictionary the study names, checked against the digest in the study."""
+        found = Dictionary.from_json(self.transport.get(f"{self._path}/dictionary"))
+        if found.digest != self._facts.dictionary:
+            raise VerificationFailed("not the dictionary that the study names")
+        return found
+
+    def budget(self) -> Budget:
+        said = self.transport.get(self._path, sync="true")["budget"]
+        names = ("allowance", "committed", "reserved", "left")
+        return Budget(*(Loss(said[name]["rho"], said[name]["epsilon"]) for name in names))
+
+    def approvals(self) -> dict[str, str]:
+        said = self.transport.get(self._path)["approvals"]
+        return {approval["node"]: approval["decision"] for approval in said}
+
+    def preview(self, question: Question, epsilon: str, members: int | None) -> Preview:
+        ask: dict[str, Any] = {
+            "study": self.study_id,
+            "analysis": question.analysis_json,
+            "cohort": question.cohort,
+            "epsilon": epsilon,
+        }
+        if members is not None:
+            ask["members"] = members
+        return Preview.from_answer(self.transport.post("/v1/previews", ask))
+
+    def run(self, question: Question, terms: Terms) -> Result:
+        """Sign once and ask; whatever is retried on the way is the same run."""
+        signed = self._sign(question, terms)
+        until = time.monotonic() + terms.timeout_seconds
+        run = self.transport.post(
+            "/v1/runs",
+            {"question": signed.to_json()},
+            key=signed.digest,
+            wait_seconds=_wait(until),
+        )
+        while run["state"] in ("queued", "running"):
+            if time.monotonic() >= until:
+                raise TimedOut(run["id"], terms.timeout_seconds)
+            wait = _wait(until)
+            run = self.transport.get(f"/v1/runs/{run['id']}", wait=wait, wait_seconds=wait)
+        return self.finished(run, question.sentence)
+
+    def finished(self, run: Mapping[str, Any], sentence: str) -> Result:
+        """The result of a finished run; raises what it ended with otherwise."""
+        if run["state"] == "released" and run["answer"] is not None:
+            return result_from_run(run, self._facts.purpose, sentence)
+        if not run["code"]:
+            raise Refused(Code.NOT_PERMITTED, "Your role sees no results.")
+        openings = run["max_attempts"] * self._facts.max_memberships**2
+        delta = self._facts.delta_fraction
+        raise refusal(Code(run["code"]), run["title"], run["fields"], delta, openings)
+
+    @property
+    def _path(self) -> str:
+        return f"/v1/studies/{self.study_id}"
+
+    @cached_property
+    def _facts(self) -> study.Study:
+        said = self.transport.get(self._path)
+        found = study.Study.from_json(parse_canonical(Envelope.from_json(said["envelope"]).body))
+        if found.digest != said["digest"] or found.id != self.study_id:
+            raise VerificationFailed("not the study that was asked for")
+        return found
+
+    def _sign(self, question: Question, terms: Terms) -> Envelope:
+        now = datetime.now(UTC)
+        asked = plan.Question(
+            study=self.study_id,
+            study_digest=self._facts.digest,
+            analysis=question.analysis_json,
+            cohort=question.cohort,
+            epsilon=terms.epsilon,
+            max_attempts=terms.max_attempts,
+            asked_at=instant_text(now),
+            expires=instant_text(now + _LIFETIME),
+            nonce=os.urandom(16).hex(),
+        )
+        return Envelope.seal("question", asked.to_json(), self.key())
+
+
+def _wait(until: float) -> float:
+    """Whole seconds to wait in one request, at least one."""
+    return float(int(max(1.0, min(until - time.monotonic(), _LONGEST_WAIT_SECONDS))))

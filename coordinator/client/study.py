@@ -1,0 +1,179 @@
+"""A study as a researcher meets it: what may be asked, of whom, and what is left to spend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from coordinator.client.errors import BadInput, Refused, checking
+from coordinator.client.facts import Budget, ColumnInfo, Source
+from coordinator.client.mock import MockBackend, MockSource
+from coordinator.client.question import Question
+from models.aggregates.requests import Analysis, Count, Histogram, Mean, Sum, normalise
+from models.cohort.parse import parse_cohort
+from models.cohort.text import canonical_text
+from privacy.contract import study as contract
+from privacy.contract.dictionary import Dictionary
+from privacy.errors import Code
+
+
+class Study:
+    """One study. `where(...)` picks a cohort; without it a question is of all members."""
+
+    def __init__(self, study_id: str, source: Source) -> None:
+        self.id = study_id
+        self._source = source
+
+    @cached_property
+    def facts(self) -> contract.Study:
+        """The study as the organisations approved it."""
+        return self._source.facts()
+
+    @cached_property
+    def dictionary(self) -> Dictionary:
+        """Tables and columns with their levels, bounds and bins."""
+        return self._source.dictionary()
+
+    @property
+    def title(self) -> str:
+        return self.facts.title
+
+    @property
+    def purpose(self) -> str:
+        return self.facts.purpose
+
+    @property
+    def columns(self) -> list[ColumnInfo]:
+        """Every column that a question may name."""
+        return [
+            ColumnInfo(
+                name=ref.column.name,
+                table=ref.table.name,
+                type=ref.column.type.value,
+                cells=ref.column.cell_labels,
+                lower=ref.column.lower,
+                upper=ref.column.upper,
+                unit=ref.column.unit,
+                label=ref.column.label,
+            )
+            for ref in self.dictionary.refs.values()
+            if not ref.column.identifier
+        ]
+
+    @property
+    def budget(self) -> Budget:
+        """What is left now, from the nodes' newest ledgers."""
+        return self._source.budget()
+
+    @property
+    def approvals(self) -> dict[str, str]:
+        """Each organisation's decision, by node."""
+        return self._source.approvals()
+
+    def where(self, cohort: str) -> Selection:
+        """The members for whom `cohort` holds, for instance "condition == 'als' and age >= 18"."""
+        with checking(Code.BAD_EXPRESSION, "cohort"):
+            tree = parse_cohort(cohort, self.dictionary)
+        return Selection(self, canonical_text(tree))
+
+    def count(self, by: str | Sequence[str] | None = None) -> Question:
+        """Members in each cell of `by`: declared categorical or binned columns."""
+        return self.where("").count(by)
+
+    def histogram(self, column: str) -> Question:
+        """Members in each bin (or level) of one column."""
+        return self.where("").histogram(column)
+
+    def mean(self, column: str) -> Question:
+        """The mean of a bounded numeric column; each member counts once."""
+        return self.where("").mean(column)
+
+    def sum(self, column: str) -> Question:
+        """The total of a bounded numeric column over all the members' rows."""
+        return self.where("").sum(column)
+
+    def mock(self, members: int = 1000, seed: int = 1) -> Study:
+        """The same study on made-up members, in this process: costs nothing."""
+        return mock_study(self.facts, self.dictionary, members, seed)
+
+    def ask(self, analysis: Analysis, cohort: str) -> Question:
+        """Check an analysis against the dictionary and the study."""
+        if self.facts.analyses and analysis.kind not in self.facts.analyses:
+            raise Refused(
+                Code.ANALYSIS_NOT_ALLOWED,
+                "The study does not allow this analysis.",
+                {"allowed": ", ".join(self.facts.analyses)},
+            )
+        with checking(Code.UNKNOWN_COLUMN):
+            full = normalise(analysis, self.dictionary)
+        return Question(self.id, full, cohort, self._source.backend)
+
+    def __repr__(self) -> str:
+        facts = self.facts
+        return (
+            f"{self._source.label}({self.id!r}: {facts.title}; purpose {facts.purpose}, consent "
+            f"{facts.consent.value}, {facts.starts} to {facts.ends}, "
+            f"epsilon {facts.epsilon_allowance})"
+        )
+
+
+def mock_study(
+    facts: contract.Study, dictionary: Dictionary, members: int = 1000, seed: int = 1
+) -> Study:
+    """A study on made-up members; every result says so."""
+    return Study(facts.id, MockSource(MockBackend(facts, dictionary, members, seed)))
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A cohort of a study, by its canonical text ("" is everyone)."""
+
+    study: Study
+    cohort: str
+
+    def count(self, by: str | Sequence[str] | None = None) -> Question:
+        """Members in each cell of `by`; without it, members in all."""
+        return self.study.ask(Count(by=_names(by)), self.cohort)
+
+    def histogram(self, column: str) -> Question:
+        """Members in each bin (or level) of one column."""
+        return self.study.ask(Histogram(column=_name(column)), self.cohort)
+
+    def mean(self, column: str) -> Question:
+        """The mean of a bounded numeric column; each member counts once."""
+        return self.study.ask(Mean(column=_name(column)), self.cohort)
+
+    def sum(self, column: str) -> Question:
+        """The total of a bounded numeric column over all the members' rows."""
+        return self.study.ask(Sum(column=_name(column)), self.cohort)
+
+    def where(self, cohort: str) -> Selection:
+        """Narrow further: both conditions hold."""
+        if not self.cohort:
+            return self.study.where(cohort)
+        added = self.study.where(cohort).cohort
+        both = f"({self.cohort}) and ({added})" if added else self.cohort
+        return self.study.where(both)
+
+    def __repr__(self) -> str:
+        return f"Selection({self.study.id!r} where {self.cohort or 'everyone'})"
+
+
+def _names(by: str | Sequence[str] | None) -> tuple[str, ...]:
+    match by:
+        case None:
+            return ()
+        case str():
+            return (by,)
+        case list() | tuple():
+            return tuple(map(_name, by))
+        case _:
+            raise BadInput("by is a column's name or a list of names", where="by")
+
+
+def _name(column: Any) -> str:
+    if not isinstance(column, str):
+        raise BadInput("a column is named by text", where="column")
+    return column
