@@ -110,6 +110,19 @@ def test_signs_and_low_bits_are_fair() -> None:
     assert stats.binomtest(int((draws < 0).sum()), DRAWS).pvalue > ALPHA
 
 
+@pytest.mark.parametrize("log2_sigma", [4, 20])
+def test_far_tails_are_as_heavy_as_they_should_be_and_even(log2_sigma: int) -> None:
+    """Beyond 4.4 sigma lie 11 draws in a million, all from one cell of the sampler's table."""
+    n = 10_000_000
+    draws = sample(seeded_stream(f"tails {log2_sigma}"), log2_sigma, n)
+    limit = math.ceil(4.4 * 2**log2_sigma)
+    far = draws[np.abs(draws) >= limit]
+    chance = 2 * gaussian_cdf(2**log2_sigma)(np.array([-limit]))[0]
+    assert stats.binomtest(far.size, n, chance).pvalue > ALPHA
+    assert stats.binomtest(int((far < 0).sum()), far.size).pvalue > ALPHA
+    assert stats.binomtest(far.size * 2, n, chance).pvalue < ALPHA
+
+
 @pytest.mark.parametrize("length", [1, 7, 1023, 1024, 1025, 40_000])
 def test_a_share_has_its_length_and_its_own_key(length: int) -> None:
     entropy = seeded_entropy(length)

@@ -23,6 +23,7 @@ entries = st.one_of(
     st.integers(-(2**31), 2**31),
     st.integers(-(2**63), 2**63 - 1),
     st.sampled_from([-(2**63), 2**63 - 1, 2**33, -(2**33), 2**33 - 1, 2**32, -(2**30)]),
+    st.sampled_from([2**34, -(2**34) - 1, 2**35 - 1, 2**40]),
 )
 matrices = shapes.flatmap(lambda shape: hnp.arrays(np.int64, shape, elements=entries))
 
@@ -75,6 +76,13 @@ def test_wrapping_squares_would_let_a_giant_through() -> None:
     assert all(squared_norm(row) <= 2**60 for row in shrunk)
     assert shrunk[0].tolist() == [2**30, 0]
     assert shrunk[2].tolist() == [-(2**30), 0]
+
+
+@pytest.mark.parametrize("size", [2**33 - 1, 2**33, 2**34 + 1, 2**35 - 1, 2**40])
+def test_no_product_wraps_on_the_way_back_to_the_ball(size: int) -> None:
+    shrunk = shrink_to_ball(np.array([[size, -3]], dtype=np.int64), 2**30)
+    assert 2**30 - 2 <= shrunk[0, 0] <= 2**30
+    assert shrunk[0, 1] in (0, -1)
 
 
 def test_float_norms_would_misjudge_the_boundary() -> None:

@@ -74,7 +74,21 @@ def test_never_below_the_exact_minimum_and_within_1e_9_of_it(epsilon: str, delta
     exact = minimised(rho.fraction, delta)
     ours = epsilon_of_rho(rho, delta)
     assert exact <= ours
-    assert ours - exact <= 1e-9 * exact
+    assert ours - exact <= 1e-15 * exact
+
+
+@pytest.mark.parametrize("delta", [Fraction(1, 10**6), Fraction(1, 2), Fraction(1, 10**200)])
+@pytest.mark.parametrize("log2_units", [0, 20, 40, 60, 80, 112])
+def test_the_arithmetic_is_far_better_than_the_slack(log2_units: int, delta: Fraction) -> None:
+    rho = Rho(2**log2_units + 1)
+    with conversion._digits():
+        value, _ = conversion._minimum(
+            conversion._decimal(rho.fraction), conversion._log_inverse(delta)
+        )
+        slack = conversion._SLACK * (1 + abs(value))
+    with mpmath.workdps(80):
+        exact = minimised(rho.fraction, delta)
+        assert abs(mpmath.mpf(str(value)) - exact) < mpmath.mpf(str(slack)) / 1000
 
 
 def test_a_float_evaluation_without_outward_rounding_does_understate() -> None:
