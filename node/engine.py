@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from math import prod
 from typing import Any, assert_never
 
@@ -20,6 +21,7 @@ from node.consent import key_in_force
 from node.engine_cohort import (
     Expr,
     consenting,
+    ibis,
     many_table,
     members_table,
     number,
@@ -36,7 +38,7 @@ Total = NDArray[np.int64]
 LARGEST_TOTAL = 2**62
 
 
-class TotalTooLarge(CairnError):
+class TotalTooLargeError(CairnError):
     """A total beyond 2^62: the declared number of members was too small. Never a wrong number."""
 
 
@@ -60,7 +62,7 @@ def total(
     """Shape [contribution.length], in grid units: the sum over members of the cohort who consent.
 
     Equal, bit for bit, to `models.reference.total` on the same records. With `purpose` None no
-    consent is asked for. Raises TotalTooLarge instead of wrapping around.
+    consent is asked for. Raises TotalTooLargeError instead of wrapping around.
     """
     question = _Question(cohort, purpose, today)
     with records.snapshot() as cursor:
@@ -88,14 +90,12 @@ def _asked(cursor: Cursor, question: _Question, columns: frozenset[ColumnRef]) -
 
 
 def _run(cursor: Cursor, expression: Expr) -> Cursor:
-    import ibis
-
-    return cursor.execute(str(ibis.to_sql(expression, dialect="duckdb")))
+    return cursor.execute(str(ibis().to_sql(expression, dialect="duckdb")))
 
 
 def _checked(values: list[int]) -> Total:
     if any(abs(value) >= LARGEST_TOTAL for value in values):
-        raise TotalTooLarge("a total exceeds 2^62")
+        raise TotalTooLargeError("a total exceeds 2^62")
     return np.array(values, dtype=np.int64)
 
 
@@ -152,15 +152,13 @@ def _most_cells(shape: CellCounts, tables: list[Table]) -> int:
 
 def _first_cells(placed: Expr, shape: CellCounts, names: list[str]) -> Expr:
     """At most `max_cells` per member: those that come first in the order of cells."""
-    import ibis
-
     parts = [
         placed[name].cast("int64") * whole(stride)
         for name, stride in zip(names, _strides(shape), strict=True)
     ]
     placed = placed.mutate(cell=sum(parts[1:], parts[0]))
-    window = ibis.window(group_by=placed.member_ix, order_by=placed.cell)
-    ranked = placed.mutate(cell_rank=ibis.row_number().over(window))
+    window = ibis().window(group_by=placed.member_ix, order_by=placed.cell)
+    ranked = placed.mutate(cell_rank=ibis().row_number().over(window))
     return ranked.filter(ranked.cell_rank < whole(shape.max_cells))
 
 
@@ -195,21 +193,22 @@ def _values(cursor: Cursor, shape: BoundedValue, question: _Question) -> Total:
         asked = _asked(cursor, question, frozenset((ref,)))
         known = asked.filter(asked[ref.name].notnull())
         each = known.select(value=_quantised(shape, known[ref.name]))
-    square = _floor_divide(each.value * each.value, whole(shape.scale)) - whole(shape.scale // 2)
-    sums = each.agg(n=each.count(), value=each.value.sum(), square=square.sum())
-    n, value, squares = (int(part or 0) for part in _run(cursor, sums).fetchone())
-    counted = [n * shape.count_weight] if shape.count_weight > 0 else []
-    return _checked([*counted, value, *([squares] if shape.with_square else [])])
+    sums = {"value": each.value.sum()}
+    if shape.count_weight > 0:
+        sums = {"count": each.count() * whole(shape.count_weight)} | sums
+    if shape.with_square:
+        square = _floor_divide(each.value * each.value, whole(shape.scale))
+        sums["square"] = (square - whole(shape.scale // 2)).sum()
+    row = _run(cursor, each.agg(**sums)).fetchone()
+    return _checked([int(part or 0) for part in row])
 
 
 def _quantised(shape: BoundedValue, stored: Expr) -> Expr:
     """q of one value, in the order of operations that BoundedValue fixes."""
-    import ibis
-
     scaled = (stored - number(shape.centre)) / number(shape.half_width) * number(shape.scale)
     q = (scaled + number(0.5)).floor()
     low, high = number(-shape.scale), number(shape.scale)
-    return ibis.least(ibis.greatest(q, low), high).cast("int64")
+    return ibis().least(ibis().greatest(q, low), high).cast("int64")
 
 
 def _per_member(shape: BoundedValue) -> Expr:
@@ -232,11 +231,13 @@ def _per_member(shape: BoundedValue) -> Expr:
             assert_never(shape.summary)
 
 
+@cache
+def _division() -> Any:
+    def divide(top: int, bottom: int) -> int: ...  # type: ignore[empty-body]
+
+    return ibis().udf.scalar.builtin(divide, signature=(("int64", "int64"), "int64"))
+
+
 def _floor_divide(top: Expr, bottom: Expr) -> Expr:
     """Integer division, exact for non-negative `top` (Ibis' own goes through doubles)."""
-    import ibis
-
-    @ibis.udf.scalar.builtin(name="divide", signature=(("int64", "int64"), "int64"))
-    def divide(top, bottom): ...  # type: ignore[no-untyped-def]
-
-    return divide(top, bottom)
+    return _division()(top, bottom)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import date
-from functools import reduce
+from functools import cache, reduce
+from importlib import import_module
 from operator import and_, or_
 from typing import Any, assert_never
 
@@ -35,37 +36,35 @@ Expr = Any  # an Ibis expression; the library has no types
 _TYPES = {"UTINYINT": "uint8", "USMALLINT": "uint16", "DOUBLE": "float64", "DATE": "date"}
 
 
+@cache
+def ibis() -> Any:
+    """The Ibis library. It loads with the first question, so that a node starts without it."""
+    return import_module("ibis")
+
+
 def number(value: float) -> Expr:
     """A double by its digits, so that no bit is lost on the way through SQL."""
-    import ibis
-
-    return ibis.literal(repr(float(value))).cast("float64")
+    return ibis().literal(repr(float(value))).cast("float64")
 
 
 def whole(value: int) -> Expr:
-    import ibis
-
-    return ibis.literal(value, "int64")
+    return ibis().literal(value, "int64")
 
 
 def members_table(columns: frozenset[ColumnRef], consent: str | None) -> Expr:
     """The member table with the columns a question reads."""
-    import ibis
-
     schema = {"member_ix": "int32"} | _schema(ref for ref in columns if not ref.many)
     if consent is not None:
         given, start, end, _ = consent_columns(consent)
         schema |= {given: "boolean", start: "date", end: "date"}
-    return ibis.table(schema, name=MEMBERS)
+    return ibis().table(schema, name=MEMBERS)
 
 
 def many_table(table: Table, columns: frozenset[ColumnRef]) -> Expr:
     """A many-row table with the columns a question reads, within the declared rows per member."""
-    import ibis
-
     schema = {"member_ix": "int32", "row_rank": "int32"}
     schema |= _schema(ref for ref in columns if ref.table.name == table.name)
-    rows = ibis.table(schema, name=rows_table(table))
+    rows = ibis().table(schema, name=rows_table(table))
     return rows.filter(rows.row_rank < whole(table.max_rows_per_member))
 
 
@@ -80,10 +79,8 @@ def _schema(refs: Iterable[ColumnRef]) -> dict[str, str]:
 
 def consenting(members: Expr, key: str, today: date) -> Expr:
     """Does the member's consent for the purpose's `key` hold today?"""
-    import ibis
-
     given, start, end = (members[name] for name in consent_columns(key)[:3])
-    day = ibis.literal(today)
+    day = ibis().literal(today)
     return given & (start.isnull() | (start <= day)) & (end.isnull() | (end >= day))
 
 
@@ -105,10 +102,8 @@ def predicate(expression: Expression, members: Expr) -> Expr | None:
 
 
 def _inner(expression: Expression, members: Expr) -> Expr:
-    import ibis
-
     found = predicate(expression, members)
-    return ibis.literal(True) if found is None else found
+    return ibis().literal(True) if found is None else found
 
 
 def _leaf(leaf: Leaf, members: Expr) -> Expr:
@@ -151,12 +146,10 @@ def _condition(leaf: Leaf, stored: Expr) -> Expr:
 
 
 def _constant(column: Column, value: Value) -> Expr:
-    import ibis
-
     match value:
         case str() if is_coded(column):
-            return ibis.literal(column.levels.index(value), _TYPES[sql_type(column)])
+            return ibis().literal(column.levels.index(value), _TYPES[sql_type(column)])
         case str() | date():
-            return ibis.literal(value)
+            return ibis().literal(value)
         case _:
             return number(value)
