@@ -21,6 +21,7 @@ from models.cohort_size import noised_members
 from models.noise_law import NoiseLaw
 from models.result import Result
 from privacy.accounting.conversion import epsilon_of_rho
+from privacy.contract.canonical import digest
 from privacy.contract.plan import Plan
 from privacy.contract.signing import Envelope, SigningKey
 from privacy.contract.time import instant_text
@@ -115,11 +116,11 @@ class Execution:
             raise Refused(Code.COHORT_TOO_SMALL, least=study.min_cohort)
         result: Result = estimate(analysis, dictionary, totals, law)
         envelope = Envelope.seal("release", self._statement(run, plan, opened, totals), self.key)
-        digest = self.store.releases.add(
+        release = self.store.releases.add(
             run.plan_digest, envelope, result.to_json(), self._now(), opened.transcript.to_json()
         )
-        self.store.runs.release(run.id, digest, self._now())
-        return digest
+        self.store.runs.release(run.id, release, self._now())
+        return release
 
     def _statement(
         self, run: RunFacts, plan: Plan, opened: Opened, totals: list[int]
@@ -136,7 +137,7 @@ class Execution:
             "delta": plan.delta,
             "released_at": self._now(),
             "receipts": opened.receipts,
-            "transcript": opened.transcript.digest,
+            "transcript": digest(opened.transcript.to_json()),
         }
 
     def _fail(self, run_id: str, refused: Refused) -> None:

@@ -55,8 +55,8 @@ class FleetState:
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self.clock = clock
-        self._lock = threading.RLock()
         self._link: Any = InMemoryLinkState(NoOpFederationManager(), InMemoryObjectStore())
+        self._lock: threading.RLock = self._link.lock  # one lock for its dictionaries and ours
         self._ids: dict[bytes, int] = {}
         self._allowed: set[bytes] = set()
         self._heard: dict[int, float] = {}
@@ -149,9 +149,9 @@ class FleetState:
     def leave(self, node_id: int) -> None:
         """A node said goodbye or its connection broke: its messages count as unanswered."""
         self._link.deactivate_node(node_id)
-        sent = self._link.message_ins_store
         with self._lock:
-            mine = {key for key, item in sent.items() if item.metadata.dst_node_id == node_id}
+            sent = self._link.message_ins_store.items()
+            mine = {key for key, item in sent if item.metadata.dst_node_id == node_id}
         self._wake(mine.__contains__)
 
     def take(self, node_id: int) -> Any | None:

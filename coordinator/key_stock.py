@@ -11,7 +11,7 @@ from privacy.contract.messages import Ask
 from privacy.contract.parts import cut_parts
 from privacy.contract.signing import Envelope
 from privacy.errors import Refused
-from privacy.secure_sum.participant import split_sealed
+from privacy.secure_sum.channel import split_sealed
 
 SETS = 64
 REFILL_BELOW = 24
@@ -136,6 +136,6 @@ def _all(answers: dict[str, Answer]) -> list[tuple[str, Body]]:
     """Every node's answer, or the first refusal raised."""
     for node, answer in answers.items():
         if isinstance(answer, Declined):
-            raise Refused(answer.code, **{**answer.fields, "node": node})
+            raise Refused(answer.code, **answer.fields, node=node)
     return [(node, answer) for node, answer in answers.items() if isinstance(answer, Body)]
 

@@ -76,7 +76,7 @@ class Rounds:
         if declined:
             first = next(iter(declined.values()))
             self.abort(envelope, plan, first.code)
-            raise Refused(first.code, **{**first.fields, "nodes": len(declined)})
+            raise Refused(first.code, **first.fields, nodes=len(declined))
 
     def _attempt(self, plan_digest: str, plan: Plan, number: int) -> Opened:
         prepared = self.stock.take(plan.participants, margin_of(plan))
@@ -86,7 +86,13 @@ class Rounds:
         reveals = self._reveal(attempt, lists)
         keys = self.roster().keys
         total, transcript = open_total(
-            attempt, masked, prepared.adverts, claims, lists, reveals, keys
+            attempt,
+            masked,
+            adverts=prepared.adverts,
+            claims=claims,
+            lists=list(lists.values()),
+            reveals=reveals,
+            keys=keys,
         )
         receipts = {node: _claimed(claim) for node, claim in claims.items()}
         return Opened(total, tuple(sorted(claims)), receipts, transcript)

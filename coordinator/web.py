@@ -16,7 +16,9 @@ import structlog
 import uvicorn
 
 from coordinator.api.app import create_app
+from coordinator.api.services import ApiSettings
 from coordinator.bridge_socket import BridgeSocket
+from coordinator.fleet_tls import authority_files
 from coordinator.home import Home, Settings
 from coordinator.store.store import Store
 
@@ -38,7 +40,14 @@ def run(root: Path) -> None:
     keeper = threading.Thread(target=_keep_bridge, args=(root, stop), name="bridge-keeper")
     keeper.start()
     executor = BridgeSocket(home.socket_file, store)
-    app = create_app(store, executor, home.identity(), clock=lambda: datetime.now(UTC))
+    app = create_app(
+        store,
+        executor,
+        home.identity(),
+        settings=api_settings(home, settings),
+        clock=lambda: datetime.now(UTC),
+        entropy=os.urandom,
+    )
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -58,6 +67,14 @@ def run(root: Path) -> None:
     keeper.join(STOP_SECONDS)
     serving.join(STOP_SECONDS)
     store.close()
+
+
+def api_settings(home: Home, settings: Settings) -> ApiSettings:
+    """The public facts that the web process hands to joining nodes."""
+    return ApiSettings(
+        fleet_address=settings.fleet_address or f"{settings.fleet_host}:{settings.fleet_port}",
+        ca_pem=authority_files(home.tls).certificate.read_text("ascii"),
+    )
 
 
 def _keep_bridge(root: Path, stop: threading.Event) -> None:

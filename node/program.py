@@ -57,9 +57,9 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
     )
 
     def engine(
-        contribution: Contribution, cohort: Expression, purpose: str | None, now: datetime
+        contribution: Contribution, cohort: Expression, purpose: str | None, day: datetime
     ) -> NDArray[np.int64]:
-        return total(records, contribution, cohort, purpose=purpose, today=now.date())
+        return total(records, contribution, cohort, purpose=purpose, today=day.date())
 
     service = NodeService(
         node=settings.node,
@@ -90,7 +90,7 @@ def run(root: Path, *, reached: Step = _no_step) -> None:
         node.settings.fleet_address,
         home.ca_file,
         load_transport_key(home.transport_file),
-        build_client_app(node.service.handle_all),
+        build_client_app(lambda packet: node.service.handle_all([packet])[0]),
     )
     agent_thread = threading.Thread(target=agent.run, args=(stop,), name="agent", daemon=True)
     agent_thread.start()

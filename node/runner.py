@@ -52,6 +52,7 @@ class _Live:
     """One attempt that this node masked and has not finished."""
 
     permit: Permit
+    attempt: Attempt
     opening: Opening
     claim: Envelope
     masked: bytes
@@ -167,7 +168,7 @@ class Runner:
         receipt = self.ledger.append(_commitment(permit, attempt, sha, len(data)), outbox=data)
         self.reached("committed")
         claim = opening.claim(sha, receipt.checkpoint, {"seq": receipt.seq, "leaf": receipt.leaf})
-        return _Live(permit, opening, claim, data)
+        return _Live(permit, attempt, opening, claim, data)
 
     def charge_loss(self, attempt: Attempt) -> None:
         """What fails after reserving is charged, and looks like a lost node from outside."""
@@ -199,7 +200,7 @@ class Runner:
         live = self._live.get((attempt.plan, attempt.round, attempt.attempt))
         if live is None:
             raise Refused(Code.ATTEMPT_LOST)
-        if live.opening.attempt.digest != attempt.digest:
+        if live.attempt != attempt:
             raise ProtocolError("a different attempt under the same number")
         return live
 

@@ -63,18 +63,15 @@ class NodeService:
 
     def roster(self) -> Roster:
         """The roster a steward confirmed; raises Refused(ROSTER_MISMATCH) before that."""
-        pinned = self.ledger.state.roster
-        if pinned is None:
-            raise Refused(Code.ROSTER_MISMATCH)
-        return self.documents.roster(pinned.digest)
+        return self.documents.roster(self.ledger.state.roster or "none")
 
     def peers(self) -> Mapping[str, PublicKey]:
         """Identity keys of the confirmed nodes, this one included."""
-        pinned = self.ledger.state.roster
-        if pinned is None:
+        state = self.ledger.state
+        if not state.roster:
             return {}
-        keys = self.documents.roster(pinned.digest).keys
-        return {node: key for node, key in keys.items() if key.fingerprint in pinned.confirmed}
+        keys = self.roster().keys
+        return {node: key for node, key in keys.items() if key.fingerprint in state.confirmed}
 
     def dictionary(self) -> Dictionary:
         """The dictionary in force; raises Refused(DICTIONARY_MISMATCH) before there is one."""
@@ -170,8 +167,8 @@ class NodeService:
             "version": VERSION,
             "paused": state.paused,
             "nonce": "" if self.witnessing.done else self.witnessing.nonce,
-            "roster": state.roster.digest if state.roster else "",
-            "dictionary": state.dictionary or "",
+            "roster": state.roster,
+            "dictionary": state.dictionary,
             "approved": sorted(state.approvals),
             "size": self.ledger.size,
             "checkpoint": self.ledger.checkpoint(),
@@ -179,8 +176,7 @@ class NodeService:
 
     def _offer_roster(self, payload: dict[str, Any]) -> dict[str, Any]:
         roster = self.documents.keep_roster(Envelope.from_json(payload["roster"]))
-        pinned = self.ledger.state.roster
-        return {"in_force": pinned is not None and roster.digest == pinned.digest}
+        return {"in_force": roster.digest == self.ledger.state.roster}
 
     def _offer_study(self, payload: dict[str, Any]) -> dict[str, Any]:
         study = self.documents.keep_study(Envelope.from_json(payload["study"]))
@@ -210,7 +206,13 @@ class NodeService:
             raise Refused(Code.BAD_REQUEST)
         shares = threshold(len(group), payload["t_collude"])
         session = Session.begin(
-            self.node, self.key, group, roster.digest, shares, payload["sets"], self.entropy
+            self.node,
+            self.key,
+            group,
+            roster=roster.digest,
+            threshold=shares,
+            sets=payload["sets"],
+            entropy=self.entropy,
         )
         return {"advert": self.runner.prepare_keys(session).to_json()}
 

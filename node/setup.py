@@ -79,7 +79,7 @@ def begin_ledger(
     try:
         ledger.append(policy_entry(policy, by))
         ledger.append(year_from(clock(), policy, by))
-        ledger.append(DictionaryAdopted(digest=dictionary.digest))
+        ledger.append(DictionaryAdopted(dictionary=dictionary.digest))
     finally:
         ledger.close()
 
@@ -131,7 +131,7 @@ def confirm_roster(
         )
     ledger.append(
         RosterPinned(
-            digest=roster.digest,
+            roster=roster.digest,
             epoch=roster.epoch,
             confirmed=tuple(sorted(fingerprints)),
             by=by,

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from node.consent import set_consent
+from node.consent import ConsentState, set_consent
 from node.importer import check_folder, import_folder
 from node.parts import Parts
 from node.setup import confirm_roster, decide_study, year_from
@@ -18,6 +18,7 @@ from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.signing import Envelope
 from privacy.contract.time import instant_text
+from privacy.errors import BadInput
 from privacy.ledger.entry import Commit, Entry, Paused, Reserve, Resumed
 from privacy.units import Rho
 
@@ -42,7 +43,7 @@ class Steward:
             "last_contact": _instant(service.last_contact),
             "members": self.parts.records.members,
             "dictionary": state.dictionary,
-            "roster": state.roster.digest if state.roster else None,
+            "roster": state.roster,
             "ledger_entries": service.ledger.size,
             "budget": self.budget(),
             "studies_approved": len(state.approvals),
@@ -77,17 +78,46 @@ class Steward:
 
     def import_data(self, folder: Path) -> dict[str, Any]:
         """Replace all records by the folder's files, or change nothing and say why."""
-        return import_folder(self.parts.records, self.parts.service.dictionary(), folder).to_json()
+        report = import_folder(
+            self.parts.records,
+            self.parts.service.dictionary(),
+            folder,
+            consent_purposes=self._consent_purposes(),
+        )
+        return {
+            "members": report.members,
+            "rows": dict(report.rows),
+            "warnings": list(report.warnings),
+        }
 
     def check_data(self, folder: Path) -> dict[str, Any]:
         """What an import would say, without changing anything."""
-        return check_folder(self.parts.service.dictionary(), folder).to_json()
+        warnings = check_folder(
+            self.parts.records,
+            self.parts.service.dictionary(),
+            folder,
+            consent_purposes=self._consent_purposes(),
+        )
+        return {"warnings": list(warnings)}
+
+    def _consent_purposes(self) -> frozenset[str]:
+        """Purposes of the approved studies that need members' consent."""
+        service = self.parts.service
+        approved = (service.documents.study(d) for d in service.ledger.state.approvals)
+        return frozenset(s.consent_purpose for s in approved if s.consent_purpose)
 
     def consent(
         self, member: str, purpose: str, state: str, starts: date | None, ends: date | None
     ) -> None:
         """Record one member's choice; it counts from the next question on."""
-        set_consent(self.parts.records, member, purpose, state, starts, ends)
+        try:
+            chosen = ConsentState(state)
+        except ValueError:
+            words = ", ".join(known.value for known in ConsentState)
+            raise BadInput(f"no consent state {state!r}", instead=f"write one of {words}") from None
+        set_consent(
+            self.parts.records, member, purpose, chosen, valid_from=starts, valid_until=ends
+        )
 
     # studies and peers
 
@@ -120,7 +150,7 @@ class Steward:
             {
                 "digest": roster.digest,
                 "epoch": roster.epoch,
-                "in_force": pinned is not None and pinned.digest == roster.digest,
+                "in_force": pinned == roster.digest,
                 "nodes": [
                     {"id": n.id, "name": n.name, "fingerprint": n.public.fingerprint}
                     for n in roster.nodes

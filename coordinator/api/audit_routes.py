@@ -29,10 +29,11 @@ async def get_audit_bundle(services: Use, _caller: AuditorOrAdmin) -> FileRespon
 
     The nodes' newest entries are fetched first, as far as the nodes can be reached.
     """
+    settled = await to_thread.run_sync(services.store.releases.digests)
     await sync_ledgers(services)
     folder = Path(await to_thread.run_sync(tempfile.mkdtemp, "", "cairn-audit-"))
     try:
-        archive = await to_thread.run_sync(pack_bundle, services, folder)
+        archive = await to_thread.run_sync(pack_bundle, services, folder, settled)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

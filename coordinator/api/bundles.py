@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from coordinator.api.services import Services
 from coordinator.audit.bundle import BundleFacts, Held, LedgerFacts, ReleaseFacts, write_bundle
 from coordinator.store.store import Store
+from privacy.checkpoint import Checkpoint, note_text
+from privacy.contract.canonical import parse_canonical
 
 NAME = "cairn-audit"
 
 
-def pack_bundle(services: Services, folder: Path) -> Path:
-    """Write the bundle under `folder` and pack it; returns the archive's path."""
+def pack_bundle(services: Services, folder: Path, settled: Collection[str]) -> Path:
+    """Write the bundle under `folder` and pack it; returns the archive's path.
+
+    `settled` are the releases that were stored before the ledgers were fetched.
+    """
     written = folder / NAME
-    write_from_store(services, written)
+    write_from_store(services, written, settled)
     archive = folder / f"{NAME}.tar.gz"
     with tarfile.open(archive, "w:gz", compresslevel=6) as tar:
         for path in sorted(written.rglob("*")):
@@ -24,18 +29,20 @@ def pack_bundle(services: Services, folder: Path) -> Path:
     return archive
 
 
-def write_from_store(services: Services, folder: Path) -> None:
+def write_from_store(services: Services, folder: Path, settled: Collection[str]) -> None:
     """Everything the store holds that an auditor needs, as a signed bundle."""
     store = services.store
+    ledgers = tuple(_ledgers(store))
+    covered = {ledger.node: _covered(ledger) for ledger in ledgers}
     facts = BundleFacts(
         network=store.network.id,
         rosters=store.network.rosters(),
         dictionary=store.network.dictionary,
         studies=tuple(study.envelope for study in store.studies.every_version()),
         delta=store.network.delta,
-        ledgers=_ledgers(store),
+        ledgers=ledgers,
         plans=store.releases.plans(),
-        releases=_releases(store),
+        releases=_releases(store, settled, covered, store.releases.digests()),
     )
     write_bundle(folder, facts, services.key, services.clock())
 
@@ -51,6 +58,20 @@ def _ledgers(store: Store) -> Iterator[LedgerFacts]:
             yield LedgerFacts(node.id, store.ledgers.stream(node.id), newest.text, held)
 
 
-def _releases(store: Store) -> Iterator[ReleaseFacts]:
-    for digest in store.releases.digests():
-        yield ReleaseFacts(store.releases.get(digest).envelope, store.releases.transcript(digest))
+def _covered(ledger: LedgerFacts) -> int:
+    return Checkpoint.parse(note_text(ledger.checkpoint)).size
+
+
+def _releases(
+    store: Store, settled: Collection[str], covered: Mapping[str, int], digests: Collection[str]
+) -> Iterator[ReleaseFacts]:
+    """Settled releases, and newer ones whose every receipt the fetched ledgers already hold.
+
+    A release made while the bundle is being packed belongs to the next bundle.
+    """
+    for digest in digests:
+        envelope = store.releases.get(digest).envelope
+        receipts = parse_canonical(envelope.body)["receipts"]
+        held = all(said["seq"] < covered.get(node, 0) for node, said in receipts.items())
+        if digest in settled or held:
+            yield ReleaseFacts(envelope, store.releases.transcript(digest))

@@ -1,0 +1,68 @@
+# Cairn. On a fresh machine: `make demo`, `make test`. Each installs what it needs into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+CONSTRAINTS := constraints.txt
+TORCH := torch==2.13.0
+JOBS ?= 2
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-core check install bench statistical system clean
+
+help:  ## what can be done here
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+# Python, its version and venv, checked before anything else; one line says what is missing.
+.PHONY: python
+python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is missing: apt-get install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; this is $$($(PYTHON) --version). Try: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv is missing: apt-get install python3-venv"; exit 1; }
+
+$(BIN)/python: | python
+	$(PYTHON) -m venv $(VENV)
+
+# What runs the product and the demonstration; no torch, no compiler.
+$(VENV)/.base: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo]'
+	@touch $@
+
+# What the tests and checks need besides.
+$(VENV)/.dev: $(VENV)/.base
+	$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev]'
+	@touch $@
+
+# Every extra. The CPU build of torch goes first, so that no other build is taken.
+$(VENV)/.all: $(VENV)/.dev
+	$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) '$(TORCH)'
+	$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev,neural]'
+	@touch $@
+
+install: $(VENV)/.all  ## make .venv with every extra
+
+demo: $(VENV)/.base  ## three organisations answer a researcher (ONCE=1 exits afterwards)
+	@$(BIN)/python -m deploy.demo $(if $(ONCE),--once)
+
+test: $(VENV)/.dev  ## install what is needed and pass every test
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q $(ARGS)
+
+test-core: $(VENV)/.dev  ## the tests that need Python alone: no processes, no ports
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -m 'not processes' $(ARGS)
+
+statistical: $(VENV)/.dev  ## the heavy statistical runs
+	$(BIN)/python -m pytest -q -m statistical $(ARGS)
+
+check: $(VENV)/.dev  ## formatting, lint, types, import arrows
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev  ## measure; prints a table and writes bench/results/*.json (QUICK=1 is shorter)
+	$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)
+
+clean:  ## remove what was built and installed here
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

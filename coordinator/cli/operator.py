@@ -1,0 +1,198 @@
+"""`cairn-coordinator`: found a network, invite organisations and people, propose studies, run.
+
+Data goes to standard output. Exit codes: 0 done, 1 a bug, 2 wrong input, 3 refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coordinator import operate
+from coordinator.home import Home, Settings
+from coordinator.store.store import Store
+from coordinator.study_file import load_study_file
+from models.dictionary_file import load_dictionary
+from privacy.contract.time import instant_text
+from privacy.contract.token import Role
+from privacy.errors import BadInput, CairnError, Refused
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+
+Dir = Annotated[Path, typer.Option("--dir", envvar="CAIRN_COORDINATOR", help="Its folder.")]
+HERE = Path()
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    try:
+        yield
+    except CairnError as error:
+        print(f"cairn-coordinator: {error}", file=sys.stderr)
+        raise typer.Exit({BadInput: 2, Refused: 3}.get(type(error), 1)) from None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[tuple[Home, Settings, Store]]:
+    home = Home(folder)
+    settings = home.settings()
+    store = Store.open(home.database_url(settings))
+    try:
+        yield home, settings, store
+    finally:
+        store.close()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        raise BadInput("cannot be read as UTF-8 text", where=str(path)) from None
+
+
+@app.command()
+def init(
+    network: Annotated[str, typer.Argument(help="A short name: letters, digits, hyphens.")],
+    dictionary: Annotated[Path, typer.Option(help="dictionary.toml")],
+    dir: Dir = HERE,  # noqa: A002 - the option's name
+    host: Annotated[list[str] | None, typer.Option(help="Names nodes reach it by.")] = None,
+    public_url: Annotated[str, typer.Option(help="Where people and nodes find the API.")] = "",
+    fleet_address: Annotated[str, typer.Option(help="host:port that nodes connect to.")] = "",
+    one_in: Annotated[int, typer.Option(help="delta is 1 / this number.")] = 1_000_000,
+) -> None:
+    """Found a network in this folder: keys, certificates, database."""
+    with _exit_codes():
+        settings = Settings(network=network, public_url=public_url, fleet_address=fleet_address)
+        hosts = host or ["127.0.0.1", "localhost"]
+        meaning = load_dictionary(_read(dictionary), str(dictionary))
+        delta = Fraction(1, one_in)
+        store = operate.found_network(
+            Home(dir), settings, meaning, delta, hosts, entropy=os.urandom, now=_now()
+        )
+        store.close()
+        fingerprint = Home(dir).identity().public.fingerprint
+        print(f"founded; the coordinator's fingerprint:\n{fingerprint}")
+
+
+@app.command()
+def start(dir: Dir = HERE) -> None:  # noqa: A002
+    """Run the coordinator until it is stopped with Ctrl-C or SIGTERM."""
+    from coordinator.web import run
+
+    with _exit_codes():
+        run(dir)
+
+
+@app.command()
+def invite(
+    name: Annotated[str, typer.Argument(help="The organisation's or the person's name.")],
+    dir: Dir = HERE,  # noqa: A002
+    role: Annotated[
+        str, typer.Option(help="node, researcher, steward, auditor or admin")
+    ] = "node",
+    out: Annotated[Path | None, typer.Option(help="Where to write a node's invite file.")] = None,
+) -> None:
+    """Invite an organisation (one file for `cairn-node init`) or a person (one code)."""
+    with _exit_codes(), _opened(dir) as (home, settings, store):
+        if role != "node":
+            _invite_person(store, name, _role(role))
+            return
+        made = operate.invite_node(
+            home, settings, store, name, entropy=os.urandom, now=_now()
+        )
+        if out is None:
+            print(made.to_text(), end="")
+        else:
+            out.write_text(made.to_text(), "utf-8")
+            out.chmod(0o600)
+            print(f"written to {out}; send it over a safe channel, it works once")
+
+
+def _role(text: str) -> Role:
+    try:
+        return Role(text)
+    except ValueError:
+        raise BadInput(
+            f"no role {text!r}", instead="node, researcher, steward, auditor or admin"
+        ) from None
+
+
+def _invite_person(store: Store, name: str, role: Role) -> None:
+    code = f"cairn_i_{os.urandom(24).hex()}"
+    store.people.invite(code, role, name, _now(), operate.INVITATION_LIFETIME)
+    print(code)
+
+
+@app.command()
+def nodes(dir: Dir = HERE) -> None:  # noqa: A002
+    """The nodes that joined, with state, last contact and fingerprint."""
+    with _exit_codes(), _opened(dir) as (_, _, store):
+        admitted = {node.id for node in store.network.roster.nodes}
+        shown = [
+            {
+                "id": node.id,
+                "name": node.name,
+                "state": node.state.value,
+                "last_contact": node.last_contact,
+                "in_roster": node.id in admitted,
+            }
+            for node in store.nodes.all()
+        ]
+        print(json.dumps(shown, indent=2))
+
+
+@app.command()
+def admit(dir: Dir = HERE) -> None:  # noqa: A002
+    """Sign a new roster with every node that has joined; stewards then compare fingerprints."""
+    with _exit_codes(), _opened(dir) as (home, _, store):
+        roster = operate.admit_joined(store, home.identity())
+        print(f"roster of epoch {roster.epoch}, {len(roster.nodes)} nodes: {roster.digest}")
+
+
+@app.command()
+def propose(
+    study_file: Annotated[Path, typer.Argument(help="study.toml")],
+    investigator: Annotated[list[str], typer.Option(help="A researcher's public key.")],
+    dir: Dir = HERE,  # noqa: A002
+) -> None:
+    """Sign the studies of a file and offer them to every node for approval."""
+    with _exit_codes(), _opened(dir) as (home, _, store):
+        read = load_study_file(_read(study_file), str(study_file), _now().date())
+        digest = store.network.dictionary.digest
+        for study in read.study_facts(digest, tuple(investigator)):
+            operate.propose(store, home.identity(), study, now=_now())
+            print(f"{study.id} version {study.version}: {study.digest}")
+
+
+@app.command()
+def people(dir: Dir = HERE) -> None:  # noqa: A002
+    """Everybody with a credential: id, name, role, public key, whether revoked."""
+    with _exit_codes(), _opened(dir) as (_, _, store):
+        shown = [{**vars(person), "role": person.role.value} for person in store.people.all()]
+        print(json.dumps(shown, indent=2))
+
+
+@app.command()
+def revoke(person: str, dir: Dir = HERE) -> None:  # noqa: A002
+    """Revoke a person's credential by id; it counts at once."""
+    with _exit_codes(), _opened(dir) as (_, _, store):
+        store.people.revoke(person, instant_text(_now()))
+        print("revoked")
+
+
+def main() -> None:
+    """The command `cairn-coordinator`."""
+    app()

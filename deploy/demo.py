@@ -1,0 +1,187 @@
+"""`make demo`: three patient organisations, a researcher's questions, and their answers.
+
+Real processes on this machine: a coordinator with its Flower link and three nodes, each with
+its own keys, database and ledger, TLS between them. First three generated organisations, then
+the same path on real data: 228 lung cancer patients of 18 institutions in three organisations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from coordinator.client import connect
+from coordinator.client.study import Question, Study
+from deploy.example import write_example
+from deploy.layout import read_layout
+from deploy.lung import write_lung_example
+from deploy.network import Network, prepare, start, stop_signals, utc_now
+from privacy.errors import CairnError
+
+RULE = "─" * 78
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question of the demonstration: its title and how to ask it."""
+
+    title: str
+    question: Callable[[Study], Question]
+    epsilon: float
+
+
+@dataclass(frozen=True)
+class Story:
+    """One network of the demonstration."""
+
+    title: str
+    write: Callable[[Path], None]
+    study: str
+    questions: Sequence[Asked]
+
+
+GENERATED = Story(
+    "Three generated organisations: ALS, multiple sclerosis, mood disorders",
+    write_example,
+    "als-progression",
+    (
+        Asked(
+            "How many adults with ALS take which treatment?",
+            lambda study: study.where("condition == 'als' and age >= 18").count(by="treatment"),
+            0.3,
+        ),
+        Asked("How severe are the symptoms?", lambda study: study.histogram("severity"), 0.5),
+        Asked(
+            "What is the mean functional score in ALS?",
+            lambda study: study.where("condition == 'als'").mean("function_score"),
+            0.5,
+        ),
+    ),
+)
+
+LUNG = Story(
+    "Real data: NCCTG lung cancer, 18 institutions in three organisations",
+    write_lung_example,
+    "lung-survival",
+    (
+        Asked(
+            "How many patients of 50 and over, by performance status?",
+            lambda study: study.where("age >= 50").count(by="ph_ecog"),
+            1.0,
+        ),
+        Asked("How old are they?", lambda study: study.histogram("age"), 1.0),
+        Asked(
+            "What is the mean Karnofsky score?", lambda study: study.mean("ph_karno"), 1.0
+        ),
+    ),
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demonstration; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.demo", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="exit when it is done")
+    chosen = parser.parse_args(arguments)
+    try:
+        return _run(once=chosen.once)
+    except CairnError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(*, once: bool) -> int:
+    began = time.monotonic()
+    with stop_signals() as stop, ExitStack() as open_networks:
+        networks = []
+        for story in (GENERATED, LUNG):
+            _head(story.title)
+            networks.append(open_networks.enter_context(_Running(story)))
+            _tell(networks[-1].network, story, began)
+            if stop.is_set():
+                return 130
+        print(f"\n{RULE}\ndone in {time.monotonic() - began:.0f} s")
+        if not once:
+            _stay(networks)
+            stop.wait()
+    return 0
+
+
+class _Running:
+    """A story's network while it runs, in a folder that goes away with it."""
+
+    def __init__(self, story: Story) -> None:
+        self._story = story
+        self._folder = tempfile.TemporaryDirectory(prefix="cairn-demo-")
+
+    def __enter__(self) -> _Running:
+        root = Path(self._folder.name)
+        self._story.write(root / "data")
+        layout = read_layout(root / "data", utc_now().date())
+        self.network: Network = start(prepare(layout, root / "state", _say))
+        _say("starting the coordinator and the nodes")
+        try:
+            self.network.wait_ready()
+        except CairnError:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.network.stop()
+        self._folder.cleanup()
+
+
+def _tell(network: Network, story: Story, began: float) -> None:
+    prepared = network.prepared
+    study = connect(prepared.url, token=prepared.tokens.researcher.text).study(story.study)
+    for number, asked in enumerate(story.questions):
+        question = asked.question(study)
+        print(f"\n{asked.title}\n")
+        print(_indent(str(question.preview(epsilon=asked.epsilon))))
+        result: Any = question.run(epsilon=asked.epsilon)
+        print(_indent(str(result)))
+        print(_indent(_receipts(result.receipts)))
+        if number == 0 and story is GENERATED:
+            print(f"\n    first answer {time.monotonic() - began:.1f} s after the start")
+
+
+def _receipts(receipts: Sequence[Any]) -> str:
+    lines = [
+        f"{receipt['node']:<16} entry {receipt['seq']:>4}  leaf {receipt['leaf'][:16]}…"
+        for receipt in receipts
+    ]
+    return "\n".join(["ledger receipts", *lines])
+
+
+def _stay(networks: Sequence[_Running]) -> None:
+    for running in networks:
+        prepared = running.network.prepared
+        print(f"\n{prepared.url}   studies: {', '.join(prepared.studies)}")
+        print(f"  export CAIRN_URL={prepared.url}")
+        print(f"  export CAIRN_TOKEN={prepared.tokens.researcher.text}")
+        for node in prepared.nodes:
+            print(f"  node {node.organisation.name:<16} {node.url}  {node.home.root}")
+    print("\nCtrl-C stops everything.", flush=True)
+
+
+def _head(title: str) -> None:
+    print(f"\n{RULE}\n{title}\n{RULE}", flush=True)
+
+
+def _say(line: str) -> None:
+    print(f"  · {line}", file=sys.stderr, flush=True)
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,326 @@
+"""A whole network on one machine: a coordinator and one node per organisation, as processes.
+
+It takes the same steps as a network of many machines (invite, join, admit, compare
+fingerprints, import, approve), only that one program acts as everybody.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+
+from coordinator import operate
+from coordinator.fleet_tls import authority_files
+from coordinator.home import Home as CoordinatorHome
+from coordinator.home import Settings as CoordinatorSettings
+from coordinator.store.store import Store
+from deploy.layout import Layout, Organisation
+from deploy.ports import free_port
+from node import setup
+from node.documents import Documents
+from node.home import Home as NodeHome
+from node.home import Settings as NodeSettings
+from node.importer import import_folder
+from node.records import Records
+from privacy.contract.roster import Roster, RosterNode
+from privacy.contract.signing import Envelope, SigningKey
+from privacy.contract.time import instant_text
+from privacy.contract.token import Role, Token
+from privacy.errors import BadInput
+
+NETWORK = "local"
+READY_SECONDS = 60.0
+STOP_SECONDS = 15.0
+RESTART_SECONDS = 0.5
+
+Say = Callable[[str], None]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One token for each role of people at the coordinator."""
+
+    researcher: Token
+    auditor: Token
+    admin: Token
+
+
+@dataclass(frozen=True)
+class PreparedNode:
+    """A node that is set up and not yet running."""
+
+    organisation: Organisation
+    home: NodeHome
+    settings: NodeSettings
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.settings.host}:{self.settings.port}"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything on disk: ready to start."""
+
+    home: CoordinatorHome
+    url: str
+    tokens: Tokens
+    nodes: tuple[PreparedNode, ...]
+    studies: tuple[str, ...]
+
+
+def prepare(layout: Layout, state: Path, say: Say = lambda _line: None) -> Prepared:
+    """Found the network, create the nodes, import the data, approve the studies."""
+    say("making keys and certificates")
+    coordinator, store = _found(layout, state)
+    settings = coordinator.settings()
+    tokens = Tokens(*(_enrol(store, role) for role in (Role.RESEARCHER, Role.AUDITOR, Role.ADMIN)))
+    nodes = _create_nodes(layout, state, coordinator, settings)
+    key = coordinator.identity()
+    _admit(store, key, nodes)
+    investigator = tokens.researcher.signing_key.public.text
+    envelopes = [
+        operate.propose(store, key, study, now=utc_now())
+        for study in layout.studies.study_facts(layout.dictionary.digest, (investigator,))
+    ]
+    _set_up_nodes(layout, store, nodes, envelopes, say)
+    store.close()
+    url = f"http://{settings.host}:{settings.port}"
+    studies = tuple(draft.id for draft in layout.studies.studies)
+    return Prepared(coordinator, url, tokens, tuple(node for node, _ in nodes), studies)
+
+
+def _found(layout: Layout, state: Path) -> tuple[CoordinatorHome, Store]:
+    home = CoordinatorHome(state / "coordinator")
+    settings = CoordinatorSettings(network=NETWORK, port=free_port(), fleet_port=free_port())
+    store = operate.found_network(
+        home,
+        settings,
+        layout.dictionary,
+        layout.studies.policy.delta,
+        ("127.0.0.1", "localhost"),
+        entropy=os.urandom,
+        now=utc_now(),
+    )
+    return home, store
+
+
+def _enrol(store: Store, role: Role) -> Token:
+    return operate.enrol(store, role.value, role, entropy=os.urandom, now=utc_now())
+
+
+def _create_nodes(
+    layout: Layout, state: Path, coordinator: CoordinatorHome, settings: CoordinatorSettings
+) -> list[tuple[PreparedNode, RosterNode]]:
+    ca = authority_files(coordinator.tls).certificate.read_text("ascii")
+    nodes = []
+    for organisation in layout.organisations:
+        home = NodeHome(state / "nodes" / organisation.id)
+        node_settings = NodeSettings(
+            node=organisation.id,
+            name=organisation.name,
+            network=NETWORK,
+            coordinator_url=f"http://{settings.host}:{settings.port}",
+            coordinator_key=coordinator.identity().public.text,
+            fleet_address=f"{settings.fleet_host}:{settings.fleet_port}",
+            port=free_port(),
+        )
+        entry = setup.create(home, node_settings, ca, entropy=os.urandom)
+        nodes.append((PreparedNode(organisation, home, node_settings), entry))
+    return nodes
+
+
+def _admit(
+    store: Store, key: SigningKey, nodes: list[tuple[PreparedNode, RosterNode]]
+) -> Roster:
+    now = instant_text(utc_now())
+    for _, entry in nodes:
+        store.nodes.add(entry, now)
+    return operate.admit_joined(store, key)
+
+
+def _set_up_nodes(
+    layout: Layout,
+    store: Store,
+    nodes: list[tuple[PreparedNode, RosterNode]],
+    envelopes: list[Envelope],
+    say: Say,
+) -> None:
+    roster = store.network.roster_envelope
+    for node, _ in nodes:
+        say(f"importing {node.organisation.name}")
+        _set_up_node(layout, node, roster, envelopes)
+
+
+def _set_up_node(
+    layout: Layout, node: PreparedNode, roster: Envelope, envelopes: list[Envelope]
+) -> None:
+    policy = layout.studies.policy_facts()
+    setup.begin_ledger(
+        node.home, node.settings, policy, layout.dictionary, by="steward", clock=utc_now
+    )
+    documents = Documents(node.home.documents, node.settings.coordinator)
+    _import(layout, node)
+    ledger = setup.open_ledger(node.home, utc_now)
+    try:
+        pinned = documents.keep_roster(roster)
+        fingerprints = {key.fingerprint for key in pinned.keys.values()}
+        setup.confirm_roster(ledger, pinned, fingerprints, by="steward")
+        for envelope in envelopes:
+            study = documents.keep_study(envelope)
+            setup.decide_study(ledger, study, "approved", by="steward")
+    finally:
+        ledger.close()
+
+
+def _import(layout: Layout, node: PreparedNode) -> None:
+    purposes = {draft.purpose for draft in layout.studies.studies if draft.consent == "required"}
+    records = Records.open(node.home.records_file)
+    try:
+        import_folder(
+            records, layout.dictionary, node.organisation.folder, consent_purposes=purposes
+        )
+    except BadInput as error:
+        where = f"{node.organisation.name}/{error.where}"
+        raise BadInput(error.what, where=where, instead=error.instead) from None
+    finally:
+        records.close()
+
+
+@dataclass
+class Process:
+    """One child process, started again when it dies unless it is being stopped."""
+
+    command: list[str]
+    log: Path
+    child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.child = subprocess.Popen(
+                self.command, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.child.pid if self.child else 0
+
+    def ended(self) -> bool:
+        return self.child is not None and self.child.poll() is not None
+
+    def stop(self) -> None:
+        if self.child is None or self.child.poll() is not None:
+            return
+        self.child.terminate()
+        try:
+            self.child.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+
+
+@dataclass
+class Network:
+    """The running processes of a prepared network."""
+
+    prepared: Prepared
+    coordinator: Process
+    nodes: dict[str, Process]
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _keeper: threading.Thread | None = None
+
+    @property
+    def pids(self) -> list[int]:
+        return [self.coordinator.pid, *(process.pid for process in self.nodes.values())]
+
+    def start(self) -> None:
+        for process in (self.coordinator, *self.nodes.values()):
+            process.start()
+        self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._keeper.start()
+
+    def _keep(self) -> None:
+        """Start a process again that died, as a service manager would."""
+        while not self._stopping.wait(RESTART_SECONDS):
+            for process in (self.coordinator, *self.nodes.values()):
+                if process.ended() and not self._stopping.is_set():
+                    process.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._keeper is not None:
+            self._keeper.join(5.0)
+        everyone = [self.coordinator, *self.nodes.values()]
+        with ThreadPoolExecutor(len(everyone)) as pool:
+            list(pool.map(Process.stop, everyone))
+
+    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
+        """Until every node is online, has its roster in force and its approvals are known."""
+        until = time.monotonic() + seconds
+        bearer = self.prepared.tokens.admin.bearer
+        headers = {"Authorization": f"Bearer {bearer}"}
+        with httpx.Client(base_url=self.prepared.url, headers=headers, timeout=5.0) as client:
+            while not self._is_ready(client):
+                if time.monotonic() > until:
+                    raise BadInput(
+                        "the network did not become ready",
+                        instead=f"see the logs in {self.prepared.home.root.parent}",
+                    )
+                time.sleep(0.05)
+
+    def _is_ready(self, client: httpx.Client) -> bool:
+        try:
+            nodes = client.get("/v1/nodes").raise_for_status().json()["nodes"]
+            studies = client.get("/v1/studies").raise_for_status().json()["studies"]
+        except httpx.HTTPError:
+            return False
+        online = all(node["state"] == "online" for node in nodes)
+        everywhere = all(len(study["approved_by"]) == len(nodes) for study in studies)
+        return online and everywhere and len(nodes) == len(self.nodes)
+
+
+def start(prepared: Prepared) -> Network:
+    """Start every process; returns at once (see `Network.wait_ready`)."""
+    logs = prepared.home.root.parent / "logs"
+    logs.mkdir(exist_ok=True)
+    coordinator = Process(
+        _command("coordinator", prepared.home.root), logs / "coordinator.log"
+    )
+    nodes = {
+        node.organisation.id: Process(
+            _command("node", node.home.root), logs / f"{node.organisation.id}.log"
+        )
+        for node in prepared.nodes
+    }
+    network = Network(prepared, coordinator, nodes)
+    network.start()
+    return network
+
+
+def _command(role: str, folder: Path) -> list[str]:
+    return [sys.executable, "-m", "deploy.child", role, str(folder), str(os.getpid())]
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set."""
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    yield stop
