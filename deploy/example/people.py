@@ -90,13 +90,11 @@ def people_rows(rng: np.random.Generator, organisation: Organisation, people: Pe
 
 
 def _consent(rng: np.random.Generator, size: int) -> tuple[list[str], list[str]]:
-    """Consent to research in general, and a word of its own on fatigue research for a few."""
-    general = (rng.random(size) < CONSENT_SHARE).tolist()
-    not_this = (rng.random(size) < FATIGUE_STUDY_REFUSED).tolist()
-    return (
-        ["yes" if given else "no" for given in general],
-        [
-            "no" if given and refused else ""
-            for given, refused in zip(general, not_this, strict=True)
-        ],
-    )
+    """Consent to research in general, and to fatigue research, which a few of these refuse."""
+    general = rng.random(size) < CONSENT_SHARE
+    fatigue = general & (rng.random(size) >= FATIGUE_STUDY_REFUSED)
+    return _yes_or_no(general.tolist()), _yes_or_no(fatigue.tolist())
+
+
+def _yes_or_no(given: list[bool]) -> list[str]:
+    return ["yes" if each else "no" for each in given]
