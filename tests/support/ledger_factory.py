@@ -169,9 +169,7 @@ class MemoryLedger:
 def fresh_ledger(node: str, budget: Rho, studies: dict[str, Rho]) -> MemoryLedger:
     """A ledger ready for its first question."""
     ledger = MemoryLedger(node)
-    ledger.append(
-        Genesis(node=node, key=ledger.key.public.text, network=NETWORK, delta=DELTA_TEXT)
-    )
+    ledger.append(Genesis(node=node, key=ledger.key.public.text, network=NETWORK, delta=DELTA_TEXT))
     for body in opening_bodies(budget, studies):
         ledger.append(body)
     return ledger
@@ -209,7 +207,9 @@ def random_ledger(seed: int, steps: int = 40, node: str = "alpha") -> MemoryLedg
     rng = random.Random(seed)
     ledger = fresh_ledger(node, COST * 40, {"als": COST * 25, "ms": COST * 20})
     for _ in range(steps):
-        ledger.now += timedelta(seconds=rng.choices([0, 1, 60, 1200, 30 * 86400], [4, 4, 4, 1, 1])[0])
+        ledger.now += timedelta(
+            seconds=rng.choices([0, 1, 60, 1200, 30 * 86400], [4, 4, 4, 1, 1])[0]
+        )
         if ledger.state.paused:
             ledger.append(Resumed(by=BY))
         try:
