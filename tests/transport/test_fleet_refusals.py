@@ -6,6 +6,7 @@ import hashlib
 import ssl
 import sys
 import threading
+from collections.abc import Iterator
 from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -82,9 +83,15 @@ class Caller:
         return result
 
 
+@pytest.fixture(scope="module")
+def standing(fleet: Fleet) -> Iterator[FlowerBridge]:
+    with fleet.bridge() as running:
+        yield running
+
+
 @pytest.fixture
-def caller(fleet: Fleet, bridge: FlowerBridge) -> Caller:
-    return Caller(fleet, bridge)
+def caller(fleet: Fleet, standing: FlowerBridge) -> Caller:
+    return Caller(fleet, standing)
 
 
 def test_an_unregistered_key_is_refused(fleet: Fleet, bridge: FlowerBridge) -> None:
