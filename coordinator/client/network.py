@@ -116,6 +116,9 @@ class MockNetwork:
         """Made-up members have no nodes."""
         return []
 
+    def close(self) -> None:
+        """Nothing was opened."""
+
     def __repr__(self) -> str:
         return f"MockNetwork({str(self.folder)!r})"
 

@@ -6,14 +6,19 @@ real one does: total plus one noise share per node, estimate, signed release, le
 
 from __future__ import annotations
 
+import socket
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI
 
 from coordinator.api.app import create_app
@@ -29,6 +34,7 @@ from models.mock import mock_rows, shares
 from models.noise_law import NoiseLaw
 from models.reference import cohort_mask, total
 from privacy.accounting.conversion import epsilon_of_rho
+from privacy.checkpoint import Checkpoint, node_origin, sign_checkpoint
 from privacy.contract.canonical import parse_rational
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Plan
@@ -52,6 +58,7 @@ from privacy.ledger.entry import (
 from privacy.ledger.fold import apply
 from privacy.ledger.state import LedgerState
 from privacy.mechanism import GaussianSum
+from privacy.merkle import Frontier
 from privacy.units import Rho
 from tests.support.seeded import seeded_entropy
 
@@ -147,13 +154,13 @@ class FakeExecutor:
             "survivors": list(plan.participants),
             "mechanism": plan.mechanism,
             "rho": plan.rho,
-            "epsilon": repr(epsilon_of_rho(rho, parse_rational(plan.delta))),
+            "epsilon": str(Decimal(epsilon_of_rho(rho, parse_rational(plan.delta)))),
             "delta": plan.delta,
             "released_at": at,
             "receipts": {
                 node: self._record(node, run.plan_digest, plan, at) for node in plan.participants
             },
-            "transcript": "0" * 64,
+            "transcript": None,
         }
         envelope = Envelope.seal("release", statement, self.key)
         digest = self.store.releases.add(run.plan_digest, envelope, result.to_json(), at)
@@ -195,22 +202,31 @@ class FakeExecutor:
             length=plan.length,
             bytes=8 * plan.length,
         )
-        last = append_entries(self.store, node, at, reserve, commit)
-        return {"seq": last.seq, "leaf": last.leaf.hex(), "checkpoint": "made up"}
+        last, checkpoint = append_entries(self.store, node, at, reserve, commit)
+        return {"seq": last.seq, "leaf": last.leaf.hex(), "checkpoint": checkpoint}
 
 
-def append_entries(store: Store, node: str, at: str, *bodies: Any) -> Entry:
-    """Chain legal entries to the mirrored ledger of `node`; the last one."""
-    state = LedgerState()
+def node_key(node: str) -> SigningKey:
+    """The identity key of a made-up node."""
+    return SigningKey(node.ljust(32, "k")[:32].encode())
+
+
+def append_entries(store: Store, node: str, at: str, *bodies: Any) -> tuple[Entry, str]:
+    """Chain legal entries to the mirrored ledger of `node`: the last one, and its checkpoint."""
+    state, frontier = LedgerState(), Frontier()
     for data in store.ledgers.entries(node):
         state = apply(state, Entry.from_bytes(data))
+        frontier = frontier.append(Entry.from_bytes(data).leaf)
     first, lines = state.size, []
     for body in bodies:
         entry = Entry(seq=state.size, prev=state.head, at=at, body=body)
-        state = apply(state, entry)
+        state, frontier = apply(state, entry), frontier.append(entry.leaf)
         lines.append(entry.data)
     store.ledgers.append(node, first, lines)
-    return entry
+    head = Checkpoint(node_origin("test-network", node), frontier.size, frontier.root)
+    text = sign_checkpoint(head, node_key(node))
+    store.ledgers.add_checkpoint(node, node, head.size, text)
+    return entry, text
 
 
 @dataclass
@@ -287,7 +303,7 @@ def _network(store: Store, key: SigningKey, dictionary: Dictionary) -> None:
         RosterNode(
             id=name,
             name=name.title(),
-            key=SigningKey(name.ljust(32, "k")[:32].encode()).public.text,
+            key=node_key(name).public.text,
             transport_key=SigningKey(name.ljust(32, "t")[:32].encode()).public.text,
         )
         for name in sorted(NODES)
@@ -307,7 +323,7 @@ def _open_ledger(store: Store, node: str, dictionary: Dictionary, study: Study) 
         "2026-01-01T00:00:00Z",
         Genesis(
             node=node,
-            key=SigningKey(node.ljust(32, "k")[:32].encode()).public.text,
+            key=node_key(node).public.text,
             network="test-network",
             delta=study.delta,
         ),
@@ -341,3 +357,21 @@ def _open_ledger(store: Store, node: str, dictionary: Dictionary, study: Study) 
 def budget_refusal(left: Rho, needed: Rho) -> Refused:
     """What a node answers when its filter refuses."""
     return Refused(Code.BUDGET_EXCEEDED, needed=needed.text, left=left.text)
+
+
+@contextmanager
+def serve(app: FastAPI) -> Iterator[str]:
+    """The application on a free port of this machine; its URL."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, log_level="critical", ws="none", lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.005)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(10)

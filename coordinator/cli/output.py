@@ -1,0 +1,123 @@
+"""Data on standard output as a table, JSON or CSV; everything else on standard error."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from coordinator.client.result import Result
+from models.result import NUMBERS
+
+_WIDE = 240
+
+
+class Format(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def console() -> Console:
+    """Standard output; wide when it is no terminal, so that nothing is cut off."""
+    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False, soft_wrap=True)
+
+
+def progress() -> Console:
+    """Standard error, for what is not data."""
+    return Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal that something is under way; the value tells what it is at."""
+    out = progress()
+    if not out.is_terminal:
+        yield lambda _step: None
+        return
+    with out.status(what) as status:
+        yield lambda step: status.update(Text(f"{what} {step}"))
+
+
+def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: Format) -> None:
+    """Rows of plain values under `columns`."""
+    match form:
+        case Format.JSON:
+            show_json([dict(row) for row in rows])
+        case Format.CSV:
+            _csv(rows, columns)
+        case Format.TABLE:
+            _table(rows, columns)
+
+
+def show_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def show_result(result: Result, form: Format) -> None:
+    """A result: numbers unclipped in every format; JSON adds noise, cost and receipts."""
+    if form is Format.JSON:
+        show_json(result.to_json())
+        return
+    answer = result.answer
+    by = [f"{name} " if name in NUMBERS else name for name in answer.by]
+    rows = [
+        {
+            **dict(zip(by, row.cell, strict=True)),
+            **row.numbers(),
+            **({"note": row.note} if row.note else {}),
+        }
+        for row in answer.rows
+    ]
+    notes = ["note"] if any(row.note for row in answer.rows) else []
+    show(rows, [*by, *NUMBERS, *notes], form)
+    if form is Format.TABLE:
+        _explain(result)
+
+
+def _explain(result: Result) -> None:
+    out = console()
+    if result.mock:
+        out.print("MOCK DATA: made-up members")
+    for note in result.answer.notes:
+        out.print(note, markup=False)
+    how = "a stored answer, at no cost" if result.repeat else f"epsilon {result.epsilon:.4g}"
+    out.print(f"cost: {how} at delta {float(result.delta):.3g}")
+    for receipt in result.receipts:
+        out.print(f"receipt: {receipt}", markup=False)
+
+
+def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: row.get(name, "") for name in columns} for row in rows)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in columns:
+        numeric = any(isinstance(row.get(name), float | int) for row in rows)
+        table.add_column(Text(name), justify="right" if numeric else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(_cell(row.get(name))) for name in columns))
+    console().print(table)
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return ""
+        case float():
+            return f"{value:,.4g}"
+        case list() | tuple():
+            return ", ".join(map(str, value))
+        case _:
+            return str(value)

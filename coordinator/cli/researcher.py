@@ -1,0 +1,315 @@
+"""`cairn`: studies, questions and audits from the command line.
+
+Data goes to standard output, progress to standard error. The token comes from CAIRN_TOKEN or
+a file, never from an argument. Exit codes: 0 done, 1 a bug, 2 wrong use, 3 refused by policy,
+4 over budget, 5 offline, 6 verification failed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+
+from coordinator.audit.verify import Pinned, verify_bundle
+from coordinator.cli.connection import Connection, connection_of
+from coordinator.cli.diagnosis import diagnose
+from coordinator.cli.outcome import Exit, outcome
+from coordinator.cli.output import Format, progress, show, show_json, show_result, working
+from coordinator.client.auditing import pull_bundle
+from coordinator.client.joining import join as redeem
+from coordinator.client.question import Question
+from coordinator.client.study import Study
+from privacy.contract.signing import PublicKey
+from privacy.errors import BadInput, CairnError, VerificationFailed
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # their frames would show a token
+    help=__doc__,
+)
+study_app = typer.Typer(no_args_is_help=True, help="Studies you may ask.")
+query_app = typer.Typer(no_args_is_help=True, help="Ask a study.")
+audit_app = typer.Typer(no_args_is_help=True, help="Check the network offline.")
+node_app = typer.Typer(no_args_is_help=True, help="The organisations' nodes.")
+for name, part in {
+    "study": study_app,
+    "query": query_app,
+    "audit": audit_app,
+    "node": node_app,
+}.items():
+    app.add_typer(part, name=name)
+
+
+class Kind(StrEnum):
+    COUNT = "count"
+    HISTOGRAM = "histogram"
+    MEAN = "mean"
+    SUM = "sum"
+
+
+StudyId = Annotated[str, typer.Argument(help="The study's id.")]
+KindOf = Annotated[Kind, typer.Argument(help="What to compute.")]
+ColumnOf = Annotated[str | None, typer.Argument(help="For histogram, mean and sum.")]
+By = Annotated[list[str] | None, typer.Option("--by", help="For count; may be repeated.")]
+Where = Annotated[str, typer.Option("--where", help="The cohort; everyone without it.")]
+Epsilon = Annotated[str, typer.Option("--epsilon", help="What the question may cost.")]
+FormatOf = Annotated[Format, typer.Option("--format", help="How to print data.")]
+Mock = Annotated[bool, typer.Option("--mock", help="On made-up members, at no cost.")]
+
+
+@app.callback()
+def _connection(
+    context: typer.Context,
+    url: Annotated[
+        str, typer.Option(envvar="CAIRN_URL", help="The coordinator, or mock:DIR.")
+    ] = "",
+    token_file: Annotated[
+        Path | None, typer.Option(help="A file that holds the token; else CAIRN_TOKEN.")
+    ] = None,
+    ca: Annotated[
+        Path | None, typer.Option(envvar="CAIRN_CA", help="The coordinator's authority (PEM).")
+    ] = None,
+) -> None:
+    context.obj = Connection(url, token_file, ca)
+
+
+@study_app.command("list")
+def study_list(context: typer.Context, form: FormatOf = Format.TABLE) -> None:
+    """The studies you may ask."""
+    with outcome(), connection_of(context).network() as net:
+        rows = [
+            {
+                "id": study.id,
+                "title": study.title,
+                "purpose": study.purpose,
+                "consent": study.facts.consent.value,
+                "period": f"{study.facts.starts} to {study.facts.ends}",
+                "epsilon": study.facts.epsilon_allowance,
+            }
+            for study in net.studies()
+        ]
+        show(rows, ["id", "title", "purpose", "consent", "period", "epsilon"], form)
+
+
+@study_app.command("show")
+def study_show(context: typer.Context, study: StudyId, form: FormatOf = Format.TABLE) -> None:
+    """One study: what is left of its allowance, who approved it, and its columns."""
+    with outcome(), connection_of(context).network() as net:
+        found = net.study(study)
+        columns = [{**asdict(column), "cells": list(column.cells)} for column in found.columns]
+        if form is Format.JSON:
+            about = {
+                "study": found.facts.to_json(),
+                "budget": asdict(found.budget),
+                "approvals": found.approvals,
+                "columns": columns,
+            }
+            show_json(about)
+            return
+        if form is Format.TABLE:
+            print(found.title, f"budget: {found.budget}", sep="\n")
+            print("approvals:", found.approvals or "none", end="\n\n")
+        show(columns, ["table", "name", "type", "lower", "upper", "unit", "cells"], form)
+
+
+@query_app.command("preview")
+def query_preview(
+    context: typer.Context,
+    study: StudyId,
+    kind: KindOf,
+    column: ColumnOf = None,
+    *,
+    epsilon: Epsilon,
+    by: By = None,
+    where: Where = "",
+    form: FormatOf = Format.TABLE,
+    mock: Mock = False,
+    members: Annotated[int | None, typer.Option(help="Your guess of the cohort's size.")] = None,
+) -> None:
+    """Cost and expected error of a question; spends nothing."""
+    with outcome(), connection_of(context).network() as net:
+        question = _question(_study(net.study(study), mock), kind, column, by, where)
+        preview = question.preview(epsilon=epsilon, members=members)
+        if form is Format.TABLE:
+            print(preview)
+        elif form is Format.JSON:
+            show_json(preview.to_json())
+        else:
+            row = preview.planned.to_json()
+            show([row], list(row), form)
+
+
+@query_app.command("run")
+def query_run(
+    context: typer.Context,
+    study: StudyId,
+    kind: KindOf,
+    column: ColumnOf = None,
+    *,
+    epsilon: Epsilon,
+    by: By = None,
+    where: Where = "",
+    form: FormatOf = Format.TABLE,
+    mock: Mock = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Preview only.")] = False,
+    max_attempts: Annotated[int, typer.Option(help="Attempts, each at the full cost.")] = 1,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait.")] = 120.0,
+) -> None:
+    """Ask a question and print the answer. Asked before, it is answered at no cost."""
+    with outcome(), connection_of(context).network() as net:
+        question = _question(_study(net.study(study), mock), kind, column, by, where)
+        if dry_run:
+            print(question.preview(epsilon=epsilon))
+            return
+        if not (yes or mock) and sys.stdin.isatty():
+            progress().print(str(question.preview(epsilon=epsilon)), markup=False)
+            typer.confirm("Spend this?", abort=True, err=True)
+        with working("waiting for the nodes"):
+            result = question.run(
+                epsilon=epsilon, max_attempts=max_attempts, timeout_seconds=timeout
+            )
+        show_result(result, form)
+
+
+@audit_app.command("pull")
+def audit_pull(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option("--out", help="A new folder for the bundle.")],
+) -> None:
+    """Fetch every node's ledger with checkpoints, plans and releases."""
+    with outcome():
+        with working("fetching"):
+            pull_bundle(connection_of(context).transport(), out)
+        print(out)
+
+
+@audit_app.command("verify")
+def audit_verify(
+    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
+    form: FormatOf = Format.TABLE,
+    coordinator_key: Annotated[
+        str, typer.Option(help="The coordinator's key (base64), known from elsewhere.")
+    ] = "",
+) -> None:
+    """Check a bundle offline; exit code 6 names the first entry that is bad."""
+    with outcome():
+        pinned = Pinned(PublicKey.from_text(coordinator_key) if coordinator_key else None)
+        if not bundle.is_dir():
+            raise BadInput("is not a folder", where=str(bundle))
+        try:
+            with working("verifying") as step:
+                report = verify_bundle(bundle, pinned=pinned, progress=step)
+        except BadInput as error:
+            raise VerificationFailed(str(error)) from None
+        if form is Format.JSON:
+            show_json(report.to_json())
+            return
+        rows = [
+            {
+                "node": node.node,
+                "entries": node.entries,
+                "rho": float(node.spent.rho.fraction),
+                "epsilon": node.spent.epsilon,
+                "reserved": node.open_reservations,
+                "cosigned by": list(node.cosigners),
+                "cosigned up to": node.witnessed_size,
+            }
+            for node in report.nodes
+        ]
+        show(rows, list(rows[0]) if rows else ["node"], form)
+        if form is Format.TABLE:
+            print(f"verified: {report.plans} plans, {report.releases} releases, of which")
+            print(f"{report.transcripts} totals recomputed; made at {report.made_at}")
+            if report.absent:
+                print("no ledger of:", ", ".join(report.absent))
+            if not report.pinned:
+                print("the coordinator's key was taken from the bundle:", report.coordinator)
+
+
+@node_app.command("list")
+def node_list(context: typer.Context, form: FormatOf = Format.TABLE) -> None:
+    """The organisations' nodes with their public state."""
+    with outcome(), connection_of(context).network() as net:
+        rows = [asdict(node) for node in net.nodes()]
+        show(rows, ["id", "name", "state", "last_contact", "version"], form)
+
+
+@app.command()
+def join(
+    context: typer.Context,
+    token_file: Annotated[Path, typer.Option("--write", help="A new file for the token.")],
+) -> None:
+    """Redeem an invitation (from CAIRN_INVITATION, or typed in) and keep the token in a file."""
+    with outcome():
+        code = os.environ.get("CAIRN_INVITATION") or typer.prompt(
+            "Invitation", hide_input=True, err=True
+        )
+        connection = connection_of(context)
+        with _new_secret_file(token_file) as file:
+            token = redeem(connection.address, code.strip(), entropy=os.urandom, ca=connection.ca)
+            file.write(token.text + "\n")
+        print(token_file)
+
+
+@app.command()
+def doctor(context: typer.Context) -> None:
+    """A diagnosis to copy into a message: no secrets, no data."""
+    lines, reachable = diagnose(connection_of(context))
+    print("\n".join(lines))
+    if not reachable:
+        raise typer.Exit(int(Exit.OFFLINE))
+
+
+@contextmanager
+def _new_secret_file(path: Path) -> Iterator[IO[str]]:
+    """A file that its owner alone can read; gone again if what should fill it fails."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError:
+        raise BadInput("cannot be made, or is there already", where=str(path)) from None
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            yield file
+    except CairnError:
+        path.unlink()
+        raise
+
+
+def _study(study: Study, mock: bool) -> Study:
+    return study.mock() if mock else study
+
+
+def _question(
+    study: Study, kind: Kind, column: str | None, by: list[str] | None, where: str
+) -> Question:
+    cohort = study.where(where)
+    if kind is Kind.COUNT:
+        if column is not None:
+            raise BadInput("count takes no column", instead=f"write --by {column}")
+        return cohort.count(by=by)
+    if by:
+        raise BadInput(f"{kind.value} takes no --by", instead="count takes --by")
+    if column is None:
+        raise BadInput(f"{kind.value} needs a column", instead=f"cairn query … {kind.value} COLUMN")
+    match kind:
+        case Kind.HISTOGRAM:
+            return cohort.histogram(column)
+        case Kind.MEAN:
+            return cohort.mean(column)
+        case Kind.SUM:
+            return cohort.sum(column)
+
+
+def main() -> None:
+    """Entry point of `cairn`."""
+    app()
