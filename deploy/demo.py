@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from coordinator.client import connect
-from coordinator.client.study import Question, Study
+from coordinator.client.question import Question
+from coordinator.client.study import Study
 from deploy.example import write_example
 from deploy.layout import read_layout
 from deploy.lung import write_lung_example
@@ -60,7 +60,7 @@ GENERATED = Story(
         Asked("How severe are the symptoms?", lambda study: study.histogram("severity"), 0.5),
         Asked(
             "What is the mean functional score in ALS?",
-            lambda study: study.where("condition == 'als'").mean("function_score"),
+            lambda study: study.where("condition == 'als'").mean("alsfrs_r"),
             0.5,
         ),
     ),
@@ -73,12 +73,12 @@ LUNG = Story(
     (
         Asked(
             "How many patients of 50 and over, by performance status?",
-            lambda study: study.where("age >= 50").count(by="ph_ecog"),
+            lambda study: study.where("age >= 50").count(by="ecog"),
             1.0,
         ),
         Asked("How old are they?", lambda study: study.histogram("age"), 1.0),
         Asked(
-            "What is the mean Karnofsky score?", lambda study: study.mean("ph_karno"), 1.0
+            "What is the mean Karnofsky score?", lambda study: study.mean("karnofsky_physician"), 1.0
         ),
     ),
 )
@@ -145,19 +145,9 @@ def _tell(network: Network, story: Story, began: float) -> None:
         question = asked.question(study)
         print(f"\n{asked.title}\n")
         print(_indent(str(question.preview(epsilon=asked.epsilon))))
-        result: Any = question.run(epsilon=asked.epsilon)
-        print(_indent(str(result)))
-        print(_indent(_receipts(result.receipts)))
+        print(_indent(str(question.run(epsilon=asked.epsilon))), flush=True)
         if number == 0 and story is GENERATED:
             print(f"\n    first answer {time.monotonic() - began:.1f} s after the start")
-
-
-def _receipts(receipts: Sequence[Any]) -> str:
-    lines = [
-        f"{receipt['node']:<16} entry {receipt['seq']:>4}  leaf {receipt['leaf'][:16]}…"
-        for receipt in receipts
-    ]
-    return "\n".join(["ledger receipts", *lines])
 
 
 def _stay(networks: Sequence[_Running]) -> None:

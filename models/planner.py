@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from models.aggregates.catalogue import cells, expected_error
 from models.aggregates.expected import Expected
-from models.aggregates.requests import Analysis, Count, Histogram, normalise
+from models.aggregates.requests import Analysis, Count, Histogram, Mean, normalise
 from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
 from models.noise_law import NoiseLaw
@@ -23,6 +23,7 @@ from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
 from privacy.mechanism import plan_mechanism
 
+ASSUMED_MEMBERS = 1000  # where an error depends on the cohort's size and nobody says it
 NOISY = 0.5  # share of the variance above which a preview warns
 
 
@@ -118,7 +119,8 @@ def preview(
 ) -> Preview:
     """Preview a question on `nodes` nodes of which `margin` may drop or collude.
 
-    `assumed_members` is a declared size, a noised total or the researcher's guess.
+    `assumed_members` is a declared size, a noised total or the researcher's guess; where the
+    error depends on it and none is given, 1,000 is assumed, and the preview says so.
     Raises BadInput and Refused for everything that would be refused before spending.
     """
     asked = normalise(analysis, dictionary)
@@ -128,7 +130,8 @@ def preview(
     rho = rho_of_epsilon(parse_epsilon(epsilon), delta)
     mechanism = plan_mechanism(rho, nodes, margin, memberships)
     law = NoiseLaw(mechanism, survivors=nodes)
-    expected = expected_error(asked, dictionary, law, assumed_members)
+    size = assumed_members or (ASSUMED_MEMBERS if isinstance(asked, Mean) else None)
+    expected = expected_error(asked, dictionary, law, size)
     number = len(cells(asked, dictionary))
     known = expected is not None and math.isfinite(expected.half_width)
     return Preview(

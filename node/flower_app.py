@@ -8,7 +8,7 @@ none is logged: a text can quote a member's value. The log names the class and t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import node.flower_env  # noqa: F401  (first: flwr reads the environment when imported)
 
@@ -20,15 +20,19 @@ from privacy.contract.packet import RECORD, Packet, pack_replies, unpack
 from privacy.errors import BadInput, Code, Refused
 
 Handle = Callable[[Packet], Packet]
+HandleAll = Callable[[Sequence[Packet]], Sequence[Packet | Code]]
 
 _log = logging.getLogger(__name__)
 
 
-def build_client_app(handle: Handle) -> ClientApp:
-    """A ClientApp whose one handler (`query`) answers a batch of packets with `handle`."""
+def build_client_app(handle_all: HandleAll) -> ClientApp:
+    """A ClientApp whose one handler (`query`) answers a batch of packets with `handle_all`.
+
+    `handle_all` gives one reply per packet, in order (see `each`).
+    """
 
     def answer(message: Message, context: Context) -> Message:  # noqa: ARG001
-        record = ConfigRecord(dict(pack_replies(_answers(handle, message))))
+        record = ConfigRecord(dict(pack_replies(_answers(handle_all, message))))
         return Message(RecordDict({RECORD: record}), reply_to=message)
 
     app = ClientApp()
@@ -36,7 +40,12 @@ def build_client_app(handle: Handle) -> ClientApp:
     return app
 
 
-def _answers(handle: Handle, message: Message) -> list[Packet | Code]:
+def each(handle: Handle) -> HandleAll:
+    """Answer the packets of a batch one by one; one that fails leaves the others alone."""
+    return lambda packets: [_answer(handle, packet) for packet in packets]
+
+
+def _answers(handle_all: HandleAll, message: Message) -> Sequence[Packet | Code]:
     record = message.content.get(RECORD) if message.has_content() else None
     if not isinstance(record, ConfigRecord):
         return [Code.BAD_REQUEST]
@@ -44,7 +53,7 @@ def _answers(handle: Handle, message: Message) -> list[Packet | Code]:
         packets = unpack(record)
     except BadInput:
         return [Code.BAD_REQUEST]
-    return [_answer(handle, packet) for packet in packets]
+    return handle_all(packets)
 
 
 def _answer(handle: Handle, packet: Packet) -> Packet | Code:

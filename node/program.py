@@ -90,7 +90,7 @@ def run(root: Path, *, reached: Step = _no_step) -> None:
         node.settings.fleet_address,
         home.ca_file,
         load_transport_key(home.transport_file),
-        build_client_app(lambda packet: node.service.handle_all([packet])[0]),
+        build_client_app(node.service.handle_all),
     )
     agent_thread = threading.Thread(target=agent.run, args=(stop,), name="agent", daemon=True)
     agent_thread.start()

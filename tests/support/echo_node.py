@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from node.flower_agent import FlowerAgent
-from node.flower_app import build_client_app
+from node.flower_app import build_client_app, each
 from node.transport_key import load_transport_key
 from privacy.contract.packet import Packet
 from privacy.errors import Code, Refused
@@ -41,7 +41,7 @@ def echo(packet: Packet) -> Packet:
 def main(superlink: str, ca_file: str, key_file: str) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    app = build_client_app(echo)
+    app = build_client_app(each(echo))
     FlowerAgent(superlink, Path(ca_file), load_transport_key(Path(key_file)), app).run(stop)
 
 

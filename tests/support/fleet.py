@@ -25,7 +25,7 @@ from coordinator.fleet_tls import (
 from coordinator.flower_bridge import FlowerBridge, start_bridge
 from node.fleet_link import FleetLink
 from node.flower_agent import FlowerAgent
-from node.flower_app import build_client_app
+from node.flower_app import build_client_app, each
 from node.transport_key import new_transport_key, public_text, save_transport_key
 from privacy.contract.packet import Packet
 from tests.support.echo_node import echo
@@ -87,7 +87,7 @@ class Fleet:
         stop = threading.Event()
         running = []
         for name in names or self.names:
-            app = build_client_app(handle)
+            app = build_client_app(each(handle))
             agent = FlowerAgent(f"127.0.0.1:{port}", self.ca, self.keys[name], app)
             running.append(threading.Thread(target=agent.run, args=(stop,), daemon=True))
             running[-1].start()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from coordinator.courier import Courier, NodeError
-from node.flower_app import build_client_app
+from node.flower_app import build_client_app, each
 from privacy.contract.packet import Packet
 from privacy.errors import Code
 from tests.support.echo_node import CANARY, echo
@@ -22,7 +22,7 @@ NODES = {"a": 11, "b": 12, "c": 13}
 def network(
     handle: Callable[[Packet], Packet] = echo, faults: Faults = no_faults
 ) -> tuple[InProcessGrid, Courier]:
-    app = build_client_app(handle)
+    app = build_client_app(each(handle))
     grid = InProcessGrid(dict.fromkeys(NODES.values(), app), faults=faults, keep_wire=True)
     return grid, Courier(grid, NODES.get)
 
