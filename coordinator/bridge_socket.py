@@ -38,9 +38,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 @contextmanager
-def serve(
-    path: Path, execution: Executes, sync: Callable[[float], None]
-) -> Iterator[None]:
+def serve(path: Path, execution: Executes, sync: Callable[[float], None]) -> Iterator[None]:
     """Answer the web process until the block ends."""
 
     class Handler(socketserver.StreamRequestHandler):

@@ -151,4 +151,3 @@ class Contact:
 
 def _says(answer: Answer, field_name: str) -> bool:
     return isinstance(answer, Body) and bool(answer.payload[field_name])
-

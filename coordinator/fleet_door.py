@@ -63,13 +63,13 @@ class Limits:
     connections: int = 512
 
 
-class _Refusal(Exception):  # noqa: N818
+class _Refusal(Exception):
     def __init__(self, status: HTTPStatus) -> None:
         self.status = status
         super().__init__(status)
 
 
-class _Gone(Exception):  # noqa: N818
+class _Gone(Exception):
     """The caller hung up."""
 
 

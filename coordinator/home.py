@@ -1,10 +1,10 @@
 """The coordinator's folder: settings, keys, database and sockets, each at one known place.
 
-    coordinator.toml      settings
-    keys/identity.key     Ed25519 identity: signs rosters, studies, plans, releases (0600)
-    tls/                  the network's certificate authority and the server's certificate
-    store.sqlite          everything the coordinator remembers (or PostgreSQL, by `database`)
-    bridge.sock           the local socket of the bridge to the nodes
+coordinator.toml      settings
+keys/identity.key     Ed25519 identity: signs rosters, studies, plans, releases (0600)
+tls/                  the network's certificate authority and the server's certificate
+store.sqlite          everything the coordinator remembers (or PostgreSQL, by `database`)
+bridge.sock           the local socket of the bridge to the nodes
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pathlib import Path
 from privacy.contract.canonical import b64, sha256_hex, unb64
 from privacy.contract.signing import SigningKey
 from privacy.errors import BadInput
-
 
 LONGEST_SOCKET_PATH = 100
 

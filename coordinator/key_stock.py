@@ -138,4 +138,3 @@ def _all(answers: dict[str, Answer]) -> list[tuple[str, Body]]:
         if isinstance(answer, Declined):
             raise Refused(answer.code, **answer.fields, node=node)
     return [(node, answer) for node, answer in answers.items() if isinstance(answer, Body)]
-

@@ -185,4 +185,3 @@ def _envelopes(answers: dict[str, Answer], field: str) -> dict[str, Envelope]:
 def _claimed(claim: Envelope) -> dict[str, Any]:
     body = parse_canonical(claim.body)
     return {"checkpoint": body["checkpoint"], **body["receipt"]}
-

@@ -78,7 +78,9 @@ LUNG = Story(
         ),
         Asked("How old are they?", lambda study: study.histogram("age"), 1.0),
         Asked(
-            "What is the mean Karnofsky score?", lambda study: study.mean("karnofsky_physician"), 1.0
+            "What is the mean Karnofsky score?",
+            lambda study: study.mean("karnofsky_physician"),
+            1.0,
         ),
     ),
 )

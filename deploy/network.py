@@ -146,9 +146,7 @@ def _create_nodes(
     return nodes
 
 
-def _admit(
-    store: Store, key: SigningKey, nodes: list[tuple[PreparedNode, RosterNode]]
-) -> Roster:
+def _admit(store: Store, key: SigningKey, nodes: list[tuple[PreparedNode, RosterNode]]) -> Roster:
     now = instant_text(utc_now())
     for _, entry in nodes:
         store.nodes.add(entry, now)
@@ -299,9 +297,7 @@ def start(prepared: Prepared) -> Network:
     """Start every process; returns at once (see `Network.wait_ready`)."""
     logs = prepared.home.root.parent / "logs"
     logs.mkdir(exist_ok=True)
-    coordinator = Process(
-        _command("coordinator", prepared.home.root), logs / "coordinator.log"
-    )
+    coordinator = Process(_command("coordinator", prepared.home.root), logs / "coordinator.log")
     nodes = {
         node.organisation.id: Process(
             _command("node", node.home.root), logs / f"{node.organisation.id}.log"

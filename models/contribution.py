@@ -55,9 +55,10 @@ class BoundedValue:
 
     One row: q = clamp(floor((x - centre) / half_width * scale + 0.5), -scale, scale), in IEEE
     double precision, evaluated in this order. MEAN of many rows: each row gives its own q, and
-    the member floor((2*sum + rows) / (2*rows)) (floor division). SUM of many rows: the sum of
-    the rows' q, so a member adds at most rows * scale. Rows with a missing value are skipped;
-    a member with none left adds the zero vector (not even the count).
+    the member floor((2*sum + rows) / (2*rows)) (floor division). SUM of many rows: the same
+    with the declared max_rows_per_member in place of the number of rows, so that one grid step
+    of a member is max_rows_per_member steps of their sum. Rows with a missing value are
+    skipped; a member with none left adds the zero vector (not even the count).
 
     The count component is present if count_weight > 0; the square component, if with_square,
     is q*q // scale - scale // 2 (floor division of non-negative integers).
@@ -76,14 +77,14 @@ class BoundedValue:
         return 1 + (self.count_weight > 0) + self.with_square
 
     @property
-    def max_value(self) -> int:
-        rows = self.column.table.max_rows_per_member if self.summary is Summary.SUM else 1
-        return rows * self.scale
+    def rows_per_step(self) -> int:
+        """How many rows' worth of value one step of the member's integer stands for."""
+        return self.column.table.max_rows_per_member if self.summary is Summary.SUM else 1
 
     @property
     def norm_squared(self) -> int:
         square = max(self.scale - self.scale // 2, self.scale // 2) if self.with_square else 0
-        return self.count_weight**2 + self.max_value**2 + square**2
+        return self.count_weight**2 + self.scale**2 + square**2
 
 
 Contribution = CellCounts | BoundedValue

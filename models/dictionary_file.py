@@ -318,5 +318,3 @@ def _days(entry: Entry, key: str) -> Decimal:
     if not isinstance(parsed, date):
         raise entry.fail(f"{key} of a date is a date", f"write {key} = 2024-12-31")
     return Decimal((parsed - EPOCH).days)
-
-

@@ -185,14 +185,21 @@ def _value_entries(shape: BoundedValue, rows: Rows, mask: Mask) -> _Entries:
     summed = np.zeros(len(member), dtype=np.int64)
     np.add.at(summed, inverse, quantised(shape, values[use]))
     match shape.summary:
-        case Summary.VALUE | Summary.SUM:
+        case Summary.VALUE:
             value = summed
+        case Summary.SUM:
+            value = _rounded(summed, np.int64(shape.rows_per_step))
         case Summary.MEAN:
             count = np.bincount(inverse, minlength=len(member)).astype(np.int64)
-            value = (2 * summed + count) // (2 * count)
+            value = _rounded(summed, count)
         case _:
             assert_never(shape.summary)
     return _stacked(member, _components(shape, value))
+
+
+def _rounded(summed: Integers, rows: Integers | np.int64) -> Integers:
+    """summed / rows to the nearest integer, halves upwards."""
+    return np.asarray((2 * summed + rows) // (2 * rows), dtype=np.int64)
 
 
 def quantised(shape: BoundedValue, values: NDArray[np.float64]) -> Integers:

@@ -116,7 +116,7 @@ def _labels(result: Result) -> dict[str, list[Any]]:
 
 def table(result: Result) -> pd.DataFrame:
     """One line per cell: the by-columns, then NUMBERS, and the note where any line has one."""
-    import pandas as pd  # noqa: PLC0415 (half a second that most callers do not need)
+    import pandas as pd
 
     columns = _labels(result)
     for name in NUMBERS:
@@ -129,7 +129,7 @@ def table(result: Result) -> pd.DataFrame:
 def display(result: Result) -> pd.DataFrame:
     """For reading, not for computing: clipped to the legal range and rounded to what the
     noise supports (the leading digit of the standard error)."""
-    import pandas as pd  # noqa: PLC0415 (half a second that most callers do not need)
+    import pandas as pd
 
     lines = [_shown(result, row) for row in result.rows]
     columns = _labels(result)

@@ -17,7 +17,6 @@ from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study import Study
 from privacy.errors import BadInput, Code, Refused
 
-
 F = TypeVar("F", Dictionary, Roster, Study)
 
 

@@ -219,16 +219,24 @@ def _per_member(shape: BoundedValue) -> Expr:
     each = known.select("member_ix", q=_quantised(shape, known[ref.name]))
     sums = each.group_by("member_ix").agg(n=each.count(), s=each.q.sum().cast("int64"))
     match shape.summary:
-        case Summary.SUM | Summary.VALUE:
+        case Summary.VALUE:
             return sums.select("member_ix", value=sums.s)
+        case Summary.SUM:
+            step = whole(shape.rows_per_step)
+            return sums.select("member_ix", value=_rounded(sums.s, step, shape.scale))
         case Summary.MEAN:
-            # the offset makes the numerator positive, where division rounds down
-            offset = whole(2 * shape.scale) * sums.n
-            rounded = whole(2) * sums.s + sums.n + offset
-            mean = _floor_divide(rounded, whole(2) * sums.n) - whole(shape.scale)
-            return sums.select("member_ix", value=mean)
+            return sums.select("member_ix", value=_rounded(sums.s, sums.n, shape.scale))
         case _:
             assert_never(shape.summary)
+
+
+def _rounded(summed: Expr, rows: Expr, scale: int) -> Expr:
+    """summed / rows to the nearest integer, halves upwards, for |summed| <= rows * scale.
+
+    The offset makes the numerator positive, where division rounds down.
+    """
+    numerator = whole(2) * summed + rows + whole(2 * scale) * rows
+    return _floor_divide(numerator, whole(2) * rows) - whole(scale)
 
 
 @cache

@@ -1,11 +1,11 @@
 """A node's folder: settings, keys, documents and databases, each at one known place.
 
-    node.toml            settings
-    keys/identity.key    Ed25519 identity (0600)      keys/transport.pem   transport key (0600)
-    keys/steward.token   the steward's token (0600)   ca.pem               the coordinator's CA
-    documents/           dictionary, roster, policy and studies, as signed
-    records.duckdb       members' records             ledger.sqlite        the ledger
-    node.sock            the local socket of the running node
+node.toml            settings
+keys/identity.key    Ed25519 identity (0600)      keys/transport.pem   transport key (0600)
+keys/steward.token   the steward's token (0600)   ca.pem               the coordinator's CA
+documents/           dictionary, roster, policy and studies, as signed
+records.duckdb       members' records             ledger.sqlite        the ledger
+node.sock            the local socket of the running node
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import Any
 from privacy.contract.canonical import b64, sha256_hex, unb64
 from privacy.contract.signing import PublicKey, SigningKey
 from privacy.errors import BadInput
-
 
 LONGEST_SOCKET_PATH = 100
 

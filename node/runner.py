@@ -102,9 +102,7 @@ class Runner:
         self.reached("reserved")
         return permit
 
-    def contribute(
-        self, attempt: Attempt, sealed: Mapping[str, bytes]
-    ) -> tuple[Envelope, bytes]:
+    def contribute(self, attempt: Attempt, sealed: Mapping[str, bytes]) -> tuple[Envelope, bytes]:
         """The masked vector of one attempt; the same bytes again for the same attempt."""
         permit = self._permit(attempt)
         key = (attempt.plan, attempt.round, attempt.attempt)
@@ -261,4 +259,3 @@ def _commitment(permit: Permit, attempt: Attempt, sha: str, size: int) -> Commit
         length=attempt.length,
         bytes=size,
     )
-

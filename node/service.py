@@ -274,4 +274,3 @@ class NodeService:
             "checkpoint": self.ledger.checkpoint(),
             "witnessed": {peer: self.ledger.witnessed(peer) or "" for peer in self.peers()},
         }, blob
-

@@ -223,4 +223,3 @@ def _amount(rho: Rho, delta: Any) -> dict[str, Any]:
 
 def _instant(moment: datetime | None) -> str | None:
     return None if moment is None else instant_text(moment)
-

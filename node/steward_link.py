@@ -86,9 +86,7 @@ class RunningNode:
         return list(self._ask("GET", "/v1/rosters"))
 
     def confirm(self, digest: str, fingerprints: list[str]) -> None:
-        self._ask(
-            "POST", "/v1/rosters/confirm", {"digest": digest, "fingerprints": fingerprints}
-        )
+        self._ask("POST", "/v1/rosters/confirm", {"digest": digest, "fingerprints": fingerprints})
 
     def open_period(self) -> None:
         self._ask("POST", "/v1/period")
@@ -116,9 +114,7 @@ class RunningNode:
 def hand(home: Home) -> Iterator[Hand]:
     """The running node if there is one, else its files."""
     transport = httpx.HTTPTransport(uds=str(home.socket_file))
-    with httpx.Client(
-        transport=transport, base_url="http://node", timeout=LONG_SECONDS
-    ) as client:
+    with httpx.Client(transport=transport, base_url="http://node", timeout=LONG_SECONDS) as client:
         if _answers(client):
             yield RunningNode(client)
             return

@@ -20,7 +20,9 @@ from privacy.ledger.entry import Witnessed
 from privacy.randomness import Entropy
 
 
-def witness_statement(ledger: LedgerStore, key: SigningKey, me: str, of: str, nonce: str) -> Envelope:
+def witness_statement(
+    ledger: LedgerStore, key: SigningKey, me: str, of: str, nonce: str
+) -> Envelope:
     """What this node holds of a peer's ledger, signed together with the peer's nonce."""
     held: Json = {
         "by": me,

@@ -100,9 +100,7 @@ def start(dir: Dir = HERE) -> None:  # noqa: A002
 def invite(
     name: Annotated[str, typer.Argument(help="The organisation's or the person's name.")],
     dir: Dir = HERE,  # noqa: A002
-    role: Annotated[
-        str, typer.Option(help="node, researcher, steward, auditor or admin")
-    ] = "node",
+    role: Annotated[str, typer.Option(help="node, researcher, steward, auditor or admin")] = "node",
     out: Annotated[Path | None, typer.Option(help="Where to write a node's invite file.")] = None,
 ) -> None:
     """Invite an organisation (one file for `cairn-node init`) or a person (one code)."""
@@ -110,9 +108,7 @@ def invite(
         if role != "node":
             _invite_person(store, name, _role(role))
             return
-        made = operate.invite_node(
-            home, settings, store, name, entropy=os.urandom, now=_now()
-        )
+        made = operate.invite_node(home, settings, store, name, entropy=os.urandom, now=_now())
         if out is None:
             print(made.to_text(), end="")
         else:

@@ -49,7 +49,7 @@ def sum_contribution(ref: ColumnRef, delta_grid: int) -> BoundedValue:
         summary=Summary.SUM if ref.many else Summary.VALUE,
         centre=0.0,
         half_width=max(abs(lower), abs(upper)),
-        scale=scale_of(delta_grid // ref.table.max_rows_per_member),
+        scale=scale_of(delta_grid),
         count_weight=0,
         with_square=False,
     )
@@ -61,7 +61,7 @@ def estimate_sum(
     """The cohort's total, unbiased; its only error is the noise."""
     shape = sum_contribution(ref, law.mechanism.delta_grid)
     (total,) = totals
-    unit = shape.half_width / shape.scale
+    unit = shape.half_width * shape.rows_per_step / shape.scale
     row = normal_estimate((), total * unit, law.sd_grid * unit)
     return Result("sum", (), (row,), unit=ref.column.unit, notes=(_missing(dictionary, ref),))
 
@@ -115,7 +115,8 @@ def _missing(dictionary: Dictionary, ref: ColumnRef) -> str:
 def expected_sum(ref: ColumnRef, law: NoiseLaw) -> Expected:
     """The error of a sum: known before asking."""
     shape = sum_contribution(ref, law.mechanism.delta_grid)
-    half = Z95 * law.sd_grid * shape.half_width / shape.scale
+    unit = shape.half_width * shape.rows_per_step / shape.scale
+    half = Z95 * law.sd_grid * unit
     return Expected(half_noise=half, half_sampling=0.0, unit=ref.column.unit)
 
 

@@ -136,9 +136,7 @@ class Dictionary(Fact):
         Raises BadInput for an unknown name (with the nearest declared one), an ambiguous one,
         and an identifier, which no analysis may touch.
         """
-        matches = [
-            ref for full, ref in self.refs.items() if name in (full, ref.column.name)
-        ]
+        matches = [ref for full, ref in self.refs.items() if name in (full, ref.column.name)]
         if not matches:
             raise BadInput(f"no column {name!r} is declared", instead=self._nearest(name))
         if len(matches) > 1:

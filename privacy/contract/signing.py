@@ -20,7 +20,14 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from privacy.contract.canonical import Json, b64, canonical_bytes, parse_canonical, sha256_hex, unb64
+from privacy.contract.canonical import (
+    Json,
+    b64,
+    canonical_bytes,
+    parse_canonical,
+    sha256_hex,
+    unb64,
+)
 from privacy.errors import BadInput, VerificationFailed
 
 

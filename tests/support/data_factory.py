@@ -227,6 +227,9 @@ def _value_of(shape: BoundedValue, person: Rows) -> list[int]:
     q = [min(max(step, -shape.scale), shape.scale) for step in steps]
     if shape.summary is Summary.MEAN:
         value = math.floor(Fraction(sum(q), len(q)) + Fraction(1, 2))
+    elif shape.summary is Summary.SUM:
+        most = shape.column.table.max_rows_per_member
+        value = math.floor(Fraction(sum(q), most) + Fraction(1, 2))
     else:
         value = sum(q)
     square = math.floor(Fraction(value * value, shape.scale)) - shape.scale // 2
