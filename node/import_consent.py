@@ -111,7 +111,7 @@ def _read_column(
         if word.lower() in (*GIVEN_WORDS, *OTHER_WORDS):
             continue
         if key in known:
-            raise _unknown_word(word, f"{where}, row {row + 1}", ())
+            raise _unknown_word(word, f"{where}, row {row}", ())
         found.warnings.append(f"{where}: {word!r} is not read as consent")
         break
     found.base[key] = _is_one_of(said, [w for w, _ in words if w.lower() in GIVEN_WORDS])
@@ -121,7 +121,7 @@ def _words(cursor: Cursor, table: Staged, key: str, where: str) -> list[tuple[st
     """Every spelling in a consent column with its first row."""
     column = quote(f"{CONSENT}:{key}")
     grouped = f"{table.sql} WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 2 LIMIT {MAX_WORDS + 1}"
-    words = cursor.execute(select({"word": column, "row": "min(rowid)"}, grouped)).fetchall()
+    words = cursor.execute(select({"word": column, "row": "min(row_no)"}, grouped)).fetchall()
     if len(words) > MAX_WORDS:
         raise BadInput("more than 1000 different words", where=where, instead="write yes or no")
     return [(str(word), int(row)) for word, row in words]
@@ -135,12 +135,12 @@ def _read_general(
     needed: Collection[str],
 ) -> None:
     """The column `consent`: yes or no, or a list of purposes."""
-    parsed = [_parse_word(word, f"{where}, row {row + 1}") for word, row in words]
+    parsed = [_parse_word(word, f"{where}, row {row}") for word, row in words]
     listed = {key for word in parsed if len(word.purposes) > 1 for key in word.purposes}
     known = listed | {purpose_key(purpose) for purpose in needed}
     for word, (_, row) in zip(parsed, words, strict=True):
         if needed and not known.issuperset(word.purposes):
-            raise _unknown_word(word.text, f"{where}, row {row + 1}", needed)
+            raise _unknown_word(word.text, f"{where}, row {row}", needed)
     found.base[ALL] = _is_one_of(said, [word.text for word in parsed if word.everything])
     for key in sorted({key for word in parsed for key in word.purposes}):
         naming = [word.text for word in parsed if key in word.purposes]
@@ -189,7 +189,8 @@ def _stage_events(cursor: Cursor, dictionary: Dictionary, source: Source) -> Non
     """Read the consent file's rows: member, purpose key, given, from and until."""
     keys = [*dict.fromkeys(table.key for table in dictionary.tables), "member"]
     member = next((key for key in keys if key in source.columns), keys[0])
-    known = {"member": f"nullif({plain_text(source.column(member))}, '')"}
+    key = f"nullif({plain_text(source.column(member))}, '')"
+    known = {"row_no": "row_number() OVER ()", "member": key}
     known |= {n: known_text(source.column(n), _MISSING) for n in ("purpose", "state")}
     days = {name: source.columns.get(name) for name in ("from", "until")}
     known |= {
@@ -224,12 +225,12 @@ def _check_events(cursor: Cursor, source: Source, member: str) -> None:
         "from": ('"from" IS NOT NULL AND "from day" IS NULL', "no date", "write it as 2024-12-31"),
         "until": ('until IS NOT NULL AND "until day" IS NULL', "no date", "write it as 2024-12-31"),
     }
-    firsts = {name: f"min(rowid) FILTER (WHERE {rule[0]})" for name, rule in rules.items()}
+    firsts = {name: f"min(row_no) FILTER (WHERE {rule[0]})" for name, rule in rules.items()}
     rows = cursor.execute(select(firsts, EVENTS)).fetchone()
     broken = [(row, name) for name, row in zip(rules, rows, strict=True) if row is not None]
     if broken:
         row, name = min(broken)
-        where = f"{source.file}, column {name}, row {row + 1}"
+        where = f"{source.file}, column {name}, row {row}"
         raise BadInput(rules[name][1], where=where, instead=rules[name][2])
 
 
@@ -271,7 +272,7 @@ def _stage_last(cursor: Cursor, keys: Iterable[str]) -> None:
         {
             "member": "member",
             "key": _KEY,
-            "seq": "rowid",
+            "seq": "row_no",
             "given": given,
             "from day": f'CASE WHEN {given} THEN "from day" END',
             "until day": f'CASE WHEN {given} THEN "until day" END',

@@ -120,11 +120,12 @@ def _csv(path: Path) -> Source:
 def _header(path: Path) -> tuple[list[str], str]:
     """Names in the first line, and the delimiter that cuts it into the most fields."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             delimiter = _delimiter(file.readline())
             file.seek(0)
             names = next(csv.reader(file, delimiter=delimiter, strict=True), [])
-    except (UnicodeDecodeError, csv.Error):
+            "".join(names).encode("utf-8")
+    except (UnicodeError, csv.Error):
         raise BadInput(
             "the header line cannot be read", where=path.name, instead="save the file as UTF-8"
         ) from None

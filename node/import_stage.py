@@ -1,8 +1,8 @@
 """One file read into a temporary table and checked against the dictionary, before anything changes.
 
-A staged table has a row per row of the file, in the file's order (`rowid`), with the member's
-key, the values (`v0`, `v1`, …), what could not be read (`e0`, `e1`, …), the time that orders
-rows (`time`) and the words of its consent columns (`consent:…`).
+A staged table has a row per row of the file, numbered from 1 in the file's order (`row_no`), with
+the member's key, the values (`v0`, `v1`, …), what could not be read (`e0`, `e1`, …), the time that
+orders rows (`time`) and the words of its consent columns (`consent:…`).
 """
 
 from __future__ import annotations
@@ -95,9 +95,10 @@ def _consent_columns(table: Table, source: Source) -> dict[str, str]:
 def _statement(staged: Staged) -> str:
     """SQL in three layers: known, value, and what is neither (see node.import_values)."""
     table, source = staged.table, staged.source
-    known = {"member": f"nullif({plain_text(source.column(table.key))}, '')"}
-    value = {"member": "member"}
-    shown = {"member": "member"}
+    member = f"nullif({plain_text(source.column(table.key))}, '')"
+    known = {"row_no": "row_number() OVER ()", "member": member}
+    value = {"row_no": "row_no", "member": "member"}
+    shown = dict(value)
     for i, column in enumerate(table.columns):
         read = reading(column, source.column(column.name))
         known[f"k{i}"] = read.known
@@ -128,8 +129,8 @@ def undeclared_time(table: Table) -> bool:
 def _check_values(cursor: Cursor, staged: Staged) -> None:
     """Raise BadInput for the first row that breaks a rule, and its first column."""
     columns = staged.table.columns
-    firsts = {"key": "min(rowid) FILTER (WHERE member IS NULL)"} | {
-        f"e{i}": f"min(rowid) FILTER (WHERE e{i} IS NOT NULL)" for i in range(len(columns))
+    firsts = {"key": "min(row_no) FILTER (WHERE member IS NULL)"} | {
+        f"e{i}": f"min(row_no) FILTER (WHERE e{i} IS NOT NULL)" for i in range(len(columns))
     }
     rows = cursor.execute(select(firsts, staged.sql)).fetchone()
     broken = [(row, place) for place, row in enumerate(rows) if row is not None]
@@ -137,10 +138,10 @@ def _check_values(cursor: Cursor, staged: Staged) -> None:
         return
     row, place = min(broken)
     name = staged.table.key if place == 0 else columns[place - 1].name
-    where = f"{staged.source.file}, column {name}, row {row + 1}"
+    where = f"{staged.source.file}, column {name}, row {row}"
     if place == 0:
         raise BadInput("the member's key is empty", where=where, instead="fill it in")
-    bad = select({"bad": f"e{place - 1}"}, f"{staged.sql} WHERE rowid = {row}")
+    bad = select({"bad": f"e{place - 1}"}, f"{staged.sql} WHERE row_no = {row}")
     raise rule_broken(columns[place - 1], cursor.execute(bad).fetchone()[0], where)
 
 
@@ -150,13 +151,13 @@ def _check_one_row(cursor: Cursor, staged: Staged) -> None:
     rows, members = cursor.execute(select(counts, staged.sql)).fetchone()
     if rows == members:
         return
-    order = "row_number() OVER (PARTITION BY member ORDER BY rowid)"
-    ranked = select({"row": "rowid", "member": "member", "rank": order}, staged.sql)
+    order = "row_number() OVER (PARTITION BY member ORDER BY row_no)"
+    ranked = select({"row": "row_no", "member": "member", "rank": order}, staged.sql)
     second = select({"row": "row", "member": "member"}, f"({ranked}) WHERE rank = 2 ORDER BY row")
     row, member = cursor.execute(second).fetchone()
     raise BadInput(
         f"member {member!r} has a second row in a table with one row per member",
-        where=f"{staged.source.file}, column {staged.table.key}, row {row + 1}",
+        where=f"{staged.source.file}, column {staged.table.key}, row {row}",
         instead='keep one row, or declare rows = "many"',
     )
 

@@ -69,7 +69,7 @@ def plain_text(source: SourceColumn) -> str:
     if source.type in _FLOATS:
         whole = f"{source.sql} = floor({source.sql}) AND abs({source.sql}) < {_LARGEST_WHOLE}"
         return (
-            f"CASE WHEN isnan({source.sql}) THEN NULL WHEN {whole} "
+            f"CASE WHEN {_is_nan(source.sql)} THEN NULL WHEN {whole} "
             f"THEN CAST(CAST({source.sql} AS BIGINT) AS VARCHAR) ELSE {text} END"
         )
     return f"trim({text}, {literal(SPACES)})"
@@ -84,8 +84,13 @@ def known_text(source: SourceColumn, missing: Iterable[str]) -> str:
 def _known_number(column: Column, source: SourceColumn) -> str:
     number = f"CAST({source.sql} AS DOUBLE)"
     codes = [double(float(word)) for word in column.missing if re.fullmatch(_NUMBER, word)]
-    gone = [f"isnan({number})"] + ([f"{number} IN ({', '.join(codes)})"] if codes else [])
+    gone = [_is_nan(number)] + ([f"{number} IN ({', '.join(codes)})"] if codes else [])
     return f"CASE WHEN {' OR '.join(gone)} THEN NULL ELSE {number} END"
+
+
+def _is_nan(number: str) -> str:
+    """SQL: is it NaN? DuckDB answers `isnan` from a Parquet file's statistics, which omit NaN."""
+    return f"(NOT isfinite({number}) AND CAST({number} AS VARCHAR) = 'nan')"
 
 
 def _from_number(column: Column) -> Callable[[str], str]:

@@ -115,7 +115,8 @@ def _drop_former(cursor: Cursor) -> None:
 
 def _number_members(cursor: Cursor, staged: Sequence[Staged]) -> None:
     """Members are all keys of all tables; they are numbered densely in the keys' order."""
-    keys = " UNION ".join(select({"member": "member"}, each.sql) for each in staged)
+    every = " UNION ALL ".join(select({"member": "member"}, each.sql) for each in staged)
+    keys = select({"member": "member"}, f"({every}) GROUP BY member")
     numbered = {"member_ix": "CAST(row_number() OVER (ORDER BY member) - 1 AS INTEGER)"}
     cursor.execute(
         f"CREATE OR REPLACE TEMP TABLE {_KEYS} AS "
@@ -152,7 +153,7 @@ def _build_rows(cursor: Cursor, staged: Staged) -> int:
 
 def _rank(staged: Staged) -> str:
     """Place of a row among its member's: by time where one is named, then as in the file."""
-    order = ["s.rowid"]
+    order = ["s.row_no"]
     if undeclared_time(staged.table):
         order = ["TRY_CAST(s.time AS DOUBLE) NULLS LAST", "s.time NULLS LAST", *order]
     else:
