@@ -43,14 +43,13 @@ class Channel:
     def seal(self, set_index: int, plain: bytes) -> bytes:
         """Encrypt this node's shares of one set for the peer. Once per set."""
         context = _context(self.here, self.there, set_index)
-        return _cipher(self.secret, context).encrypt(_NONCE, plain, canonical_bytes(context))
+        return ChaCha20Poly1305(derive(self.secret, context)).encrypt(_NONCE, plain, context)
 
     def unseal(self, set_index: int, sealed: bytes) -> bytes:
         """Decrypt the peer's shares of one set; raises BadInput if anything was changed."""
         context = _context(self.there, self.here, set_index)
         try:
-            cipher = _cipher(self.secret, context)
-            return cipher.decrypt(_NONCE, sealed, canonical_bytes(context))
+            return ChaCha20Poly1305(derive(self.secret, context)).decrypt(_NONCE, sealed, context)
         except InvalidTag:
             raise BadInput("sealed shares do not open") from None
 
@@ -58,13 +57,9 @@ class Channel:
         return f"Channel({self.here.node} to {self.there.node})"
 
 
-def _context(sender: End, recipient: End, set_index: int) -> list[str | int]:
+def _context(sender: End, recipient: End, set_index: int) -> bytes:
     ends = [sender.node, sender.advert, recipient.node, recipient.advert]
-    return [PROTOCOL, "channel", *ends, set_index]
-
-
-def _cipher(secret: bytes, context: list[str | int]) -> ChaCha20Poly1305:
-    return ChaCha20Poly1305(derive(secret, context))
+    return canonical_bytes([PROTOCOL, "channel", *ends, set_index])
 
 
 def join_sealed(pieces: Sequence[bytes]) -> bytes:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from privacy.contract.canonical import canonical_bytes, unb64
+from privacy.contract.canonical import canonical_bytes, digest, unb64
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.errors import BadInput, VerificationFailed
 from privacy.secure_sum.attempt import Attempt
@@ -41,6 +42,11 @@ class Group:
     roster: str
     threshold: int
 
+    @cached_property
+    def digest(self) -> str:
+        """The participants' names in one hash, for the adverts."""
+        return digest(list(self.participants))
+
     @classmethod
     def of(cls, attempt: Attempt) -> Group:
         return cls(attempt.participants, attempt.roster, attempt.threshold)
@@ -70,7 +76,8 @@ def check_advert(group: Group, envelope: Envelope, key: PublicKey, node: str) ->
     advert = read(envelope, ADVERT_KIND, KeyAdvert, key, step=Step.ADVERT, who=node)
     if advert.node != node:
         raise broken(Step.ADVERT, "names another node", node)
-    if Group(advert.group, advert.roster, advert.threshold) != group:
+    made_for = (advert.group, advert.roster, advert.threshold)
+    if made_for != (group.digest, group.roster, group.threshold):
         raise broken(Step.ADVERT, "made for another group, roster or threshold", node)
     for text in (advert.channel_key, *(item.mask_key for item in advert.sets)):
         read32(text, Step.ADVERT, node)

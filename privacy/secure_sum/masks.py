@@ -11,7 +11,8 @@ learning", CCS 2017; RFC 5869 (HKDF); RFC 7748 (X25519).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,11 +22,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
-from privacy.contract.canonical import Json, canonical_bytes
+from privacy.contract.canonical import canonical_bytes
 from privacy.errors import BadInput
 from privacy.secure_sum.messages import PROTOCOL
 
-_CHUNK = 1 << 15  # words per step: keystream and sum stay in the processor's cache
+_CHUNK = 1 << 14  # words per step: keystream and sum stay in the processor's cache
+_SEGMENT = 1 << 17  # words that one stretch of keystream covers: several cores share the work
+_WORKERS = 2
 _BLOCK_BYTES = 16
 
 
@@ -43,15 +46,14 @@ class Mask:
         return "Mask(…)"
 
 
-def derive(secret: bytes, context: Json) -> bytes:
-    """A 32-byte key from `secret` for exactly `context` (HKDF-SHA256, no salt)."""
-    info = canonical_bytes(context)
+def derive(secret: bytes, info: bytes) -> bytes:
+    """A 32-byte key from `secret` for exactly the context `info` (HKDF-SHA256, no salt)."""
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(secret)
 
 
 def self_mask(seed: bytes, attempt: str, node: str) -> Mask:
     """The mask that only a threshold of holders can open, from a 32-byte seed."""
-    return Mask(derive(seed, [PROTOCOL, "self-mask", attempt, node]))
+    return Mask(derive(seed, canonical_bytes([PROTOCOL, "self-mask", attempt, node])))
 
 
 def pair_mask(secret: bytes, attempt: str, node: str, peer: str) -> Mask:
@@ -61,26 +63,75 @@ def pair_mask(secret: bytes, attempt: str, node: str, peer: str) -> Mask:
     first adds, the other subtracts.
     """
     low, high = sorted((node, peer))
-    key = derive(secret, [PROTOCOL, "pair-mask", attempt, low, high])
-    return Mask(key, subtract=node == high)
+    info = canonical_bytes([PROTOCOL, "pair-mask", attempt, low, high])
+    return Mask(derive(secret, info), subtract=node == high)
 
 
-def apply(total: NDArray[np.uint64], masks: Sequence[Mask]) -> None:
-    """Add all `masks` to `total` in place, modulo 2^64."""
-    streams = [(_keystream(mask.key), np.subtract if mask.subtract else np.add) for mask in masks]
-    zeros = bytes(8 * min(_CHUNK, len(total)))
+def mask(vector: NDArray[np.uint64], masks: Sequence[Mask]) -> tuple[NDArray[np.uint64], str]:
+    """A fresh vector: `vector` plus all `masks` modulo 2^64; and its `vector_digest`."""
+    masked = np.empty(len(vector), dtype=np.uint64)
+    digest = hashlib.sha256()
+    for part in _segments(masked, [vector], masks):
+        digest.update(part.astype("<u8", copy=False).data)
+    return masked, digest.hexdigest()
+
+
+def total(vectors: Sequence[NDArray[np.uint64]], masks: Sequence[Mask]) -> NDArray[np.uint64]:
+    """The sum of `vectors` and `masks` modulo 2^64, as a fresh vector."""
+    summed = np.empty(len(vectors[0]), dtype=np.uint64)
+    for _ in _segments(summed, vectors, masks):
+        pass
+    return summed
+
+
+def _segments(
+    out: NDArray[np.uint64], vectors: Sequence[NDArray[np.uint64]], masks: Sequence[Mask]
+) -> Iterator[NDArray[np.uint64]]:
+    """Fill `out` with the sum, segment by segment, and yield each as it is ready, in order.
+
+    Segments are independent, so they are computed on several cores; the result is the same.
+    """
+
+    def fill(start: int) -> NDArray[np.uint64]:
+        part = out[start : start + _SEGMENT]
+        np.copyto(part, vectors[0][start : start + _SEGMENT])
+        for vector in vectors[1:]:
+            part += vector[start : start + _SEGMENT]
+        _add_masks(part, start // _SEGMENT, masks)
+        return part
+
+    starts = range(0, len(out), _SEGMENT)
+    if len(starts) == 1:
+        yield fill(0)
+        return
+    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        yield from pool.map(fill, starts)
+
+
+def _add_masks(part: NDArray[np.uint64], segment: int, masks: Sequence[Mask]) -> None:
+    """Add `masks` to `part`, segment number `segment` of a vector."""
+    streams = [
+        (_keystream(mask.key, segment), np.subtract if mask.subtract else np.add) for mask in masks
+    ]
+    zeros = bytes(8 * min(_CHUNK, len(part)))
     buffer = bytearray(len(zeros) + _BLOCK_BYTES)
     words = np.frombuffer(buffer, dtype="<u8", count=len(zeros) // 8)
-    for start in range(0, len(total), _CHUNK):
-        part = total[start : start + _CHUNK]
-        plain = zeros[: 8 * len(part)]
+    for begin in range(0, len(part), _CHUNK):
+        piece = part[begin : begin + _CHUNK]
+        plain = zeros if len(piece) == len(words) else zeros[: 8 * len(piece)]
         for stream, combine in streams:
             stream.update_into(plain, buffer)
-            combine(part, words[: len(part)], out=part)
+            combine(piece, words[: len(piece)], out=piece)
 
 
-def _keystream(key: bytes) -> CipherContext:
-    return Cipher(algorithms.AES(key), modes.CTR(bytes(_BLOCK_BYTES))).encryptor()
+def _keystream(key: bytes, segment: int) -> CipherContext:
+    """AES-256-CTR, the counter block starting at (segment: 12 bytes, 2: 4 bytes), big-endian.
+
+    This is the encryption half of GCM, whose tag is not used: the same bytes as CTR mode, from
+    code that works on several blocks at once (2.5 times faster where the processor can).
+    """
+    nonce = segment.to_bytes(12, "big")
+    return Cipher(algorithms.AES(key), modes.GCM(nonce)).encryptor()
 
 
 def vector_bytes(vector: NDArray[np.uint64]) -> bytes:
@@ -99,6 +150,14 @@ def vector_digest(vector: NDArray[np.uint64]) -> str:
     """SHA-256 (hexadecimal) of the wire form."""
     data = np.ascontiguousarray(vector, dtype="<u8")
     return hashlib.sha256(data.data).hexdigest()
+
+
+def vector_digests(vectors: Sequence[NDArray[np.uint64]]) -> list[str]:
+    """The digests of several vectors, on several cores where they are long."""
+    if sum(map(len, vectors)) <= _SEGMENT:
+        return [vector_digest(vector) for vector in vectors]
+    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        return list(pool.map(vector_digest, vectors))
 
 
 def check_vector(vector: NDArray[np.uint64], length: int) -> None:

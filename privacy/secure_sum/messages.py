@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, ValidationError
 
 from privacy.contract.canonical import unb64
 from privacy.contract.facts import Fact
@@ -62,7 +62,7 @@ class KeyAdvert(Fact):
     node: Name
     session: SessionId
     roster: Hash
-    group: Annotated[tuple[Name, ...], Field(max_length=MAX_NODES)]
+    group: Hash  # digest of the participants' names, in order
     threshold: int
     channel_key: Key32  # X25519 public key that seals shares to this node
     sets: Annotated[tuple[SetAdvert, ...], Field(min_length=1, max_length=MAX_SETS)]
@@ -139,11 +139,12 @@ def read(
     if len(envelope.body) > MAX_BODY_BYTES[kind]:
         raise broken(step, "too large", who)
     try:
-        return fact.from_json(envelope.open(kind, key))
+        envelope.open(kind, key)  # signature and canonical form
+        return fact.model_validate_json(envelope.body)
     except VerificationFailed as error:
         raise broken(step, error.what, who) from None
-    except BadInput as error:
-        raise broken(step, f"malformed ({error})", who) from None
+    except (BadInput, ValidationError):
+        raise broken(step, "malformed", who) from None
 
 
 def read32(text: str, step: Step, who: str) -> bytes:

@@ -10,13 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from privacy.contract.canonical import Json, b64
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.errors import BadInput
-from privacy.secure_sum import masks
 from privacy.secure_sum.attempt import Attempt
 from privacy.secure_sum.checks import by_signer, check_claims, check_signatures
 from privacy.secure_sum.commitments import Pair, ShareOf
@@ -47,7 +43,7 @@ class Opening:
         attempt: Attempt,
         keys: Mapping[str, PublicKey],
         held: Mapping[str, Pair],
-        masked: NDArray[np.uint64],
+        masked_sha256: str,
     ) -> None:
         self._me = me
         self._keys = keys
@@ -56,7 +52,7 @@ class Opening:
         self._list: tuple[SurvivorList, Envelope] | None = None
         self._revealed: Envelope | None = None
         self.attempt = attempt
-        self.masked_sha256 = masks.vector_digest(masked)
+        self.masked_sha256 = masked_sha256
 
     def claim(self, masked_sha256: str, checkpoint: str, receipt: Json) -> Envelope:
         """Sign what was masked, with the ledger checkpoint and receipt that cover it.

@@ -170,7 +170,7 @@ def _sign_advert(
         node=me.node,
         session=session,
         roster=me.group.roster,
-        group=me.group.participants,
+        group=me.group.digest,
         threshold=me.group.threshold,
         channel_key=b64(channel.public_key().public_bytes_raw()),
         sets=tuple(prepared.advert for prepared in sets),
@@ -206,9 +206,8 @@ class KeySet:
         prepared = self._use()
         held[self._me.node] = prepared.pairs[self._me.position]
         streams = self._masks(attempt, prepared)
-        masked = vector.copy()
-        masks.apply(masked, streams)
-        return masked, Opening(self._me, attempt, self._peers.keys, held, masked)
+        masked, digest = masks.mask(vector, streams)
+        return masked, Opening(self._me, attempt, self._peers.keys, held, digest)
 
     def _check_attempt(self, attempt: Attempt) -> None:
         attempt.validate()

@@ -135,13 +135,14 @@ def check_vectors(
 ) -> None:
     """Every survivor's vector, and nobody else's, is the one that it signed."""
     check_names(Step.VECTOR, masked, agreed.names)
-    for survivor in agreed.survivors:
-        vector = masked[survivor.node]
+    for node in agreed.names:
         try:
-            masks.check_vector(vector, attempt.length)
+            masks.check_vector(masked[node], attempt.length)
         except BadInput as error:
-            raise broken(Step.VECTOR, error.what, survivor.node) from None
-        if masks.vector_digest(vector) != survivor.sha256:
+            raise broken(Step.VECTOR, error.what, node) from None
+    digests = masks.vector_digests([masked[node] for node in agreed.names])
+    for survivor, found in zip(agreed.survivors, digests, strict=True):
+        if found != survivor.sha256:
             raise broken(Step.VECTOR, "not the one that was signed", survivor.node)
 
 
@@ -152,11 +153,7 @@ def remove_masks(transcript: Transcript, cards: Mapping[str, KeyAdvert]) -> NDAr
     """
     streams = _self_masks(transcript, cards) + _lost_masks(transcript, cards)
     vectors = [transcript.masked[node] for node in transcript.survivors]
-    total = vectors[0].copy()
-    for vector in vectors[1:]:
-        total += vector
-    masks.apply(total, [mask.negated() for mask in streams])
-    return total.view(np.int64)
+    return masks.total(vectors, [mask.negated() for mask in streams]).view(np.int64)
 
 
 def _self_masks(transcript: Transcript, cards: Mapping[str, KeyAdvert]) -> list[masks.Mask]:

@@ -1,0 +1,396 @@
+"""What a node refuses: every check of Session, KeySet and Opening, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from privacy.contract.canonical import b64
+from privacy.contract.signing import Envelope, SigningKey
+from privacy.errors import BadInput, Code, ProtocolError, Refused
+from privacy.secure_sum.channel import join_sealed, split_sealed
+from privacy.secure_sum.messages import MAX_BODY_BYTES
+from privacy.secure_sum.participant import Session
+from tests.support.secure_sum_network import Network, Run, Stage, seeded_entropy, sha
+
+
+def forged(envelope: Envelope, key: SigningKey, **changes: Any) -> Envelope:
+    """The same statement with `changes`, signed by `key`."""
+    body = envelope.to_json()["body"] | changes
+    return Envelope.seal(envelope.kind, body, key)
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network(4, t_drop=1, sets=2).prepare()
+
+
+# -- Session ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"node": "stranger"},
+        {"group": ("a", "b")},
+        {"group": ("b", "a", "c")},
+        {"group": ("", "a", "b")},
+        {"threshold": 1},
+        {"threshold": 4},
+        {"sets": 0},
+        {"sets": 10**4},
+    ],
+)
+def test_begin_refuses_what_does_not_fit(changes: dict[str, Any]) -> None:
+    facts = {"node": "a", "group": ("a", "b", "c"), "threshold": 3, "sets": 1} | changes
+    with pytest.raises(BadInput):
+        Session.begin(
+            facts["node"],
+            SigningKey(bytes(32)),
+            facts["group"],
+            roster=sha("r"),
+            threshold=facts["threshold"],
+            sets=facts["sets"],
+            entropy=seeded_entropy("x"),
+        )
+
+
+STRANGER = SigningKey(b"s" * 32)
+
+BAD_ADVERTS: dict[str, Callable[[Network, Envelope], Envelope]] = {
+    "another key": lambda _, e: forged(e, STRANGER),
+    "another kind": lambda n, e: Envelope.seal("other", e.to_json()["body"], n.signing["node-01"]),
+    "another protocol": lambda n, e: forged(e, n.signing["node-01"], protocol="v2"),
+    "another node": lambda n, e: forged(e, n.signing["node-01"], node="node-02"),
+    "another group": lambda n, e: forged(e, n.signing["node-01"], group=sha("g")),
+    "another roster": lambda n, e: forged(e, n.signing["node-01"], roster=sha("r")),
+    "another threshold": lambda n, e: forged(e, n.signing["node-01"], threshold=2),
+    "fewer sets": lambda n, e: forged(
+        e, n.signing["node-01"], sets=e.to_json()["body"]["sets"][:1]
+    ),
+    "no sets": lambda n, e: forged(e, n.signing["node-01"], sets=[]),
+    "unknown field": lambda n, e: forged(e, n.signing["node-01"], more=1),
+    "short key": lambda n, e: forged(e, n.signing["node-01"], channel_key=b64(bytes(31))),
+    "slack bits": lambda n, e: forged(e, n.signing["node-01"], channel_key="A" * 42 + "B="),
+    "low order": lambda n, e: forged(e, n.signing["node-01"], channel_key=b64(bytes(32))),
+    "bad signature": lambda _, e: Envelope(e.kind, e.body, e.key, bytes(64)),
+    "too large": lambda _, e: Envelope(e.kind, e.body + b" " * 2**20, e.key, e.signature),
+    "not canonical": lambda n, e: spaced(e, n.signing["node-01"]),
+}
+
+
+def spaced(envelope: Envelope, key: SigningKey) -> Envelope:
+    body = envelope.body + b" "
+    return Envelope(envelope.kind, body, key.public, key.sign(envelope.kind, body))
+
+
+@pytest.mark.parametrize("how", BAD_ADVERTS)
+def test_an_advert_that_does_not_hold_names_its_sender(network: Network, how: str) -> None:
+    session = network.begin("node-00", again="fresh")
+    adverts = network.adverts | {"node-00": session.advert}
+    adverts["node-01"] = BAD_ADVERTS[how](network, adverts["node-01"])
+    with pytest.raises(ProtocolError, match="advert") as error:
+        session.share(adverts, network.keys)
+    assert error.value.sender == "node-01"
+
+
+def test_adverts_must_be_the_groups(network: Network) -> None:
+    session = network.begin("node-00", again="fresh")
+    adverts = network.adverts | {"node-00": session.advert}
+    missing = {n: e for n, e in adverts.items() if n != "node-02"}
+    for bad in (missing, adverts | {"node-09": adverts["node-01"]}, network.adverts):
+        with pytest.raises(ProtocolError, match="advert"):
+            session.share(bad, network.keys)
+    for keys in ({}, network.keys | {"node-01": network.keys["node-02"]}):
+        with pytest.raises(ProtocolError, match="key"):
+            session.share(adverts, keys)
+    with pytest.raises(Refused):
+        session.take(0)
+    assert set(session.share(adverts, network.keys)) == {"node-01", "node-02", "node-03"}
+
+
+def test_shares_are_dealt_once(network: Network) -> None:
+    """The same adverts give the same bytes; a session's shares never go to another peer."""
+    session = network.sessions["node-00"]
+    again = session.share(network.adverts, network.keys)
+    assert again == network.blobs["node-00"]
+    other = network.adverts | {"node-01": network.begin("node-01", again="restart").advert}
+    with pytest.raises(ProtocolError, match="other adverts"):
+        session.share(other, network.keys)
+
+
+def test_a_set_is_taken_once_ever(network: Network) -> None:
+    session = network.sessions["node-00"]
+    session.take(1)
+    for index in (1, 2, -1):
+        with pytest.raises(Refused) as refused:
+            session.take(index)
+        assert refused.value.code is Code.KEYS_NOT_READY
+    assert session.remaining == (0,)
+
+
+# -- KeySet -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"roster": sha("other")},
+        {"set_index": 1},
+        {"t_collude": 2, "t_drop": 0},
+        {"sessions": tuple(f"{i:032x}" for i in range(4))},
+        {"participants": ("a", "b", "c", "d")},
+        {"participants": ("node-00", "node-01", "node-02"), "sessions": ("0" * 32,) * 3},
+        {"t_collude": 0},
+        {"length": 9},
+    ],
+)
+def test_an_attempt_that_does_not_fit_is_not_masked(
+    network: Network, changes: dict[str, Any]
+) -> None:
+    keys = network.sessions["node-00"].take(0)
+    attempt = network.attempt(**changes)
+    with pytest.raises((ProtocolError, BadInput)):
+        keys.mask(attempt, network.vectors()["node-00"], network.sealed_for("node-00", 0))
+
+
+def test_a_key_set_masks_one_vector(network: Network) -> None:
+    keys = network.sessions["node-00"].take(0)
+    vector, sealed = network.vectors()["node-00"], network.sealed_for("node-00", 0)
+    with pytest.raises(BadInput):
+        keys.mask(network.attempt(), vector[:-1], sealed)
+    with pytest.raises(BadInput):
+        keys.mask(network.attempt(), vector.view(np.int64), sealed)  # type: ignore[arg-type]
+    keys.mask(network.attempt(), vector, sealed)
+    with pytest.raises(Refused) as refused:
+        keys.mask(network.attempt(), vector, sealed)
+    assert refused.value.code is Code.KEYS_NOT_READY
+
+
+def test_sealed_shares_must_be_every_peers_for_this_set(network: Network) -> None:
+    keys = network.sessions["node-00"].take(0)
+    vector, sealed = network.vectors()["node-00"], network.sealed_for("node-00", 0)
+    other_set = network.sealed_for("node-00", 1)
+    to_another = network.sealed_for("node-02", 0)["node-01"]
+    flipped = bytes([sealed["node-01"][0] ^ 1]) + sealed["node-01"][1:]
+    bad = [
+        {n: s for n, s in sealed.items() if n != "node-01"},
+        sealed | {"node-01": flipped},
+        sealed | {"node-01": b""},
+        sealed | {"node-01": other_set["node-01"]},
+        sealed | {"node-01": to_another},
+        sealed | {"node-01": sealed["node-02"]},
+    ]
+    for pieces in bad:
+        with pytest.raises(ProtocolError, match="sealed shares") as error:
+            keys.mask(network.attempt(), vector, pieces)
+        assert error.value.sender == "node-01"
+
+
+def test_a_dealer_whose_shares_miss_its_commitment_is_named_before_masking() -> None:
+    """node-01 seals the shares of a set that is not the one it advertised."""
+    network = Network(4, t_drop=1).prepare()
+    session = network.begin("node-01")
+    honest = session._sets[0]
+    session._sets[0] = network.begin("node-01", again="other")._sets[0]
+    assert session.advert == network.sessions["node-01"].advert
+    network.blobs["node-01"] = session.share(network.adverts, network.keys)
+    assert honest.advert != session._sets[0].advert
+    with pytest.raises(ProtocolError, match="commitment") as error:
+        network.collect(network.vectors())
+    assert error.value.sender == "node-01"
+
+
+def test_blobs_split_into_their_pieces() -> None:
+    pieces = [b"abc", b"def", b"ghi"]
+    blob = join_sealed(pieces)
+    assert split_sealed(blob) == pieces
+    for bad in (b"", blob[:-1], blob + b"x", b"XXXX" + blob[4:], blob[:4] + bytes(8)):
+        with pytest.raises(BadInput):
+            split_sealed(bad)
+
+
+# -- Opening ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def claimed(network: Network) -> Run:
+    return network.collect(network.vectors(), until=Stage.SIGN)
+
+
+def test_a_claim_is_for_what_was_masked_and_made_once(network: Network, claimed: Run) -> None:
+    opening = claimed.openings["node-00"]
+    sha256 = opening.masked_sha256
+    first = opening.claim(sha256, "checkpoint of node-00", {"seq": 7, "leaf": sha("node-00")})
+    assert first == claimed.claims["node-00"]
+    for bad in ((sha("x"), "c", None), (sha256, "another checkpoint", None)):
+        with pytest.raises(ProtocolError):
+            opening.claim(*bad)
+    for receipt, checkpoint in (({"x": "y" * MAX_BODY_BYTES["masked-input"]}, "c"), (1.5, "c")):
+        with pytest.raises(BadInput):
+            opening.claim(sha256, checkpoint, receipt)  # type: ignore[arg-type]
+    with pytest.raises(BadInput):
+        opening.claim(sha256, "c" * 5000, None)
+
+
+def test_no_list_without_an_own_claim(network: Network) -> None:
+    run = network.collect(network.vectors(), until=Stage.CLAIM)
+    for name in network.names[1:]:
+        network.claim(run, name)
+    with pytest.raises(ProtocolError, match="own claim"):
+        run.openings["node-00"].sign_list(run.claims)
+
+
+BAD_CLAIMS: dict[str, Callable[[Network, Envelope], Envelope]] = {
+    "another key": lambda _, e: forged(e, STRANGER),
+    "another node": lambda n, e: forged(e, n.signing["node-01"], node="node-02"),
+    "another attempt": lambda n, e: forged(e, n.signing["node-01"], attempt=sha("x")),
+    "another protocol": lambda n, e: forged(e, n.signing["node-01"], protocol="v2"),
+    "long checkpoint": lambda n, e: forged(e, n.signing["node-01"], checkpoint="x" * 5000),
+    "no hash": lambda n, e: forged(e, n.signing["node-01"], sha256="zz"),
+    "changed": lambda _, e: Envelope(
+        e.kind, e.body.replace(b"checkpoint of", b"checkpoint 0f"), e.key, e.signature
+    ),
+}
+
+
+@pytest.mark.parametrize("how", BAD_CLAIMS)
+def test_a_claim_that_does_not_hold_is_not_signed_for(
+    network: Network, claimed: Run, how: str
+) -> None:
+    claims = dict(claimed.claims)
+    claims["node-01"] = BAD_CLAIMS[how](network, claims["node-01"])
+    with pytest.raises(ProtocolError, match="masked input") as error:
+        claimed.openings["node-00"].sign_list(claims)
+    assert error.value.sender == "node-01"
+
+
+def test_the_own_claim_must_be_there_unchanged(network: Network, claimed: Run) -> None:
+    opening = claimed.openings["node-00"]
+    without = {n: c for n, c in claimed.claims.items() if n != "node-00"}
+    changed = forged(claimed.claims["node-00"], network.signing["node-00"], sha256=sha("x"))
+    for claims in (without, without | {"node-00": changed}):
+        with pytest.raises(ProtocolError, match="own claim"):
+            opening.sign_list(claims)
+
+
+def test_strangers_and_too_few_survivors_are_refused(network: Network, claimed: Run) -> None:
+    opening = claimed.openings["node-00"]
+    with pytest.raises(ProtocolError, match="not a participant"):
+        opening.sign_list(claimed.claims | {"node-09": claimed.claims["node-01"]})
+    few = {n: claimed.claims[n] for n in ("node-00", "node-01")}
+    with pytest.raises(ProtocolError, match="fewer than 3 survivors"):
+        opening.sign_list(few)
+
+
+def test_one_list_per_attempt(network: Network, claimed: Run) -> None:
+    opening = claimed.openings["node-00"]
+    first = opening.sign_list(claimed.claims)
+    assert opening.sign_list(dict(reversed(claimed.claims.items()))) == first
+    smaller = {n: c for n, c in claimed.claims.items() if n != "node-03"}
+    with pytest.raises(ProtocolError, match="second"):
+        opening.sign_list(smaller)
+
+
+def test_reveal_needs_a_threshold_of_good_signatures(network: Network) -> None:
+    run = network.collect(network.vectors(), until=Stage.REVEAL)
+    opening, lists = run.openings["node-00"], list(run.lists.values())
+    one = lists[1]
+    stranger = Envelope.seal("survivor-list", one.to_json()["body"], STRANGER)
+    renamed = Envelope("claims", one.body, one.key, one.signature)
+    unsigned = Envelope(one.kind, one.body, one.key, bytes(64))
+    other_list = forged(one, network.signing["node-01"], survivors=[])
+    bad = [
+        [],
+        lists[:2],
+        [*lists[:2], lists[1]],
+        [*lists, stranger],
+        [*lists[:1], *lists[2:], unsigned],
+        [*lists[:1], *lists[2:], renamed],
+        [*lists[:1], *lists[2:], other_list],
+    ]
+    for signatures in bad:
+        with pytest.raises(ProtocolError, match="survivor list"):
+            opening.reveal(signatures)
+    assert opening.reveal(lists[:3]).kind == "shares"
+
+
+def test_a_lost_node_cannot_vouch_for_the_list_it_is_not_on(network: Network) -> None:
+    run = network.collect(network.vectors(), lost={"node-03": Stage.CLAIM}, until=Stage.REVEAL)
+    body = run.lists["node-00"].to_json()["body"]
+    vouched = Envelope.seal("survivor-list", body, network.signing["node-03"])
+    with pytest.raises(ProtocolError, match="not on it") as error:
+        run.openings["node-00"].reveal([*run.lists.values(), vouched])
+    assert error.value.sender == "node-03"
+
+
+def test_reveal_before_signing_is_refused(claimed: Run) -> None:
+    with pytest.raises(ProtocolError, match="signed no list"):
+        claimed.openings["node-00"].reveal([])
+
+
+def test_exactly_one_kind_of_share_for_each_peer(network: Network) -> None:
+    run = network.collect(network.vectors(), lost={"node-03": Stage.CLAIM})
+    body = run.reveals["node-00"].to_json()["body"]
+    assert set(body["seeds"]) == {"node-00", "node-01", "node-02"}
+    assert set(body["keys"]) == {"node-03"}
+
+
+def test_shares_are_forgotten_and_the_answer_repeats(network: Network) -> None:
+    run = network.collect(network.vectors())
+    opening = run.openings["node-00"]
+    assert opening._held == {}
+    assert opening.reveal(list(run.lists.values())) == run.reveals["node-00"]
+    with pytest.raises(ProtocolError):
+        opening.reveal(list(run.lists.values())[:1])
+
+
+def test_an_erased_opening_reveals_nothing(network: Network) -> None:
+    run = network.collect(network.vectors(), until=Stage.REVEAL)
+    opening = run.openings["node-00"]
+    opening.erase()
+    with pytest.raises(ProtocolError, match="erased"):
+        opening.reveal(list(run.lists.values()))
+
+
+def test_secrets_do_not_print(network: Network) -> None:
+    session, keys = network.sessions["node-00"], network.sessions["node-01"].take(0)
+    prepared = keys._unused[0]
+    pair = prepared.pairs[0]
+    channel = session._peers.by_name["node-01"].channel  # type: ignore[union-attr]
+    run = network.collect(
+        {n: v for n, v in network.vectors().items() if n != "node-01"}, until=Stage.CLAIM
+    )
+    holders = [
+        session,
+        keys,
+        prepared,
+        pair,
+        pair[0].share,
+        channel,
+        run.openings["node-00"],
+        session._peers,
+        session._me,
+        keys._masks(network.attempt(), prepared),
+    ]
+    secrets = [
+        prepared.seed,
+        prepared.mask_key.private_bytes_raw(),
+        channel.secret,
+        pair[0].share.salt,
+        pair[0].share.value.to_bytes(33, "big"),
+    ]
+    for holder in holders:
+        for text in (repr(holder), str(holder), f"{holder}"):
+            for secret in secrets:
+                for form in (
+                    secret.hex(),
+                    b64(secret),
+                    repr(secret),
+                    str(list(secret)),
+                    str(int.from_bytes(secret, "big")),
+                ):
+                    assert form not in text
