@@ -14,7 +14,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -113,13 +113,14 @@ class LedgerStore:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except FileExistsError:
             raise BadInput("there is a ledger already", where=str(path)) from None
-        with _stopping():
-            db = _connect(path)
+        first = Genesis(node=node, key=key.public.text, network=network, delta=rational(delta))
+        with ExitStack() as undo, _stopping():
+            undo.callback(path.unlink)
+            db = undo.enter_context(closing(_connect(path)))
             db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
-        store = cls(db, key, clock, reached, origin)
-        store.append(
-            Genesis(node=node, key=key.public.text, network=network, delta=rational(delta))
-        )
+            store = cls(db, key, clock, reached, origin)
+            store.append(first)
+            undo.pop_all()
         return store
 
     @classmethod
@@ -131,15 +132,16 @@ class LedgerStore:
         """
         if not path.is_file():
             raise BadInput("there is no ledger", where=str(path))
-        with _stopping():
-            db = _connect(path)
+        with ExitStack() as undo, _stopping():
+            db = undo.enter_context(closing(_connect(path)))
             if db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
                 raise VerificationFailed("not a ledger of this version", where=str(path))
             genesis = _genesis(db)
-        if genesis.key != key.public.text:
-            raise VerificationFailed("ledger belongs to another key", where="entry 0")
-        store = cls(db, key, clock, reached, node_origin(genesis.network, genesis.node))
-        store.verify()
+            if genesis.key != key.public.text:
+                raise VerificationFailed("ledger belongs to another key", where="entry 0")
+            store = cls(db, key, clock, reached, node_origin(genesis.network, genesis.node))
+            store.verify()
+            undo.pop_all()
         return store
 
     def close(self) -> None:

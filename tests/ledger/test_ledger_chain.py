@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from privacy.checkpoint import Checkpoint
+from privacy.contract.time import parse_instant
 from privacy.errors import VerificationFailed
 from privacy.ledger.chain import Anchor, check_anchors, replay, verify_entries
 from privacy.ledger.entry import Entry, Released
@@ -165,8 +166,9 @@ def test_a_fork_is_found_at_its_first_entry() -> None:
     book = small_ledger()
     fork = MemoryLedger(book.node, book.now, LedgerState())
     for entry in book.entries[:8]:
+        fork.now = parse_instant(entry.at)
         fork.append(entry.body)
-    fork.now += timedelta(seconds=1)
+    fork.now = book.now + timedelta(seconds=1)
     for entry in book.entries[8:]:
         fork.append(entry.body)
     every = [Anchor(s, book.tree.root(s), "beta") for s in range(len(book.entries) + 1)]
