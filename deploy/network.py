@@ -54,11 +54,16 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Tokens:
-    """One token for each role of people at the coordinator."""
+    """One token for each role of people at the coordinator, and those of further researchers."""
 
     researcher: Token
     auditor: Token
     admin: Token
+    others: tuple[Token, ...] = ()
+
+    @property
+    def researchers(self) -> tuple[Token, ...]:
+        return (self.researcher, *self.others)
 
 
 @dataclass(frozen=True)
@@ -85,19 +90,26 @@ class Prepared:
     studies: tuple[str, ...]
 
 
-def prepare(layout: Layout, state: Path, say: Say = lambda _line: None) -> Prepared:
-    """Found the network, create the nodes, import the data, approve the studies."""
+def prepare(
+    layout: Layout, state: Path, say: Say = lambda _line: None, *, researchers: int = 1
+) -> Prepared:
+    """Found the network, create the nodes, import the data, approve the studies.
+
+    Every one of the `researchers` (at least one) is an investigator of the studies.
+    """
     say("making keys and certificates")
     coordinator, store = _found(layout, state)
     settings = coordinator.settings()
-    tokens = Tokens(*(_enrol(store, role) for role in (Role.RESEARCHER, Role.AUDITOR, Role.ADMIN)))
+    first, *others = (_enrol(store, Role.RESEARCHER) for _ in range(researchers))
+    auditor, admin = _enrol(store, Role.AUDITOR), _enrol(store, Role.ADMIN)
+    tokens = Tokens(first, auditor, admin, tuple(others))
     nodes = _create_nodes(layout, state, coordinator, settings)
     key = coordinator.identity()
     _admit(store, key, nodes)
-    investigator = tokens.researcher.signing_key.public.text
+    investigators = tuple(token.signing_key.public.text for token in tokens.researchers)
     envelopes = [
         operate.propose(store, key, study, now=utc_now())
-        for study in layout.studies.study_facts(layout.dictionary.digest, (investigator,))
+        for study in layout.studies.study_facts(layout.dictionary.digest, investigators)
     ]
     _set_up_nodes(layout, store, nodes, envelopes, say)
     store.close()
