@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Slot:
-    """One packet's arrival; `wait` returns at the next multiple of the slot after it."""
+    """One packet's arrival; `wait` returns at the next multiple of the slot after it.
+
+    A slot of 0 seconds is none: for measuring what the slots cost.
+    """
 
     arrived: float
     seconds: float
@@ -16,6 +19,8 @@ class Slot:
     sleep: Callable[[float], None]
 
     def wait(self) -> None:
+        if self.seconds <= 0:
+            return
         elapsed = self.monotonic() - self.arrived
         slots = int(elapsed // self.seconds) + 1
         self.sleep(max(0.0, slots * self.seconds - elapsed))
