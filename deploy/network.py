@@ -59,7 +59,7 @@ class Tokens:
     researcher: Token
     auditor: Token
     admin: Token
-    others: tuple[Token, ...] = ()
+    others: tuple[Token, ...] = field(default=(), kw_only=True)
 
     @property
     def researchers(self) -> tuple[Token, ...]:
@@ -102,7 +102,7 @@ def prepare(
     settings = coordinator.settings()
     first, *others = (_enrol(store, Role.RESEARCHER) for _ in range(researchers))
     auditor, admin = _enrol(store, Role.AUDITOR), _enrol(store, Role.ADMIN)
-    tokens = Tokens(first, auditor, admin, tuple(others))
+    tokens = Tokens(first, auditor, admin, others=tuple(others))
     nodes = _create_nodes(layout, state, coordinator, settings)
     key = coordinator.identity()
     _admit(store, key, nodes)
