@@ -24,7 +24,7 @@ from node.api import create_app
 from node.documents import Documents
 from node.engine import total
 from node.flower_agent import FlowerAgent
-from node.flower_app import build_client_app
+from node.flower_app import build_client_app, whereabouts
 from node.home import Home, Settings
 from node.parts import Parts
 from node.records import Records, RecordsSettings
@@ -135,9 +135,20 @@ def _port(settings: Settings) -> socket.socket:
     return listener
 
 
+def without_texts(record: logging.LogRecord) -> bool:
+    """Keep the class and the line of an exception; its text can quote a member's value."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None:
+        record.msg, record.args = f"failed: {whereabouts(error)}", ()
+        record.exc_info = record.exc_text = None
+    return True
+
+
 def quiet_logs() -> None:
     """Logs go to standard error as one line each, without values."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(without_texts)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
