@@ -99,7 +99,11 @@ class Execution:
             self.store.runs.release(run.id, same.digest, self._now(), repeat=True)
             return
         opened = self.rounds.run(run.plan_envelope, plan)
-        release = self._release(run, plan, opened)
+        try:
+            release = self._release(run, plan, opened)
+        except Refused as refused:
+            self.rounds.abort(run.plan_envelope, plan, refused.code)
+            raise
         self._done[run.id].set()
         self.rounds.finish(plan, run.plan_digest, release)
         self.mirror.sync(plan.participants)
@@ -112,7 +116,6 @@ class Execution:
         dictionary = self.store.network.dictionary_version(plan.dictionary)
         members = noised_members(analysis, dictionary, totals, law)
         if members is not None and members < study.min_cohort:
-            self.rounds.abort(run.plan_envelope, plan, Code.COHORT_TOO_SMALL)
             raise Refused(Code.COHORT_TOO_SMALL, least=study.min_cohort)
         result: Result = estimate(analysis, dictionary, totals, law)
         envelope = Envelope.seal("release", self._statement(run, plan, opened, totals), self.key)

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.layout import read_layout
-from deploy.network import Network, prepare, start, stop_signals, utc_now
+from deploy.network import Network, prepare_or_resume, start, stop_signals, utc_now
 from privacy.errors import CairnError
 
 
@@ -52,7 +52,7 @@ def _serve(folder: Path, state: Path | None, *, as_json: bool) -> int:
 
     layout = read_layout(folder, utc_now().date())
     with stop_signals() as stop, _state_folder(state) as root:
-        network = start(prepare(layout, root, say))
+        network = start(prepare_or_resume(layout, root, say))
         try:
             say("starting")
             network.wait_ready()

@@ -6,6 +6,7 @@ fingerprints, import, approve), only that one program acts as everybody.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -32,6 +33,7 @@ from node import setup
 from node.documents import Documents
 from node.home import Home as NodeHome
 from node.home import Settings as NodeSettings
+from node.home import write_private
 from node.importer import import_folder
 from node.records import Records
 from privacy.contract.roster import Roster, RosterNode
@@ -41,6 +43,7 @@ from privacy.contract.token import Role, Token
 from privacy.errors import BadInput
 
 NETWORK = "local"
+REMEMBERED = "network.json"
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 RESTART_SECONDS = 0.5
@@ -116,6 +119,36 @@ def prepare(
     url = f"http://{settings.host}:{settings.port}"
     studies = tuple(draft.id for draft in layout.studies.studies)
     return Prepared(coordinator, url, tokens, tuple(node for node, _ in nodes), studies)
+
+
+def prepare_or_resume(layout: Layout, state: Path, say: Say = lambda _line: None) -> Prepared:
+    """Prepare a network in `state`, or take up the one that was prepared there before.
+
+    A network that is taken up keeps its records, ledgers and budgets as they are.
+    """
+    if (state / REMEMBERED).exists():
+        say(f"taking up the network in {state}: records, ledgers and budgets stay as they are")
+        return _recall(layout, state)
+    prepared = prepare(layout, state, say)
+    tokens = prepared.tokens
+    remembered = {"tokens": [t.text for t in (tokens.researcher, tokens.auditor, tokens.admin)]}
+    write_private(state / REMEMBERED, json.dumps(remembered).encode())
+    return prepared
+
+
+def _recall(layout: Layout, state: Path) -> Prepared:
+    try:
+        texts = json.loads((state / REMEMBERED).read_text("utf-8"))["tokens"]
+        tokens = Tokens(*map(Token.parse, texts))
+    except (OSError, ValueError, TypeError, KeyError):
+        raise BadInput("not a network's state", where=str(state / REMEMBERED)) from None
+    coordinator = CoordinatorHome(state / "coordinator")
+    settings = coordinator.settings()
+    homes = [(one, NodeHome(state / "nodes" / one.id)) for one in layout.organisations]
+    nodes = tuple(PreparedNode(one, home, home.settings()) for one, home in homes)
+    url = f"http://{settings.host}:{settings.port}"
+    studies = tuple(draft.id for draft in layout.studies.studies)
+    return Prepared(coordinator, url, tokens, nodes, studies)
 
 
 def _found(layout: Layout, state: Path) -> tuple[CoordinatorHome, Store]:
