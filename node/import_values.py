@@ -182,7 +182,7 @@ def _nearest(column: Column, written: str) -> str:
 
 def _no_number(column: Column, written: str, shown: str, where: str) -> BadInput:
     kind = "whole number" if column.type is ColumnType.INTEGER else "number"
-    if _DECIMAL_COMMA.fullmatch(written):
+    if _DECIMAL_COMMA.fullmatch(written) and column.type is ColumnType.NUMBER:
         instead = f"write {written.replace(',', '.')} with a point"
     elif written.lstrip("+-").lower() in ("inf", "infinity", "nan"):
         kind, instead = "finite number", "leave the field empty where the value is unknown"
