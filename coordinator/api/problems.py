@@ -59,6 +59,14 @@ CATALOGUE: Mapping[Code, tuple[int, str]] = {
     Code.INTERNAL: (500, "Something went wrong here; it has been recorded."),
 }
 
+SAFE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
 _BY_STATUS = {
     401: Code.NOT_SIGNED_IN,
     403: Code.NOT_PERMITTED,
@@ -138,7 +146,10 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(_request: Request, _error: Exception) -> JSONResponse:
-    return problem(Code.INTERNAL)
+    """Outside every other layer, so this one sets the headers itself."""
+    response = problem(Code.INTERNAL)
+    response.headers.update(SAFE_HEADERS)
+    return response
 
 
 _Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]

@@ -228,7 +228,7 @@ class NodeList(Answer):
 class InvitationAsk(Ask):
     """An invitation for a person's role, or for a node."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(strict=False)
 
     role: Role | None = Field(default=None, description="Absent: the invitation is for a node.")
     name: ShortText

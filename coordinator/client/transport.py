@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import ssl
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,7 @@ class Transport:
             transport=transport,
             follow_redirects=False,
         )
+        weakref.finalize(self, self._client.close)
 
     def get(self, path: str, *, wait_seconds: float = 0.0, **query: str | float) -> Any:
         """The JSON answer to a GET; raises Refused, Unreachable."""

@@ -112,6 +112,7 @@ class FakeExecutor:
     executed: list[str] = field(default_factory=list)
     syncs: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     def execute(self, run_id: str) -> None:
         self.executed.append(run_id)
@@ -123,7 +124,8 @@ class FakeExecutor:
         if self.store.runs.start(run_id):
             at = instant_text(self.clock())
             if self.refuse is None:
-                self._answer(run_id, at)
+                with self._one_at_a_time:
+                    self._answer(run_id, at)
             else:
                 state = RunState.REFUSED
                 code, fields = self.refuse.code, self.refuse.public_fields

@@ -1,0 +1,45 @@
+"""One world per test: a store, three made-up nodes, a person of every role, a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from privacy.contract.token import Role
+from tests.support.fake_executor import World, make_world, serve
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = make_world(tmp_path)
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def live_world(tmp_path: Path) -> Iterator[World]:
+    """A world that goes by the real clock, for clients that sign with the time of day."""
+    made = make_world(tmp_path, clock=lambda: datetime.now(UTC))
+    yield made
+    made.store.close()
+
+
+@pytest.fixture
+def http(world: World) -> Iterator[httpx.Client]:
+    with serve(world.app) as url, httpx.Client(base_url=url, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def url(live_world: World) -> Iterator[str]:
+    with serve(live_world.app) as address:
+        yield address
+
+
+@pytest.fixture
+def token(live_world: World) -> str:
+    return live_world.tokens[Role.RESEARCHER].text
