@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any
 
@@ -22,7 +22,9 @@ from privacy.errors import BadInput, VerificationFailed
 from privacy.mechanism import GaussianSum
 from privacy.units import Rho
 
-EPSILON_SLACK = Decimal("1e-6")  # how far a stated epsilon may be rounded up, relative
+EPSILON_SLACK = 1e-6  # how far a stated epsilon may be rounded up, relative
+
+_DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,40})?(e[+-][0-9]{1,3})?", re.ASCII)
 
 
 @contextmanager
@@ -213,12 +215,10 @@ def _check_release(body: dict[str, Any], release: Release, plan: Plan) -> None:
 
 
 def _check_epsilon(stated: Any, rho: Rho, delta: Fraction) -> None:
-    try:
-        value = Decimal(stated) if isinstance(stated, str) else Decimal("NaN")
-    except InvalidOperation:
-        value = Decimal("NaN")
-    own = Decimal(epsilon_of_rho(rho, delta))
-    if not (value.is_finite() and own <= value <= own * (1 + EPSILON_SLACK)):
+    own = epsilon_of_rho(rho, delta)
+    if not isinstance(stated, str) or not _DECIMAL.fullmatch(stated):
+        raise VerificationFailed("epsilon is not decimal text")
+    if not own <= float(stated) <= own * (1 + EPSILON_SLACK):
         raise VerificationFailed("epsilon is not that of its rho and delta")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from coordinator.audit.bundle import Bundle
 from coordinator.audit.documents import Network, Release, at, require
 from coordinator.audit.report import Change
+from privacy.accounting.conversion import epsilon_of_rho
 from privacy.checkpoint import (
     Checkpoint,
     check_cosignature,
@@ -174,10 +175,10 @@ def _watch(context: Context, ledger: Ledger, entry: Entry) -> None:
                 require(_plan_of(release) == body.plan, "names the release of another plan")
             case Approval() as body:
                 _check_approval(context, body)
-                what = f"{body.study}: {body.decision}, rho at most {body.rho}"
+                what = f"{body.study}: {body.decision}, {_limit(context, body.rho)}"
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case PolicySet() | PeriodOpened() | RosterPinned() as body:
-                what = _described(body)
+                what = _described(context, body)
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case _:
                 return
@@ -187,16 +188,20 @@ def _plan_of(release: Release | None) -> str:
     return release.plan if release is not None else ""
 
 
-def _described(body: PolicySet | PeriodOpened | RosterPinned) -> str:
+def _limit(context: Context, rho: str) -> str:
+    return f"epsilon at most {epsilon_of_rho(Rho.parse(rho), context.network.delta):.6g}"
+
+
+def _described(context: Context, body: PolicySet | PeriodOpened | RosterPinned) -> str:
     match body:
         case PolicySet():
             return (
-                f"yearly rho {body.yearly_rho}, at least {body.min_nodes} nodes, collusion margin"
-                f" {body.min_collude}, at most {body.max_drop} lost, {body.max_memberships}"
-                f" memberships, cohort of {body.min_cohort}"
+                f"yearly {_limit(context, body.yearly_rho)}, at least {body.min_nodes} nodes,"
+                f" margin for collusion {body.min_collude}, at most {body.max_drop} lost,"
+                f" {body.max_memberships} memberships, cohort of {body.min_cohort}"
             )
         case PeriodOpened():
-            return f"{body.starts} to {body.ends}, rho at most {body.budget_rho}"
+            return f"{body.starts} to {body.ends}, {_limit(context, body.budget_rho)}"
         case RosterPinned():
             return f"epoch {body.epoch}, {len(body.confirmed)} fingerprints compared"
 
