@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 import structlog
 
@@ -18,14 +18,29 @@ from coordinator.mirror import Mirror
 from coordinator.node_link import Answer, Body, NodeLink
 from coordinator.store.facts import NodeState
 from coordinator.store.store import Store
+from privacy.contract.facts import Fact
 from privacy.contract.messages import Ask
 from privacy.contract.roster import Roster
 from privacy.contract.time import instant_text
-from privacy.errors import Refused
+from privacy.errors import BadInput, Refused
 
 TIMEOUT_SECONDS = 5.0
 
 _log = structlog.get_logger("cairn.bridge")
+
+
+class Greeting(Fact):
+    """How a node says it is."""
+
+    boot: str
+    version: str
+    paused: bool
+    nonce: str  # empty once its peers have confirmed its ledger
+    roster: str
+    dictionary: str
+    approved: tuple[str, ...]
+    size: int
+    checkpoint: str
 
 
 @dataclass
@@ -47,7 +62,7 @@ class Contact:
         """One round of greetings; True while some node still needs attention."""
         nodes = tuple(sorted(self.connected() & set(self.roster().keys)))
         answers = self.link.ask_all(Ask.HELLO, nodes, {}, TIMEOUT_SECONDS)
-        greetings = {n: a.payload for n, a in answers.items() if isinstance(a, Body)}
+        greetings = {n: a.payload for n, a in answers.items() if _is_greeting(a)}
         for node, said in greetings.items():
             self._notice_restart(node, said)
             self._offer(node, said)
@@ -94,7 +109,7 @@ class Contact:
             question = {"of": node, "nonce": said["nonce"]}
             answers = self.link.ask_all(Ask.WITNESS, peers, question, TIMEOUT_SECONDS)
             statements = {
-                peer: answer.payload["statement"]
+                peer: answer.payload.get("statement")
                 for peer, answer in answers.items()
                 if isinstance(answer, Body)
             }
@@ -150,4 +165,12 @@ class Contact:
 
 
 def _says(answer: Answer, field_name: str) -> bool:
-    return isinstance(answer, Body) and bool(answer.payload[field_name])
+    return isinstance(answer, Body) and bool(answer.payload.get(field_name))
+
+
+def _is_greeting(answer: Answer) -> TypeGuard[Body]:
+    """A node that greets in another form is as good as offline."""
+    try:
+        return isinstance(answer, Body) and bool(Greeting.from_json(answer.payload))
+    except BadInput:
+        return False

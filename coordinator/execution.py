@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -49,6 +50,8 @@ class Execution:
     )
     _done: dict[str, threading.Event] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _busy: set[str] = field(default_factory=set)
+    _turns: threading.Condition = field(default_factory=threading.Condition)
 
     def execute(self, run_id: str) -> None:
         """Start a queued run; a run that is under way or finished is left alone."""
@@ -60,9 +63,8 @@ class Execution:
 
     def wait(self, run_id: str, timeout_seconds: float) -> bool:
         """True once the run is finished; False when the time is up."""
-        with self._lock:
-            event = self._done.get(run_id)
-        if event is not None and not event.wait(timeout_seconds):
+        self.execute(run_id)  # in case it was queued while this process was away
+        if not self._done[run_id].wait(timeout_seconds):
             return False
         return self.store.runs.get(run_id).state.finished
 
@@ -94,19 +96,36 @@ class Execution:
 
     def _answer(self, run: RunFacts) -> None:
         plan = run.plan
-        same = self.store.releases.by_identity(plan.identity, plan.study_digest)
-        if same is not None:
-            self.store.runs.release(run.id, same.digest, self._now(), repeat=True)
-            return
-        opened = self.rounds.run(run.plan_envelope, plan)
-        try:
-            release = self._release(run, plan, opened)
-        except Refused as refused:
-            self.rounds.abort(run.plan_envelope, plan, refused.code)
-            raise
+        with self._alone(plan.identity):
+            same = self.store.releases.by_identity(plan.identity, plan.study_digest)
+            if same is not None:
+                self.store.runs.release(run.id, same.digest, self._now(), repeat=True)
+                return
+            release = self._open(run, plan)
         self._done[run.id].set()
         self.rounds.finish(plan, run.plan_digest, release)
         self.mirror.sync(plan.participants)
+
+    @contextmanager
+    def _alone(self, identity: str) -> Iterator[None]:
+        """One run of an analysis at a time: the next one finds the release and costs nothing."""
+        with self._turns:
+            self._turns.wait_for(lambda: identity not in self._busy)
+            self._busy.add(identity)
+        try:
+            yield
+        finally:
+            with self._turns:
+                self._busy.discard(identity)
+                self._turns.notify_all()
+
+    def _open(self, run: RunFacts, plan: Plan) -> str:
+        opened = self.rounds.run(run.plan_envelope, plan)
+        try:
+            return self._release(run, plan, opened)
+        except Refused as refused:
+            self.rounds.abort(run.plan_envelope, plan, refused.code)
+            raise
 
     def _release(self, run: RunFacts, plan: Plan, opened: Opened) -> str:
         law = NoiseLaw(GaussianSum.from_json(plan.mechanism), len(opened.survivors))

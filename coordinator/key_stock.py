@@ -10,7 +10,7 @@ from privacy.contract.canonical import parse_canonical
 from privacy.contract.messages import Ask
 from privacy.contract.parts import cut_parts
 from privacy.contract.signing import Envelope
-from privacy.errors import Refused
+from privacy.errors import BadInput, Code, Refused
 from privacy.secure_sum.channel import split_sealed
 
 SETS = 64
@@ -103,9 +103,9 @@ class KeyStock:
             "sets": SETS,
         }
         first = self.link.ask_all(Ask.PREPARE_KEYS, group, wish, TIMEOUT_SECONDS)
-        adverts = {node: Envelope.from_json(body.payload["advert"]) for node, body in _all(first)}
+        adverts = {node: _advert(node, body) for node, body in _all(first)}
         everyone = {node: advert.to_json() for node, advert in adverts.items()}
-        sessions = tuple(_session(adverts[node]) for node in group)
+        sessions = tuple(_session(node, adverts[node]) for node in group)
         wishes = {
             node: Body({"adverts": everyone, "session": session})
             for node, session in zip(group, sessions, strict=True)
@@ -113,13 +113,36 @@ class KeyStock:
         second = self.link.ask(Ask.PREPARE_SHARES, wishes, TIMEOUT_SECONDS)
         sealed: dict[str, dict[str, list[bytes]]] = {node: {} for node in group}
         for sender, body in _all(second):
-            for recipient, blob in cut_parts(body.payload["lengths"], body.blob).items():
-                sealed[recipient][sender] = split_sealed(blob)
+            for recipient, pieces in _shares(sender, body, group).items():
+                sealed[recipient][sender] = pieces
         return _Batch(adverts, sessions, sealed)
 
 
-def _session(advert: Envelope) -> str:
-    return str(parse_canonical(advert.body)["session"])
+def _advert(node: str, body: Body) -> Envelope:
+    try:
+        return Envelope.from_json(body.payload.get("advert"))
+    except BadInput:
+        raise Refused(Code.KEYS_NOT_READY, node=node) from None
+
+
+def _session(node: str, advert: Envelope) -> str:
+    try:
+        return str(parse_canonical(advert.body)["session"])
+    except (KeyError, TypeError):
+        raise Refused(Code.KEYS_NOT_READY, node=node) from None
+
+
+def _shares(sender: str, body: Body, group: Group) -> dict[str, list[bytes]]:
+    """One sealed piece per set for every peer of `sender`."""
+    try:
+        blobs = cut_parts(body.payload.get("lengths", {}), body.blob)
+        pieces = {recipient: split_sealed(blob) for recipient, blob in blobs.items()}
+    except (BadInput, TypeError):
+        pieces = {}
+    complete = all(len(each) == SETS for each in pieces.values())
+    if set(pieces) != set(group) - {sender} or not complete:
+        raise Refused(Code.KEYS_NOT_READY, node=sender)
+    return pieces
 
 
 def _next_set(batch: _Batch) -> PreparedSet:
@@ -136,5 +159,5 @@ def _all(answers: dict[str, Answer]) -> list[tuple[str, Body]]:
     """Every node's answer, or the first refusal raised."""
     for node, answer in answers.items():
         if isinstance(answer, Declined):
-            raise Refused(answer.code, **answer.fields, node=node)
+            raise Refused(answer.code, **{**answer.fields, "node": node})
     return [(node, answer) for node, answer in answers.items() if isinstance(answer, Body)]

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import structlog
 
@@ -18,6 +17,7 @@ from coordinator.node_link import Body, NodeLink
 from coordinator.store.facts import Decision
 from coordinator.store.store import Store
 from privacy.checkpoint import coordinator_name, cosign, open_checkpoint
+from privacy.contract.facts import Fact
 from privacy.contract.messages import Ask
 from privacy.contract.roster import Roster
 from privacy.contract.signing import SigningKey
@@ -29,6 +29,15 @@ WITNESS = "coordinator"
 TIMEOUT_SECONDS = 10.0
 
 _log = structlog.get_logger("cairn.bridge")
+
+
+class Page(Fact):
+    """What a node says beside the entries it sends."""
+
+    count: int
+    size: int
+    checkpoint: str
+    witnessed: dict[str, str]
 
 
 @dataclass
@@ -58,11 +67,12 @@ class Mirror:
         first = self.store.ledgers.size(node)
         lines = body.blob.split(b"\n")[:-1]
         try:
+            page = Page.from_json(body.payload)
             entries = [Entry.from_bytes(line) for line in lines]
             frontier = self._extended(node, entries)
-            complete = frontier.size == body.payload["size"]
+            complete = frontier.size == page.size
             if complete:
-                self._witness(node, body.payload, frontier)
+                self._witness(node, page, frontier)
             self.store.ledgers.append(node, first, lines)
         except (VerificationFailed, BadInput, Refused) as error:
             _log.error("ledger of a node does not hold", node=node, error=type(error).__name__)
@@ -81,8 +91,8 @@ class Mirror:
             frontier = frontier.append(entry.leaf)
         return frontier
 
-    def _witness(self, node: str, payload: dict[str, Any], frontier: Frontier) -> None:
-        text = str(payload["checkpoint"])
+    def _witness(self, node: str, page: Page, frontier: Frontier) -> None:
+        text = page.checkpoint
         key = self.roster().keys[node]
         head = open_checkpoint(text, key)
         if (head.size, head.root) != (frontier.size, frontier.root):
@@ -91,7 +101,7 @@ class Mirror:
         name = coordinator_name(self.roster().network)
         cosignature = cosign(head, name, self.key, int(self.clock().timestamp()))
         self.store.ledgers.add_checkpoint(node, WITNESS, head.size, text, cosignature)
-        self._keep_peers(node, payload.get("witnessed", {}))
+        self._keep_peers(node, page.witnessed)
 
     def _keep_peers(self, by: str, witnessed: dict[str, str]) -> None:
         keys = self.roster().keys

@@ -91,6 +91,6 @@ class NodeLink:
         except Refused as refused:
             fields = {name: str(value) for name, value in refused.public_fields.items()}
             return Declined(refused.code, fields)
-        except (VerificationFailed, BadInput):
+        except (VerificationFailed, BadInput, TypeError):  # TypeError: a field of no refusal
             return Declined(Code.BAD_SIGNATURE, {})
         return Body(reply.payload, packet.blob)

@@ -12,6 +12,7 @@ The coordinator holds masked vectors and the noisy total; it never holds one nod
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +26,11 @@ from privacy.contract.messages import Ask
 from privacy.contract.parts import join_parts
 from privacy.contract.plan import Plan
 from privacy.contract.roster import Roster
-from privacy.contract.signing import Envelope
-from privacy.errors import Code, ProtocolError, Refused
+from privacy.contract.signing import Envelope, PublicKey
+from privacy.errors import BadInput, Code, ProtocolError, Refused
 from privacy.secure_sum.aggregator import open_total
 from privacy.secure_sum.attempt import Attempt
+from privacy.secure_sum.checks import check_claim
 from privacy.secure_sum.transcript import Transcript
 
 NO_STATE = sha256_hex(b"")
@@ -76,7 +78,7 @@ class Rounds:
         if declined:
             first = next(iter(declined.values()))
             self.abort(envelope, plan, first.code)
-            raise Refused(first.code, **first.fields, nodes=len(declined))
+            raise Refused(first.code, **{**first.fields, "nodes": str(len(declined))})
 
     def _attempt(self, plan_digest: str, plan: Plan, number: int) -> Opened:
         prepared = self.stock.take(plan.participants, margin_of(plan))
@@ -103,12 +105,19 @@ class Rounds:
         bodies = {node: _contribute_body(attempt, prepared, node) for node in plan.participants}
         answers = self.link.ask(Ask.CONTRIBUTE, bodies, self.timeout_seconds)
         self._note_losses(answers, plan)
-        answered = {n: a for n, a in answers.items() if isinstance(a, Body)}
-        if len(answered) < attempt.minimum_survivors:
-            raise Refused(Code.ATTEMPT_LOST, survivors=len(answered))
-        claims = {n: Envelope.from_json(a.payload["claim"]) for n, a in answered.items()}
-        masked = {n: np.frombuffer(a.blob, dtype="<u8") for n, a in answered.items()}
+        claims = self._claims(attempt, answers)
+        if len(claims) < attempt.minimum_survivors:
+            raise Refused(Code.ATTEMPT_LOST, survivors=len(claims))
+        masked = {n: np.frombuffer(a.blob, dtype="<u8") for n, a in _bodies(answers) if n in claims}
         return claims, masked
+
+    def _claims(self, attempt: Attempt, answers: dict[str, Answer]) -> dict[str, Envelope]:
+        """The claims that fit the attempt and the bytes beside them; any other node is lost."""
+        keys = self.roster().keys
+        found = {
+            node: _claim_of(attempt, node, body, keys[node]) for node, body in _bodies(answers)
+        }
+        return {node: claim for node, claim in found.items() if claim is not None}
 
     def _note_losses(self, answers: dict[str, Answer], plan: Plan) -> None:
         if any(isinstance(a, Declined) and a.code is Code.KEYS_NOT_READY for a in answers.values()):
@@ -174,12 +183,28 @@ def _contribute_body(attempt: Attempt, prepared: PreparedSet, node: str) -> Body
     return Body({"attempt": attempt.to_json(), "lengths": lengths}, blob)
 
 
+def _bodies(answers: dict[str, Answer]) -> list[tuple[str, Body]]:
+    return [(node, answer) for node, answer in answers.items() if isinstance(answer, Body)]
+
+
+def _claim_of(attempt: Attempt, node: str, body: Body, key: PublicKey) -> Envelope | None:
+    try:
+        envelope = Envelope.from_json(body.payload.get("claim"))
+        claim = check_claim(attempt, envelope, key, node)
+    except (BadInput, ProtocolError):
+        return None
+    fits = len(body.blob) == 8 * attempt.length and sha256_hex(body.blob) == claim.sha256
+    named = isinstance(claim.receipt, dict) and set(claim.receipt) == {"seq", "leaf"}
+    return envelope if fits and named else None
+
+
 def _envelopes(answers: dict[str, Answer], field: str) -> dict[str, Envelope]:
-    return {
-        node: Envelope.from_json(answer.payload[field])
-        for node, answer in answers.items()
-        if isinstance(answer, Body)
-    }
+    """What each node signed; a node that sent no envelope is left out."""
+    found = {}
+    for node, body in _bodies(answers):
+        with suppress(BadInput):
+            found[node] = Envelope.from_json(body.payload.get(field))
+    return found
 
 
 def _claimed(claim: Envelope) -> dict[str, Any]:

@@ -181,10 +181,10 @@ class Runner:
     ) -> Envelope:
         """Sign the list of survivors, after keeping every peer's checkpoint durably."""
         live = self._alive(attempt)
-        signed = live.opening.sign_list(claims)
         for node, claim in claims.items():
             body = claim.open("masked-input", peers[node])
             self.ledger.witness(node, body["checkpoint"], peers[node])
+        signed = live.opening.sign_list(claims)
         self.reached("signed")
         return signed
 

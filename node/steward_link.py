@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import httpx
 
 from node.home import Home
-from privacy.errors import BadInput, Code, Refused
+from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 LONG_SECONDS = 3600.0
 
@@ -107,6 +107,8 @@ class RunningNode:
         problem = answer.json()
         if answer.status_code == 422:
             raise BadInput(str(problem["detail"]))
+        if answer.status_code == 500 and problem["code"] == Code.LEDGER_STOPPED.value:
+            raise VerificationFailed(str(problem["detail"]))
         raise Refused(Code(problem["code"]))
 
 

@@ -42,6 +42,7 @@ class Witnessing:
     own_key: PublicKey
     nonce: str
     done: bool = False
+    stopped: bool = False
     answers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -55,8 +56,11 @@ class Witnessing:
     ) -> bool:
         """Take peers' statements; True once `needed` confirmed peers agree with the ledger.
 
-        Raises Refused(LEDGER_STOPPED) when one of them holds a newer or another history.
+        Raises Refused(LEDGER_STOPPED) when one of them holds a newer or another history, and
+        from then on whatever the others say: only a steward can find out what happened.
         """
+        if self.stopped:
+            raise Refused(Code.LEDGER_STOPPED, what="witnesses")
         for peer, statement in statements.items():
             if peer in confirmed and peer != self.node:
                 self._take(peer, statement, confirmed[peer])
@@ -80,4 +84,5 @@ class Witnessing:
     def _compare(self, peer: str, text: str) -> None:
         held = open_checkpoint(text, self.own_key)
         if held.size > self.ledger.size or self.ledger.root_at(held.size) != held.root:
+            self.stopped, self.done = True, False
             raise Refused(Code.LEDGER_STOPPED, peer=peer, held=held.size, own=self.ledger.size)
