@@ -77,6 +77,11 @@ def total(
                 assert_never(contribution)
 
 
+def prepare() -> None:
+    """Load the libraries that the first question would otherwise wait for."""
+    ibis().to_sql(ibis().table({"member_ix": "int32"}, name=MEMBERS), dialect="duckdb")
+
+
 def _asked(cursor: Cursor, question: _Question, columns: frozenset[ColumnRef]) -> Expr:
     """The member table, narrowed to the members who are asked."""
     key = None

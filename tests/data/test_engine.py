@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
 from models.contribution import BoundedValue, CellCounts, Summary
 from models.dictionary_file import load_dictionary
-from node.engine import TotalTooLargeError, total
+from node.engine import TotalTooLargeError, prepare, total
 from node.importer import import_folder
 from node.records import Records
 from tests.support.data_factory import (
@@ -160,6 +161,7 @@ def test_the_mean_of_a_member_rounds_half_up_for_either_sign(tmp_path: Path) -> 
 
 
 def test_a_store_without_records_answers_zero_in_the_declared_shape() -> None:
+    prepare()
     records = Records.open(":memory:")
     shape = CellCounts((SITE, SCORE), 5, 3)
     found = total(records, shape, Everyone(), purpose="research", today=TODAY)
@@ -203,3 +205,26 @@ def test_dates_before_the_epoch_and_far_ahead_compare(tmp_path: Path) -> None:
     cohort = parse_cohort("day < '1900-01-01'", VISITS)
     found = total(records, CellCounts((), 1, 1), cohort, purpose=None, today=date(2020, 1, 1))
     assert found.tolist() == [1]
+
+
+def test_questions_asked_at_once_during_an_import_get_their_answers(tmp_path: Path) -> None:
+    rng = random.Random(11)
+    world = make_world(rng)
+    records = imported(world)
+    asked = []
+    for _ in range(8):
+        shape, cohort = make_contribution(rng, world.dictionary), make_cohort(rng, world.dictionary)
+        parsed = parse_cohort(cohort_text(cohort, rng), world.dictionary)
+        asked.append((shape, parsed, pooled_total(world, shape, cohort, consenting=True)))
+    folder = write_folder(world, tmp_path / "again")
+
+    def ask(number: int) -> bool:
+        shape, cohort, expected = asked[number % len(asked)]
+        found = total(records, shape, cohort, purpose="research", today=TODAY)
+        return found.tolist() == expected
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(ask, number) for number in range(24)]
+        import_folder(records, world.dictionary, folder, consent_purposes=["research"])
+        answers += [pool.submit(ask, number) for number in range(8)]
+    assert all(answer.result() for answer in answers)
