@@ -63,9 +63,7 @@ def import_folder(
     `consent_purposes` are the purposes for which studies ask members' consent. Raises BadInput
     naming file, column, row and rule; the former records are then exactly as they were.
     """
-    if not folder.is_dir():
-        raise BadInput("no such folder", where=str(folder), instead="name the folder of the files")
-    paths = {table.name: table_file(folder, table) for table in dictionary.tables}
+    paths = _paths(dictionary, folder)
     with records.transaction() as cursor:
         staged = [stage_table(cursor, t, paths[t.name]) for t in dictionary.tables]
         consent = plan_consent(cursor, dictionary, staged, folder, consent_purposes)
@@ -88,12 +86,19 @@ def check_folder(
     consent_purposes: Collection[str] = (),
 ) -> tuple[str, ...]:
     """What `import_folder` would refuse or warn of; nothing is kept."""
-    paths = {table.name: table_file(folder, table) for table in dictionary.tables}
+    paths = _paths(dictionary, folder)
     with records.transaction() as cursor:
         staged = [stage_table(cursor, t, paths[t.name]) for t in dictionary.tables]
         consent = plan_consent(cursor, dictionary, staged, folder, consent_purposes)
         warnings = _warnings(cursor, folder, staged, consent)
     return warnings
+
+
+def _paths(dictionary: Dictionary, folder: Path) -> dict[str, Path]:
+    """The file of each declared table; raises BadInput if the folder or a file is missing."""
+    if not folder.is_dir():
+        raise BadInput("no such folder", where=str(folder), instead="name the folder of the files")
+    return {table.name: table_file(folder, table) for table in dictionary.tables}
 
 
 def _many(staged: Staged) -> bool:

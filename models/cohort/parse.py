@@ -1,5 +1,7 @@
 """The cohort grammar, closed and checked against the dictionary. Nothing written is ever run.
 
+In full:
+
     cohort    := nothing | or
     or        := and ("or" and)*
     and       := unary ("and" unary)*

@@ -343,7 +343,7 @@ def test_a_table_without_its_file_is_named(records: Records, tmp_path: Path) -> 
         import_folder(records, DICTIONARY, tmp_path)
     assert refused.value.instead == "is 'Visits.csv' meant?"
     with pytest.raises(BadInput, match="no such folder"):
-        import_folder(records, DICTIONARY, tmp_path / "nowhere")
+        check_folder(records, DICTIONARY, tmp_path / "nowhere")
 
 
 def test_two_files_of_one_table_are_refused(records: Records, tmp_path: Path) -> None:
