@@ -91,7 +91,7 @@ def _secret(
     holder's fault, shares that hold and disagree are the dealer's.
     """
     dealer = Dealer(card.node, card.session, attempt.set_index)
-    root = card.sets[attempt.set_index].shares
+    root = card.public_sets[attempt.set_index].shares
     shares = {}
     for holder, reveal in reveals.items():
         text = (reveal.seeds if kind is ShareOf.SEED else reveal.keys)[card.node]

@@ -79,8 +79,7 @@ def check_advert(group: Group, envelope: Envelope, key: PublicKey, node: str) ->
     made_for = (advert.group, advert.roster, advert.threshold)
     if made_for != (group.digest, group.roster, group.threshold):
         raise broken(Step.ADVERT, "made for another group, roster or threshold", node)
-    for text in (advert.channel_key, *(item.mask_key for item in advert.sets)):
-        read32(text, Step.ADVERT, node)
+    read32(advert.channel_key, Step.ADVERT, node)
     return advert
 
 
@@ -95,7 +94,7 @@ def check_adverts(
         card = check_advert(group, adverts[node], keys[node], node)
         if card.session != attempt.session_of(node):
             raise broken(Step.ADVERT, "belongs to another session", node)
-        if attempt.set_index >= len(card.sets):
+        if attempt.set_index >= len(card.public_sets):
             raise broken(Step.ADVERT, "does not hold the set in use", node)
         cards[node] = card
     return cards
@@ -203,7 +202,7 @@ def check_reveal(
 
 
 def check_share(
-    attempt: Attempt, dealer: Dealer, root: str, text: str, *, holder: str, kind: ShareOf
+    attempt: Attempt, dealer: Dealer, root: bytes, text: str, *, holder: str, kind: ShareOf
 ) -> int:
     """The share that `holder` opened, if it is the one that `dealer` dealt to it."""
     try:

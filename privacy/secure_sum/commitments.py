@@ -90,9 +90,9 @@ class Dealer:
     def _context(self, what: str) -> bytes:
         return canonical_bytes([PROTOCOL, what, self.node, self.session, self.set_index])
 
-    def seed_commitment(self, seed: bytes) -> str:
+    def seed_commitment(self, seed: bytes) -> bytes:
         """The advertised hash of a self-mask seed (32 bytes)."""
-        return hashlib.sha256(self._context("seed") + b"\n" + seed).hexdigest()
+        return hashlib.sha256(self._context("seed") + b"\n" + seed).digest()
 
     def leaves(self, pairs: Sequence[tuple[Share, Share]]) -> list[bytes]:
         """Leaf hashes: for each holder the share of the seed, then that of the key."""
@@ -104,7 +104,7 @@ class Dealer:
         ]
 
     def verify(
-        self, root: str, opened: OpenedShare, holder: int, kind: ShareOf, holders: int
+        self, root: bytes, opened: OpenedShare, holder: int, kind: ShareOf, holders: int
     ) -> None:
         """Raise BadInput unless `opened` is what this dealer dealt to `holder` (from 0)."""
         position = 2 * holder + kind
@@ -114,7 +114,7 @@ class Dealer:
         for sibling in opened.path:
             node = _join(sibling, node) if position & 1 else _join(node, sibling)
             position >>= 1
-        if node.hex() != root:
+        if node != root:
             raise BadInput("a share does not match the dealer's commitment")
 
     def pair(self, shares: tuple[Share, Share], upper: tuple[bytes, ...], holder: int) -> Pair:

@@ -11,8 +11,9 @@ learning", CCS 2017; RFC 5869 (HKDF); RFC 7748 (X25519).
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ from privacy.secure_sum.messages import PROTOCOL
 
 _CHUNK = 1 << 14  # words per step: keystream and sum stay in the processor's cache
 _SEGMENT = 1 << 17  # words that one stretch of keystream covers: several cores share the work
-_WORKERS = 2
+_HELPERS = 1  # threads beside the caller's
 _BLOCK_BYTES = 16
 
 
@@ -87,25 +88,53 @@ def total(vectors: Sequence[NDArray[np.uint64]], masks: Sequence[Mask]) -> NDArr
 def _segments(
     out: NDArray[np.uint64], vectors: Sequence[NDArray[np.uint64]], masks: Sequence[Mask]
 ) -> Iterator[NDArray[np.uint64]]:
-    """Fill `out` with the sum, segment by segment, and yield each as it is ready, in order.
+    """Fill `out` with the sum, segment by segment, and yield each in order once it is filled.
 
-    Segments are independent, so they are computed on several cores; the result is the same.
+    Segments are independent: helpers fill them on other cores, and the caller's thread fills
+    one whenever the next it needs is not ready.
     """
-
-    def fill(start: int) -> NDArray[np.uint64]:
-        part = out[start : start + _SEGMENT]
-        np.copyto(part, vectors[0][start : start + _SEGMENT])
-        for vector in vectors[1:]:
-            part += vector[start : start + _SEGMENT]
-        _add_masks(part, start // _SEGMENT, masks)
-        return part
-
     starts = range(0, len(out), _SEGMENT)
-    if len(starts) == 1:
-        yield fill(0)
-        return
-    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-        yield from pool.map(fill, starts)
+    waiting = deque(starts)
+    filled: dict[int, NDArray[np.uint64]] = {}
+
+    def fill_next() -> bool:
+        try:
+            start = waiting.popleft()
+        except IndexError:
+            return False
+        filled[start] = _fill(out[start : start + _SEGMENT], start, vectors, masks)
+        return True
+
+    def fill_rest() -> None:
+        while fill_next():
+            pass
+
+    with ThreadPoolExecutor(max_workers=_HELPERS) as pool:
+        helpers = [pool.submit(fill_rest) for _ in starts[1:][:_HELPERS]]
+        for start in starts:
+            while start not in filled:
+                if not fill_next():
+                    _finish(helpers)
+            yield filled[start]
+
+
+def _finish(helpers: Sequence[Future[None]]) -> None:
+    for helper in helpers:
+        helper.result()
+
+
+def _fill(
+    part: NDArray[np.uint64],
+    start: int,
+    vectors: Sequence[NDArray[np.uint64]],
+    masks: Sequence[Mask],
+) -> NDArray[np.uint64]:
+    end = start + len(part)
+    np.copyto(part, vectors[0][start:end])
+    for vector in vectors[1:]:
+        part += vector[start:end]
+    _add_masks(part, start // _SEGMENT, masks)
+    return part
 
 
 def _add_masks(part: NDArray[np.uint64], segment: int, masks: Sequence[Mask]) -> None:
@@ -156,7 +185,7 @@ def vector_digests(vectors: Sequence[NDArray[np.uint64]]) -> list[str]:
     """The digests of several vectors, on several cores where they are long."""
     if sum(map(len, vectors)) <= _SEGMENT:
         return [vector_digest(vector) for vector in vectors]
-    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+    with ThreadPoolExecutor(max_workers=_HELPERS + 1) as pool:
         return list(pool.map(vector_digest, vectors))
 
 

@@ -7,10 +7,12 @@ broke it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError, field_validator
 
 from privacy.contract.canonical import unb64
 from privacy.contract.facts import Fact
@@ -47,25 +49,58 @@ def broken(step: Step, what: str, sender: str = "") -> ProtocolError:
     return ProtocolError(f"{step.value}: {what}", sender=sender)
 
 
-class SetAdvert(Fact):
-    """The public side of one prepared set."""
+@dataclass(frozen=True)
+class SetAdvert:
+    """The public side of one prepared set: three times 32 bytes."""
 
-    mask_key: Key32  # X25519 public key of the pairwise masks
-    seed: Hash  # commitment to the self-mask seed
-    shares: Hash  # root of the commitments to every holder's two shares
+    mask_key: bytes  # X25519 public key of the pairwise masks
+    seed: bytes  # commitment to the self-mask seed
+    shares: bytes  # root of the commitments to every holder's two shares
+
+    def to_bytes(self) -> bytes:
+        return self.mask_key + self.seed + self.shares
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> SetAdvert:
+        return cls(data[:32], data[32:64], data[64:])
+
+
+_SET_BYTES = 96
 
 
 class KeyAdvert(Fact):
-    """A node's keys for one session, prepared ahead of any plan (kind "key-advert")."""
+    """A node's keys for one session, prepared ahead of any plan (kind "key-advert").
+
+    `group` is the digest of the participants' names in order; `sets` the base64 of all
+    `SetAdvert`s one after the other.
+    """
 
     protocol: Protocol
     node: Name
     session: SessionId
     roster: Hash
-    group: Hash  # digest of the participants' names, in order
+    group: Hash
     threshold: int
     channel_key: Key32  # X25519 public key that seals shares to this node
-    sets: Annotated[tuple[SetAdvert, ...], Field(min_length=1, max_length=MAX_SETS)]
+    sets: Annotated[str, StringConstraints(max_length=MAX_SETS * _SET_BYTES * 4 // 3)]
+
+    @field_validator("sets")
+    @classmethod
+    def _whole_sets(cls, value: str) -> str:
+        try:
+            data = unb64(value)
+        except BadInput:
+            data = b""
+        if not data or len(data) % _SET_BYTES:
+            raise ValueError("sets are the base64 of 96 bytes each")
+        return value
+
+    @cached_property
+    def public_sets(self) -> tuple[SetAdvert, ...]:
+        """The public side of every set, by index."""
+        data = unb64(self.sets)
+        starts = range(0, len(data), _SET_BYTES)
+        return tuple(SetAdvert.from_bytes(data[i : i + _SET_BYTES]) for i in starts)
 
 
 class Claim(Fact):

@@ -139,7 +139,7 @@ class Session:
 
     def _peer(self, name: str, envelope: Envelope, key: PublicKey) -> Peer:
         advert = check_advert(self._me.group, envelope, key, name)
-        if len(advert.sets) != len(self._card.sets):
+        if len(advert.public_sets) != len(self._card.public_sets):
             raise broken(Step.ADVERT, "another number of sets", name)
         public = read32(advert.channel_key, Step.ADVERT, name)
         try:
@@ -173,7 +173,7 @@ def _sign_advert(
         group=me.group.digest,
         threshold=me.group.threshold,
         channel_key=b64(channel.public_key().public_bytes_raw()),
-        sets=tuple(prepared.advert for prepared in sets),
+        sets=b64(b"".join(prepared.advert.to_bytes() for prepared in sets)),
     )
     return Envelope.seal(ADVERT_KIND, advert.to_json(), me.key)
 
@@ -234,7 +234,7 @@ class KeySet:
         peer, holder = self._peers.by_name[name], self._me.position
         holders = len(self._me.group.participants)
         dealer = Dealer(name, peer.advert.session, self._index)
-        root = peer.advert.sets[self._index].shares
+        root = peer.advert.public_sets[self._index].shares
         try:
             pair = read_pair(peer.channel.unseal(self._index, piece), dealer, holder, holders)
             for kind in ShareOf:
@@ -246,7 +246,7 @@ class KeySet:
     def _masks(self, attempt: Attempt, prepared: PreparedSet) -> list[masks.Mask]:
         found = [masks.self_mask(prepared.seed, attempt.digest, self._me.node)]
         for name, peer in self._peers.by_name.items():
-            public = read32(peer.advert.sets[self._index].mask_key, Step.ADVERT, name)
+            public = peer.advert.public_sets[self._index].mask_key
             try:
                 secret = masks.shared_secret(prepared.mask_key, public)
             except BadInput as error:

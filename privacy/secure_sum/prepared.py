@@ -12,7 +12,6 @@ from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from privacy.contract.canonical import b64
 from privacy.secure_sum import shamir
 from privacy.secure_sum.commitments import SALT_BYTES, Dealer, Pair, Share, path, tree
 from privacy.secure_sum.masks import new_private_key, private_key
@@ -45,9 +44,9 @@ class PreparedSet:
         )
         key = private_key(raw)
         advert = SetAdvert(
-            mask_key=b64(key.public_key().public_bytes_raw()),
+            mask_key=key.public_key().public_bytes_raw(),
             seed=dealer.seed_commitment(seed),
-            shares=levels[-1][0].hex(),
+            shares=levels[-1][0],
         )
         return cls(key, seed, pairs, advert)
 

@@ -27,7 +27,7 @@ from privacy.secure_sum.checks import (
     check_names,
 )
 from privacy.secure_sum.commitments import Dealer
-from privacy.secure_sum.messages import KeyAdvert, Step, SurvivorList, broken, read32
+from privacy.secure_sum.messages import KeyAdvert, Step, SurvivorList, broken
 
 T = TypeVar("T")
 _FIELDS = {"attempt", "adverts", "claims", "lists", "masked", "seeds", "keys"}
@@ -163,7 +163,7 @@ def _self_masks(transcript: Transcript, cards: Mapping[str, KeyAdvert]) -> list[
     for node in transcript.survivors:
         card, seed = cards[node], transcript.seeds[node]
         dealer = Dealer(node, card.session, attempt.set_index)
-        if dealer.seed_commitment(seed) != card.sets[attempt.set_index].seed:
+        if dealer.seed_commitment(seed) != card.public_sets[attempt.set_index].seed:
             raise broken(Step.OPENED, "the seed does not match its commitment", node)
         found.append(masks.self_mask(seed, attempt.digest, node))
     return found
@@ -201,4 +201,4 @@ def _shared(key: X25519PrivateKey, card: KeyAdvert, attempt: Attempt) -> bytes:
 
 
 def _mask_key(card: KeyAdvert, attempt: Attempt) -> bytes:
-    return read32(card.sets[attempt.set_index].mask_key, Step.ADVERT, card.node)
+    return card.public_sets[attempt.set_index].mask_key

@@ -85,9 +85,9 @@ def crooked(network: Network, node: str, entropy: Callable[[int], bytes]) -> Non
     ]
     levels = tree(dealer.leaves(pairs))
     opened = tuple(dealer.pair(p, path(levels, 2 * i)[1:], i) for i, p in enumerate(pairs))
-    advert = honest.advert.model_copy(update={"shares": levels[-1][0].hex()})
+    advert = replace(honest.advert, shares=levels[-1][0])
     session._sets[0] = replace(honest, pairs=opened, advert=advert)
-    body = session.advert.to_json()["body"] | {"sets": [advert.to_json()]}
+    body = session.advert.to_json()["body"] | {"sets": b64(advert.to_bytes())}
     session.advert = Envelope.seal("key-advert", body, network.signing[node])
     session._card = type(session._card).from_json(body)
 

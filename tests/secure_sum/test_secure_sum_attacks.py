@@ -144,8 +144,8 @@ def strip_known_masks(network: Network, run: Run, raw: bytes, victim: str) -> Ve
     streams = []
     for peer in network.names:
         if peer != victim:
-            public = network.sessions[peer]._card.sets[run.attempt.set_index].mask_key
-            secret = masks.shared_secret(key, unb64(public))
+            public = network.sessions[peer]._card.public_sets[run.attempt.set_index].mask_key
+            secret = masks.shared_secret(key, public)
             streams.append(masks.pair_mask(secret, run.attempt.digest, victim, peer).negated())
     return masks.total([run.masked[victim]], streams)
 

@@ -54,7 +54,7 @@ def test_a_share_opens_as_nothing_else() -> None:
         (Dealer("b", DEALER.session, 3), root, opened, 1, ShareOf.SEED),
         (Dealer("a", "1" * 32, 3), root, opened, 1, ShareOf.SEED),
         (Dealer("a", DEALER.session, 4), root, opened, 1, ShareOf.SEED),
-        (DEALER, "0" * 64, opened, 1, ShareOf.SEED),
+        (DEALER, bytes(32), opened, 1, ShareOf.SEED),
         *((DEALER, root, bad, 1, ShareOf.SEED) for bad in (wrong_share, wrong_salt, wrong_path)),
         (DEALER, root, short_path, 1, ShareOf.SEED),
     ]

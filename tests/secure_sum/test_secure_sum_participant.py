@@ -68,10 +68,10 @@ BAD_ADVERTS: dict[str, Callable[[Network, Envelope], Envelope]] = {
     "another group": lambda n, e: forged(e, n.signing["node-01"], group=sha("g")),
     "another roster": lambda n, e: forged(e, n.signing["node-01"], roster=sha("r")),
     "another threshold": lambda n, e: forged(e, n.signing["node-01"], threshold=2),
-    "fewer sets": lambda n, e: forged(
-        e, n.signing["node-01"], sets=e.to_json()["body"]["sets"][:1]
-    ),
-    "no sets": lambda n, e: forged(e, n.signing["node-01"], sets=[]),
+    "fewer sets": lambda n, e: forged(e, n.signing["node-01"], sets=b64(bytes(96))),
+    "half a set": lambda n, e: forged(e, n.signing["node-01"], sets=b64(bytes(95))),
+    "no sets": lambda n, e: forged(e, n.signing["node-01"], sets=""),
+    "sets in slack bits": lambda n, e: forged(e, n.signing["node-01"], sets="A" * 127 + "="),
     "unknown field": lambda n, e: forged(e, n.signing["node-01"], more=1),
     "short key": lambda n, e: forged(e, n.signing["node-01"], channel_key=b64(bytes(31))),
     "slack bits": lambda n, e: forged(e, n.signing["node-01"], channel_key="A" * 42 + "B="),
@@ -307,6 +307,7 @@ def test_reveal_needs_a_threshold_of_good_signatures(network: Network) -> None:
         [],
         lists[:2],
         [*lists[:2], lists[1]],
+        [*lists, lists[1]],
         [*lists, stranger],
         [*lists[:1], *lists[2:], unsigned],
         [*lists[:1], *lists[2:], renamed],

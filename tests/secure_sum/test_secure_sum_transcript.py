@@ -43,7 +43,7 @@ def replaced(path: Path, value: Any) -> dict[str, Any]:
 
 
 def mutations(value: Any) -> Iterator[Any]:
-    """A bit of the number, of the decoded bytes, or of the text's first character."""
+    """Another number, single bits of the decoded bytes, or another last character."""
     if isinstance(value, int):
         yield value + 1
         return
@@ -52,7 +52,7 @@ def mutations(value: Any) -> Iterator[Any]:
     except BadInput:
         data = b""
     if data and set(value) - set("0123456789abcdef"):
-        for bit in range(0, 8 * len(data), 1 if len(data) <= 32 else 37):
+        for bit in range(0, 8 * len(data), 7 if len(data) <= 32 else 61):
             flipped = bytearray(data)
             flipped[bit // 8] ^= 1 << bit % 8
             yield b64(bytes(flipped))
@@ -106,7 +106,7 @@ def test_every_changed_fact_of_the_attempt_is_noticed() -> None:
 
 def test_every_flipped_bit_of_the_bytes_is_noticed() -> None:
     data = canonical_bytes(JSON)
-    for bit in range(0, 8 * len(data), 97):
+    for bit in range(0, 8 * len(data), 199):
         flipped = bytearray(data)
         flipped[bit // 8] ^= 1 << bit % 8
         with pytest.raises((VerificationFailed, BadInput)):

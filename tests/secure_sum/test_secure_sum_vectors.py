@@ -16,7 +16,7 @@ from privacy.errors import BadInput, VerificationFailed
 from privacy.secure_sum import masks, shamir
 from privacy.secure_sum.channel import Channel, End
 from privacy.secure_sum.commitments import Dealer, OpenedShare, ShareOf
-from privacy.secure_sum.messages import PROTOCOL, Step
+from privacy.secure_sum.messages import PROTOCOL, SetAdvert, Step
 from privacy.secure_sum.transcript import Transcript, verify_transcript
 from tests.secure_sum.vectors import generate
 
@@ -58,17 +58,17 @@ def test_self_mask_vector() -> None:
 @pytest.mark.parametrize("vector", VECTORS["sets"])
 def test_set_vectors(vector: dict[str, Any]) -> None:
     dealer = Dealer(vector["node"], vector["session"], vector["set_index"])
-    advert, holders = vector["advert"], vector["holders"]
-    assert dealer.seed_commitment(bytes.fromhex(vector["seed"])) == advert["seed"]
+    advert, holders = SetAdvert.from_bytes(unb64(vector["advert"])), vector["holders"]
+    assert dealer.seed_commitment(bytes.fromhex(vector["seed"])) == advert.seed
     public = masks.private_key(bytes.fromhex(vector["mask_key"])).public_key()
-    assert public.public_bytes_raw() == unb64(advert["mask_key"])
+    assert public.public_bytes_raw() == advert.mask_key
     values: dict[str, dict[int, int]] = {"seed": {}, "key": {}}
     for item in vector["opened"]:
         opened = OpenedShare.from_bytes(unb64(item["share"]), holders)
         kind = ShareOf[item["of"].upper()]
-        dealer.verify(advert["shares"], opened, item["holder"], kind, holders)
+        dealer.verify(advert.shares, opened, item["holder"], kind, holders)
         with pytest.raises(BadInput):
-            dealer.verify(advert["shares"], opened, item["holder"], ShareOf(1 - kind), holders)
+            dealer.verify(advert.shares, opened, item["holder"], ShareOf(1 - kind), holders)
         values[item["of"]][item["holder"] + 1] = opened.share.value
     assert shamir.combine(values["seed"], vector["threshold"]).hex() == vector["seed"]
     assert shamir.combine(values["key"], vector["threshold"]).hex() == vector["mask_key"]

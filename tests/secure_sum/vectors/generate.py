@@ -86,7 +86,7 @@ def set_vectors() -> list[dict[str, Any]]:
                 "threshold": 3,
                 "seed": prepared.seed.hex(),
                 "mask_key": prepared.mask_key.private_bytes_raw().hex(),
-                "advert": prepared.advert.to_json(),
+                "advert": b64(prepared.advert.to_bytes()),
                 "opened": opened,
             }
         )
@@ -159,11 +159,12 @@ def negative_vectors(base: dict[str, Any]) -> list[dict[str, Any]]:
              signed("adverts", node, protocol="cairn-secure-sum/0"), "advert", node),
         case("advert signed by somebody else", ["adverts", node],
              good["adverts"]["node-00"], "advert", node),
-        case("advert without the set", ["adverts", node],
-             signed("adverts", node, sets=[]), "advert", node),
+        case("advert with a part of a set", ["adverts", node],
+             signed("adverts", node, sets=b64(bytes(95))), "advert", node),
         case("another state", ["attempt", "state"], sha("other"), "masked input", "node-00"),
         case("another round", ["attempt", "round"], 1, "masked input", "node-00"),
         case("another set", ["attempt", "set_index"], 1, "masked input", "node-00"),
+        case("a set that was not prepared", ["attempt", "set_index"], 2, "advert", "node-00"),
         case("no margin", ["attempt", "t_collude"], 0, "attempt"),
         case("more losses than the threshold allows", ["attempt", "t_drop"], 2, "attempt"),
         case("participants out of order", ["attempt", "participants"],
