@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -156,7 +155,7 @@ class FakeExecutor:
             "survivors": list(plan.participants),
             "mechanism": plan.mechanism,
             "rho": plan.rho,
-            "epsilon": str(Decimal(epsilon_of_rho(rho, parse_rational(plan.delta)))),
+            "epsilon": repr(epsilon_of_rho(rho, parse_rational(plan.delta))),
             "delta": plan.delta,
             "released_at": at,
             "receipts": {
@@ -256,21 +255,13 @@ def make_world(
     """Build a world in `folder`. Everything in it is deterministic."""
     ticking = Clock()
     entropy = seeded_entropy(1)
-    store = Store.open(f"sqlite:///{folder / 'coordinator.db'}")
     key = SigningKey(b"c" * 32)
     dictionary = load_dictionary(DICTIONARY, "dictionary.toml")
     tokens = {role: Token.new(role, entropy) for role in Role}
     outsider = Token.new(Role.RESEARCHER, entropy)
-    at = instant_text(NOW)
-    for role, token in tokens.items():
-        store.people.add(f"one {role.value}", role, Credential.of(token), at)
-    store.people.add("an outsider", Role.RESEARCHER, Credential.of(outsider), at)
-    _network(store, key, dictionary)
     study = make_study(dictionary, tokens[Role.RESEARCHER].signing_key.public, epsilon_allowance)
-    store.studies.add(Envelope.seal("study", study.to_json(), key), at)
-    for node in NODES:
-        store.studies.decide(node, study.digest, Decision.APPROVED, at)
-        _open_ledger(store, node, dictionary, study)
+    people = [*tokens.values(), outsider]
+    store = _prepared(folder / "coordinator.db", key, dictionary, study, people)
     executor = FakeExecutor(store, key, clock or ticking, entropy)
     app = create_app(
         store,
@@ -281,6 +272,30 @@ def make_world(
         entropy=entropy,
     )
     return World(store, executor, app, ticking, key, study, dictionary, tokens, outsider)
+
+
+_PREPARED: dict[str, bytes] = {}  # the database of a new world, by its study
+
+
+def _prepared(
+    path: Path, key: SigningKey, dictionary: Dictionary, study: Study, people: list[Token]
+) -> Store:
+    """A store with network, people, study and ledgers; built once and copied after that."""
+    url = f"sqlite:///{path}"
+    if study.digest not in _PREPARED:
+        store = Store.open(url)
+        at = instant_text(NOW)
+        for token in people:
+            store.people.add(f"one {token.role.value}", token.role, Credential.of(token), at)
+        _network(store, key, dictionary)
+        store.studies.add(Envelope.seal("study", study.to_json(), key), at)
+        for node in NODES:
+            store.studies.decide(node, study.digest, Decision.APPROVED, at)
+            _open_ledger(store, node, dictionary, study)
+        store.close()
+        _PREPARED[study.digest] = path.read_bytes()
+    path.write_bytes(_PREPARED[study.digest])
+    return Store.open(url)
 
 
 def make_study(dictionary: Dictionary, investigator: PublicKey, allowance: str = "10") -> Study:
