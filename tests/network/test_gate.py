@@ -132,21 +132,21 @@ PLAN_CHANGES: dict[str, tuple[Callable[[Case], dict[str, Any]], Code, str]] = {
         Code.PLAN_MISMATCH,
         "rho",
     ),
-    "another cohort": (lambda c: {"cohort": "members.age < 40"}, Code.PLAN_MISMATCH, "cohort"),
+    "another cohort": (lambda _c: {"cohort": "members.age < 40"}, Code.PLAN_MISMATCH, "cohort"),
     "another analysis": (
-        lambda c: {"analysis": {"kind": "count", "by": ["members.condition"]}},
+        lambda _c: {"analysis": {"kind": "count", "by": ["members.condition"]}},
         Code.PLAN_MISMATCH,
         "analysis",
     ),
-    "another identity": (lambda c: {"identity": "0" * 64}, Code.PLAN_MISMATCH, "identity"),
-    "more rounds": (lambda c: {"rounds": 2}, Code.PLAN_MISMATCH, "rounds"),
-    "more attempts": (lambda c: {"max_attempts": 2}, Code.PLAN_MISMATCH, "max_attempts"),
-    "another length": (lambda c: {"length": 4}, Code.PLAN_MISMATCH, "length"),
-    "another delta": (lambda c: {"delta": "1/100000"}, Code.PLAN_MISMATCH, "delta"),
-    "another epoch": (lambda c: {"epoch": "2026-02"}, Code.PLAN_MISMATCH, "epoch"),
-    "no collusion allowed for": (lambda c: {"t_collude": 0}, Code.POLICY_FLOOR, "margin"),
-    "a larger margin": (lambda c: {"t_drop": 1}, Code.POLICY_FLOOR, "margin"),
-    "another roster": (lambda c: {"roster": "0" * 64}, Code.ROSTER_MISMATCH, ""),
+    "another identity": (lambda _c: {"identity": "0" * 64}, Code.PLAN_MISMATCH, "identity"),
+    "more rounds": (lambda _c: {"rounds": 2}, Code.PLAN_MISMATCH, "rounds"),
+    "more attempts": (lambda _c: {"max_attempts": 2}, Code.PLAN_MISMATCH, "max_attempts"),
+    "another length": (lambda _c: {"length": 4}, Code.PLAN_MISMATCH, "length"),
+    "another delta": (lambda _c: {"delta": "1/100000"}, Code.PLAN_MISMATCH, "delta"),
+    "another epoch": (lambda _c: {"epoch": "2026-02"}, Code.PLAN_MISMATCH, "epoch"),
+    "no collusion allowed for": (lambda _c: {"t_collude": 0}, Code.POLICY_FLOOR, "margin"),
+    "a larger margin": (lambda _c: {"t_drop": 1}, Code.POLICY_FLOOR, "margin"),
+    "another roster": (lambda _c: {"roster": "0" * 64}, Code.ROSTER_MISMATCH, ""),
     "a stranger among the participants": (
         lambda c: {"participants": [*c.plan.participants, "zzz"]},
         Code.ROSTER_MISMATCH,
@@ -172,9 +172,9 @@ PLAN_CHANGES: dict[str, tuple[Callable[[Case], dict[str, Any]], Code, str]] = {
         Code.POLICY_FLOOR,
         "min_nodes",
     ),
-    "an unknown dictionary": (lambda c: {"dictionary": "0" * 64}, Code.DICTIONARY_MISMATCH, ""),
-    "an unknown study version": (lambda c: {"study_digest": "0" * 64}, Code.NOT_APPROVED, ""),
-    "the name of another study": (lambda c: {"study": "ms-fatigue"}, Code.NOT_APPROVED, ""),
+    "an unknown dictionary": (lambda _c: {"dictionary": "0" * 64}, Code.DICTIONARY_MISMATCH, ""),
+    "an unknown study version": (lambda _c: {"study_digest": "0" * 64}, Code.NOT_APPROVED, ""),
+    "the name of another study": (lambda _c: {"study": "ms-fatigue"}, Code.NOT_APPROVED, ""),
     "a question swapped under its signature": (
         lambda c: {"question": c.swapped()},
         Code.BAD_SIGNATURE,
@@ -221,7 +221,7 @@ PLAN_CHANGES: dict[str, tuple[Callable[[Case], dict[str, Any]], Code, str]] = {
         Code.EXPIRED,
         "plan",
     ),
-    "unknown field": (lambda c: {"pickle": "cos\nsystem"}, Code.BAD_SIGNATURE, "plan"),
+    "unknown field": (lambda _c: {"pickle": "cos\nsystem"}, Code.BAD_SIGNATURE, "plan"),
 }
 
 
@@ -236,10 +236,10 @@ def test_one_change_of_the_plan_is_refused(case: Case, name: str) -> None:
 
 
 FACT_CHANGES: dict[str, tuple[Callable[[Case], dict[str, Any]], Code]] = {
-    "another coordinator": (lambda c: {"coordinator": STRANGER.public}, Code.BAD_SIGNATURE),
-    "paused": (lambda c: {"paused": True}, Code.PAUSED),
-    "not witnessed": (lambda c: {"witnessed": False}, Code.NOT_WITNESSED),
-    "not approved, or withdrawn": (lambda c: {"studies": {}}, Code.NOT_APPROVED),
+    "another coordinator": (lambda _c: {"coordinator": STRANGER.public}, Code.BAD_SIGNATURE),
+    "paused": (lambda _c: {"paused": True}, Code.PAUSED),
+    "not witnessed": (lambda _c: {"witnessed": False}, Code.NOT_WITNESSED),
+    "not approved, or withdrawn": (lambda _c: {"studies": {}}, Code.NOT_APPROVED),
     "a day before the period": (
         lambda c: {"studies": c.study(starts="2026-03-11")},
         Code.NOT_IN_PERIOD,
@@ -253,7 +253,7 @@ FACT_CHANGES: dict[str, tuple[Callable[[Case], dict[str, Any]], Code]] = {
         Code.ANALYSIS_NOT_ALLOWED,
     ),
     "two peers unconfirmed": (
-        lambda c: {"confirmed": frozenset({"als-union"})},
+        lambda _c: {"confirmed": frozenset({"als-union"})},
         Code.PEERS_NOT_CONFIRMED,
     ),
     "more nodes demanded": (lambda c: _policy(c, min_nodes=4), Code.POLICY_FLOOR),
@@ -312,7 +312,7 @@ def test_an_instant_that_is_none_is_refused_without_a_word_about_it(case: Case) 
 # the same at the door, through signed messages
 
 STEWARD_CHANGES: dict[str, tuple[Callable[[Steward, Network], None], Code]] = {
-    "paused": (lambda s, n: s.pause(), Code.PAUSED),
+    "paused": (lambda s, _n: s.pause(), Code.PAUSED),
     "withdrawn": (lambda s, n: s.decide(n.study.digest, "withdrawn"), Code.NOT_APPROVED),
     "refused": (lambda s, n: s.decide(n.study.digest, "refused"), Code.NOT_APPROVED),
     "peers not confirmed": (
