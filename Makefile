@@ -27,18 +27,21 @@ $(BIN)/python: | python
 
 # What runs the product and the demonstration; no torch, no compiler.
 $(VENV)/.base: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
-	$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo]'
+	@echo "installing Cairn into $(VENV): about a minute, once"
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo]'
 	@touch $@
 
 # What the tests and checks need besides.
 $(VENV)/.dev: $(VENV)/.base
-	$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev]'
+	@echo "installing what tests and checks need"
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev]'
 	@touch $@
 
 # Every extra. The CPU build of torch goes first, so that no other build is taken.
 $(VENV)/.all: $(VENV)/.dev
-	$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) '$(TORCH)'
-	$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev,neural]'
+	@echo "installing every extra: torch is large"
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) '$(TORCH)'
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev,neural]'
 	@touch $@
 
 install: $(VENV)/.all  ## make .venv with every extra
