@@ -22,6 +22,12 @@ def visible_studies(store: Store, principal: Principal) -> tuple[StudyFacts, ...
     return tuple(facts for facts in store.studies.newest() if _may_see(principal, facts))
 
 
+def visible_versions(store: Store, principal: Principal) -> list[str]:
+    """Digests of the study versions whose runs this person may see."""
+    every = store.studies.every_version()
+    return [facts.study.digest for facts in every if _may_see(principal, facts)]
+
+
 def visible_study(store: Store, principal: Principal, study_id: str) -> StudyFacts:
     """One study, newest version; raises Refused(UNKNOWN_STUDY)."""
     facts = store.studies.get(study_id)

@@ -13,7 +13,7 @@ from coordinator.api.entitlement import (
     answer_for,
     visible_release,
     visible_run,
-    visible_studies,
+    visible_versions,
 )
 from coordinator.api.schema import (
     PreviewAsk,
@@ -82,10 +82,8 @@ def list_runs(
     services: Use, caller: RunReader, limit: Annotated[int, Query(ge=1, le=500)] = 50
 ) -> RunList:
     """The newest runs of the studies you may see."""
-    studies = None
-    if caller.role is Role.RESEARCHER:
-        studies = [facts.study.id for facts in visible_studies(services.store, caller)]
-    runs = services.store.runs.newest(studies=studies, limit=limit)
+    versions = visible_versions(services.store, caller)
+    runs = services.store.runs.newest(studies=versions, limit=limit)
     return RunList(runs=[run_view(run, answer_for(services.store, caller, run)) for run in runs])
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, CursorResult, Select, func, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coordinator.store.database import Database
@@ -44,6 +45,12 @@ class Runs:
         raises Refused(CONFLICT). A signed question starts one run: sent again under another
         key it raises Refused(REPLAYED).
         """
+        try:
+            return self._create(new)
+        except IntegrityError:  # another request was first; its rows can be read now
+            return self._create(new)
+
+    def _create(self, new: NewRun) -> RunFacts:
         with self._database.write() as session:
             earlier = _started_by(session, new)
             if earlier is not None:
@@ -68,10 +75,10 @@ class Runs:
             return _one(session, RunRow.id == run_id)
 
     def newest(self, *, studies: Collection[str] | None, limit: int) -> tuple[RunFacts, ...]:
-        """The newest runs first, of these studies or (None) of all."""
+        """The newest runs first, of these study versions (digests) or (None) of all."""
         wanted = _joined().order_by(RunRow.number.desc()).limit(limit)
         if studies is not None:
-            wanted = wanted.where(RunRow.study.in_(studies))
+            wanted = wanted.where(RunRow.study_digest.in_(studies))
         return self._many(wanted)
 
     def unfinished(self) -> tuple[RunFacts, ...]:

@@ -106,7 +106,7 @@ class RunRow(Table):
 
     __tablename__ = "runs"
     __table_args__ = (
-        Index("ix_runs_study_number", "study", "number"),
+        Index("ix_runs_study_number", "study_digest", "number"),
         Index("ix_runs_state", "state"),
     )
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)

@@ -170,6 +170,21 @@ def test_a_researcher_of_another_study_sees_nothing_of_this_one(
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_study")
 
 
+def test_a_new_investigator_does_not_see_the_runs_of_earlier_versions(
+    world: World, http: httpx.Client
+) -> None:
+    """Entitlement goes by the version that was asked, not by the newest one."""
+    made = run(http, world).json()
+    key = world.outsider.signing_key.public.text
+    newer = world.study.model_copy(update={"version": 2, "investigators": (key,)})
+    world.store.studies.add(Envelope.seal("study", newer.to_json(), world.key), "x")
+    joined = bearer(world.outsider)
+    assert len(http.get("/v1/studies", headers=joined).json()["studies"]) == 1
+    assert http.get("/v1/runs", headers=joined).json() == {"runs": []}
+    assert http.get(f"/v1/runs/{made['id']}", headers=joined).status_code == 404
+    assert len(http.get("/v1/runs", headers=researcher(world)).json()["runs"]) == 1
+
+
 def test_an_auditor_reads_results_and_an_admin_does_not(world: World, http: httpx.Client) -> None:
     made = run(http, world).json()
     auditor, admin = (bearer(world.tokens[role]) for role in (Role.AUDITOR, Role.ADMIN))

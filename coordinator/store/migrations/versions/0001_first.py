@@ -159,7 +159,7 @@ def upgrade() -> None:
     with op.batch_alter_table("runs") as batch_op:
         batch_op.create_index(batch_op.f("ix_runs_identity"), ["identity"], unique=False)
         batch_op.create_index("ix_runs_state", ["state"], unique=False)
-        batch_op.create_index("ix_runs_study_number", ["study", "number"], unique=False)
+        batch_op.create_index("ix_runs_study_number", ["study_digest", "number"], unique=False)
 
     op.create_table(
         "idempotency",
