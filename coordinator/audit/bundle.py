@@ -31,13 +31,14 @@ from privacy.contract.dictionary import Dictionary
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, VerificationFailed
+from privacy.ledger.entry import MAX_ENTRY_BYTES
 
 FORMAT = "cairn-audit-bundle/1"
 MANIFEST_KIND = "audit-bundle"
 MANIFEST = "manifest.json"
 NETWORK = "network.json"
 MAX_FILE_BYTES = 2**31
-MAX_LINE_BYTES = 2**17
+MAX_LINE_BYTES = MAX_ENTRY_BYTES + 2  # one more than an entry and its newline
 
 _NODE = r"[a-z0-9][a-z0-9-]{0,62}"
 _DIGEST = r"[0-9a-f]{64}"

@@ -238,6 +238,7 @@ def _check_reserve(context: Context, node: str, body: Reserve, at_instant: str) 
         (node in plan.participants, "the plan does not name this node"),
         (body.study == plan.study and body.study_digest == plan.study_digest, "study"),
         (body.researcher == plan.researcher.text, "researcher"),
+        (body.question == plan.question_envelope.digest, "question"),
         (body.identity == plan.identity, "identity"),
         (body.dictionary == plan.dictionary, "dictionary"),
         (body.mechanism.to_json() == plan.mechanism, "mechanism"),

@@ -25,7 +25,7 @@ from privacy.mechanism import GaussianSum
 from privacy.merkle import leaf_hash
 from privacy.units import Rho
 
-MAX_ENTRY_BYTES = 65_536
+MAX_ENTRY_BYTES = 2**18
 FIRST_PREV = "0" * 64
 BYTES_PER_NUMBER = 8
 
@@ -166,11 +166,13 @@ class Approval(Fact):
 class Reserve(Fact):
     """Set aside what a plan may cost at most, before any data is read.
 
-    `rho` is rounds * max_attempts times the cost of one opening.
+    `rho` is rounds * max_attempts times the cost of one opening. `question` is the digest of
+    what the researcher signed: it is answered once, whatever plans are made of it.
     """
 
     kind: Literal["reserve"] = "reserve"
     plan: Digest
+    question: Digest
     study: Name
     study_digest: Digest
     researcher: KeyText

@@ -14,6 +14,7 @@ from privacy.accounting.filter import admit
 from privacy.contract.time import parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.entry import (
+    MAX_ENTRY_BYTES,
     Aborted,
     Approval,
     Body,
@@ -56,13 +57,15 @@ def step(state: LedgerState, entry: Entry) -> LedgerState:
 
     Raises Refused with the catalogue code of the rule that forbids it: BUDGET_EXCEEDED,
     STUDY_BUDGET_EXCEEDED, NOT_APPROVED, NOT_IN_PERIOD, DICTIONARY_MISMATCH, POLICY_FLOOR,
-    PAUSED, EXPIRED, REPLAYED, TOO_MANY_ATTEMPTS, PLAN_MISMATCH, LEDGER_STOPPED (time runs
-    backwards) or CONFLICT.
+    PAUSED, EXPIRED, REPLAYED, TOO_MANY_ATTEMPTS, PLAN_MISMATCH, TOO_LARGE,
+    LEDGER_STOPPED (time runs backwards) or CONFLICT.
     """
     if entry.at < state.at:
         raise Refused(Code.LEDGER_STOPPED, what="clock", last=state.at)
     if (state.genesis is None) != isinstance(entry.body, Genesis):
         raise Refused(Code.CONFLICT, what="genesis")
+    if len(entry.data) > MAX_ENTRY_BYTES:
+        raise Refused(Code.TOO_LARGE, most=MAX_ENTRY_BYTES)
     after = _effect(state, entry.body, entry.at)
     return replace(after, size=entry.seq + 1, head=entry.leaf.hex(), at=entry.at)
 
@@ -129,7 +132,7 @@ def _decide(state: LedgerState, body: Approval) -> LedgerState:
 def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
     if state.paused:
         raise Refused(Code.PAUSED)
-    if state.knows(body.plan):
+    if state.knows(body.plan, body.question):
         raise Refused(Code.REPLAYED)
     _check_period(state, at)
     if not at < body.expires:
@@ -145,7 +148,8 @@ def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
         OpenPlan(
             body.plan, body.study, body.mechanism, cost, reserved,
             body.rounds, body.max_attempts, body.expires,
-        )
+        ),
+        body.question,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ entry alone; a study's quota never is: it counts what the study was charged in e
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
@@ -63,21 +63,26 @@ class OpenPlan:
         return self.reserved - self.charged
 
 
-class _Plans:
-    """Every plan ever reserved, in order. Grows only; states share it and know their length."""
+class _Reserved:
+    """Every plan and question ever reserved, by the number of the reservation.
 
-    def __init__(self, plans: Mapping[str, int] = MappingProxyType({})) -> None:
-        self._order = dict(plans)
+    Grows only; states share it and know how many reservations are theirs.
+    """
 
-    def holds(self, plan: str, length: int) -> bool:
-        return self._order.get(plan, length) < length
+    def __init__(self, order: Mapping[str, int] = MappingProxyType({})) -> None:
+        self._order = dict(order)
+        self._count = max(self._order.values(), default=-1) + 1
 
-    def extended(self, plan: str, length: int) -> _Plans:
-        """With `plan` at position `length`; copies only when two histories part."""
+    def holds(self, digest: str, length: int) -> bool:
+        return self._order.get(digest, length) < length
+
+    def extended(self, digests: Collection[str], length: int) -> _Reserved:
+        """With `digests` as reservation `length`; copies only when two histories part."""
         shared = self
-        if len(self._order) > length:
-            shared = _Plans({p: at for p, at in self._order.items() if at < length})
-        shared._order[plan] = length
+        if self._count > length:
+            shared = _Reserved({d: at for d, at in self._order.items() if at < length})
+        shared._order.update(dict.fromkeys(digests, length))
+        shared._count = length + 1
         return shared
 
 
@@ -110,7 +115,7 @@ class LedgerState:
     total_charged: Rho = Rho.ZERO
     total_held: Rho = Rho.ZERO
     reservations: int = 0
-    _plans: _Plans = field(default_factory=_Plans, compare=False, repr=False)
+    _reserved: _Reserved = field(default_factory=_Reserved, compare=False, repr=False)
 
     @property
     def delta(self) -> Fraction:
@@ -142,16 +147,16 @@ class LedgerState:
         """Digests of the study versions in force."""
         return frozenset(self.approvals)
 
-    def knows(self, plan: str) -> bool:
-        """Whether this plan was ever reserved here, open or not."""
-        return self._plans.holds(plan, self.reservations)
+    def knows(self, *digests: str) -> bool:
+        """Whether one of these plans or questions was ever reserved here, open or not."""
+        return any(self._reserved.holds(digest, self.reservations) for digest in digests)
 
     def due(self, at: str) -> tuple[str, ...]:
         """Open plans whose time has run out at instant `at`: ready for an `expired` entry."""
         return tuple(plan for plan, open_plan in self.plans.items() if open_plan.expires <= at)
 
-    def reserved_plan(self, open_plan: OpenPlan) -> LedgerState:
-        """With `open_plan` set aside."""
+    def reserved_plan(self, open_plan: OpenPlan, question: str) -> LedgerState:
+        """With `open_plan` set aside in answer to `question`."""
         study, cost = open_plan.study, open_plan.reserved
         return replace(
             self,
@@ -159,7 +164,7 @@ class LedgerState:
             held=_with(self.held, study, self.held.get(study, Rho.ZERO) + cost),
             total_held=self.total_held + cost,
             reservations=self.reservations + 1,
-            _plans=self._plans.extended(open_plan.plan, self.reservations),
+            _reserved=self._reserved.extended((open_plan.plan, question), self.reservations),
         )
 
     def charged_plan(self, open_plan: OpenPlan, opening: tuple[int, int]) -> LedgerState:

@@ -131,6 +131,15 @@ def test_a_node_whose_ledger_is_not_there_is_reported(tmp_path: Path) -> None:
     assert report.absent == (NODE,)
 
 
+def test_entries_beyond_the_checkpoint_wait_for_the_next_bundle(tmp_path: Path) -> None:
+    network = Network()
+    ledgers = [
+        LedgerFacts(node, book.lines, book.note(5), ()) for node, book in network.ledgers.items()
+    ]
+    report = verify_bundle(network.write(tmp_path / "bundle", ledgers=ledgers))
+    assert [node.entries for node in report.nodes] == [5, 5, 5]
+
+
 def test_a_bundle_is_written_into_an_empty_folder_only(bundle: Path) -> None:
     with pytest.raises(BadInput):
         Network().write(bundle)

@@ -118,7 +118,7 @@ def a_commit_is_free(patch: pytest.MonkeyPatch) -> None:
 
 @mutant
 def a_plan_may_be_reserved_again(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(LedgerState, "knows", lambda _self, _plan: False)
+    patch.setattr(LedgerState, "knows", lambda _self, *_digests: False)
 
 
 @mutant

@@ -46,6 +46,7 @@ from tests.support.ledger_factory import (
 
 SOON = START + timedelta(minutes=10)
 P = digest_of("p")
+QUESTION = digest_of("question of p")  # another plan made of the same signed question
 
 
 def ledger(budget: int = 10, quota: int = 10) -> MemoryLedger:
@@ -189,6 +190,7 @@ REFUSALS: list[tuple[Callable[[], MemoryLedger], Body, Code]] = [
     (asked, commit(P, 0, 0, b"", Mechanism.of(GaussianSum(1, 3, 1))), Code.PLAN_MISMATCH),
     (asked, opening().model_copy(update={"rho": Rho(1).text}), Code.PLAN_MISMATCH),
     (asked, reserve("p", "als", SOON), Code.REPLAYED),
+    (asked, reserve("q", "als", SOON).model_copy(update={"question": QUESTION}), Code.REPLAYED),
     (ledger, reserve("p", "als", SOON).model_copy(update={"dictionary": P}),
      Code.DICTIONARY_MISMATCH),
     (ledger, reserve("p", "als", SOON).model_copy(update={"rho": Rho(1).text}),
@@ -267,6 +269,14 @@ def test_time_does_not_run_backwards() -> None:
     assert instant_not_before("2026-01-01T00:00:00Z", "2026-01-01T00:00:02Z", 2)[-3:] == "02Z"
     with pytest.raises(Refused):
         instant_not_before("2026-01-01T00:00:00Z", "2026-01-01T00:00:03Z", 2)
+
+
+def test_what_could_not_be_read_again_is_not_written() -> None:
+    book = ledger()
+    many = RosterPinned(roster=P, epoch=1, confirmed=("f" * 79,) * 1024, by=BY)
+    assert Entry.from_bytes(book.append(many).data).body == many
+    larger = many.model_copy(update={"confirmed": ("f" * 400,) * 1024})
+    assert code_of(book, larger) is Code.TOO_LARGE
 
 
 def test_a_ledger_begins_with_its_owner() -> None:
