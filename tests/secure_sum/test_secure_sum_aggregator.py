@@ -160,6 +160,10 @@ def swap_reveal(network: Network, run: Run) -> None:
     run.reveals["node-01"] = run.reveals["node-02"]
 
 
+def rename_reveal(network: Network, run: Run) -> None:
+    run.reveals["node-01"] = resigned(network, run.reveals["node-01"], "node-01", node="node-02")
+
+
 def both_kinds(network: Network, run: Run) -> None:
     body = run.reveals["node-01"].to_json()["body"]
     keys = body["keys"] | {"node-00": body["seeds"]["node-00"]}
@@ -202,6 +206,7 @@ def another_list(network: Network, run: Run) -> None:
         (drop_claim, "masked input"),
         (change_claim, "masked input"),
         (swap_reveal, "opened shares"),
+        (rename_reveal, "opened shares"),
         (both_kinds, "opened shares"),
         (missing_share, "opened shares"),
         (other_list, "opened shares"),
