@@ -49,7 +49,7 @@ _PROTOBUF = "application/protobuf"
 _Response = TypeVar("_Response")
 
 
-class LinkLost(CairnError):  # noqa: N818
+class LinkLost(CairnError):
     """The coordinator cannot be reached, or refuses this node; `status` is its HTTP answer."""
 
     def __init__(self, what: str, status: int = 0) -> None:

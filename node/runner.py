@@ -234,6 +234,7 @@ def _reservation(permit: Permit) -> Reserve:
     plan = permit.plan
     return Reserve(
         plan=permit.plan_digest,
+        question=plan.question_envelope.digest,
         study=plan.study,
         study_digest=plan.study_digest,
         researcher=permit.researcher.text,

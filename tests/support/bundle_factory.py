@@ -345,6 +345,7 @@ class Network:
 def _reservation(digest: str, plan: Plan) -> Reserve:
     return Reserve(
         plan=digest,
+        question=plan.question_envelope.digest,
         study=plan.study,
         study_digest=plan.study_digest,
         researcher=plan.researcher.text,

@@ -181,6 +181,7 @@ class FakeExecutor:
         mechanism = Mechanism.of(GaussianSum.from_json(plan.mechanism))
         reserve = Reserve(
             plan=digest,
+            question=plan.question_envelope.digest,
             study=plan.study,
             study_digest=plan.study_digest,
             researcher=plan.researcher.text,

@@ -91,6 +91,7 @@ def reserve(
     """A reservation for the plan named `plan` (any text; hashed)."""
     return Reserve(
         plan=digest_of(plan),
+        question=digest_of("question of " + plan),
         study=study,
         study_digest=digest_of(study),
         researcher=signing_key("researcher").public.text,
