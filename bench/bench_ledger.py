@@ -2,7 +2,9 @@
 
 The plain insert writes rows of the same size with the same durability (SQLite, WAL,
 synchronous=FULL, one transaction each) on the same disk in the same run, interleaved with the
-ledger's appends so that both see the same disk.
+ledger's appends so that both see the same disk. An append adds about 0.1 ms of work to the
+insert (rules, encoding, tree, an Ed25519 signature), so the ratio is near 1 on a disk that takes
+milliseconds to flush and above 2 on one that takes less than 0.1 ms.
 """
 
 from __future__ import annotations
@@ -168,6 +170,7 @@ def run(quick: bool = False) -> list[dict[str, Any]]:
     speed = len(lines) / opened
     return [
         _row("durable append beside a plain durable insert", ratio, "x", "<= 2", ratio <= 2),
+        _row("plain durable insert, median", 1e3 * statistics.median(plain), "ms", "", True),
         _row("durable append, median", 1e3 * statistics.median(ledger), "ms", "", True),
         _row("ledger verified, from disk", speed, "entries/s", ">= 5000", speed >= 5_000),
     ]
