@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -287,21 +287,28 @@ class LedgerStore:
     # what it holds of its peers
 
     def witness(self, node: str, checkpoint: str, key: PublicKey) -> None:
-        """Keep a peer's newest checkpoint. Storing is not witnessing: see `cosign`.
+        """Keep a peer's newest checkpoint, as `witness_all` does."""
+        self.witness_all({node: (checkpoint, key)})
 
-        Raises VerificationFailed if the peer did not sign it, or signed two histories.
+    def witness_all(self, notes: Mapping[str, tuple[str, PublicKey]]) -> None:
+        """Keep peers' newest checkpoints, all in one transaction. Not a cosignature: see `cosign`.
+
+        Raises VerificationFailed if a peer did not sign its own, or signed two histories;
+        then none of them is kept.
         """
-        new = open_checkpoint(checkpoint, key, self._origin_of(node))
         with self._lock:
-            note = self.witnessed(node)
-            old = open_checkpoint(note, key) if note else None
-            if old is not None and old.size == new.size and old.root != new.root:
-                raise VerificationFailed(f"signed two ledgers of {new.size} entries", where=node)
-            if old is None or old.size < new.size:
+            newer = [(n, note) for n, (note, key) in notes.items() if self._is_newer(n, note, key)]
+            if newer:
                 with self._transaction():
-                    self._db.execute(
-                        "INSERT OR REPLACE INTO held VALUES (?, ?)", (node, checkpoint)
-                    )
+                    self._db.executemany("INSERT OR REPLACE INTO held VALUES (?, ?)", newer)
+
+    def _is_newer(self, node: str, checkpoint: str, key: PublicKey) -> bool:
+        new = open_checkpoint(checkpoint, key, self._origin_of(node))
+        note = self.witnessed(node)
+        old = open_checkpoint(note, key) if note else None
+        if old is not None and old.size == new.size and old.root != new.root:
+            raise VerificationFailed(f"signed two ledgers of {new.size} entries", where=node)
+        return old is None or old.size < new.size
 
     def witnessed(self, node: str) -> str | None:
         """The newest checkpoint of a peer that this node holds."""

@@ -38,6 +38,9 @@ from privacy.secure_sum.participant import KeySet, Opening, Session
 Step = Callable[[str], None]
 Vector = NDArray[np.uint64]
 
+SESSIONS = 16
+SESSIONS_OF_A_GROUP = 3
+
 
 class Engine(Protocol):
     """The node's records: the integer total of a contribution over the consenting cohort."""
@@ -79,9 +82,16 @@ class Runner:
         """Keep a session whose public keys are about to be advertised."""
         with self._lock:
             self._sessions[session.id] = session
-            while len(self._sessions) > 16:
-                self._sessions.pop(next(iter(self._sessions)))
+            for old in self._outdated(session):
+                del self._sessions[old]
         return session.advert
+
+    def _outdated(self, newest: Session) -> list[str]:
+        """Sessions that newer ones of the same group replace, and the oldest of too many."""
+        kept = list(self._sessions.values())
+        replaced = [old.id for old in kept if old.group == newest.group][:-SESSIONS_OF_A_GROUP]
+        left = [old.id for old in kept if old.id not in replaced]
+        return replaced + left[:-SESSIONS]
 
     def session(self, session_id: str) -> Session:
         """The session of that id; raises Refused(KEYS_NOT_READY) when it is gone."""
@@ -181,9 +191,10 @@ class Runner:
     ) -> Envelope:
         """Sign the list of survivors, after keeping every peer's checkpoint durably."""
         live = self._alive(attempt)
-        for node, claim in claims.items():
-            body = claim.open("masked-input", peers[node])
-            self.ledger.witness(node, body["checkpoint"], peers[node])
+        bodies = {node: claim.open("masked-input", peers[node]) for node, claim in claims.items()}
+        self.ledger.witness_all(
+            {node: (body["checkpoint"], peers[node]) for node, body in bodies.items()}
+        )
         signed = live.opening.sign_list(claims)
         self.reached("signed")
         return signed

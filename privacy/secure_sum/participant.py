@@ -96,6 +96,11 @@ class Session:
         return self._card.session
 
     @property
+    def group(self) -> Group:
+        """Who prepared keys together, under which roster and threshold."""
+        return self._me.group
+
+    @property
     def remaining(self) -> tuple[int, ...]:
         """Indexes of the sets not taken yet."""
         return tuple(sorted(self._sets))
