@@ -7,14 +7,14 @@ the coordinator cosign. Storing a checkpoint is not witnessing it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
 
 from coordinator.node_link import Body, NodeLink
-from coordinator.store.facts import Decision
+from coordinator.store.facts import CheckpointFacts, Decision
 from coordinator.store.store import Store
 from privacy.checkpoint import coordinator_name, cosign, open_checkpoint
 from privacy.contract.facts import Fact
@@ -71,9 +71,8 @@ class Mirror:
             entries = [Entry.from_bytes(line) for line in lines]
             frontier = self._extended(node, entries)
             complete = frontier.size == page.size
-            if complete:
-                self._witness(node, page, frontier)
-            self.store.ledgers.append(node, first, lines)
+            seen = self._witness(node, page, frontier) if complete else []
+            self.store.ledgers.keep(node, first, lines, seen)
         except (VerificationFailed, BadInput, Refused) as error:
             _log.error("ledger of a node does not hold", node=node, error=type(error).__name__)
             return False
@@ -91,24 +90,27 @@ class Mirror:
             frontier = frontier.append(entry.leaf)
         return frontier
 
-    def _witness(self, node: str, page: Page, frontier: Frontier) -> None:
+    def _witness(self, node: str, page: Page, frontier: Frontier) -> list[CheckpointFacts]:
+        """The node's checkpoint, the cosignature on it, and what it holds of its peers."""
         text = page.checkpoint
         key = self.roster().keys[node]
         head = open_checkpoint(text, key)
         if (head.size, head.root) != (frontier.size, frontier.root):
             raise VerificationFailed("entries and checkpoint do not agree", where=node)
-        self.store.ledgers.add_checkpoint(node, node, head.size, text)
         name = coordinator_name(self.roster().network)
         cosignature = cosign(head, name, self.key, int(self.clock().timestamp()))
-        self.store.ledgers.add_checkpoint(node, WITNESS, head.size, text, cosignature)
-        self._keep_peers(node, page.witnessed)
+        return [
+            CheckpointFacts(node, node, head.size, text, None),
+            CheckpointFacts(node, WITNESS, head.size, text, cosignature),
+            *self._of_peers(node, page.witnessed),
+        ]
 
-    def _keep_peers(self, by: str, witnessed: dict[str, str]) -> None:
+    def _of_peers(self, by: str, witnessed: dict[str, str]) -> Iterator[CheckpointFacts]:
         keys = self.roster().keys
         for node, text in witnessed.items():
             if text and node != by and node in keys:
                 size = open_checkpoint(text, keys[node]).size
-                self.store.ledgers.add_checkpoint(node, by, size, text)
+                yield CheckpointFacts(node, by, size, text, None)
 
     def _note_approvals(self, node: str, entries: list[Entry]) -> None:
         for entry in entries:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from coordinator.store.database import Database
 from coordinator.store.facts import CheckpointFacts
@@ -32,24 +33,20 @@ class Ledgers:
         Entries that are already mirrored must be byte for byte the same, and no entry may be
         left out in between; raises VerificationFailed naming the first that breaks this.
         """
+        self.keep(node, first_seq, entries, ())
+
+    def keep(
+        self,
+        node: str,
+        first_seq: int,
+        entries: Sequence[bytes],
+        checkpoints: Iterable[CheckpointFacts],
+    ) -> None:
+        """Store entries as `append` does, and checkpoints of any node, all or nothing."""
         with self._database.write() as session:
-            mirrored = session.scalars(
-                select(LedgerEntryRow.seq)
-                .where(LedgerEntryRow.node == node)
-                .order_by(LedgerEntryRow.seq.desc())
-                .limit(1)
-            ).first()
-            expected = 0 if mirrored is None else mirrored + 1
-            for seq, data in enumerate(entries, first_seq):
-                if seq > expected:
-                    raise VerificationFailed("entries are missing", where=f"{node} {expected}")
-                if seq < expected:
-                    known = session.get(LedgerEntryRow, (node, seq))
-                    if known is None or known.data != data:
-                        raise VerificationFailed("entry was changed", where=f"{node} {seq}")
-                    continue
-                session.add(LedgerEntryRow(node=node, seq=seq, data=data))
-                expected += 1
+            _append(session, node, first_seq, entries)
+            for checkpoint in checkpoints:
+                _add_checkpoint(session, checkpoint)
 
     def entries(self, node: str, start: int = 0, stop: int | None = None) -> tuple[bytes, ...]:
         """Canonical bytes of the entries start <= seq < stop."""
@@ -74,25 +71,7 @@ class Ledgers:
         self, node: str, by: str, size: int, text: str, cosignature: str | None = None
     ) -> None:
         """Keep a checkpoint of `node`, by itself or by a witness; the same one is kept once."""
-        mark = sha256_hex(f"{text}\n{cosignature or ''}".encode())
-        known = select(CheckpointRow.number).where(
-            CheckpointRow.node == node,
-            CheckpointRow.by == by,
-            CheckpointRow.size == size,
-            CheckpointRow.sha256 == mark,
-        )
-        with self._database.write() as session:
-            if session.scalars(known).first() is None:
-                session.add(
-                    CheckpointRow(
-                        node=node,
-                        by=by,
-                        size=size,
-                        text=text,
-                        cosignature=cosignature,
-                        sha256=mark,
-                    )
-                )
+        self.keep(node, 0, (), [CheckpointFacts(node, by, size, text, cosignature)])
 
     def newest_checkpoint(self, node: str) -> CheckpointFacts | None:
         """The largest checkpoint that `node` itself signed."""
@@ -115,6 +94,45 @@ class Ledgers:
         )
         with self._database.read() as session:
             return tuple(map(_facts, session.scalars(wanted)))
+
+
+def _append(session: Session, node: str, first_seq: int, entries: Sequence[bytes]) -> None:
+    if not entries:
+        return
+    newest = select(func.max(LedgerEntryRow.seq)).where(LedgerEntryRow.node == node)
+    mirrored = session.scalars(newest).first()
+    expected = 0 if mirrored is None else mirrored + 1
+    for seq, data in enumerate(entries, first_seq):
+        if seq > expected:
+            raise VerificationFailed("entries are missing", where=f"{node} {expected}")
+        if seq < expected:
+            known = session.get(LedgerEntryRow, (node, seq))
+            if known is None or known.data != data:
+                raise VerificationFailed("entry was changed", where=f"{node} {seq}")
+            continue
+        session.add(LedgerEntryRow(node=node, seq=seq, data=data))
+        expected += 1
+
+
+def _add_checkpoint(session: Session, facts: CheckpointFacts) -> None:
+    mark = sha256_hex(f"{facts.text}\n{facts.cosignature or ''}".encode())
+    known = select(CheckpointRow.number).where(
+        CheckpointRow.node == facts.node,
+        CheckpointRow.by == facts.by,
+        CheckpointRow.size == facts.size,
+        CheckpointRow.sha256 == mark,
+    )
+    if session.scalars(known).first() is None:
+        session.add(
+            CheckpointRow(
+                node=facts.node,
+                by=facts.by,
+                size=facts.size,
+                text=facts.text,
+                cosignature=facts.cosignature,
+                sha256=mark,
+            )
+        )
 
 
 def _facts(row: CheckpointRow) -> CheckpointFacts:
