@@ -119,6 +119,7 @@ class Runner:
         with self._lock:
             live = self._live.get(key)
             if live is not None:
+                live = self._alive(attempt)
                 return live.claim, live.masked
             keys = self._take_keys(attempt)
             self._check_uncommitted(key)

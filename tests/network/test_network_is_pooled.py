@@ -95,7 +95,7 @@ def test_the_same_question_asked_twice_at_once_costs_once(network: Network) -> N
         network.execution.execute(run.id)
     for run in runs:
         assert network.execution.wait(run.id, 30)
-        network.execution.settle(run.id)
+        network.execution.over(run.id)
     releases = {network.store.runs.get(run.id).release for run in runs}
     assert len(releases) == 1
     assert None not in releases
@@ -108,7 +108,7 @@ def test_a_run_queued_while_the_bridge_was_away_starts_when_somebody_waits_for_i
     run = network.queue(network.plan(network.question({"kind": "count"})))
     assert network.execution.wait(run.id, 30)
     assert network.store.runs.get(run.id).release
-    network.execution.settle(run.id)
+    network.execution.over(run.id)
 
 
 def test_what_left_the_building_is_readable_with_its_hash_and_cost(network: Network) -> None:

@@ -318,7 +318,7 @@ class Network:
         run = self.queue(compiled)
         self.execution.execute(run.id)
         assert self.execution.wait(run.id, 30)
-        self.execution.settle(run.id)
+        self.execution.over(run.id)
         return self.store.runs.get(run.id)
 
     def queue(self, compiled: Compiled) -> RunFacts:
@@ -555,6 +555,6 @@ class SettlingExecution(Execution):
     def _over(self, run_id: str) -> threading.Event:
         return self.__dict__.setdefault("overs", {}).setdefault(run_id, threading.Event())
 
-    def settle(self, run_id: str) -> None:
+    def over(self, run_id: str) -> None:
         """What follows a release (telling nodes, copying ledgers) happens after `wait` returns."""
         assert self._over(run_id).wait(30)
