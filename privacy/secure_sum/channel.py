@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-from privacy.contract.canonical import canonical_bytes
 from privacy.errors import BadInput
 from privacy.secure_sum.masks import derive
-from privacy.secure_sum.messages import MAX_SETS, PROTOCOL
+from privacy.secure_sum.messages import MAX_SETS, context
 
 _NONCE = bytes(12)
 _HEADER = b"CSS1"
@@ -42,14 +41,14 @@ class Channel:
 
     def seal(self, set_index: int, plain: bytes) -> bytes:
         """Encrypt this node's shares of one set for the peer. Once per set."""
-        context = _context(self.here, self.there, set_index)
-        return ChaCha20Poly1305(derive(self.secret, context)).encrypt(_NONCE, plain, context)
+        info = _context(self.here, self.there, set_index)
+        return ChaCha20Poly1305(derive(self.secret, info)).encrypt(_NONCE, plain, info)
 
     def unseal(self, set_index: int, sealed: bytes) -> bytes:
         """Decrypt the peer's shares of one set; raises BadInput if anything was changed."""
-        context = _context(self.there, self.here, set_index)
+        info = _context(self.there, self.here, set_index)
         try:
-            return ChaCha20Poly1305(derive(self.secret, context)).decrypt(_NONCE, sealed, context)
+            return ChaCha20Poly1305(derive(self.secret, info)).decrypt(_NONCE, sealed, info)
         except InvalidTag:
             raise BadInput("sealed shares do not open") from None
 
@@ -58,8 +57,8 @@ class Channel:
 
 
 def _context(sender: End, recipient: End, set_index: int) -> bytes:
-    ends = [sender.node, sender.advert, recipient.node, recipient.advert]
-    return canonical_bytes([PROTOCOL, "channel", *ends, set_index])
+    ends = (sender.node, sender.advert, recipient.node, recipient.advert)
+    return context("channel", *ends, set_index)
 
 
 def join_sealed(pieces: Sequence[bytes]) -> bytes:

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 
-from privacy.contract.canonical import canonical_bytes
 from privacy.errors import BadInput
 from privacy.secure_sum import shamir
-from privacy.secure_sum.messages import PROTOCOL
+from privacy.secure_sum.messages import context
 
 SALT_BYTES = 16
 _HASH = 32
@@ -88,7 +87,7 @@ class Dealer:
     set_index: int
 
     def _context(self, what: str) -> bytes:
-        return canonical_bytes([PROTOCOL, what, self.node, self.session, self.set_index])
+        return context(what, self.node, self.session, self.set_index)
 
     def seed_commitment(self, seed: bytes) -> bytes:
         """The advertised hash of a self-mask seed (32 bytes)."""
@@ -125,8 +124,7 @@ class Dealer:
 
     @cached_property
     def _leaf_start(self) -> hashlib._Hash:
-        context = hashlib.sha256(self._context("share")).digest()
-        return hashlib.sha256(_LEAF + context)
+        return hashlib.sha256(_LEAF + hashlib.sha256(self._context("share")).digest())
 
 
 Pair = tuple[OpenedShare, OpenedShare]

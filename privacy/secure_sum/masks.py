@@ -23,9 +23,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from numpy.typing import NDArray
 
-from privacy.contract.canonical import canonical_bytes
 from privacy.errors import BadInput
-from privacy.secure_sum.messages import PROTOCOL
+from privacy.secure_sum.messages import context
 
 _CHUNK = 1 << 14  # words per step: keystream and sum stay in the processor's cache
 _SEGMENT = 1 << 17  # words that one stretch of keystream covers: several cores share the work
@@ -54,7 +53,7 @@ def derive(secret: bytes, info: bytes) -> bytes:
 
 def self_mask(seed: bytes, attempt: str, node: str) -> Mask:
     """The mask that only a threshold of holders can open, from a 32-byte seed."""
-    return Mask(derive(seed, canonical_bytes([PROTOCOL, "self-mask", attempt, node])))
+    return Mask(derive(seed, context("self-mask", attempt, node)))
 
 
 def pair_mask(secret: bytes, attempt: str, node: str, peer: str) -> Mask:
@@ -64,8 +63,8 @@ def pair_mask(secret: bytes, attempt: str, node: str, peer: str) -> Mask:
     first adds, the other subtracts.
     """
     low, high = sorted((node, peer))
-    info = canonical_bytes([PROTOCOL, "pair-mask", attempt, low, high])
-    return Mask(derive(secret, info), subtract=node == high)
+    key = derive(secret, context("pair-mask", attempt, low, high))
+    return Mask(key, subtract=node == high)
 
 
 def mask(vector: NDArray[np.uint64], masks: Sequence[Mask]) -> tuple[NDArray[np.uint64], str]:

@@ -7,6 +7,7 @@ broke it.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -29,6 +30,14 @@ Hash = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
 SessionId = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{32}\z")]
 Key32 = Annotated[str, StringConstraints(min_length=44, max_length=44)]  # base64 of 32 bytes
 Base64 = Annotated[str, StringConstraints(max_length=4096)]
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def context(what: str, *parts: str | int) -> bytes:
+    """What a key or a commitment is for: the canonical JSON of a flat list, so no two collide."""
+    return _encode([PROTOCOL, what, *parts]).encode("utf-8")
 
 
 class Step(StrEnum):

@@ -15,6 +15,7 @@ from privacy.contract.canonical import canonical_bytes
 from privacy.errors import BadInput
 from privacy.secure_sum import masks
 from privacy.secure_sum.masks import Mask
+from privacy.secure_sum.messages import context
 from tests.support.secure_sum_network import Network, seeded_entropy, sha
 
 SEGMENT = 2**17
@@ -86,6 +87,12 @@ def test_the_context_is_the_documented_one() -> None:
     info = canonical_bytes(["cairn-secure-sum/1", "pair-mask", sha("x"), "a", "b"])
     expected = reference_hkdf(b"s" * 32, info)
     assert masks.pair_mask(b"s" * 32, sha("x"), "b", "a").key == expected
+
+
+def test_contexts_are_canonical_json() -> None:
+    names = ["a", 'quote " and \\', "Ωµέγα", "line\nbreak", ""]
+    expected = canonical_bytes(["cairn-secure-sum/1", "what", *names, 7])
+    assert context("what", *names, 7) == expected
 
 
 def dkw_distance(words: NDArray[np.uint64]) -> float:
