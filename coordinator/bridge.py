@@ -82,7 +82,8 @@ class Bridge:
     def sync(self, timeout_seconds: float) -> None:
         """Copy what is new at every node that can be reached."""
         nodes = tuple(sorted(self.directory.connected()))
-        self.mirror.sync(nodes, timeout_seconds)
+        with self.execution.quiet(timeout_seconds):
+            self.mirror.sync(nodes, timeout_seconds)
 
     def close(self) -> None:
         self.stop.set()

@@ -31,6 +31,8 @@ class Executes(Protocol):
 
     def wait(self, run_id: str, timeout_seconds: float) -> bool: ...
 
+    def settle(self, timeout_seconds: float) -> None: ...
+
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
@@ -70,6 +72,9 @@ def _answer(line: dict[str, Any], execution: Executes, sync: Callable[[float], N
             return True
         case {"do": "wait", "run": str(run_id), "seconds": int() | float() as seconds}:
             return execution.wait(run_id, float(seconds))
+        case {"do": "settle", "seconds": int() | float() as seconds}:
+            execution.settle(float(seconds))
+            return True
         case {"do": "sync", "seconds": int() | float() as seconds}:
             sync(float(seconds))
             return True
@@ -99,6 +104,11 @@ class BridgeSocket:
                 return True
             time.sleep(min(LOOK_AGAIN_SECONDS, left))
         return self.store.runs.get(run_id).state.finished
+
+    def settle(self, timeout_seconds: float) -> None:
+        """Wait until what the finished runs cost is in the mirror, at most so long."""
+        request = {"do": "settle", "seconds": timeout_seconds}
+        self._ask(request, timeout_seconds + CONNECT_SECONDS)
 
     def sync(self, timeout_seconds: float) -> None:
         self._ask({"do": "sync", "seconds": timeout_seconds}, timeout_seconds + CONNECT_SECONDS)

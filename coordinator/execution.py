@@ -51,22 +51,46 @@ class Execution:
     _done: dict[str, threading.Event] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _busy: set[str] = field(default_factory=set)
+    _settling: set[str] = field(default_factory=set)
+    _telling: set[str] = field(default_factory=set)
+    _quiet: bool = False
     _turns: threading.Condition = field(default_factory=threading.Condition)
 
     def execute(self, run_id: str) -> None:
         """Start a queued run; a run that is under way or finished is left alone."""
-        with self._lock:
-            if run_id in self._done:
-                return
-            self._done[run_id] = threading.Event()
-        self._pool.submit(self._run, run_id)
+        self._started(run_id)
 
     def wait(self, run_id: str, timeout_seconds: float) -> bool:
         """True once the run is finished; False when the time is up."""
-        self.execute(run_id)  # in case it was queued while this process was away
-        if not self._done[run_id].wait(timeout_seconds):
+        if not self._started(run_id).wait(timeout_seconds):
             return False
         return self.store.runs.get(run_id).state.finished
+
+    def settle(self, timeout_seconds: float) -> None:
+        """Wait until what the finished runs cost is in the mirror, at most so long."""
+        with self._turns:
+            self._turns.wait_for(lambda: not self._settling, timeout_seconds)
+
+    @contextmanager
+    def quiet(self, timeout_seconds: float) -> Iterator[None]:
+        """While this lasts no node is told of a release: ledgers copied now fit each other."""
+        with self._turns:
+            self._turns.wait_for(lambda: not self._quiet, timeout_seconds)
+            self._quiet = True
+            self._turns.wait_for(lambda: not self._telling, timeout_seconds)
+        try:
+            yield
+        finally:
+            with self._turns:
+                self._quiet = False
+                self._turns.notify_all()
+
+    def _started(self, run_id: str) -> threading.Event:
+        with self._lock:
+            if run_id not in self._done:
+                self._done[run_id] = threading.Event()
+                self._pool.submit(self._run, run_id)
+            return self._done[run_id]
 
     def resume(self) -> None:
         """After a restart: queued runs start; a run cut off in the middle is lost, not repeated.
@@ -92,7 +116,8 @@ class Execution:
             _log.error("run failed", run=run_id, error=type(error).__name__)
             self._fail(run_id, Refused(Code.INTERNAL))
         finally:
-            self._done[run_id].set()
+            with self._lock:
+                self._done.pop(run_id).set()
 
     def _answer(self, run: RunFacts) -> None:
         plan = run.plan
@@ -102,9 +127,32 @@ class Execution:
                 self.store.runs.release(run.id, same.digest, self._now(), repeat=True)
                 return
             release = self._open(run, plan)
-        self._done[run.id].set()
-        self.rounds.finish(plan, run.plan_digest, release)
-        self.mirror.sync(plan.participants)
+        with self._settlement(run.id):
+            self._done[run.id].set()
+            self._tell(plan, run.plan_digest, release)
+            self.mirror.sync(plan.participants)
+
+    def _tell(self, plan: Plan, plan_digest: str, release: str) -> None:
+        with self._turns:
+            self._turns.wait_for(lambda: not self._quiet)
+            self._telling.add(plan_digest)
+        try:
+            self.rounds.finish(plan, plan_digest, release)
+        finally:
+            with self._turns:
+                self._telling.discard(plan_digest)
+                self._turns.notify_all()
+
+    @contextmanager
+    def _settlement(self, run_id: str) -> Iterator[None]:
+        with self._turns:
+            self._settling.add(run_id)
+        try:
+            yield
+        finally:
+            with self._turns:
+                self._settling.discard(run_id)
+                self._turns.notify_all()
 
     @contextmanager
     def _alone(self, identity: str) -> Iterator[None]:

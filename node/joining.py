@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from node.home import Home, Settings
-from node.setup import Clock, begin_ledger, create
+from node.setup import Clock, begin_ledger, create, undo
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.study import Policy
 from privacy.errors import BadInput
@@ -56,23 +56,38 @@ def join(
         coordinator_key=invite["coordinator_key"],
         fleet_address=invite["fleet_address"],
     )
+    delta, dictionary = _read_network(invite)
+    policy = Policy(yearly_epsilon=yearly_epsilon, delta=delta)
     entry = create(home, settings, invite["ca"], entropy=entropy)
-    network = _redeem(invite, entry.to_json())
-    policy = Policy(yearly_epsilon=yearly_epsilon, delta=str(network["delta"]))
-    dictionary = Dictionary.from_json(network["dictionary"])
+    try:
+        _redeem(invite, entry.to_json())
+    except BadInput:
+        undo(home)
+        raise
     begin_ledger(home, settings, policy, dictionary, by="steward", clock=clock)
     return home.identity().public.fingerprint
 
 
-def _redeem(invite: dict[str, str], node: dict[str, Any]) -> dict[str, Any]:
+def _read_network(invite: dict[str, str]) -> tuple[str, Dictionary]:
+    """The network's delta and dictionary, from the coordinator that the invitation names."""
+    try:
+        with httpx.Client(base_url=invite["url"], timeout=TIMEOUT_SECONDS) as client:
+            network = client.get("/v1/network").raise_for_status().json()
+            dictionary = client.get("/v1/network/dictionary").raise_for_status().json()
+    except httpx.HTTPError:
+        raise BadInput("the coordinator does not answer", where=invite["url"]) from None
+    if network["coordinator_key"] != invite["coordinator_key"]:
+        raise BadInput("the coordinator's key is not the invitation's", where=invite["url"])
+    return str(network["delta"]), Dictionary.from_json(dictionary)
+
+
+def _redeem(invite: dict[str, str], node: dict[str, Any]) -> None:
     body = {"code": invite["code"], "node": node}
     try:
         answer = httpx.post(f"{invite['url']}/v1/join", json=body, timeout=TIMEOUT_SECONDS)
-        network = httpx.get(f"{invite['url']}/v1/network", timeout=TIMEOUT_SECONDS)
-    except httpx.TransportError:
+    except httpx.HTTPError:
         raise BadInput("the coordinator does not answer", where=invite["url"]) from None
     if not answer.is_success:
         raise BadInput(
             "the invitation was not accepted", instead="ask the coordinator for a new one"
         )
-    return dict(network.raise_for_status().json())

@@ -51,6 +51,19 @@ def create(home: Home, settings: Settings, ca: str, *, entropy: Entropy) -> Rost
     )
 
 
+def undo(home: Home) -> None:
+    """Take back `create`, so that nothing of a node that could not join is left behind."""
+    for path in (
+        home.identity_file,
+        home.transport_file,
+        home.steward_file,
+        home.ca_file,
+        home.settings_file,
+    ):
+        path.unlink(missing_ok=True)
+    home.identity_file.parent.rmdir()
+
+
 def open_ledger(home: Home, clock: Clock, reached: Step = lambda _step: None) -> LedgerStore:
     """The node's ledger, verified from its first entry to its last."""
     return LedgerStore.open(home.ledger_file, home.identity(), clock, reached=reached)

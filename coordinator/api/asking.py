@@ -76,6 +76,7 @@ def make_preview(services: Services, principal: Principal, ask: PreviewAsk) -> P
         memberships=study.max_memberships,
         assumed_members=ask.members,
     )
+    services.executor.settle(services.settings.settle_seconds)
     left = services.budgets.of(facts).left
     return PreviewView(
         preview={**made.to_json(), "answering": able},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from fastapi import APIRouter, Request
 
@@ -48,6 +49,12 @@ def get_health() -> Health:
 def get_network(services: Use) -> NetworkView:
     """Public facts: keys and fingerprints to compare, the signed roster, where nodes connect."""
     return network_view(services)
+
+
+@router.get("/v1/network/dictionary", operation_id="getNetworkDictionary", tags=["network"])
+def get_network_dictionary(services: Use) -> dict[str, Any]:
+    """The dictionary in force: what joining nodes are to hold. It speaks of no member."""
+    return services.store.network.dictionary.to_json()
 
 
 @router.get("/v1/me", operation_id="getMe", tags=["people"])

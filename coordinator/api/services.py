@@ -31,6 +31,9 @@ class Executor(Protocol):
     def wait(self, run_id: str, timeout_seconds: float) -> bool:
         """True once the run is finished; False when the time is up."""
 
+    def settle(self, timeout_seconds: float) -> None:
+        """Wait until what the finished runs cost is in the mirror, at most so long."""
+
     def sync(self, timeout_seconds: float) -> None:
         """Fetch every reachable node's newest entries and checkpoints into the store."""
 
@@ -48,6 +51,7 @@ class ApiSettings:
     invitation_days: int = 7
     question_skew_seconds: int = 300
     sync_seconds: float = 10.0
+    settle_seconds: float = 1.0
     fleet_address: str = ""  # where nodes connect
     ca_pem: str = ""  # the authority that signed the fleet address' certificate
 

@@ -47,4 +47,5 @@ def get_dictionary(study: str, services: Use, caller: Anyone) -> dict[str, Any]:
 
 def _shown(services: Services, caller: Principal, study: str) -> StudyView:
     facts = visible_study(services.store, caller, study)
+    services.executor.settle(services.settings.settle_seconds)
     return study_view(facts, services.budgets.of(facts))

@@ -138,6 +138,9 @@ class FakeExecutor:
                 lambda: self.store.runs.get(run_id).state.finished, timeout_seconds
             )
 
+    def settle(self, timeout_seconds: float) -> None:
+        """Answers are in the mirror at once here."""
+
     def sync(self, timeout_seconds: float) -> None:
         self.syncs += 1
 
