@@ -19,7 +19,7 @@ from node.gate import Facts
 from node.ledger_store import LedgerStore
 from node.runner import Runner
 from node.slots import Slots
-from node.witnessing import Witnessing, witness_statement
+from node.witnessing import Witnessing, answers_needed, witness_statement
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.messages import Ask, Request, open_request, seal_refusal, seal_reply
 from privacy.contract.packet import Packet
@@ -191,7 +191,7 @@ class NodeService:
         statements = {
             node: Envelope.from_json(value) for node, value in payload["statements"].items()
         }
-        needed = self.policy.min_collude + 1
+        needed = answers_needed(len(self.roster().nodes), self.policy.min_collude)
         with self._lock:
             return {"done": self.witnessing.accept(statements, self.peers(), needed)}
 

@@ -1,7 +1,7 @@
 """After a restart a node answers nothing until its peers confirm that its ledger is whole.
 
 A restored backup is an old ledger with budget in it. Before the first question the node sends
-a nonce and waits for signed answers from at least t_collude + 1 confirmed peers, each naming
+a nonce and waits for signed answers from enough confirmed peers (`answers_needed`), each naming
 the newest checkpoint of this node it holds. A ledger behind, or beside, any of them stops.
 A coordinator that hides the newest checkpoint gains nothing: it cannot sign for the peers.
 """
@@ -18,6 +18,18 @@ from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.errors import Code, Refused, VerificationFailed
 from privacy.ledger.entry import Witnessed
 from privacy.randomness import Entropy
+from privacy.secure_sum.attempt import threshold
+
+
+def answers_needed(nodes: int, t_collude: int) -> int:
+    """Peers that must answer, in a network of `nodes`, before a ledger counts as whole.
+
+    Guarantee: one of them is honest and holds the newest checkpoint of every opening among all
+    nodes. T of them signed its survivor list, so at most nodes - T peers never saw it, and at
+    most t_collude of those who did will say otherwise.
+    Assumes: openings among all nodes; of one among fewer, more peers may know nothing.
+    """
+    return nodes - threshold(nodes, t_collude) + t_collude + 1
 
 
 def witness_statement(

@@ -369,7 +369,7 @@ def _answering(wire: Wire, node: str, ask: Ask, payload: dict[str, Any], blob: b
     def change(to: str, asked: Ask, reply: Packet) -> Packet:
         if (to, asked) != (node, ask):
             return reply
-        request = [x for x in wire.asked(ask, node)][-1].request
+        request = wire.asked(ask, node)[-1].request
         request_id = Envelope.from_bytes(request.header).to_json()["body"]["id"]
         return seal_reply(service.key, node, request_id, payload, blob)
 
