@@ -28,6 +28,7 @@ PREVIEW = {"study": "als-progression", "analysis": {"kind": "count"}, "epsilon":
 OPERATIONS = [
     Operation("getHealth", "GET", "/health", EVERYONE),
     Operation("getNetwork", "GET", "/v1/network", EVERYONE),
+    Operation("getNetworkDictionary", "GET", "/v1/network/dictionary", EVERYONE),
     Operation("join", "POST", "/v1/join", EVERYONE, {"code": "wrong"}),
     Operation("getMe", "GET", "/v1/me", ALL),
     Operation("listNodes", "GET", "/v1/nodes", ALL),
