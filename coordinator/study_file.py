@@ -34,6 +34,7 @@ from coordinator.study_values import (
     text_list,
     whole,
 )
+from models.aggregates.requests import KINDS
 from privacy.accounting.conversion import DEFAULT_DELTA, parse_epsilon
 from privacy.contract.canonical import rational
 from privacy.contract.signing import PublicKey
@@ -61,7 +62,6 @@ _POLICY_KEYS = {
     "delta",
     "declared_members",
 }
-_ANALYSES = ("count", "histogram", "mean", "sum")
 
 
 @dataclass(frozen=True)
@@ -215,11 +215,11 @@ def _epsilon(value: Any, where: str) -> str:
 def _analyses(entry: Mapping[str, Any], place: str) -> tuple[str, ...]:
     analyses = text_list(entry, "analyses", place)
     for analysis in analyses:
-        if analysis not in _ANALYSES:
+        if analysis not in KINDS:
             raise BadInput(
                 f"no analysis {analysis!r}",
                 where=f"{place}, analyses",
-                instead="known: " + ", ".join(_ANALYSES),
+                instead="known: " + ", ".join(KINDS),
             )
     return analyses
 

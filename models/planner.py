@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from models.aggregates.catalogue import cells, expected_error
 from models.aggregates.expected import Expected
-from models.aggregates.requests import Analysis, Count, Histogram, Mean, normalise
+from models.aggregates.requests import Analysis, normalise
 from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
 from models.noise_law import NoiseLaw
@@ -130,7 +130,7 @@ def preview(
     rho = rho_of_epsilon(parse_epsilon(epsilon), delta)
     mechanism = plan_mechanism(rho, nodes, margin, memberships)
     law = NoiseLaw(mechanism, survivors=nodes)
-    size = assumed_members or (ASSUMED_MEMBERS if isinstance(asked, Mean) else None)
+    size = assumed_members or (ASSUMED_MEMBERS if asked.by_size else None)
     expected = expected_error(asked, dictionary, law, size)
     number = len(cells(asked, dictionary))
     known = expected is not None and math.isfinite(expected.half_width)
@@ -151,18 +151,16 @@ def preview(
         half_noise=expected.half_noise if expected and known else None,
         half_sampling=expected.half_sampling if expected and known else None,
         assumption=expected.assumption if expected else "",
-        notes=_notes(asked, expected, number, assumed_members),
+        notes=_notes(expected, number, assumed_members),
     )
 
 
-def _notes(
-    analysis: Analysis, expected: Expected | None, number: int, members: int | None
-) -> tuple[str, ...]:
+def _notes(expected: Expected | None, number: int, members: int | None) -> tuple[str, ...]:
     if expected is None:
         return ("the error depends on the cohort's size: say how many members you assume",)
     if not math.isfinite(expected.half_width):
         return ("with so few members the interval will be the whole range: no information",)
-    if isinstance(analysis, Count | Histogram):
+    if expected.unit == "members":
         return _cell_notes(expected, number, members)
     if expected.half_sampling > 0 and expected.noise_share > NOISY:
         return (f"noise is {expected.noise_share:.0%} of the variance: ask with more epsilon",)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import assert_never
 
-from models.aggregates.requests import Analysis, Count, Histogram, Mean, Sum
+from models.aggregates.requests import Analysis
+from models.aggregates.wording import joined, word
 
 _NAME = r"(?:`[^`]+`|[\w.]+)"
 _VALUE = r"(?:'(?:[^']|'')*'|[^\s\[\],']+)"
@@ -33,23 +33,7 @@ def sentence(analysis: Analysis, cohort_text: str) -> str:
 
     A cohort of conditions joined by `and` is put in words; any other is quoted as it is.
     """
-    return f"{_what(analysis)}, {_whom(cohort_text)}"
-
-
-def _what(analysis: Analysis) -> str:
-    match analysis:
-        case Count(by=()):
-            return "Counts members"
-        case Count(by=by):
-            return f"Counts members by {_joined([_word(name) for name in by], 'and')}"
-        case Histogram(column=column):
-            return f"Counts members in each bin of {_word(column)}"
-        case Mean(column=column):
-            return f"Estimates the mean of {_word(column)}"
-        case Sum(column=column):
-            return f"Adds up {_word(column)}"
-        case _:
-            assert_never(analysis)
+    return f"{analysis.words()}, {_whom(cohort_text)}"
 
 
 def _whom(text: str) -> str:
@@ -58,7 +42,7 @@ def _whom(text: str) -> str:
     words = _conjunction(text)
     if words is None:
         return f"among members where {text}"
-    return f"among members with {_joined(words, 'and')}"
+    return f"among members with {joined(words, 'and')}"
 
 
 def _conjunction(text: str) -> list[str] | None:
@@ -78,7 +62,7 @@ def _conjunction(text: str) -> list[str] | None:
 
 
 def _leaf(leaf: re.Match[str]) -> str:
-    name = _word(leaf["name"].strip("`"))
+    name = word(leaf["name"].strip("`"))
     if leaf["op"]:
         return f"{name} {_OPS[leaf['op']]}{_plain(leaf['value'])}"
     if leaf["low"]:
@@ -86,19 +70,9 @@ def _leaf(leaf: re.Match[str]) -> str:
     if leaf["listed"]:
         items = [_plain(item) for item in _ITEM.findall(leaf["listed"])]
         negated = "other than " if leaf["how"] == "not in" else ""
-        return f"{name} {negated}{_joined(items, 'or')}"
+        return f"{name} {negated}{joined(items, 'or')}"
     return f"no known {name}" if leaf["gap"] == "is missing" else f"a known {name}"
 
 
 def _plain(value: str) -> str:
     return value[1:-1].replace("''", "'") if value.startswith("'") else value
-
-
-def _word(name: str) -> str:
-    return name.rsplit(".", 1)[-1].replace("_", " ")
-
-
-def _joined(items: list[str], last: str) -> str:
-    if len(items) == 1:
-        return items[0]
-    return f"{', '.join(items[:-1])} {last} {items[-1]}"

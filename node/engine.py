@@ -20,6 +20,7 @@ from models.contribution import BoundedValue, CellCounts, Contribution, Summary
 from node.consent import key_in_force
 from node.engine_cohort import (
     Expr,
+    cell_code,
     consenting,
     ibis,
     many_table,
@@ -28,7 +29,7 @@ from node.engine_cohort import (
     predicate,
     whole,
 )
-from node.layout import MEMBERS, cell_column
+from node.layout import MEMBERS
 from node.records import Cursor, Records
 from node.records import columns_of as database_columns
 from privacy.contract.dictionary import ColumnRef, Table
@@ -113,7 +114,7 @@ def _cells(cursor: Cursor, shape: CellCounts, question: _Question) -> Total:
     if not shape.dims:
         count = _run(cursor, asked.agg(n=asked.count())).fetchone()[0]
         return _checked([int(count) * shape.weight])
-    names = [cell_column(dim) for dim in shape.dims]
+    names = [_code_name(dim) for dim in shape.dims]
     placed = _placed(asked, shape, names)
     counted = placed.group_by([placed[name] for name in names]).agg(n=placed.count())
     return _filled(shape, names, _run(cursor, counted).fetchnumpy())
@@ -121,8 +122,9 @@ def _cells(cursor: Cursor, shape: CellCounts, question: _Question) -> Total:
 
 def _placed(asked: Expr, shape: CellCounts, names: list[str]) -> Expr:
     """One row per member and cell, with the cell's codes under `names`."""
-    one = [cell_column(dim) for dim in shape.dims if not dim.many]
+    one = [_code_name(dim) for dim in shape.dims if not dim.many]
     if one:
+        asked = asked.mutate(_codes(asked, [dim for dim in shape.dims if not dim.many]))
         asked = asked.filter([asked[name].notnull() for name in one])
     tables = list({dim.table.name: dim.table for dim in shape.dims if dim.many}.values())
     if not tables:
@@ -139,9 +141,16 @@ def _distinct(table: Table, shape: CellCounts) -> Expr:
     """The distinct combinations of codes in which each member has a row."""
     dims = [dim for dim in shape.dims if dim.table.name == table.name]
     rows = many_table(table, frozenset(dims))
-    names = [cell_column(dim) for dim in dims]
-    known = rows.filter([rows[name].notnull() for name in names])
-    return known.select("member_ix", *names).distinct()
+    coded = rows.select("member_ix", **_codes(rows, dims))
+    return coded.filter([coded[_code_name(dim)].notnull() for dim in dims]).distinct()
+
+
+def _codes(rows: Expr, dims: list[ColumnRef]) -> dict[str, Expr]:
+    return {_code_name(dim): cell_code(rows, dim) for dim in dims}
+
+
+def _code_name(dim: ColumnRef) -> str:
+    return f"cell:{dim.name}"
 
 
 def _most_cells(shape: CellCounts, tables: list[Table]) -> int:

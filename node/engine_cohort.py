@@ -28,7 +28,14 @@ from models.cohort.expression import (
     Value,
 )
 from node.consent import consent_columns
-from node.layout import MEMBERS, cell_column, is_coded, rows_table, sql_type
+from node.layout import (
+    MEMBERS,
+    cell_column,
+    has_stored_cells,
+    is_coded,
+    rows_table,
+    sql_type,
+)
 from privacy.contract.dictionary import Column, ColumnRef, Table
 
 Expr = Any  # an Ibis expression; the library has no types
@@ -72,9 +79,31 @@ def _schema(refs: Iterable[ColumnRef]) -> dict[str, str]:
     schema: dict[str, str] = {}
     for ref in sorted(refs, key=lambda ref: ref.name):
         schema[ref.name] = _TYPES.get(sql_type(ref.column), "string")
-        if ref.column.bins and not ref.column.levels:
+        if ref.column.bins and not ref.column.levels and has_stored_cells(ref):
             schema[cell_column(ref)] = "uint16"
     return schema
+
+
+def cell_code(rows: Expr, ref: ColumnRef) -> Expr:
+    """The code of a row's cell, NULL where the value is missing.
+
+    Bins that are not those of the import are found here, by the same comparisons of doubles.
+    """
+    if has_stored_cells(ref):
+        return rows[cell_column(ref)]
+    stored = rows[ref.name]
+    code = _bin_code(stored, ref.column.edges[1:-1], 0)
+    return ibis().ifelse(stored.notnull(), code, ibis().null("int64"))
+
+
+def _bin_code(stored: Expr, inner: tuple[float, ...], first: int) -> Expr:
+    """How many of the inner edges are at most the value, by halving."""
+    if not inner:
+        return whole(first)
+    middle = len(inner) // 2
+    low = _bin_code(stored, inner[:middle], first)
+    high = _bin_code(stored, inner[middle + 1 :], first + middle + 1)
+    return ibis().ifelse(stored < number(inner[middle]), low, high)
 
 
 def consenting(members: Expr, key: str, today: date) -> Expr:

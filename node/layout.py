@@ -41,6 +41,17 @@ def cell_column(ref: ColumnRef) -> str:
     return ref.name if ref.column.levels else bin_column(ref)
 
 
+def has_stored_cells(ref: ColumnRef) -> bool:
+    """Are the cells of `ref` those of the dictionary, whose codes the import wrote?
+
+    A question may give a column other bins than its table declares.
+    """
+    if ref.column.levels:
+        return True
+    declared = (each for each in ref.table.columns if each.name == ref.column.name)
+    return any(each.bins == ref.column.bins for each in declared)
+
+
 def is_coded(column: Column) -> bool:
     """Is the column stored as level codes?"""
     return bool(column.levels) and not column.identifier

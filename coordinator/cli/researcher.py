@@ -12,7 +12,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import IO, Annotated
 
@@ -21,11 +20,11 @@ import typer
 from coordinator.audit.verify import Pinned, verify_bundle
 from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.diagnosis import diagnose
+from coordinator.cli.kinds import Kind, Written, question_of, settings_of
 from coordinator.cli.outcome import Exit, outcome
 from coordinator.cli.output import Format, progress, show, show_json, show_result, working
 from coordinator.client.auditing import pull_bundle
 from coordinator.client.joining import join as redeem
-from coordinator.client.question import Question
 from coordinator.client.study import Study
 from privacy.contract.signing import PublicKey
 from privacy.errors import BadInput, CairnError, VerificationFailed
@@ -49,17 +48,13 @@ for name, part in {
     app.add_typer(part, name=name)
 
 
-class Kind(StrEnum):
-    COUNT = "count"
-    HISTOGRAM = "histogram"
-    MEAN = "mean"
-    SUM = "sum"
-
-
 StudyId = Annotated[str, typer.Argument(help="The study's id.")]
 KindOf = Annotated[Kind, typer.Argument(help="What to compute.")]
-ColumnOf = Annotated[str | None, typer.Argument(help="For histogram, mean and sum.")]
-By = Annotated[list[str] | None, typer.Option("--by", help="For count; may be repeated.")]
+Columns = Annotated[list[str] | None, typer.Argument(help="The columns, in the kind's order.")]
+By = Annotated[list[str] | None, typer.Option("--by", help="For groups; may be repeated.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting, name=value; may be repeated.")
+]
 Where = Annotated[str, typer.Option("--where", help="The cohort; everyone without it.")]
 Epsilon = Annotated[str, typer.Option("--epsilon", help="What the question may cost.")]
 FormatOf = Annotated[Format, typer.Option("--format", help="How to print data.")]
@@ -126,10 +121,11 @@ def query_preview(
     context: typer.Context,
     study: StudyId,
     kind: KindOf,
-    column: ColumnOf = None,
+    columns: Columns = None,
     *,
     epsilon: Epsilon,
     by: By = None,
+    settings: Set = None,
     where: Where = "",
     form: FormatOf = Format.TABLE,
     mock: Mock = False,
@@ -137,7 +133,10 @@ def query_preview(
 ) -> None:
     """Cost and expected error of a question; spends nothing."""
     with outcome(), connection_of(context).network() as net:
-        question = _question(_study(net.study(study), mock), kind, column, by, where)
+        written = _written(kind, columns, by, settings)
+        question = question_of(
+            _study(net.study(study), mock), _written(kind, columns, by, settings), where
+        )
         preview = question.preview(epsilon=epsilon, members=members)
         if form is Format.TABLE:
             print(preview)
@@ -153,10 +152,11 @@ def query_run(
     context: typer.Context,
     study: StudyId,
     kind: KindOf,
-    column: ColumnOf = None,
+    columns: Columns = None,
     *,
     epsilon: Epsilon,
     by: By = None,
+    settings: Set = None,
     where: Where = "",
     form: FormatOf = Format.TABLE,
     mock: Mock = False,
@@ -167,7 +167,10 @@ def query_run(
 ) -> None:
     """Ask a question and print the answer. Asked before, it is answered at no cost."""
     with outcome(), connection_of(context).network() as net:
-        question = _question(_study(net.study(study), mock), kind, column, by, where)
+        written = _written(kind, columns, by, settings)
+        question = question_of(
+            _study(net.study(study), mock), _written(kind, columns, by, settings), where
+        )
         if dry_run:
             print(question.preview(epsilon=epsilon))
             return
@@ -289,25 +292,10 @@ def _study(study: Study, mock: bool) -> Study:
     return study.mock() if mock else study
 
 
-def _question(
-    study: Study, kind: Kind, column: str | None, by: list[str] | None, where: str
-) -> Question:
-    cohort = study.where(where)
-    if kind is Kind.COUNT:
-        if column is not None:
-            raise BadInput("count takes no column", instead=f"write --by {column}")
-        return cohort.count(by=by)
-    if by:
-        raise BadInput(f"{kind.value} takes no --by", instead="count takes --by")
-    if column is None:
-        raise BadInput(f"{kind.value} needs a column", instead=f"cairn query … {kind.value} COLUMN")
-    match kind:
-        case Kind.HISTOGRAM:
-            return cohort.histogram(column)
-        case Kind.MEAN:
-            return cohort.mean(column)
-        case Kind.SUM:
-            return cohort.sum(column)
+def _written(
+    kind: Kind, columns: list[str] | None, by: list[str] | None, settings: list[str] | None
+) -> Written:
+    return Written(kind, tuple(columns or ()), tuple(by or ()), settings_of(settings or ()))
 
 
 def main() -> None:

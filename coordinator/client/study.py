@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
-from coordinator.client.errors import BadInput, Refused, checking
+from coordinator.client.analyses import Asking
+from coordinator.client.errors import Refused, checking
 from coordinator.client.facts import Budget, ColumnInfo, Source
 from coordinator.client.mock import MockBackend, MockSource
 from coordinator.client.question import Question
-from models.aggregates.requests import Analysis, Count, Histogram, Mean, Sum, normalise
+from models.aggregates.requests import Analysis, normalise
 from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
 from privacy.contract import study as contract
@@ -19,7 +18,7 @@ from privacy.contract.dictionary import Dictionary
 from privacy.errors import Code
 
 
-class Study:
+class Study(Asking):
     """One study. `where(...)` picks a cohort; without it a question is of all members."""
 
     def __init__(self, study_id: str, source: Source) -> None:
@@ -78,21 +77,9 @@ class Study:
             tree = parse_cohort(cohort, self.dictionary)
         return Selection(self, canonical_text(tree))
 
-    def count(self, by: str | Sequence[str] | None = None) -> Question:
-        """Members in each cell of `by`: declared categorical or binned columns."""
-        return self.where("").count(by)
-
-    def histogram(self, column: str) -> Question:
-        """Members in each bin (or level) of one column."""
-        return self.where("").histogram(column)
-
-    def mean(self, column: str) -> Question:
-        """The mean of a bounded numeric column; each member counts once."""
-        return self.where("").mean(column)
-
-    def sum(self, column: str) -> Question:
-        """The total of a bounded numeric column over all the members' rows."""
-        return self.where("").sum(column)
+    def asked(self, analysis: Analysis) -> Question:
+        """The analysis of all members."""
+        return self.ask(analysis, "")
 
     def mock(self, members: int = 1000, seed: int = 1) -> Study:
         """The same study on made-up members, in this process: costs nothing."""
@@ -127,27 +114,15 @@ def mock_study(
 
 
 @dataclass(frozen=True)
-class Selection:
+class Selection(Asking):
     """A cohort of a study, by its canonical text ("" is everyone)."""
 
     study: Study
     cohort: str
 
-    def count(self, by: str | Sequence[str] | None = None) -> Question:
-        """Members in each cell of `by`; without it, members in all."""
-        return self.study.ask(Count(by=_names(by)), self.cohort)
-
-    def histogram(self, column: str) -> Question:
-        """Members in each bin (or level) of one column."""
-        return self.study.ask(Histogram(column=_name(column)), self.cohort)
-
-    def mean(self, column: str) -> Question:
-        """The mean of a bounded numeric column; each member counts once."""
-        return self.study.ask(Mean(column=_name(column)), self.cohort)
-
-    def sum(self, column: str) -> Question:
-        """The total of a bounded numeric column over all the members' rows."""
-        return self.study.ask(Sum(column=_name(column)), self.cohort)
+    def asked(self, analysis: Analysis) -> Question:
+        """The analysis of this cohort."""
+        return self.study.ask(analysis, self.cohort)
 
     def where(self, cohort: str) -> Selection:
         """Narrow further: both conditions hold."""
@@ -159,21 +134,3 @@ class Selection:
 
     def __repr__(self) -> str:
         return f"Selection({self.study.id!r} where {self.cohort or 'everyone'})"
-
-
-def _names(by: str | Sequence[str] | None) -> tuple[str, ...]:
-    match by:
-        case None:
-            return ()
-        case str():
-            return (by,)
-        case list() | tuple():
-            return tuple(map(_name, by))
-        case _:
-            raise BadInput("by is a column's name or a list of names", where="by")
-
-
-def _name(column: Any) -> str:
-    if not isinstance(column, str):
-        raise BadInput("a column is named by text", where="column")
-    return column

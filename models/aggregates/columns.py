@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from models.changed import changed
 from privacy.contract.dictionary import Column, ColumnRef, ColumnType, Dictionary
-from privacy.errors import BadInput
+from privacy.errors import BadInput, Code, Refused
 
 NUMERIC = (ColumnType.INTEGER, ColumnType.NUMBER)
 CELLED = (ColumnType.CATEGORICAL, ColumnType.BOOLEAN, *NUMERIC)
+MAX_CELLS = 100_000
+MAX_EDGES = 1001
 
 
 def cell_column(dictionary: Dictionary, name: str) -> ColumnRef:
@@ -24,6 +32,70 @@ def cell_column(dictionary: Dictionary, name: str) -> ColumnRef:
             f"{ref.name!r} has no {what}", instead=f"declare {what} for it in the dictionary"
         )
     return ref
+
+
+def cell_columns(dictionary: Dictionary, names: Iterable[str]) -> tuple[ColumnRef, ...]:
+    """Different columns with declared cells, together at most MAX_CELLS of them.
+
+    Raises BadInput, and Refused(TOO_MANY_CELLS).
+    """
+    return checked_cells(tuple(cell_column(dictionary, name) for name in names))
+
+
+def checked_cells(refs: tuple[ColumnRef, ...], most: int = MAX_CELLS) -> tuple[ColumnRef, ...]:
+    """`refs` itself; raises BadInput for one that stands twice, Refused(TOO_MANY_CELLS)."""
+    full = [ref.name for ref in refs]
+    for name in full:
+        if full.count(name) > 1:
+            raise BadInput(f"{name!r} stands twice", where="by", instead="name a column once")
+    cells = math.prod(len(ref.column.cell_labels) for ref in refs)
+    if cells > most:
+        raise Refused(Code.TOO_MANY_CELLS, cells=cells, most=most)
+    return refs
+
+
+def gridded(ref: ColumnRef, edges: Sequence[str]) -> ColumnRef:
+    """A bounded numeric column with `edges` (decimal text) for its bins.
+
+    Edges lie within the declared bounds, so that they are public facts of the question alone;
+    as with declared bins, values beyond the outer edges count in the outer bins. Raises
+    BadInput.
+    """
+    where = f"edges of {ref.name!r}"
+    if ref.column.type not in NUMERIC:
+        raise BadInput(f"{ref.name!r} is no number and has no edges")
+    numbers = [_edge(edge, where) for edge in edges]
+    if not 2 <= len(numbers) <= MAX_EDGES:
+        raise BadInput(f"edges are 2 to {MAX_EDGES:,} numbers", where=where)
+    if any(low >= high for low, high in pairwise(numbers)):
+        raise BadInput("edges do not ascend", where=where)
+    lower, upper = bounds_of(_bounded(ref).column)
+    if numbers[0] < lower or numbers[-1] > upper:
+        raise BadInput(
+            "edges lie outside the declared bounds",
+            where=where,
+            instead=f"stay within {ref.column.lower} to {ref.column.upper}",
+        )
+    return replace(ref, column=changed(ref.column, bins=tuple(edges)))
+
+
+def _edge(text: str, where: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise BadInput("an edge is no number", where=where) from None
+    if not math.isfinite(number):
+        raise BadInput("an edge is not finite", where=where)
+    return number
+
+
+def capped(ref: ColumnRef, rows: int) -> ColumnRef:
+    """The same column of a table of which each member brings no more than `rows` rows.
+
+    They are the first by the table's order. Never more than the dictionary declares.
+    """
+    most = min(rows, ref.table.max_rows_per_member)
+    return replace(ref, table=changed(ref.table, max_rows_per_member=most))
 
 
 def value_column(dictionary: Dictionary, name: str) -> ColumnRef:

@@ -5,15 +5,77 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Literal, Self
 
-from models.aggregates.columns import short_name
+from models.aggregates.columns import cell_columns, short_name
 from models.aggregates.expected import Expected, scale_of
+from models.aggregates.request import Labels, Request
+from models.aggregates.wording import word, words
+from models.changed import changed
 from models.contribution import CellCounts
 from models.noise_law import NoiseLaw
 from models.result import Z95, Result, normal_estimate
 from privacy.contract.dictionary import ColumnRef, Dictionary
 
 Refs = tuple[ColumnRef, ...]
+
+
+class Count(Request):
+    """Members in each cell of `by` (levels or bins); without `by`, members in all."""
+
+    kind: Literal["count"] = "count"
+    by: tuple[str, ...] = ()
+
+    def normalised(self, dictionary: Dictionary) -> Self:
+        refs = cell_columns(dictionary, self.by)
+        return changed(self, by=tuple(ref.name for ref in refs))
+
+    def refs(self, dictionary: Dictionary) -> Refs:
+        return tuple(map(dictionary.resolve, self.by))
+
+    def cells(self, dictionary: Dictionary) -> Labels:
+        return cell_labels(self.refs(dictionary))
+
+    def contribution(self, dictionary: Dictionary, delta_grid: int) -> CellCounts:
+        return contribution(self.refs(dictionary), delta_grid)
+
+    def estimate(self, dictionary: Dictionary, totals: Sequence[int], law: NoiseLaw) -> Result:
+        return estimate(self.kind, self.refs(dictionary), dictionary, totals, law)
+
+    def expected(self, dictionary: Dictionary, law: NoiseLaw, members: int | None) -> Expected:
+        return expected(self.refs(dictionary), law)
+
+    def words(self) -> str:
+        return f"Counts members by {words(self.by)}" if self.by else "Counts members"
+
+
+class Histogram(Request):
+    """Members in each bin (or level) of one column."""
+
+    kind: Literal["histogram"] = "histogram"
+    column: str
+
+    def normalised(self, dictionary: Dictionary) -> Self:
+        (ref,) = cell_columns(dictionary, (self.column,))
+        return changed(self, column=ref.name)
+
+    def refs(self, dictionary: Dictionary) -> Refs:
+        return (dictionary.resolve(self.column),)
+
+    def cells(self, dictionary: Dictionary) -> Labels:
+        return cell_labels(self.refs(dictionary))
+
+    def contribution(self, dictionary: Dictionary, delta_grid: int) -> CellCounts:
+        return contribution(self.refs(dictionary), delta_grid)
+
+    def estimate(self, dictionary: Dictionary, totals: Sequence[int], law: NoiseLaw) -> Result:
+        return estimate(self.kind, self.refs(dictionary), dictionary, totals, law)
+
+    def expected(self, dictionary: Dictionary, law: NoiseLaw, members: int | None) -> Expected:
+        return expected(self.refs(dictionary), law)
+
+    def words(self) -> str:
+        return f"Counts members in each bin of {word(self.column)}"
 
 
 def cell_labels(refs: Refs) -> tuple[tuple[str, ...], ...]:

@@ -1,51 +1,20 @@
 """What a researcher may ask of the aggregates: a closed set of frozen requests.
 
-A request names columns only; levels, bins and bounds come from the dictionary. To add one,
-write its class here, its pair of functions in a module beside this one, and its cases in
-`models.aggregates.catalogue`.
+To add one, write its class (a `models.aggregates.request.Request`) in a module beside this one,
+and name it in `Analysis` and `_KINDS`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, assert_never
+from collections.abc import Mapping
+from typing import Any
 
-from models.aggregates.columns import cell_column, value_column
+from models.aggregates.counts import Count, Histogram
+from models.aggregates.values import Mean, Sum
 from privacy.contract.dictionary import Dictionary
-from privacy.contract.facts import Fact
-from privacy.errors import BadInput, Code, Refused
+from privacy.errors import BadInput
 
-MAX_CELLS = 100_000
-
-
-class Count(Fact):
-    """Members in each cell of `by` (levels or bins); without `by`, members in all."""
-
-    kind: Literal["count"] = "count"
-    by: tuple[str, ...] = ()
-
-
-class Histogram(Fact):
-    """Members in each bin (or level) of one column."""
-
-    kind: Literal["histogram"] = "histogram"
-    column: str
-
-
-class Mean(Fact):
-    """The mean over the population the members are drawn from; each member counts once."""
-
-    kind: Literal["mean"] = "mean"
-    column: str
-
-
-class Sum(Fact):
-    """The total over the cohort's members, of all their rows."""
-
-    kind: Literal["sum"] = "sum"
-    column: str
-
+__all__ = ["KINDS", "Analysis", "Count", "Histogram", "Mean", "Sum", "normalise", "parse_analysis"]
 
 Analysis = Count | Histogram | Mean | Sum
 
@@ -82,26 +51,4 @@ def normalise(analysis: Analysis, dictionary: Dictionary) -> Analysis:
     Raises BadInput for a column the dictionary does not declare or that does not fit the
     analysis, and Refused(TOO_MANY_CELLS). Nothing is spent: only public facts are read.
     """
-    match analysis:
-        case Count():
-            return Count(by=_cells(analysis.by, dictionary))
-        case Histogram():
-            return Histogram(column=_cells((analysis.column,), dictionary)[0])
-        case Mean():
-            return Mean(column=value_column(dictionary, analysis.column).name)
-        case Sum():
-            return Sum(column=value_column(dictionary, analysis.column).name)
-        case _:
-            assert_never(analysis)
-
-
-def _cells(names: Iterable[str], dictionary: Dictionary) -> tuple[str, ...]:
-    refs = [cell_column(dictionary, name) for name in names]
-    full = tuple(ref.name for ref in refs)
-    for name in full:
-        if full.count(name) > 1:
-            raise BadInput(f"{name!r} stands twice", where="by", instead="name a column once")
-    cells = math.prod(len(ref.column.cell_labels) for ref in refs)
-    if cells > MAX_CELLS:
-        raise Refused(Code.TOO_MANY_CELLS, cells=cells, most=MAX_CELLS)
-    return full
+    return analysis.normalised(dictionary)

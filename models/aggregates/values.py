@@ -4,16 +4,74 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
-from models.aggregates.columns import bounds_of, short_name
+from models.aggregates.columns import bounds_of, short_name, value_column
 from models.aggregates.expected import Expected, scale_of
 from models.aggregates.mean_interval import Moments, interval
+from models.aggregates.request import Labels, Request
+from models.aggregates.wording import word
+from models.changed import changed
 from models.contribution import BoundedValue, Summary
 from models.noise_law import NoiseLaw
 from models.result import NO_INFORMATION, Z95, Estimate, Result, normal_estimate
 from privacy.contract.dictionary import ColumnRef, Dictionary
+
+
+class Mean(Request):
+    """The mean over the population the members are drawn from; each member counts once."""
+
+    by_size: ClassVar[bool] = True
+    kind: Literal["mean"] = "mean"
+    column: str
+
+    def normalised(self, dictionary: Dictionary) -> Self:
+        return changed(self, column=value_column(dictionary, self.column).name)
+
+    def cells(self, dictionary: Dictionary) -> Labels:
+        return ((),)
+
+    def contribution(self, dictionary: Dictionary, delta_grid: int) -> BoundedValue:
+        return mean_contribution(dictionary.resolve(self.column), delta_grid)
+
+    def estimate(self, dictionary: Dictionary, totals: Sequence[int], law: NoiseLaw) -> Result:
+        return estimate_mean(dictionary.resolve(self.column), dictionary, totals, law)
+
+    def expected(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int | None
+    ) -> Expected | None:
+        ref = dictionary.resolve(self.column)
+        return None if members is None else expected_mean(ref, law, members)
+
+    def words(self) -> str:
+        return f"Estimates the mean of {word(self.column)}"
+
+
+class Sum(Request):
+    """The total over the cohort's members, of all their rows."""
+
+    kind: Literal["sum"] = "sum"
+    column: str
+
+    def normalised(self, dictionary: Dictionary) -> Self:
+        return changed(self, column=value_column(dictionary, self.column).name)
+
+    def cells(self, dictionary: Dictionary) -> Labels:
+        return ((),)
+
+    def contribution(self, dictionary: Dictionary, delta_grid: int) -> BoundedValue:
+        return sum_contribution(dictionary.resolve(self.column), delta_grid)
+
+    def estimate(self, dictionary: Dictionary, totals: Sequence[int], law: NoiseLaw) -> Result:
+        return estimate_sum(dictionary.resolve(self.column), dictionary, totals, law)
+
+    def expected(self, dictionary: Dictionary, law: NoiseLaw, members: int | None) -> Expected:
+        return expected_sum(dictionary.resolve(self.column), law)
+
+    def words(self) -> str:
+        return f"Adds up {word(self.column)}"
 
 
 def mean_contribution(ref: ColumnRef, delta_grid: int) -> BoundedValue:

@@ -1,0 +1,96 @@
+"""An analysis as written on the command line: a kind, its columns, groups and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import assert_never
+
+from coordinator.client.analyses import Asking
+from coordinator.client.question import Question
+from coordinator.client.study import Study
+from privacy.errors import BadInput
+
+
+class Kind(StrEnum):
+    COUNT = "count"
+    HISTOGRAM = "histogram"
+    MEAN = "mean"
+    SUM = "sum"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What stands on the line. Whatever a kind has no use for is refused."""
+
+    kind: Kind
+    columns: tuple[str, ...]
+    by: tuple[str, ...]
+    settings: Mapping[str, str]
+
+    def take(self, *names: str, by: bool = False, settings: tuple[str, ...] = ()) -> list[str]:
+        """The columns, one for each of `names`; raises BadInput for anything else written."""
+        if self.by and not by:
+            raise BadInput(f"{self.kind.value} takes no --by", instead="count takes --by")
+        if len(self.columns) > len(names):
+            what = "no column" if not names else f"no column {self.columns[len(names)]!r}"
+            instead = f"write --by {self.columns[-1]}" if by else self._usage(names)
+            raise BadInput(f"{self.kind.value} takes {what}", instead=instead)
+        if len(self.columns) < len(names):
+            missing = "column" if names == ("column",) else names[len(self.columns)]
+            raise BadInput(f"{self.kind.value} needs a {missing}", instead=self._usage(names))
+        for name in self.settings:
+            if name not in settings:
+                known = "its settings: " + ", ".join(settings) if settings else "it has none"
+                raise BadInput(f"{self.kind.value} has no setting {name!r}", instead=known)
+        return list(self.columns)
+
+    def _usage(self, names: tuple[str, ...]) -> str:
+        return " ".join(["cairn query …", self.kind.value, *(name.upper() for name in names)])
+
+    def numbers(self, setting: str) -> list[str] | None:
+        """A setting of numbers with commas between; None where it is not written."""
+        return self.words(setting)
+
+    def words(self, setting: str) -> list[str] | None:
+        """A setting of words with commas between; None where it is not written."""
+        text = self.settings.get(setting)
+        return None if text is None else [part.strip() for part in text.split(",")]
+
+    def whole(self, setting: str, unless: int) -> int:
+        """A setting that is a whole number; raises BadInput."""
+        text = self.settings.get(setting, str(unless))
+        if not text.isascii() or not text.isdigit():
+            raise BadInput(f"{setting} is a whole number", where=setting)
+        return int(text)
+
+
+def settings_of(written: Iterable[str]) -> dict[str, str]:
+    """name=value pairs; raises BadInput for another form and for a name that stands twice."""
+    found: dict[str, str] = {}
+    for each in written:
+        name, sign, value = each.partition("=")
+        if not sign or not name.strip():
+            raise BadInput(f"{each!r} is no setting", instead="write --set name=value")
+        if name.strip() in found:
+            raise BadInput(f"{name.strip()!r} is set twice")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def question_of(study: Study, written: Written, where: str) -> Question:
+    """The question as the client would build it; raises BadInput."""
+    cohort: Asking = study.where(where)
+    match written.kind:
+        case Kind.COUNT:
+            written.take(by=True)
+            return cohort.count(by=list(written.by))
+        case Kind.HISTOGRAM:
+            return cohort.histogram(*written.take("column"))
+        case Kind.MEAN:
+            return cohort.mean(*written.take("column"))
+        case Kind.SUM:
+            return cohort.sum(*written.take("column"))
+        case _:
+            assert_never(written.kind)

@@ -1,0 +1,83 @@
+"""The analyses, as methods of whatever names members: a study (all of them) or a cohort."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from coordinator.client.errors import BadInput
+from coordinator.client.question import Question
+from models.aggregates.requests import Analysis, Count, Histogram, Mean, Sum
+
+Names = str | Sequence[str]
+Numbers = Sequence[float | int | str | Decimal]
+
+
+class Asking(ABC):
+    """Each method checks the question against the dictionary and returns it, not yet asked."""
+
+    @abstractmethod
+    def asked(self, analysis: Analysis) -> Question:
+        """The analysis of these members."""
+
+    def count(self, by: Names | None = None) -> Question:
+        """Members in each cell of `by` (levels or bins); without it, members in all."""
+        return self.asked(Count(by=names(by)))
+
+    def histogram(self, column: str) -> Question:
+        """Members in each bin (or level) of one column."""
+        return self.asked(Histogram(column=name(column)))
+
+    def mean(self, column: str) -> Question:
+        """The mean of a bounded numeric column; each member counts once."""
+        return self.asked(Mean(column=name(column)))
+
+    def sum(self, column: str) -> Question:
+        """The total of a bounded numeric column over all the members' rows."""
+        return self.asked(Sum(column=name(column)))
+
+
+def names(by: Names | None, where: str = "by") -> tuple[str, ...]:
+    """None, a name or a list of names, as a tuple; raises BadInput."""
+    match by:
+        case None:
+            return ()
+        case str():
+            return (by,)
+        case list() | tuple():
+            return tuple(map(name, by))
+        case _:
+            raise BadInput(f"{where} is a column's name or a list of names", where=where)
+
+
+def name(column: Any) -> str:
+    if not isinstance(column, str):
+        raise BadInput("a column is named by text", where="column")
+    return column
+
+
+def decimals(numbers: Numbers | None, where: str) -> tuple[str, ...]:
+    """Numbers as plain decimal text, as they are signed; raises BadInput."""
+    match numbers:
+        case None:
+            return ()
+        case str():
+            raise BadInput(f"{where} is a list of numbers", where=where)
+        case _:
+            return tuple(decimal(number, where) for number in numbers)
+
+
+def decimal(number: Any, where: str) -> str:
+    """One number as plain decimal text; raises BadInput."""
+    if isinstance(number, bool) or not isinstance(number, int | float | str | Decimal):
+        number = str(number) if hasattr(number, "dtype") else "nan"  # numpy's own scalars
+    try:
+        value = Decimal(str(number))
+    except ArithmeticError:
+        value = Decimal("nan")
+    if not value.is_finite():
+        raise BadInput(f"{where} takes finite numbers", where=where)
+    plain = format(value, "f")
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain

@@ -1,0 +1,65 @@
+"""What every analysis has: a frozen request with its pair of pure functions.
+
+A request names columns and public settings only; levels, bins and bounds come from the
+dictionary. `contribution` says what one member adds, `estimate` what is made of the noisy
+total.
+
+Guarantee: `contribution(...).norm_squared <= delta_grid**2`, so the vectors of one
+population with and without any one member differ by at most `delta_grid` in L2 norm.
+Assumes: every method but `normalised` and `words` is called on a request that `normalised`
+returned.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Self
+
+from models.aggregates.expected import Expected
+from models.contribution import Contribution
+from models.noise_law import NoiseLaw
+from models.result import Result
+from privacy.contract.dictionary import Dictionary
+from privacy.contract.facts import Fact
+
+Labels = tuple[tuple[str, ...], ...]
+
+
+class Request(Fact):
+    """One analysis. A subclass fixes `kind` by a Literal."""
+
+    kind: str
+    by_size: ClassVar[bool] = False  # does the expected error depend on the cohort's size?
+
+    @abstractmethod
+    def normalised(self, dictionary: Dictionary) -> Self:
+        """The same request with every column as `table.column`, in the order asked.
+
+        Raises BadInput for what the dictionary does not allow, and Refused(TOO_MANY_CELLS).
+        """
+
+    @abstractmethod
+    def cells(self, dictionary: Dictionary) -> Labels:
+        """The labels of every released number of cells; ((),) for a nameless one."""
+
+    @abstractmethod
+    def contribution(self, dictionary: Dictionary, delta_grid: int) -> Contribution:
+        """What one member adds, scaled to use `delta_grid` as fully as integers allow.
+
+        Raises BadInput where `delta_grid` is too small to carry anything.
+        """
+
+    @abstractmethod
+    def estimate(self, dictionary: Dictionary, totals: Sequence[int], law: NoiseLaw) -> Result:
+        """Estimates with intervals from the opened total (one integer per component)."""
+
+    @abstractmethod
+    def expected(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int | None
+    ) -> Expected | None:
+        """The expected half-width per cell from public facts; None where it needs `members`."""
+
+    @abstractmethod
+    def words(self) -> str:
+        """What is computed, as the start of a sentence."""
