@@ -87,4 +87,112 @@ class BoundedValue:
         return self.count_weight**2 + self.scale**2 + square**2
 
 
-Contribution = CellCounts | BoundedValue
+@dataclass(frozen=True)
+class Monomial:
+    """A product of variables of one member, by their places in ascending order.
+
+    With q the variables' integers and s their scale, r = q of the first factor; each further
+    factor gives r = round(r * q / s); at last r = round(r / divisor), and in an even monomial
+    (every factor stands an even number of times) less the middle of its range [0, top], where
+    top = round(s / divisor), that is less top // 2. Halves are rounded upwards.
+    """
+
+    factors: tuple[int, ...]
+    divisor: int = 1
+
+    @property
+    def even(self) -> bool:
+        return all(self.factors.count(each) % 2 == 0 for each in self.factors)
+
+    def top(self, scale: int) -> int:
+        """The largest r before centring."""
+        return (2 * scale + self.divisor) // (2 * self.divisor)
+
+    def centre(self, scale: int) -> int:
+        """What an even monomial is lessened by."""
+        return self.top(scale) // 2 if self.even else 0
+
+    def bound(self, scale: int) -> int:
+        """The largest magnitude of the integer that a member adds."""
+        return self.top(scale) - self.centre(scale)
+
+
+@dataclass(frozen=True)
+class Products:
+    """In the one cell of `dims` where a member is: a count, and products of their numbers.
+
+    `variables` are bounded values of which only q is used, all of one scale; a member without
+    a value of every one of them, or in no cell, adds the zero vector. `dims` are columns of
+    one-row tables, so that a member is in one cell at most. The vector is cell by cell in
+    row-major order: the count (if count_weight > 0), then the monomials.
+    """
+
+    dims: tuple[ColumnRef, ...]
+    variables: tuple[BoundedValue, ...]
+    count_weight: int
+    monomials: tuple[Monomial, ...]
+
+    @property
+    def scale(self) -> int:
+        return self.variables[0].scale
+
+    @property
+    def cells(self) -> int:
+        return math.prod(len(dim.column.cell_labels) for dim in self.dims)
+
+    @property
+    def width(self) -> int:
+        """Numbers per cell."""
+        return (self.count_weight > 0) + len(self.monomials)
+
+    @property
+    def length(self) -> int:
+        return self.cells * self.width
+
+    @property
+    def norm_squared(self) -> int:
+        return self.count_weight**2 + sum(each.bound(self.scale) ** 2 for each in self.monomials)
+
+
+@dataclass(frozen=True)
+class Rollup:
+    """Cell counts, and after them the same counts added up over groups of cells.
+
+    `groups` has for every coarser view the group's number of each cell. The cells' bound of one
+    per member makes a member be in one group of each view at most.
+    """
+
+    cells: CellCounts
+    groups: tuple[tuple[int, ...], ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Groups of every coarser view."""
+        return tuple(max(each) + 1 for each in self.groups)
+
+    @property
+    def length(self) -> int:
+        return self.cells.length + sum(self.sizes)
+
+    @property
+    def norm_squared(self) -> int:
+        most = min(self.cells.max_cells, self.cells.length)
+        return self.cells.weight**2 * (most + len(self.groups) * most**2)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Several contributions of one member, one after another in one vector."""
+
+    parts: tuple[CellCounts | BoundedValue | Products, ...]
+
+    @property
+    def length(self) -> int:
+        return sum(part.length for part in self.parts)
+
+    @property
+    def norm_squared(self) -> int:
+        return sum(part.norm_squared for part in self.parts)
+
+
+Contribution = CellCounts | BoundedValue | Products | Rollup | Stack

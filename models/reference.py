@@ -30,7 +30,16 @@ from models.cohort.expression import (
     Or,
     Value,
 )
-from models.contribution import BoundedValue, CellCounts, Contribution, Summary
+from models.contribution import (
+    BoundedValue,
+    CellCounts,
+    Contribution,
+    Monomial,
+    Products,
+    Rollup,
+    Stack,
+    Summary,
+)
 from models.rows import Codes, Rows, Values, cell_codes, is_known, ranks
 from privacy.contract.dictionary import ColumnRef
 
@@ -139,7 +148,17 @@ def _entries(contribution: Contribution, rows: Rows, mask: Mask) -> _Entries:
             member, cell = _cells(contribution, rows, mask)
             return _Entries(member, cell, np.full(len(cell), contribution.weight, dtype=np.int64))
         case BoundedValue():
-            return _value_entries(contribution, rows, mask)
+            member, value = _member_values(contribution, rows, mask)
+            return _stacked(member, _components(contribution, value))
+        case Products():
+            return _product_entries(contribution, rows, mask)
+        case Rollup():
+            return _rollup_entries(contribution, rows, mask)
+        case Stack():
+            return _joined(
+                [_entries(part, rows, mask) for part in contribution.parts],
+                [part.length for part in contribution.parts],
+            )
         case _:
             assert_never(contribution)
 
@@ -178,7 +197,8 @@ def _offsets(shape: CellCounts, rows: Rows, name: str) -> tuple[Codes, Codes]:
     return distinct[0], distinct[1]
 
 
-def _value_entries(shape: BoundedValue, rows: Rows, mask: Mask) -> _Entries:
+def _member_values(shape: BoundedValue, rows: Rows, mask: Mask) -> tuple[Codes, Integers]:
+    """Members with a known value, in order, and the integer of each."""
     table, values = rows.of(shape.column)
     use = is_known(values) & mask[table.member]
     member, inverse = np.unique(table.member[use], return_inverse=True)
@@ -194,7 +214,7 @@ def _value_entries(shape: BoundedValue, rows: Rows, mask: Mask) -> _Entries:
             value = _rounded(summed, count)
         case _:
             assert_never(shape.summary)
-    return _stacked(member, _components(shape, value))
+    return member, value
 
 
 def _rounded(summed: Integers, rows: Integers | np.int64) -> Integers:
@@ -221,3 +241,46 @@ def _components(shape: BoundedValue, value: Integers) -> list[Integers]:
 def _stacked(member: Codes, columns: list[Integers]) -> _Entries:
     place = np.repeat(np.arange(len(columns)), len(member))
     return _Entries(np.tile(member, len(columns)), place, np.concatenate(columns))
+
+
+def _joined(parts: list[_Entries], lengths: list[int]) -> _Entries:
+    """Vectors one after another."""
+    starts = np.cumsum([0, *lengths])
+    return _Entries(
+        np.concatenate([part.member for part in parts]),
+        np.concatenate([part.place + start for part, start in zip(parts, starts, strict=False)]),
+        np.concatenate([part.amount for part in parts]),
+    )
+
+
+def _rollup_entries(shape: Rollup, rows: Rows, mask: Mask) -> _Entries:
+    member, cell = _cells(shape.cells, rows, mask)
+    amount = np.full(len(cell), shape.cells.weight, dtype=np.int64)
+    groups = [np.array(each, dtype=np.int64)[cell] for each in shape.groups]
+    parts = [_Entries(member, place, amount) for place in (cell, *groups)]
+    return _joined(parts, [shape.cells.length, *shape.sizes])
+
+
+def _product_entries(shape: Products, rows: Rows, mask: Mask) -> _Entries:
+    """Complete cases: members with every variable known and in a cell."""
+    member, cell = _cells(CellCounts(shape.dims, 1, 1), rows, mask)
+    found = [_member_values(variable, rows, mask) for variable in shape.variables]
+    for known, _ in found:
+        keep = np.isin(member, known)
+        member, cell = member[keep], cell[keep]
+    values = [value[np.searchsorted(known, member)] for known, value in found]
+    columns = [monomial_value(each, values, shape.scale) for each in shape.monomials]
+    if shape.count_weight > 0:
+        columns.insert(0, np.full(len(member), shape.count_weight, dtype=np.int64))
+    entries = _stacked(member, columns)
+    return _Entries(
+        entries.member, entries.place + np.tile(cell * shape.width, len(columns)), entries.amount
+    )
+
+
+def monomial_value(monomial: Monomial, values: list[Integers], scale: int) -> Integers:
+    """The integer that each member adds for one monomial, in the order the bytes fix."""
+    product = values[monomial.factors[0]]
+    for factor in monomial.factors[1:]:
+        product = _rounded(product * values[factor], np.int64(scale))
+    return _rounded(product, np.int64(monomial.divisor)) - monomial.centre(scale)

@@ -16,7 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.cohort.expression import Expression, columns_of
-from models.contribution import BoundedValue, CellCounts, Contribution, Summary
+from models.contribution import (
+    BoundedValue,
+    CellCounts,
+    Contribution,
+    Monomial,
+    Products,
+    Rollup,
+    Stack,
+    Summary,
+)
 from node.consent import key_in_force
 from node.engine_cohort import (
     Expr,
@@ -69,13 +78,23 @@ def total(
     with records.snapshot() as cursor:
         if not database_columns(cursor, MEMBERS):
             return np.zeros(contribution.length, dtype=np.int64)
-        match contribution:
-            case CellCounts():
-                return _cells(cursor, contribution, question)
-            case BoundedValue():
-                return _values(cursor, contribution, question)
-            case _:
-                assert_never(contribution)
+        return _part(cursor, contribution, question)
+
+
+def _part(cursor: Cursor, contribution: Contribution, question: _Question) -> Total:
+    match contribution:
+        case CellCounts():
+            return _cells(cursor, contribution, question)
+        case BoundedValue():
+            return _values(cursor, contribution, question)
+        case Products():
+            return _products(cursor, contribution, question)
+        case Rollup():
+            return _rolled(contribution, _cells(cursor, contribution.cells, question))
+        case Stack():
+            return np.concatenate([_part(cursor, part, question) for part in contribution.parts])
+        case _:
+            assert_never(contribution)
 
 
 def prepare() -> None:
@@ -176,7 +195,28 @@ def _first_cells(placed: Expr, shape: CellCounts, names: list[str]) -> Expr:
     return ranked.filter(ranked.cell_rank < whole(shape.max_cells))
 
 
-def _strides(shape: CellCounts) -> list[int]:
+def _found_cells(
+    shape: CellCounts | Products, names: list[str], found: dict[str, Any], rows: int
+) -> Total:
+    """The place of every row that was found among the cells, in row-major order."""
+    cells = np.zeros(rows, dtype=np.int64)
+    for name, stride in zip(names, _strides(shape), strict=True):
+        cells += np.asarray(found[name]).astype(np.int64) * stride
+    return cells
+
+
+def _rolled(shape: Rollup, cells: Total) -> Total:
+    """The cells' totals, and after them those of the groups; sums of them, so exact."""
+    coarse = []
+    for group, size in zip(shape.groups, shape.sizes, strict=True):
+        summed = [0] * size
+        for cell, amount in zip(group, cells.tolist(), strict=True):
+            summed[cell] += amount
+        coarse.append(_checked(summed))
+    return np.concatenate([cells, *coarse])
+
+
+def _strides(shape: CellCounts | Products) -> list[int]:
     """How far apart neighbours along each dimension lie; the last varies fastest."""
     sizes = [len(dim.column.cell_labels) for dim in shape.dims]
     return [prod(sizes[i + 1 :]) for i in range(len(sizes))]
@@ -184,9 +224,7 @@ def _strides(shape: CellCounts) -> list[int]:
 
 def _filled(shape: CellCounts, names: list[str], found: dict[str, Any]) -> Total:
     """Counts in row-major order, zero where no member is."""
-    cells = np.zeros(len(found["n"]), dtype=np.int64)
-    for name, stride in zip(names, _strides(shape), strict=True):
-        cells += np.asarray(found[name]).astype(np.int64) * stride
+    cells = _found_cells(shape, names, found, len(found["n"]))
     counts = np.asarray(found["n"]).astype(np.int64)
     _checked([int(counts.max(initial=0)) * shape.weight])
     filled = np.zeros(shape.length, dtype=np.int64)
@@ -236,21 +274,25 @@ def _per_member(shape: BoundedValue) -> Expr:
         case Summary.VALUE:
             return sums.select("member_ix", value=sums.s)
         case Summary.SUM:
-            step = whole(shape.rows_per_step)
-            return sums.select("member_ix", value=_rounded(sums.s, step, shape.scale))
+            value = _rounded(sums.s, shape.rows_per_step, shape.scale)
+            return sums.select("member_ix", value=value)
         case Summary.MEAN:
             return sums.select("member_ix", value=_rounded(sums.s, sums.n, shape.scale))
         case _:
             assert_never(shape.summary)
 
 
-def _rounded(summed: Expr, rows: Expr, scale: int) -> Expr:
+def _rounded(summed: Expr, rows: Expr | int, scale: int) -> Expr:
     """summed / rows to the nearest integer, halves upwards, for |summed| <= rows * scale.
 
-    The offset makes the numerator positive, where division rounds down.
+    The offset makes the numerator positive, where division rounds down. Constants are put
+    together here: the database would multiply them as 32-bit integers.
     """
-    numerator = whole(2) * summed + rows + whole(2 * scale) * rows
-    return _floor_divide(numerator, whole(2) * rows) - whole(scale)
+    if isinstance(rows, int):
+        offset, twice = whole(rows + 2 * scale * rows), whole(2 * rows)
+    else:
+        offset, twice = rows * whole(1 + 2 * scale), whole(2) * rows
+    return _floor_divide(whole(2) * summed + offset, twice) - whole(scale)
 
 
 @cache
@@ -263,3 +305,54 @@ def _division() -> Any:
 def _floor_divide(top: Expr, bottom: Expr) -> Expr:
     """Integer division, exact for non-negative `top` (Ibis' own goes through doubles)."""
     return _division()(top, bottom)
+
+
+# Products of numbers
+
+
+def _products(cursor: Cursor, shape: Products, question: _Question) -> Total:
+    """Add up counts and products by cell, over the asked members with every number known."""
+    numbered = {f"q{at}": variable for at, variable in enumerate(shape.variables)}
+    one = {name: each for name, each in numbered.items() if not each.column.many}
+    columns = frozenset(shape.dims) | frozenset(each.column for each in one.values())
+    asked = _asked(cursor, question, columns)
+    coded = asked.mutate(_codes(asked, list(shape.dims)))
+    names = [_code_name(dim) for dim in shape.dims]
+    known = [coded[name].notnull() for name in [*names, *(v.column.name for v in one.values())]]
+    coded = coded.filter(known) if known else coded
+    values = {name: _quantised(each, coded[each.column.name]) for name, each in one.items()}
+    each = coded.select("member_ix", *names, **values)
+    for name, variable in numbered.items():
+        if variable.column.many:
+            own = _per_member(variable)
+            each = each.join(own.select("member_ix", **{name: own.value}), "member_ix")
+    return _summed(cursor, shape, each, names)
+
+
+def _summed(cursor: Cursor, shape: Products, each: Expr, names: list[str]) -> Total:
+    sums = {
+        f"s{at}": _monomial(monomial, each, shape.scale).sum()
+        for at, monomial in enumerate(shape.monomials)
+    }
+    if shape.count_weight > 0:
+        count = (each.count() * whole(shape.count_weight)).cast("decimal(38, 0)")
+        sums = {"count": count} | sums
+    grouped = (
+        each.group_by([each[name] for name in names]).agg(**sums) if names else each.agg(**sums)
+    )
+    rows = _run(cursor, grouped.select(*names, *sums)).fetchall()
+    found = {name: np.array([row[at] for row in rows]) for at, name in enumerate(names)}
+    cells = _found_cells(shape, names, found, len(rows))
+    filled = np.zeros((shape.cells, shape.width), dtype=np.int64)
+    for cell, row in zip(cells, rows, strict=True):
+        filled[cell] = _checked([int(part or 0) for part in row[len(names) :]])
+    return filled.ravel()
+
+
+def _monomial(monomial: Monomial, each: Expr, scale: int) -> Expr:
+    """One member's integer, as Monomial fixes it."""
+    product = each[f"q{monomial.factors[0]}"]
+    for factor in monomial.factors[1:]:
+        product = _rounded(product * each[f"q{factor}"], scale, scale)
+    divided = _rounded(product, monomial.divisor, scale)
+    return divided - whole(monomial.centre(scale))

@@ -134,9 +134,7 @@ def query_preview(
     """Cost and expected error of a question; spends nothing."""
     with outcome(), connection_of(context).network() as net:
         written = _written(kind, columns, by, settings)
-        question = question_of(
-            _study(net.study(study), mock), _written(kind, columns, by, settings), where
-        )
+        question = question_of(_study(net.study(study), mock), written, where)
         preview = question.preview(epsilon=epsilon, members=members)
         if form is Format.TABLE:
             print(preview)
@@ -168,9 +166,7 @@ def query_run(
     """Ask a question and print the answer. Asked before, it is answered at no cost."""
     with outcome(), connection_of(context).network() as net:
         written = _written(kind, columns, by, settings)
-        question = question_of(
-            _study(net.study(study), mock), _written(kind, columns, by, settings), where
-        )
+        question = question_of(_study(net.study(study), mock), written, where)
         if dry_run:
             print(question.preview(epsilon=epsilon))
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from fractions import Fraction
 from itertools import product
@@ -19,7 +19,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from models.contribution import BoundedValue, CellCounts, Contribution, Summary
+from models.aggregates.columns import NUMERIC, capped, gridded
+from models.contribution import (
+    BoundedValue,
+    CellCounts,
+    Contribution,
+    Monomial,
+    Products,
+    Rollup,
+    Stack,
+    Summary,
+)
 from models.dictionary_file import load_dictionary
 from privacy.contract.dictionary import Column, ColumnRef, ColumnType, Dictionary, Table
 
@@ -186,9 +196,25 @@ def cell_of(column: Column, value: Any) -> int | None:
 
 def contribution_of(shape: Contribution, person: Rows) -> list[int]:
     """The integers that one member adds."""
-    if isinstance(shape, CellCounts):
-        return _cells_of(shape, person)
-    return _value_of(shape, person)
+    match shape:
+        case CellCounts():
+            return _cells_of(shape, person)
+        case BoundedValue():
+            return _value_of(shape, person)
+        case Products():
+            return _products_of(shape, person)
+        case Rollup():
+            cells = _cells_of(shape.cells, person)
+            views = [
+                [
+                    sum(n for n, home in zip(cells, view, strict=True) if home == group)
+                    for group in range(max(view) + 1)
+                ]
+                for view in shape.groups
+            ]
+            return [*cells, *(number for view in views for number in view)]
+        case Stack():
+            return [number for part in shape.parts for number in contribution_of(part, person)]
 
 
 def _cells_of(shape: CellCounts, person: Rows) -> list[int]:
@@ -235,6 +261,51 @@ def _value_of(shape: BoundedValue, person: Rows) -> list[int]:
     square = math.floor(Fraction(value * value, shape.scale)) - shape.scale // 2
     counted = [shape.count_weight] if shape.count_weight > 0 else []
     return [*counted, value, *([square] if shape.with_square else [])]
+
+
+def _products_of(shape: Products, person: Rows) -> list[int]:
+    vector = [0] * shape.length
+    codes = [cell_of(dim.column, value) for dim in shape.dims for value in values_of(person, dim)]
+    numbers = [_one_value(variable, person) for variable in shape.variables]
+    if None in codes or len(codes) < len(shape.dims) or None in numbers:
+        return vector
+    cell = 0
+    for dim, code in zip(shape.dims, codes, strict=True):
+        cell = cell * len(dim.column.cell_labels) + code
+    parts = [shape.count_weight] if shape.count_weight > 0 else []
+    scale = shape.variables[0].scale
+    for monomial in shape.monomials:
+        product: int = numbers[monomial.factors[0]]
+        for factor in monomial.factors[1:]:
+            product = _nearest(Fraction(product * numbers[factor], scale))
+        product = _nearest(Fraction(product, monomial.divisor))
+        if all(monomial.factors.count(each) % 2 == 0 for each in set(monomial.factors)):
+            product -= _nearest(Fraction(scale, monomial.divisor)) // 2
+        parts.append(product)
+    vector[cell * len(parts) : (cell + 1) * len(parts)] = parts
+    return vector
+
+
+def _nearest(value: Fraction) -> int:
+    return math.floor(value + Fraction(1, 2))
+
+
+def _one_value(shape: BoundedValue, person: Rows) -> int | None:
+    """The member's q, or None where nothing is known; a level counts as its place."""
+    known = [v for v in values_of(person, shape.column) if v is not None]
+    if not known:
+        return None
+    if shape.column.column.levels:
+        known = [shape.column.column.levels.index(v) for v in known]
+    steps = [math.floor((v - shape.centre) / shape.half_width * shape.scale + 0.5) for v in known]
+    q = [min(max(step, -shape.scale), shape.scale) for step in steps]
+    match shape.summary:
+        case Summary.MEAN:
+            return _nearest(Fraction(sum(q), len(q)))
+        case Summary.SUM:
+            return _nearest(Fraction(sum(q), shape.column.table.max_rows_per_member))
+        case _:
+            return sum(q)
 
 
 # Cohorts as nested tuples, with their text
@@ -346,10 +417,43 @@ def _meets(leaf: tuple[Any, ...], value: Any) -> bool:
 
 def make_contribution(rng: random.Random, dictionary: Dictionary) -> Contribution:
     refs = list(dictionary.refs.values())
-    if rng.random() < 0.5:
-        cells = [ref for ref in refs if ref.column.cell_labels]
-        dims = tuple(rng.sample(cells, rng.randint(0, 3)))
-        return CellCounts(dims, weight=rng.randint(1, 2**20), max_cells=rng.choice([1, 2, 10**6]))
+    match rng.choice(["cells", "cells", "value", "value", "products", "rollup", "stack"]):
+        case "cells":
+            return _make_cells(rng, refs)
+        case "value":
+            scale = rng.choice([1, 3, 1000, 2**20 + 7])
+            return _make_value(rng, refs, scale)
+        case "products":
+            return _make_products(rng, refs)
+        case "rollup":
+            cells = _make_cells(rng, refs)
+            views = rng.randint(1, 2)
+            groups = [tuple(rng.randint(0, 2) for _ in range(cells.length)) for _ in range(views)]
+            return Rollup(replace(cells, max_cells=1), tuple(groups))
+        case _:
+            return Stack(
+                (_make_cells(rng, refs), _make_products(rng, refs), _make_cells(rng, refs))
+            )
+
+
+def _make_cells(rng: random.Random, refs: list[ColumnRef]) -> CellCounts:
+    cells = [ref for ref in refs if ref.column.cell_labels]
+    dims = tuple(_varied(rng, ref) for ref in rng.sample(cells, rng.randint(0, 3)))
+    rows = {dim.table.name: dim.table for dim in dims}
+    dims = tuple(replace(dim, table=rows[dim.table.name]) for dim in dims)
+    return CellCounts(dims, weight=rng.randint(1, 2**20), max_cells=rng.choice([1, 2, 10**6]))
+
+
+def _varied(rng: random.Random, ref: ColumnRef) -> ColumnRef:
+    """Sometimes with other bins, sometimes with fewer rows per member."""
+    if ref.column.type in NUMERIC and ref.column.bounds is not None and rng.random() < 0.5:
+        low, high = ref.column.bounds
+        inner = {low, high, *(rng.uniform(low, high) for _ in range(rng.randint(0, 6)))}
+        ref = gridded(ref, [repr(edge) for edge in sorted(inner)])
+    return capped(ref, 2) if ref.many and rng.random() < 0.3 else ref
+
+
+def _make_value(rng: random.Random, refs: list[ColumnRef], scale: int) -> BoundedValue:
     ref = rng.choice([ref for ref in refs if ref.column.bounds is not None])
     low, high = ref.column.bounds or (0.0, 1.0)
     summary = rng.choice([Summary.MEAN, Summary.SUM]) if ref.many else Summary.VALUE
@@ -358,10 +462,27 @@ def make_contribution(rng: random.Random, dictionary: Dictionary) -> Contributio
         summary=summary,
         centre=(low + high) / 2,
         half_width=(high - low) / 2,
-        scale=rng.choice([1, 3, 1000, 2**20 + 7]),
+        scale=scale,
         count_weight=rng.choice([0, 5, 2**19]),
         with_square=summary is not Summary.SUM and rng.random() < 0.5,
     )
+
+
+def _make_products(rng: random.Random, refs: list[ColumnRef]) -> Products:
+    scale = rng.choice([1, 3, 1000, 2**29 + 7])
+    variables = [_make_value(rng, refs, scale) for _ in range(rng.randint(1, 3))]
+    coded = [ref for ref in refs if ref.column.type is ColumnType.BOOLEAN and not ref.many]
+    if coded and rng.random() < 0.4:
+        ref = rng.choice(coded)
+        variables.append(BoundedValue(ref, Summary.VALUE, 0.0, 1.0, scale, 0, False))
+    places = range(len(variables))
+    monomials = [
+        Monomial(tuple(sorted(rng.choices(places, k=rng.randint(1, 4)))), rng.choice([1, 2, 7]))
+        for _ in range(rng.randint(1, 4))
+    ]
+    one = [ref for ref in refs if ref.column.cell_labels and not ref.many]
+    dims = tuple(_varied(rng, ref) for ref in rng.sample(one, rng.randint(0, 2)))
+    return Products(dims, tuple(variables), rng.choice([0, 11, scale]), tuple(monomials))
 
 
 def pooled_total(
