@@ -18,6 +18,7 @@ class Kind(StrEnum):
     HISTOGRAM = "histogram"
     MEAN = "mean"
     SUM = "sum"
+    SURVIVAL = "survival"
 
 
 @dataclass(frozen=True)
@@ -92,5 +93,10 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             return cohort.mean(*written.take("column"))
         case Kind.SUM:
             return cohort.sum(*written.take("column"))
+        case Kind.SURVIVAL:
+            time, event = written.take("time", "event", by=True, settings=("grid", "happened"))
+            happened = written.settings.get("happened", "true")
+            grid = written.numbers("grid")
+            return cohort.survival(time, event, list(written.by), grid=grid, happened=happened)
         case _:
             assert_never(written.kind)

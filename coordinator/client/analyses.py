@@ -9,7 +9,7 @@ from typing import Any
 
 from coordinator.client.errors import BadInput
 from coordinator.client.question import Question
-from models.aggregates.requests import Analysis, Count, Histogram, Mean, Sum
+from models.aggregates.requests import Analysis, Count, Histogram, Mean, Sum, Survival
 
 Names = str | Sequence[str]
 Numbers = Sequence[float | int | str | Decimal]
@@ -37,6 +37,29 @@ class Asking(ABC):
     def sum(self, column: str) -> Question:
         """The total of a bounded numeric column over all the members' rows."""
         return self.asked(Sum(column=name(column)))
+
+    def survival(
+        self,
+        time: str,
+        event: str,
+        by: Names | None = None,
+        *,
+        grid: Numbers | None = None,
+        happened: str = "true",
+    ) -> Question:
+        """Kaplan-Meier curves by group, medians, restricted means, log-rank and hazard ratios.
+
+        `grid` lists the times at which the curve is told, from the lower bound of `time` on;
+        its declared bins unless written. `happened` is the level of `event` that means it did.
+        """
+        edges = decimals(grid, "grid")
+        if not isinstance(happened, str):
+            raise BadInput("happened is a level of the event", where="happened")
+        return self.asked(
+            Survival(
+                time=name(time), event=name(event), by=names(by), edges=edges, happened=happened
+            )
+        )
 
 
 def names(by: Names | None, where: str = "by") -> tuple[str, ...]:

@@ -10,19 +10,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.aggregates.counts import Count, Histogram
+from models.aggregates.survival import Survival
 from models.aggregates.values import Mean, Sum
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
 
-__all__ = ["KINDS", "Analysis", "Count", "Histogram", "Mean", "Sum", "normalise", "parse_analysis"]
+__all__ = [
+    "KINDS",
+    "Analysis",
+    "Count",
+    "Histogram",
+    "Mean",
+    "Sum",
+    "Survival",
+    "normalise",
+    "parse_analysis",
+]
 
-Analysis = Count | Histogram | Mean | Sum
+Analysis = Count | Histogram | Mean | Sum | Survival
 
 _BY_KIND: Mapping[str, type[Analysis]] = {
     "count": Count,
     "histogram": Histogram,
     "mean": Mean,
     "sum": Sum,
+    "survival": Survival,
 }
 KINDS: tuple[str, ...] = tuple(_BY_KIND)
 

@@ -35,7 +35,7 @@ def see(analysis: Analysis, epsilon: str = "1", **more: int | None) -> Preview:
     )
 
 
-@pytest.mark.parametrize("analysis", [each for each in ANALYSES if each.kind != "mean"])
+@pytest.mark.parametrize("analysis", [each for each in ANALYSES if not each.by_size])
 def test_the_half_width_is_that_of_the_answer(analysis: Analysis) -> None:
     promised = see(analysis)
     result = mock_run(

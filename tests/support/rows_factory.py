@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from models.aggregates.requests import Analysis, Count, Histogram, Mean, Sum
+from models.aggregates.requests import Analysis, Count, Histogram, Mean, Sum, Survival
 from models.rows import Rows, TableRows, ranks
 from privacy.contract.dictionary import Column, ColumnType, Dictionary, Table
 from privacy.contract.dictionary import Rows as RowsKind
@@ -73,6 +73,7 @@ ANALYSES: tuple[Analysis, ...] = (
     Mean(column="severity"),
     Sum(column="change"),
     Sum(column="severity"),
+    Survival(time="age", event="smoker", by=("sex",), edges=("0", "30", "60")),
 )
 
 
@@ -135,4 +136,5 @@ def analyses() -> st.SearchStrategy[Analysis]:
         st.sampled_from(["c", "x", "d", "y"]).map(lambda name: Histogram(column=name)),
         value.map(lambda name: Mean(column=name)),
         value.map(lambda name: Sum(column=name)),
+        st.just(Survival(time="x", event="c", happened="level1")),
     )
