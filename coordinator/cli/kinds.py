@@ -18,6 +18,10 @@ class Kind(StrEnum):
     HISTOGRAM = "histogram"
     MEAN = "mean"
     SUM = "sum"
+    VARIANCE = "variance"
+    CORRELATION = "correlation"
+    TABLE = "table"
+    PREVALENCE = "prevalence"
     SURVIVAL = "survival"
 
 
@@ -46,6 +50,10 @@ class Written:
                 known = "its settings: " + ", ".join(settings) if settings else "it has none"
                 raise BadInput(f"{self.kind.value} has no setting {name!r}", instead=known)
         return list(self.columns)
+
+    def any_number(self) -> list[str]:
+        """The columns, as many as there are; raises BadInput for anything else written."""
+        return self.take(*(["column"] * len(self.columns)))
 
     def _usage(self, names: tuple[str, ...]) -> str:
         return " ".join(["cairn query …", self.kind.value, *(name.upper() for name in names)])
@@ -98,5 +106,15 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             happened = written.settings.get("happened", "true")
             grid = written.numbers("grid")
             return cohort.survival(time, event, list(written.by), grid=grid, happened=happened)
+        case Kind.TABLE:
+            written.take(by=True)
+            return cohort.table(list(written.by))
+        case Kind.PREVALENCE:
+            (column,) = written.take("column", by=True)
+            return cohort.prevalence(column, by=list(written.by))
+        case Kind.VARIANCE:
+            return cohort.variance(*written.take("column"))
+        case Kind.CORRELATION:
+            return cohort.correlation(*written.any_number())
         case _:
             assert_never(written.kind)

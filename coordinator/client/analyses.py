@@ -9,7 +9,18 @@ from typing import Any
 
 from coordinator.client.errors import BadInput
 from coordinator.client.question import Question
-from models.aggregates.requests import Analysis, Count, Histogram, Mean, Sum, Survival
+from models.aggregates.requests import (
+    Analysis,
+    Correlation,
+    Count,
+    Histogram,
+    Mean,
+    Prevalence,
+    Sum,
+    Survival,
+    Table,
+    Variance,
+)
 
 Names = str | Sequence[str]
 Numbers = Sequence[float | int | str | Decimal]
@@ -60,6 +71,22 @@ class Asking(ABC):
                 time=name(time), event=name(event), by=names(by), edges=edges, happened=happened
             )
         )
+
+    def table(self, by: Names) -> Question:
+        """Members and shares in a table of up to four one-row columns, with every margin."""
+        return self.asked(Table(by=names(by)))
+
+    def prevalence(self, column: str, by: Names | None = None) -> Question:
+        """The share of members with each level (or bin) of a column, within groups of `by`."""
+        return self.asked(Prevalence(column=name(column), by=names(by)))
+
+    def variance(self, column: str) -> Question:
+        """Mean, variance and standard deviation of a bounded numeric column, at one price."""
+        return self.asked(Variance(column=name(column)))
+
+    def correlation(self, *columns: str) -> Question:
+        """Pearson correlations of every pair of 2 to 8 bounded numeric columns."""
+        return self.asked(Correlation(columns=tuple(map(name, columns))))
 
 
 def names(by: Names | None, where: str = "by") -> tuple[str, ...]:

@@ -9,32 +9,44 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from models.aggregates.correlation import Correlation
 from models.aggregates.counts import Count, Histogram
+from models.aggregates.prevalence import Prevalence
 from models.aggregates.survival import Survival
+from models.aggregates.tables import Table
 from models.aggregates.values import Mean, Sum
+from models.aggregates.variance import Variance
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
 
 __all__ = [
     "KINDS",
     "Analysis",
+    "Correlation",
     "Count",
     "Histogram",
     "Mean",
+    "Prevalence",
     "Sum",
     "Survival",
+    "Table",
+    "Variance",
     "normalise",
     "parse_analysis",
 ]
 
-Analysis = Count | Histogram | Mean | Sum | Survival
+Analysis = Variance | Correlation | Count | Histogram | Mean | Sum | Table | Prevalence | Survival
 
 _BY_KIND: Mapping[str, type[Analysis]] = {
     "count": Count,
     "histogram": Histogram,
     "mean": Mean,
     "sum": Sum,
+    "table": Table,
+    "prevalence": Prevalence,
     "survival": Survival,
+    "correlation": Correlation,
+    "variance": Variance,
 }
 KINDS: tuple[str, ...] = tuple(_BY_KIND)
 
