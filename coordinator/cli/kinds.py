@@ -18,11 +18,17 @@ class Kind(StrEnum):
     HISTOGRAM = "histogram"
     MEAN = "mean"
     SUM = "sum"
+    INCIDENCE = "incidence"
+    TREATMENT_REPORT = "treatment_report"
+    TOP = "top"
+    MAP = "map"
+    DENSITY = "density"
     VARIANCE = "variance"
     CORRELATION = "correlation"
     TABLE = "table"
     PREVALENCE = "prevalence"
     SURVIVAL = "survival"
+    DISPROPORTIONALITY = "disproportionality"
 
 
 @dataclass(frozen=True)
@@ -116,5 +122,24 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             return cohort.variance(*written.take("column"))
         case Kind.CORRELATION:
             return cohort.correlation(*written.any_number())
+        case Kind.DENSITY:
+            x, y = written.take("x", "y", settings=("x_edges", "y_edges"))
+            edges = written.words("x_edges"), written.words("y_edges")
+            return cohort.density(x, y, x_edges=edges[0], y_edges=edges[1])
+        case Kind.MAP:
+            return cohort.map(*written.take("region"))
+        case Kind.TOP:
+            (column,) = written.take("column", settings=("k", "cap"))
+            return cohort.top(column, written.whole("k", 10), cap=written.whole("cap", 5))
+        case Kind.TREATMENT_REPORT:
+            treatment, *columns = written.any_number() or written.take("treatment")
+            return cohort.treatment_report(treatment, columns)
+        case Kind.INCIDENCE:
+            events, time = written.take("events", "time", by=True, settings=("weights", "per"))
+            weights, per = written.words("weights"), written.whole("per", 1)
+            by = list(written.by)
+            return cohort.incidence(events, time, by, weights=weights, per=per)
+        case Kind.DISPROPORTIONALITY:
+            return cohort.disproportionality(*written.take("drug", "event"))
         case _:
             assert_never(written.kind)

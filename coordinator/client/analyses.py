@@ -13,12 +13,18 @@ from models.aggregates.requests import (
     Analysis,
     Correlation,
     Count,
+    Density,
+    Disproportionality,
     Histogram,
+    Incidence,
+    Map,
     Mean,
     Prevalence,
     Sum,
     Survival,
     Table,
+    Top,
+    TreatmentReport,
     Variance,
 )
 
@@ -88,6 +94,54 @@ class Asking(ABC):
         """Pearson correlations of every pair of 2 to 8 bounded numeric columns."""
         return self.asked(Correlation(columns=tuple(map(name, columns))))
 
+    def density(
+        self, x: str, y: str, *, x_edges: Numbers | None = None, y_edges: Numbers | None = None
+    ) -> Question:
+        """Members on a grid of two columns: declared bins or levels, or edges of your own."""
+        edges = decimals(x_edges, "x_edges"), decimals(y_edges, "y_edges")
+        return self.asked(Density(x=name(x), y=name(y), x_edges=edges[0], y_edges=edges[1]))
+
+    def map(self, region: str) -> Question:
+        """Members by region and country; a region's level begins with its country, DE-BY."""
+        return self.asked(Map(region=name(region)))
+
+    def top(self, column: str, k: int = 10, *, cap: int = 5) -> Question:
+        """The `k` most frequent levels; a member counts with their first `cap` rows."""
+        return self.asked(Top(column=name(column), k=whole(k, "k"), cap=whole(cap, "cap")))
+
+    def treatment_report(self, treatment: str, columns: Names) -> Question:
+        """Members per treatment, and of them the share of each level of `columns`."""
+        return self.asked(
+            TreatmentReport(treatment=name(treatment), columns=names(columns, "columns"))
+        )
+
+    def incidence(
+        self,
+        events: str,
+        time: str,
+        by: Names | None = None,
+        *,
+        weights: Numbers | None = None,
+        per: int = 1,
+    ) -> Question:
+        """Events per person-time in each group; with `weights`, one per group, standardised."""
+        return self.asked(
+            Incidence(
+                events=name(events),
+                time=name(time),
+                by=names(by),
+                weights=decimals(weights, "weights"),
+                per=whole(per, "per"),
+            )
+        )
+
+    def disproportionality(self, drug: str, event: str) -> Question:
+        """Reporting odds ratios, proportional ratios and information components of all pairs.
+
+        `drug` and `event` are two columns of one table of reports, or of a table each.
+        """
+        return self.asked(Disproportionality(drug=name(drug), event=name(event)))
+
 
 def names(by: Names | None, where: str = "by") -> tuple[str, ...]:
     """None, a name or a list of names, as a tuple; raises BadInput."""
@@ -106,6 +160,12 @@ def name(column: Any) -> str:
     if not isinstance(column, str):
         raise BadInput("a column is named by text", where="column")
     return column
+
+
+def whole(number: Any, where: str) -> int:
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise BadInput(f"{where} is a whole number", where=where)
+    return number
 
 
 def decimals(numbers: Numbers | None, where: str) -> tuple[str, ...]:

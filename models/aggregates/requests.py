@@ -11,9 +11,15 @@ from typing import Any
 
 from models.aggregates.correlation import Correlation
 from models.aggregates.counts import Count, Histogram
+from models.aggregates.density import Density
+from models.aggregates.disproportionality import Disproportionality
+from models.aggregates.incidence import Incidence
 from models.aggregates.prevalence import Prevalence
+from models.aggregates.regions import Map
 from models.aggregates.survival import Survival
 from models.aggregates.tables import Table
+from models.aggregates.top import Top
+from models.aggregates.treatment import TreatmentReport
 from models.aggregates.values import Mean, Sum
 from models.aggregates.variance import Variance
 from privacy.contract.dictionary import Dictionary
@@ -24,18 +30,40 @@ __all__ = [
     "Analysis",
     "Correlation",
     "Count",
+    "Density",
+    "Disproportionality",
     "Histogram",
+    "Incidence",
+    "Map",
     "Mean",
     "Prevalence",
     "Sum",
     "Survival",
     "Table",
+    "Top",
+    "TreatmentReport",
     "Variance",
     "normalise",
     "parse_analysis",
 ]
 
-Analysis = Variance | Correlation | Count | Histogram | Mean | Sum | Table | Prevalence | Survival
+Analysis = (
+    Correlation
+    | Count
+    | Density
+    | Disproportionality
+    | Histogram
+    | Incidence
+    | Map
+    | Mean
+    | Prevalence
+    | Sum
+    | Survival
+    | Table
+    | Top
+    | TreatmentReport
+    | Variance
+)
 
 _BY_KIND: Mapping[str, type[Analysis]] = {
     "count": Count,
@@ -45,8 +73,14 @@ _BY_KIND: Mapping[str, type[Analysis]] = {
     "table": Table,
     "prevalence": Prevalence,
     "survival": Survival,
+    "disproportionality": Disproportionality,
     "correlation": Correlation,
     "variance": Variance,
+    "density": Density,
+    "map": Map,
+    "top": Top,
+    "treatment_report": TreatmentReport,
+    "incidence": Incidence,
 }
 KINDS: tuple[str, ...] = tuple(_BY_KIND)
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from models.aggregates.requests import Analysis, Correlation, Prevalence, Table, Variance
+from models.aggregates.requests import (
+    Analysis,
+    Correlation,
+    Density,
+    Incidence,
+    Map,
+    Prevalence,
+    Table,
+    Top,
+    TreatmentReport,
+    Variance,
+)
 from models.mock import mock_run
 from models.result import Estimate, Result
 from models.rows import Rows
@@ -22,20 +33,36 @@ CATALOGUE: tuple[Analysis, ...] = (
     Variance(column="severity"),
     Correlation(columns=("age", "change")),
     Correlation(columns=("age", "change", "severity")),
+    Density(x="age", y="change", x_edges=("0", "55", "110"), y_edges=("-20", "-5", "0", "5")),
+    Density(x="severity", y="symptom"),
+    Density(x="severity", y="age", x_edges=("1", "2.5", "9")),
+    Map(region="condition"),
+    Top(column="symptom", k=2, cap=1),
+    Top(column="drug", k=3),
+    Top(column="condition", k=1),
+    TreatmentReport(treatment="symptom", columns=("severity",)),
+    Incidence(events="smoker", time="age"),
+    Incidence(events="smoker", time="age", by=("sex", "condition"), per=1000),
+    Incidence(events="age", time="age", by=("sex",), weights=("1", "2.5")),
 )
 
 
 def answer(
-    analysis: Analysis, rows: Rows, cohort: str = "", epsilon: str = "1e15", seed: object = 1
+    analysis: Analysis,
+    rows: Rows,
+    cohort: str = "",
+    epsilon: str = "1e15",
+    seed: object = 1,
+    nodes: int = 3,
 ) -> Result:
-    """The answer of three nodes; at the default epsilon its noise is negligible."""
+    """The answer of `nodes` nodes; at the default epsilon its noise is negligible."""
     return mock_run(
         analysis,
         cohort,
         rows.dictionary,
         epsilon=epsilon,
         delta=Fraction(1, 10**6),
-        nodes=3,
+        nodes=nodes,
         margin=1,
         entropy=seeded_entropy(f"catalogue {seed}"),
         rows=rows,
