@@ -8,9 +8,11 @@ from models.aggregates.requests import (
     Analysis,
     Correlation,
     Density,
+    Disproportionality,
     Incidence,
     Map,
     Prevalence,
+    Survival,
     Table,
     Top,
     TreatmentReport,
@@ -44,6 +46,11 @@ CATALOGUE: tuple[Analysis, ...] = (
     Incidence(events="smoker", time="age"),
     Incidence(events="smoker", time="age", by=("sex", "condition"), per=1000),
     Incidence(events="age", time="age", by=("sex",), weights=("1", "2.5")),
+    Survival(time="age", event="smoker", by=("sex",), edges=("0", "30", "60")),
+    Survival(time="age", event="condition", happened="als"),
+    Disproportionality(drug="drug", event="symptom"),
+    Disproportionality(drug="symptom", event="severity"),
+    Disproportionality(drug="sex", event="smoker"),
 )
 
 
