@@ -10,14 +10,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from models import result as estimates
+from models.aggregates.requests import parse_analysis
 from models.noise_law import NoiseLaw
 from privacy.contract.canonical import parse_rational
+from privacy.errors import BadInput
 from privacy.mechanism import GaussianSum
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SHOWN_ROWS = 40
+_SUMMED_ROWS = 6
+_NOISY = 0.5
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,34 @@ class Result:
             "or removing one member with all their records. Estimates are unbiased and not "
             "clipped; intervals cover 95 % and include the privacy noise, of "
             f"{self.noise.relative_to_curator:.2f} times a trusted curator's standard deviation."
+            f"{self._method()}"
         )
+
+    def _method(self) -> str:
+        """What is special about this analysis, after the general part."""
+        try:
+            said = parse_analysis(self.asked.analysis).method()
+        except BadInput:  # a release of a newer program: its question cannot be read here
+            return ""
+        return f" {said}" if said else ""
+
+    def summary(self) -> str:
+        """The answer in a few plain sentences: at most six figures, then what to bear in mind."""
+        title = "Made-up members: " if self.mock else ""
+        rows = [
+            f"{_label(row.cell)} {_short(row.estimate)} (95 % interval {_short(row.low)} to "
+            f"{_short(row.high)})"
+            + (", which says nothing" if row.note == estimates.NO_INFORMATION else "")
+            for row in self.answer.rows[:_SUMMED_ROWS]
+        ]
+        more = len(self.answer.rows) - len(rows)
+        unit = f" Figures are in {self.answer.unit}." if self.answer.unit else ""
+        also = f" {more:,} more figures are in the table." if more else ""
+        noisy = [row for row in self.answer.rows if row.noise_share > _NOISY]
+        warn = ""
+        if noisy:
+            warn = f" In {len(noisy):,} of {len(self.answer.rows):,} noise is most of the error."
+        return f"{title}{self.asked.sentence}: {'; '.join(rows)}.{unit}{also}{warn}"
 
     def __str__(self) -> str:
         title = "MOCK DATA — " if self.mock else ""
@@ -162,6 +193,14 @@ class Result:
         ]
         more = len(self.answer.rows) - len(rows)
         return rows + ([f"  … and {more} more cells"] if more else [])
+
+
+def _label(cell: tuple[str, ...]) -> str:
+    return ", ".join(cell) if cell else "the estimate is"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.4g}" if abs(value) < 1e15 else "without bound"
 
 
 def result_from_run(run: Mapping[str, Any], purpose: str, sentence: str) -> Result:

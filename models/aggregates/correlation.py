@@ -104,6 +104,13 @@ class Correlation(Request):
     def words(self) -> str:
         return f"Estimates the correlation of {words(self.columns)}"
 
+    def method(self) -> str:
+        return (
+            "Pearson correlations come from noisy sums of products of values clamped to public "
+            "bounds, of members with all values; intervals take the joint law for nearly normal "
+            "and hold the noise."
+        )
+
 
 def _places(columns: int) -> list[tuple[int, ...]]:
     """Values, squares, and products of pairs."""

@@ -48,6 +48,12 @@ class Count(Request):
     def words(self) -> str:
         return f"Counts members by {words(self.by)}" if self.by else "Counts members"
 
+    def method(self) -> str:
+        return (
+            "Members were counted in public cells; the noise is the only error of a count, so "
+            "its interval is that of a normal law."
+        )
+
 
 class Histogram(Request):
     """Members in each bin (or level) of one column."""
@@ -76,6 +82,12 @@ class Histogram(Request):
 
     def words(self) -> str:
         return f"Counts members in each bin of {word(self.column)}"
+
+    def method(self) -> str:
+        return (
+            "Members were counted in public cells; the noise is the only error of a count, so "
+            "its interval is that of a normal law."
+        )
 
 
 def cell_labels(refs: Refs) -> tuple[tuple[str, ...], ...]:

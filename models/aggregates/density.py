@@ -51,6 +51,12 @@ class Density(Request):
     def words(self) -> str:
         return f"Counts members on a grid of {words((self.x, self.y))}"
 
+    def method(self) -> str:
+        return (
+            "Members were counted in public cells; the noise is the only error of a count, so "
+            "its interval is that of a normal law."
+        )
+
 
 def _ref(dictionary: Dictionary, name: str, edges: tuple[str, ...]) -> ColumnRef:
     if edges:

@@ -133,6 +133,13 @@ class Incidence(Request):
         groups = f" by {words(self.by)}" if self.by else ""
         return f"Estimates the rate of {word(self.events)} over {word(self.time)}{groups}"
 
+    def method(self) -> str:
+        return (
+            "Rates are noisy events over noisy person-time with score intervals that take "
+            "events for Poisson and hold the noise; standardised rates are weighted with "
+            "Dobson's interval."
+        )
+
 
 @dataclass(frozen=True)
 class _Observed:

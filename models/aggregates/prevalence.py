@@ -106,6 +106,12 @@ class Prevalence(Request):
         groups = f" within each {words(self.by)}" if self.by else ""
         return f"Estimates the share of members with each {word(self.column)}{groups}"
 
+    def method(self) -> str:
+        return (
+            "Shares are ratios of noisy counts with score intervals (Wilson) that hold sampling "
+            "error and noise."
+        )
+
 
 def _notes(by: tuple[str, ...], column: str, *, many: bool) -> tuple[str, ...]:
     missing = (*by, *(() if many else (column,)))

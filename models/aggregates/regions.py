@@ -92,6 +92,12 @@ class Map(Request):
     def words(self) -> str:
         return f"Counts members by {word(self.region)} and country"
 
+    def method(self) -> str:
+        return (
+            "Regions and countries were counted in one release and made consistent by least "
+            "squares; every country is the sum of its regions."
+        )
+
 
 def country_of(level: str) -> str:
     return level.split(SEPARATOR, 1)[0]

@@ -63,3 +63,7 @@ class Request(Fact):
     @abstractmethod
     def words(self) -> str:
         """What is computed, as the start of a sentence."""
+
+    def method(self) -> str:
+        """How the estimate and its interval are made, in sentences for a paper."""
+        return ""

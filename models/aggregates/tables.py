@@ -78,6 +78,12 @@ class Table(Request):
     def words(self) -> str:
         return f"Counts members in a table of {words(self.by)} with its margins"
 
+    def method(self) -> str:
+        return (
+            "Cells and margins of the table come from one release, margins as sums of cells. "
+            "Shares have score intervals that hold sampling error and noise."
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class _Filled:

@@ -95,6 +95,12 @@ class Top(Request):
     def words(self) -> str:
         return f"Finds the {self.k} most frequent of {word(self.column)}"
 
+    def method(self) -> str:
+        return (
+            "Levels were ranked by noisy numbers of members. Intervals of numbers hold at once "
+            "for all levels, and so the ranks of a level, by Bonferroni's correction."
+        )
+
 
 def _point(comparisons: int) -> float:
     """The two-sided normal point for so many comparisons at once."""

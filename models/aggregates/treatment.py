@@ -111,6 +111,13 @@ class TreatmentReport(Request):
     def words(self) -> str:
         return f"Reports on each {word(self.treatment)}: {words(self.columns)}"
 
+    def method(self) -> str:
+        return (
+            "Members per treatment and per treatment and level come from one release; shares "
+            "are of the members of a treatment, with score intervals that hold sampling error "
+            "and noise."
+        )
+
 
 def _shares(cells: Labels, numbers: list[float], tau: float) -> Iterator[Estimate]:
     wholes = dict(

@@ -48,6 +48,12 @@ class Mean(Request):
     def words(self) -> str:
         return f"Estimates the mean of {word(self.column)}"
 
+    def method(self) -> str:
+        return (
+            "The mean is a ratio of noisy totals of values clamped to public bounds; its "
+            "interval is Fieller's set, with sampling error and noise."
+        )
+
 
 class Sum(Request):
     """The total over the cohort's members, of all their rows."""
@@ -72,6 +78,11 @@ class Sum(Request):
 
     def words(self) -> str:
         return f"Adds up {word(self.column)}"
+
+    def method(self) -> str:
+        return (
+            "Values were clamped to public bounds and added up; the noise is the sum's only error."
+        )
 
 
 def mean_contribution(ref: ColumnRef, delta_grid: int) -> BoundedValue:

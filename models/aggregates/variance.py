@@ -86,6 +86,13 @@ class Variance(Request):
     def words(self) -> str:
         return f"Estimates the mean and the variance of {word(self.column)}"
 
+    def method(self) -> str:
+        return (
+            "Mean, variance and standard deviation come from noisy sums of the first four "
+            "powers of values clamped to public bounds; the variance's interval uses the "
+            "estimated kurtosis."
+        )
+
 
 def central(values: Floats) -> Floats:
     """Mean, variance, third and fourth central moments from count and sums of powers."""
