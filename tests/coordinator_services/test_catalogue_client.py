@@ -1,0 +1,158 @@
+"""Every analysis through the client and the command line, on made-up members of the example."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from coordinator.cli.kinds import Kind
+from coordinator.cli.researcher import app
+from coordinator.client import connect
+from coordinator.client.errors import BadInput, Refused
+from coordinator.client.question import Question
+from coordinator.client.study import Study
+from models.aggregates.requests import KINDS, Density, Incidence
+
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "example"
+
+QUESTIONS: dict[str, Callable[[Study], Question]] = {
+    "table": lambda study: study.table(["condition", "sex"]),
+    "prevalence": lambda study: study.prevalence("symptom", by="condition"),
+    "variance": lambda study: study.variance("phq9"),
+    "correlation": lambda study: study.correlation("age", "phq9"),
+    "density": lambda study: study.density("age", "edss", x_edges=[18, 50, 95]),
+    "map": lambda study: study.map("region"),
+    "top": lambda study: study.top("symptom", 5),
+    "treatment_report": lambda study: study.treatment_report("treatment", ["purpose"]),
+    "incidence": lambda study: study.incidence(
+        "edss", "years_since_onset", by="sex", weights=[0.5, 0.5], per=100
+    ),
+}
+
+LINES: dict[str, list[str]] = {
+    "table": ["--by", "condition", "--by", "sex"],
+    "prevalence": ["symptom", "--by", "condition"],
+    "variance": ["phq9"],
+    "correlation": ["age", "phq9"],
+    "density": ["age", "edss", "--set", "x_edges=18,50,95"],
+    "map": ["region"],
+    "top": ["symptom", "--set", "k=5"],
+    "treatment_report": ["treatment", "purpose"],
+    "incidence": [
+        *("edss", "years_since_onset", "--by", "sex"),
+        *("--set", "weights=0.5,0.5", "--set", "per=100"),
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def study() -> Study:
+    return connect(f"mock:{EXAMPLE}").study("als-progression")
+
+
+def cairn(*args: str) -> tuple[int, str, str]:
+    env = {"CAIRN_URL": f"mock:{EXAMPLE}", "CAIRN_TOKEN": "", "NO_COLOR": "1"}
+    done = CliRunner().invoke(app, list(args), env=env)
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("kind", QUESTIONS)
+def test_the_client_previews_answers_and_explains(study: Study, kind: str) -> None:
+    question = QUESTIONS[kind](study)
+    assert question.analysis.kind == kind
+    preview = question.preview(epsilon=1, members=2000)
+    assert "95 %" in str(preview)
+    result = question.run(epsilon=1)
+    assert len(result.table) == len(result.display) == len(result.answer.rows)
+    assert question.sentence in result.summary()
+    assert len(result.summary()) < 1200
+    assert result.methods().count(".") > 3
+    assert question.analysis.method() in result.methods()
+    assert str(result).startswith("MOCK DATA")
+    json.dumps(result.to_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("kind", LINES)
+def test_the_command_line_asks_the_same_question(study: Study, kind: str) -> None:
+    code, out, err = cairn(
+        "query", "run", "als-progression", kind, *LINES[kind], "--epsilon", "1", "--format", "json"
+    )
+    assert code == 0, err
+    assert json.loads(out)["question"]["analysis"] == QUESTIONS[kind](study).analysis_json
+
+
+def test_every_kind_has_its_word_and_its_method() -> None:
+    assert {kind.value for kind in Kind} == set(KINDS)
+    assert all(callable(getattr(Study, kind)) for kind in KINDS)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["top", "symptom", "--set", "k=50"], "has 11 levels"),
+        (["top", "symptom", "--set", "k=many"], "whole number"),
+        (["top", "symptom", "--set", "depth=3"], "no setting 'depth'"),
+        (["top", "symptom", "--set", "k"], "is no setting"),
+        (["top", "symptom", "--set", "k=1", "--set", "k=2"], "set twice"),
+        (["mean", "age", "--set", "k=1"], "no setting 'k'"),
+        (["density", "age"], "needs a y"),
+        (["density", "age", "edss", "phq9"], "no column 'phq9'"),
+        (["correlation", "age"], "2 to 8 columns"),
+        (["treatment_report"], "needs a treatment"),
+        (["table"], "1 to 4 columns"),
+        (["map", "age"], "does not place"),
+    ],
+)
+def test_wrong_use_says_what_to_write(args: list[str], says: str) -> None:
+    code, out, err = cairn("query", "run", "als-progression", *args, "--epsilon", "1")
+    assert code == 2
+    assert says in " ".join(err.split())
+    assert out == ""
+
+
+def test_numbers_may_be_of_any_kind_and_are_signed_as_text(study: Study) -> None:
+    edges = [np.int64(18), Decimal("50.50"), 9.5e1]
+    analysis = study.density("age", "sex", x_edges=edges).analysis
+    assert isinstance(analysis, Density)
+    assert analysis.x_edges == ("18", "50.5", "95")
+    weights = study.incidence("edss", "age", by="sex", weights=[np.float64(0.1), 2]).analysis
+    assert isinstance(weights, Incidence)
+    assert weights.weights == ("0.1", "2")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda study: study.top("symptom", k=2.5),
+        lambda study: study.top("symptom", k=True),
+        lambda study: study.density("age", "sex", x_edges="18,95"),
+        lambda study: study.density("age", "sex", x_edges=[18, "many"]),
+        lambda study: study.density("age", "sex", x_edges=[18, float("inf")]),
+        lambda study: study.density("age", "sex", x_edges=[18, None]),
+        lambda study: study.table(3),
+        lambda study: study.correlation("age", 3),
+        lambda study: study.treatment_report("treatment", {"purpose"}),
+    ],
+)
+def test_what_is_no_number_or_name_is_refused(
+    study: Study, wrong: Callable[[Study], Question]
+) -> None:
+    with pytest.raises(BadInput):
+        wrong(study)
+
+
+def test_a_study_may_allow_few_analyses(tmp_path: Path) -> None:
+    shutil.copy(EXAMPLE / "dictionary.toml", tmp_path)
+    text = '[[study]]\nid = "s"\nepsilon_allowance = 1\nanalyses = ["table", "top"]\n'
+    (tmp_path / "study.toml").write_text(text)
+    few = connect(f"mock:{tmp_path}").study("s")
+    assert few.table("sex").analysis.kind == "table"
+    with pytest.raises(Refused):
+        few.variance("age")
