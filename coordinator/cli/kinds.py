@@ -29,6 +29,7 @@ class Kind(StrEnum):
     PREVALENCE = "prevalence"
     SURVIVAL = "survival"
     DISPROPORTIONALITY = "disproportionality"
+    ASSOCIATIONS = "associations"
 
 
 @dataclass(frozen=True)
@@ -141,5 +142,10 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             return cohort.incidence(events, time, by, weights=weights, per=per)
         case Kind.DISPROPORTIONALITY:
             return cohort.disproportionality(*written.take("drug", "event"))
+        case Kind.ASSOCIATIONS:
+            written.take(settings=("exposures", "outcomes", "claims"))
+            claims = [claim.split(":") for claim in written.words("claims") or ()]
+            exposures, outcomes = written.words("exposures"), written.words("outcomes")
+            return cohort.associations(exposures, outcomes, claims=claims)
         case _:
             assert_never(written.kind)

@@ -9,8 +9,10 @@ from typing import Any
 
 from coordinator.client.errors import BadInput
 from coordinator.client.question import Question
+from models.aggregates.associations import Claim
 from models.aggregates.requests import (
     Analysis,
+    Associations,
     Correlation,
     Count,
     Density,
@@ -141,6 +143,35 @@ class Asking(ABC):
         `drug` and `event` are two columns of one table of reports, or of a table each.
         """
         return self.asked(Disproportionality(drug=name(drug), event=name(event)))
+
+    def associations(
+        self,
+        exposures: Names | None = None,
+        outcomes: Names | None = None,
+        *,
+        claims: Sequence[Sequence[str]] = (),
+    ) -> Question:
+        """Odds ratios of all exposures with all outcomes, or of a list of claims alone.
+
+        A claim is (exposure, its level, outcome, its level, "above" or "below"): what was
+        found elsewhere and is to be replicated.
+        """
+        return self.asked(
+            Associations(
+                exposures=names(exposures, "exposures"),
+                outcomes=names(outcomes, "outcomes"),
+                claims=tuple(map(_claim, claims)),
+            )
+        )
+
+
+def _claim(parts: Sequence[str]) -> Claim:
+    fields = ("exposure", "exposed", "outcome", "happened", "direction")
+    if isinstance(parts, str) or not 4 <= len(parts) <= len(fields):
+        raise BadInput(
+            "a claim is (exposure, level, outcome, level, 'above' or 'below')", where="claims"
+        )
+    return Claim.from_json(dict(zip(fields, map(name, parts), strict=False)))
 
 
 def names(by: Names | None, where: str = "by") -> tuple[str, ...]:

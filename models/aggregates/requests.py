@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from models.aggregates.associations import Associations
 from models.aggregates.correlation import Correlation
 from models.aggregates.counts import Count, Histogram
 from models.aggregates.density import Density
@@ -28,6 +29,7 @@ from privacy.errors import BadInput
 __all__ = [
     "KINDS",
     "Analysis",
+    "Associations",
     "Correlation",
     "Count",
     "Density",
@@ -48,7 +50,8 @@ __all__ = [
 ]
 
 Analysis = (
-    Correlation
+    Associations
+    | Correlation
     | Count
     | Density
     | Disproportionality
@@ -74,6 +77,7 @@ _BY_KIND: Mapping[str, type[Analysis]] = {
     "prevalence": Prevalence,
     "survival": Survival,
     "disproportionality": Disproportionality,
+    "associations": Associations,
     "correlation": Correlation,
     "variance": Variance,
     "density": Density,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from models.aggregates.associations import Claim
 from models.aggregates.requests import (
     Analysis,
+    Associations,
     Correlation,
     Density,
     Disproportionality,
@@ -51,6 +53,19 @@ CATALOGUE: tuple[Analysis, ...] = (
     Disproportionality(drug="drug", event="symptom"),
     Disproportionality(drug="symptom", event="severity"),
     Disproportionality(drug="sex", event="smoker"),
+    Associations(exposures=("sex", "condition"), outcomes=("smoker", "age")),
+    Associations(
+        claims=(
+            Claim(exposure="sex", exposed="m", outcome="smoker", happened="true"),
+            Claim(
+                exposure="condition",
+                exposed="als",
+                outcome="smoker",
+                happened="true",
+                direction="below",
+            ),
+        )
+    ),
 )
 
 
