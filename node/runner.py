@@ -39,7 +39,7 @@ Step = Callable[[str], None]
 Vector = NDArray[np.uint64]
 
 SESSIONS = 16
-SESSIONS_OF_A_GROUP = 3
+SESSIONS_OF_A_GROUP = 4  # in use, being prepared, and two that were begun in vain
 
 
 class Engine(Protocol):
