@@ -211,7 +211,9 @@ def test_a_changed_entry_stops_the_node_at_its_start(network: Network) -> None:
     [(seq, data)] = db.execute(
         "SELECT seq, data FROM entries WHERE CAST(data AS TEXT) LIKE '%\"commit\"%'"
     ).fetchall()
-    db.execute("UPDATE entries SET data = ? WHERE seq = ?", (data.replace(b'"bytes":8', b'"bytes":0'), seq))
+    db.execute(
+        "UPDATE entries SET data = ? WHERE seq = ?", (data.replace(b'"bytes":8', b'"bytes":0'), seq)
+    )
     db.commit()
     db.close()
     with pytest.raises(VerificationFailed):
