@@ -182,7 +182,7 @@ class Execution:
         study = self.store.studies.version(plan.study_digest).study
         dictionary = self.store.network.dictionary_version(plan.dictionary)
         members = noised_members(analysis, dictionary, totals, law)
-        if members is not None and members < study.min_cohort:
+        if members is not None and members < study.min_cohort > 0:
             raise Refused(Code.COHORT_TOO_SMALL, least=study.min_cohort)
         result: Result = estimate(analysis, dictionary, totals, law)
         envelope = Envelope.seal("release", self._statement(run, plan, opened, totals), self.key)
