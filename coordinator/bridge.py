@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ from privacy.randomness import Entropy
 
 SETTLED_SECONDS = 2.0
 UNSETTLED_SECONDS = 0.25
+LOOK_SECONDS = 0.1
 
 _log = structlog.get_logger("cairn.bridge")
 
@@ -77,7 +79,14 @@ class Bridge:
             except Exception as error:  # noqa: BLE001 - the bridge's job boundary
                 _log.error("greeting failed", error=type(error).__name__)
                 unsettled = True
-            self.stop.wait(UNSETTLED_SECONDS if unsettled else SETTLED_SECONDS)
+            self._rest(UNSETTLED_SECONDS if unsettled else SETTLED_SECONDS)
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, but not beyond the moment when a node comes or goes."""
+        there, until = self.directory.connected(), time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self.stop.wait(min(left, LOOK_SECONDS)) or self.directory.connected() != there:
+                return
 
     def sync(self, timeout_seconds: float) -> None:
         """Copy what is new at every node that can be reached."""
