@@ -130,7 +130,7 @@ def _objects(network: Network) -> list[Any]:
     service = parts.service
     runner = service.runner
     live = list(runner._live.values())
-    sessions = list(runner._sessions.values())
+    sessions = [prepared.session for prepared in runner._sessions.values()]
     return [parts, service, runner, parts.records, service.ledger, *live, *sessions]
 
 
