@@ -227,7 +227,7 @@ def _per_member(shape: BoundedValue) -> Expr:
         case Summary.VALUE:
             return sums.select("member_ix", value=sums.s)
         case Summary.SUM:
-            step = whole(shape.rows_per_step)
+            step = shape.rows_per_step
             return sums.select("member_ix", value=_rounded(sums.s, step, shape.scale))
         case Summary.MEAN:
             return sums.select("member_ix", value=_rounded(sums.s, sums.n, shape.scale))
@@ -235,13 +235,17 @@ def _per_member(shape: BoundedValue) -> Expr:
             assert_never(shape.summary)
 
 
-def _rounded(summed: Expr, rows: Expr, scale: int) -> Expr:
+def _rounded(summed: Expr, rows: Expr | int, scale: int) -> Expr:
     """summed / rows to the nearest integer, halves upwards, for |summed| <= rows * scale.
 
-    The offset makes the numerator positive, where division rounds down.
+    The offset makes the numerator positive, where division rounds down. Where `rows` is a
+    number, all that comes of it is computed here: DuckDB would multiply two literals in 32 bits.
     """
-    numerator = whole(2) * summed + rows + whole(2 * scale) * rows
-    return _floor_divide(numerator, whole(2) * rows) - whole(scale)
+    double, offset = 2 * rows, (1 + 2 * scale) * rows
+    if isinstance(rows, int):
+        double, offset = whole(double), whole(offset)
+    numerator = whole(2) * summed + offset
+    return _floor_divide(numerator, double) - whole(scale)
 
 
 @cache

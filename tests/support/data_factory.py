@@ -358,7 +358,7 @@ def make_contribution(rng: random.Random, dictionary: Dictionary) -> Contributio
         summary=summary,
         centre=(low + high) / 2,
         half_width=(high - low) / 2,
-        scale=rng.choice([1, 3, 1000, 2**20 + 7]),
+        scale=rng.choice([1, 3, 1000, 2**20 + 7, 2**29, 2**30 - 1, 2**30]),
         count_weight=rng.choice([0, 5, 2**19]),
         with_square=summary is not Summary.SUM and rng.random() < 0.5,
     )
