@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +38,7 @@ from privacy.randomness import Entropy
 SETTLED_SECONDS = 2.0
 UNSETTLED_SECONDS = 0.25
 LOOK_SECONDS = 0.1
+RECONNECT_SECONDS = 8.0
 
 _log = structlog.get_logger("cairn.bridge")
 
@@ -109,6 +110,7 @@ class Directory:
     flower: FlowerBridge
     _roster: Roster | None = None
     _keys: dict[str, str] = field(default_factory=dict)
+    _met: frozenset[str] = frozenset()
 
     def roster(self) -> Roster:
         if self._roster is None:
@@ -138,6 +140,14 @@ class Directory:
             for node, key in self._keys.items()
             if node in names and key in contacts and contacts[key].online
         )
+
+    def await_nodes(self, nodes: Collection[str]) -> None:
+        """Give nodes not met since this process started a moment to find it again."""
+        until = time.monotonic() + RECONNECT_SECONDS
+        while not set(nodes) <= self._met and time.monotonic() < until:
+            self._met |= self.connected()
+            if not set(nodes) <= self._met:
+                time.sleep(LOOK_SECONDS)
 
 
 def build(
@@ -170,7 +180,7 @@ def assemble(
     stock = KeyStock(link)
     mirror = Mirror(store, link, key, directory.roster, clock)
     rounds = Rounds(link, stock, directory.roster, timeout_seconds)
-    execution = Execution(store, rounds, mirror, key, clock)
+    execution = Execution(store, rounds, mirror, key, clock, directory.await_nodes)
     contact = Contact(store, link, stock, mirror, directory.roster, directory.connected, clock)
     return Bridge(store, flower, contact, execution, mirror, directory)
 

@@ -150,6 +150,21 @@ def test_the_command_line_of_a_researcher(local: Local) -> None:
     assert local.cairn("nonsense", "study", "list").returncode != 0
 
 
+def test_the_bridge_is_killed_and_the_next_question_is_answered_all_the_same(
+    local: Local, client: Client
+) -> None:
+    question = client.study("als-progression").where("age >= 30").count()
+    [bridge] = [p for p in local.family if "coordinator.bridge_main" in p.cmdline()]
+    bridge.kill()
+    assert client.studies(), "the web process keeps answering"
+    assert question.run(epsilon=1, timeout_seconds=60).receipts
+    local.family = psutil.Process(local.process.pid).children(recursive=True)
+    [again] = [p for p in local.family if "coordinator.bridge_main" in p.cmdline()]
+    assert again.pid != bridge.pid
+    with local.steward("ms-league") as steward:
+        assert steward.post("/v1/ledger/verify").json()["holds"] is True
+
+
 def test_an_auditor_pulls_and_verifies_and_notices_one_changed_byte(
     local: Local, tmp_path: Path
 ) -> None:
