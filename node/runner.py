@@ -50,11 +50,27 @@ class Engine(Protocol):
     ) -> NDArray[np.int64]: ...
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """A key session and its place in the order of sessions and peers' restarts."""
+
+    session: Session
+    made: int
+
+
+@dataclass(frozen=True)
+class _Restart:
+    """A peer's newest restart: the nonce it asked with, and when it asked first."""
+
+    nonce: str = ""
+    noticed: int = 0
+
+
 @dataclass
 class _Live:
-    """One attempt that this node masked and has not finished."""
+    """One attempt that this node masked and has not finished. `keys_made` dates its session."""
 
-    permit: Permit
+    keys_made: int
     attempt: Attempt
     opening: Opening
     claim: Envelope
@@ -71,8 +87,11 @@ class Runner:
     entropy: Entropy
     clock: Callable[[], datetime]
     reached: Step = lambda _step: None
-    _sessions: dict[str, Session] = field(default_factory=dict)
+    _sessions: dict[str, _Prepared] = field(default_factory=dict)
+    _plans: dict[str, Envelope] = field(default_factory=dict)
     _permits: dict[str, Permit] = field(default_factory=dict)
+    _restarted: dict[str, _Restart] = field(default_factory=dict)
+    _tick: int = 0
     _live: dict[tuple[str, int, int], _Live] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -81,24 +100,40 @@ class Runner:
     def prepare_keys(self, session: Session) -> Envelope:
         """Keep a session whose public keys are about to be advertised."""
         with self._lock:
-            self._sessions[session.id] = session
+            self._tick += 1
+            self._sessions[session.id] = _Prepared(session, self._tick)
             for old in self._outdated(session):
                 del self._sessions[old]
         return session.advert
 
+    def peer_restarted(self, peer: str, nonce: str) -> None:
+        """From now on sign no list that counts `peer` under keys made before.
+
+        Call before telling `peer` which of its checkpoints this node holds. A restored backup
+        is told of every commit that was opened; what was committed and not yet opened would be
+        neither in its ledger nor held by a peer, and must therefore never be opened.
+        """
+        with self._lock:
+            if self._restarted.get(peer, _Restart()).nonce != nonce:
+                self._tick += 1
+                self._restarted[peer] = _Restart(nonce, self._tick)
+
     def _outdated(self, newest: Session) -> list[str]:
         """Sessions that newer ones of the same group replace, and the oldest of too many."""
-        kept = list(self._sessions.values())
+        kept = [prepared.session for prepared in self._sessions.values()]
         replaced = [old.id for old in kept if old.group == newest.group][:-SESSIONS_OF_A_GROUP]
         left = [old.id for old in kept if old.id not in replaced]
         return replaced + left[:-SESSIONS]
 
     def session(self, session_id: str) -> Session:
         """The session of that id; raises Refused(KEYS_NOT_READY) when it is gone."""
-        session = self._sessions.get(session_id)
-        if session is None:
+        return self._prepared(session_id).session
+
+    def _prepared(self, session_id: str) -> _Prepared:
+        prepared = self._sessions.get(session_id)
+        if prepared is None:
             raise Refused(Code.KEYS_NOT_READY)
-        return session
+        return prepared
 
     # one question
 
@@ -109,11 +144,17 @@ class Runner:
             if permit.plan_digest not in self._permits:
                 self.ledger.append(_reservation(permit))
                 self._permits[permit.plan_digest] = permit
+                self._plans[permit.plan_digest] = envelope
         self.reached("reserved")
         return permit
 
-    def contribute(self, attempt: Attempt, sealed: Mapping[str, bytes]) -> tuple[Envelope, bytes]:
-        """The masked vector of one attempt; the same bytes again for the same attempt."""
+    def contribute(
+        self, attempt: Attempt, sealed: Mapping[str, bytes], facts: Facts
+    ) -> tuple[Envelope, bytes]:
+        """The masked vector of one attempt; the same bytes again for the same attempt.
+
+        Decides again first: what was permitted when it was reserved may not be any more.
+        """
         permit = self._permit(attempt)
         key = (attempt.plan, attempt.round, attempt.attempt)
         with self._lock:
@@ -121,9 +162,10 @@ class Runner:
             if live is not None:
                 live = self._alive(attempt)
                 return live.claim, live.masked
-            keys = self._take_keys(attempt)
+            decide(self._plans[attempt.plan], facts)
+            keys, made = self._take_keys(attempt)
             self._check_uncommitted(key)
-        live = self._mask(permit, attempt, keys, sealed)
+        live = self._mask(permit, attempt, keys, made, sealed)
         with self._lock:
             self._live[key] = live
         self.reached("replying")
@@ -149,16 +191,22 @@ class Runner:
             raise Refused(Code.EXPIRED, what="plan")
         return permit
 
-    def _take_keys(self, attempt: Attempt) -> KeySet:
+    def _take_keys(self, attempt: Attempt) -> tuple[KeySet, int]:
         mine = attempt.sessions[attempt.participants.index(self.node)]
-        return self.session(mine).take(attempt.set_index)
+        prepared = self._prepared(mine)
+        return prepared.session.take(attempt.set_index), prepared.made
 
     def _check_uncommitted(self, key: tuple[str, int, int]) -> None:
         if self.ledger.outbox(*key) is not None:
             raise Refused(Code.ATTEMPT_LOST)
 
     def _mask(
-        self, permit: Permit, attempt: Attempt, keys: KeySet, sealed: Mapping[str, bytes]
+        self,
+        permit: Permit,
+        attempt: Attempt,
+        keys: KeySet,
+        made: int,
+        sealed: Mapping[str, bytes],
     ) -> _Live:
         mechanism = permit.derivation.mechanism
         noise = noise_share(self.entropy, mechanism.log2_sigma, attempt.length)
@@ -177,7 +225,7 @@ class Runner:
         receipt = self.ledger.append(_commitment(permit, attempt, sha, len(data)), outbox=data)
         self.reached("committed")
         claim = opening.claim(sha, receipt.checkpoint, {"seq": receipt.seq, "leaf": receipt.leaf})
-        return _Live(permit, attempt, opening, claim, data)
+        return _Live(made, attempt, opening, claim, data)
 
     def charge_loss(self, attempt: Attempt) -> None:
         """What fails after reserving is charged, and looks like a lost node from outside."""
@@ -196,9 +244,16 @@ class Runner:
         self.ledger.witness_all(
             {node: (body["checkpoint"], peers[node]) for node, body in bodies.items()}
         )
+        self._check_restarts(live, claims)
         signed = live.opening.sign_list(claims)
         self.reached("signed")
         return signed
+
+    def _check_restarts(self, live: _Live, claims: Mapping[str, Envelope]) -> None:
+        # After the peers' checkpoints are kept: whoever restarts from now on is told of them.
+        restarts = (self._restarted.get(node, _Restart()) for node in claims)
+        if any(restart.noticed > live.keys_made for restart in restarts):
+            raise Refused(Code.ATTEMPT_LOST)
 
     def reveal(self, attempt: Attempt, lists: list[Envelope]) -> Envelope:
         """The shares that open this attempt's total, and no other."""
@@ -233,6 +288,7 @@ class Runner:
             if plan in self.ledger.state.plans:
                 self.ledger.append(body)
             self._permits.pop(plan, None)
+            self._plans.pop(plan, None)
             for key in [key for key in self._live if key[0] == plan]:
                 del self._live[key]
 

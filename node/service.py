@@ -184,6 +184,9 @@ class NodeService:
 
     def _witness(self, payload: dict[str, Any]) -> dict[str, Any]:
         of, nonce = str(payload["of"]), str(payload["nonce"])
+        if of not in self.roster().keys:
+            raise Refused(Code.ROSTER_MISMATCH)
+        self.runner.peer_restarted(of, nonce)
         statement = witness_statement(self.ledger, self.key, self.node, of, nonce)
         return {"statement": statement.to_json()}
 
@@ -232,7 +235,7 @@ class NodeService:
         attempt = Attempt.from_json(payload["attempt"])
         sealed = cut_parts(payload["lengths"], blob)
         try:
-            claim, masked = self.runner.contribute(attempt, sealed)
+            claim, masked = self.runner.contribute(attempt, sealed, self.facts())
         except Refused:
             raise
         except Exception as error:  # noqa: BLE001 - what fails after reserving is charged
