@@ -33,6 +33,7 @@ from privacy.errors import Code, ProtocolError, Refused
 from privacy.ledger.entry import Aborted, Commit, Expired, Lost, Mechanism, Released, Reserve
 from privacy.randomness import Entropy
 from privacy.secure_sum.attempt import Attempt
+from privacy.secure_sum.masks import vector_bytes
 from privacy.secure_sum.participant import KeySet, Opening, Session
 
 Step = Callable[[str], None]
@@ -219,9 +220,8 @@ class Runner:
         )
         self.reached("total computed")
         vector = total.astype(np.uint64) + noise.astype(np.uint64)
-        masked, opening = keys.mask(attempt, vector, sealed)
-        data = masked.astype("<u8").tobytes()
-        sha = sha256_hex(data)
+        masked, opening = keys.mask(attempt, vector, sealed, overwrite=True)
+        data, sha = vector_bytes(masked), opening.masked_sha256
         receipt = self.ledger.append(_commitment(permit, attempt, sha, len(data)), outbox=data)
         self.reached("committed")
         claim = opening.claim(sha, receipt.checkpoint, {"seq": receipt.seq, "leaf": receipt.leaf})
