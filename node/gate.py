@@ -39,6 +39,7 @@ class Facts:
     policy: Policy
     paused: bool
     witnessed: bool
+    records_fault: Code | None  # the records were set back, or follow another dictionary
     now: datetime
 
 
@@ -88,6 +89,8 @@ def _check_ready(facts: Facts) -> None:
         raise Refused(Code.PAUSED)
     if not facts.witnessed:
         raise Refused(Code.NOT_WITNESSED)
+    if facts.records_fault is not None:
+        raise Refused(facts.records_fault, what="records")
 
 
 def _check_time(plan: Plan, facts: Facts) -> None:

@@ -28,9 +28,10 @@ from node.flower_app import build_client_app, whereabouts
 from node.home import Home, Settings
 from node.parts import Parts
 from node.records import Records, RecordsSettings
+from node.records_guard import RecordsGuard
 from node.runner import Runner, Step
 from node.service import NodeService
-from node.setup import open_ledger, read_policy
+from node.setup import open_ledger, policy_in_force
 from node.slots import Slots
 from node.transport_key import load_transport_key
 from node.witnessing import Witnessing
@@ -56,6 +57,8 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         home.records_file, RecordsSettings(memory_limit_bytes=settings.memory_megabytes * 10**6)
     )
 
+    guard = RecordsGuard.begin(records, ledger)
+
     def engine(
         contribution: Contribution, cohort: Expression, purpose: str | None, day: datetime
     ) -> NDArray[np.int64]:
@@ -67,15 +70,16 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         coordinator=settings.coordinator,
         ledger=ledger,
         documents=Documents(home.documents, settings.coordinator),
-        policy=read_policy(home),
+        policy=policy_in_force(home, ledger),
         runner=Runner(settings.node, ledger, engine, entropy, clock, reached),
         witnessing=Witnessing.begin(settings.node, ledger, key.public, entropy),
         slots=Slots(settings.slot_milliseconds / 1000, time.monotonic, time.sleep),
         entropy=entropy,
         clock=clock,
         boot=entropy(8).hex(),
+        records_fault=guard.fault,
     )
-    return Parts(home, settings, records, service)
+    return Parts(home, settings, records, service, guard)
 
 
 def run(root: Path, *, reached: Step = _no_step) -> None:

@@ -56,6 +56,7 @@ class NodeService:
     entropy: Entropy
     clock: Callable[[], datetime]
     boot: str
+    records_fault: Callable[[str], Code | None]
     last_contact: datetime | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -89,6 +90,7 @@ class NodeService:
             policy=self.policy,
             paused=state.paused,
             witnessed=self.witnessing.done,
+            records_fault=self.records_fault(state.dictionary),
             now=self.clock(),
         )
 
