@@ -75,6 +75,19 @@ class World:
             return chosen.cohort, refused.code
         return chosen.cohort, None
 
+    def ask_to_the_end(self) -> str:
+        """A question that is answered, and of whose release the node was told."""
+        cohort, code = self.ask()
+        assert code is None, "the next question is answered"
+        plan = self.plan_of(cohort)
+        wait_until(lambda: self.kinds(plan)["released"] == 1, 20, "the node knows of the release")
+        return cohort
+
+    def kinds(self, plan: str) -> Counter[str]:
+        """What the node's ledger says of one plan."""
+        bodies = [entry.body for entry in self.ledger()]
+        return Counter(body.kind for body in bodies if getattr(body, "plan", "") == plan)
+
     def arm(self, step: str) -> None:
         self.armed.with_suffix(".done").unlink(missing_ok=True)
         self.armed.write_text(step)
@@ -121,7 +134,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(REPOSITORY))
         prepared = prepare(layout, root / "state")
-        settings = replace(prepared.home.settings(), timeout_seconds=1.5)
+        settings = replace(prepared.home.settings(), timeout_seconds=6.0)
         prepared.home.write_settings(settings)
         network = start(prepared)
         try:
@@ -155,7 +168,7 @@ def _make_mortal(network: Network, armed: Path) -> None:
 def test_a_node_killed_at_a_step(world: World, step: str) -> None:
     before = world.pid
     if step in AT_THE_NEXT_START:
-        cohort, code = world.ask()
+        cohort, code = world.ask_to_the_end(), None
         world.arm(step)
         os.kill(before, 9)
     else:
@@ -169,15 +182,13 @@ def test_a_node_killed_at_a_step(world: World, step: str) -> None:
     wait_until(lambda: world.pid != before, 20, "the node was started again")
     world.wait_back()
     plan = world.plan_of(cohort)
-    found = Counter(
-        entry.body.kind for entry in world.ledger() if getattr(entry.body, "plan", "") == plan
-    )
+    found = world.kinds(plan)
     assert (found["reserve"], found["commit"]) == STEPS[step]
-    assert world.ask()[1] is None, "and the next question is answered"
+    world.ask_to_the_end()
 
 
 def test_afterwards_every_answer_is_paid_for_exactly_once(world: World) -> None:
-    assert world.ask()[1] is None
+    world.ask_to_the_end()
     releases = [
         parse_canonical(world.store.releases.get(run.release).envelope.body)
         for run in world.store.runs.newest(studies=None, limit=200)
