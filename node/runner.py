@@ -1,8 +1,8 @@
 """The life of one question at a node, one short function per step, in this order:
 
     reserve      the gate decides; the ledger reserves, durably          (nothing read yet)
-    contribute   noise is drawn; the cohort's integer total is computed; masked; committed,
-                 durably; only then does the masked vector leave
+    compute      noise is drawn; the cohort's integer total is computed; masked
+    commit       at a public slot: committed, durably; only then does the masked vector leave
     sign         the node signs the one list of survivors, holding every peer's checkpoint
     reveal       with enough signatures on that list: one kind of share per peer
     outcome      the ledger records what became of the run
@@ -65,6 +65,17 @@ class _Restart:
 
     nonce: str = ""
     noticed: int = 0
+
+
+@dataclass(frozen=True, repr=False)
+class Masked:
+    """A masked vector that is not committed yet, and so must not leave. Never prints."""
+
+    permit: Permit
+    keys_made: int
+    attempt: Attempt
+    opening: Opening
+    data: bytes
 
 
 @dataclass
@@ -149,12 +160,13 @@ class Runner:
         self.reached("reserved")
         return permit
 
-    def contribute(
+    def compute(
         self, attempt: Attempt, sealed: Mapping[str, bytes], facts: Facts
-    ) -> tuple[Envelope, bytes]:
-        """The masked vector of one attempt; the same bytes again for the same attempt.
+    ) -> Masked | tuple[Envelope, bytes]:
+        """Read and mask; or, for an attempt that was committed, its claim and bytes again.
 
         Decides again first: what was permitted when it was reserved may not be any more.
+        Nothing shows outside how long it took: `commit` follows at a public slot.
         """
         permit = self._permit(attempt)
         key = (attempt.plan, attempt.round, attempt.attempt)
@@ -166,11 +178,22 @@ class Runner:
             decide(self._plans[attempt.plan], facts)
             keys, made = self._take_keys(attempt)
             self._check_uncommitted(key)
-        live = self._mask(permit, attempt, keys, made, sealed)
+        opening, data = self._mask(permit, attempt, keys, sealed)
+        return Masked(permit, made, attempt, opening, data)
+
+    def commit(self, masked: Masked) -> tuple[Envelope, bytes]:
+        """Charge it, durably; the claim and the bytes that may leave now."""
+        attempt, opening, data = masked.attempt, masked.opening, masked.data
+        sha = opening.masked_sha256
+        body = _commitment(masked.permit, attempt, sha, len(data))
+        receipt = self.ledger.append(body, outbox=data)
+        self.reached("committed")
+        claim = opening.claim(sha, receipt.checkpoint, {"seq": receipt.seq, "leaf": receipt.leaf})
         with self._lock:
-            self._live[key] = live
+            live = _Live(masked.keys_made, attempt, opening, claim, data)
+            self._live[attempt.plan, attempt.round, attempt.attempt] = live
         self.reached("replying")
-        return live.claim, live.masked
+        return claim, data
 
     def _permit(self, attempt: Attempt) -> Permit:
         permit = self._permits.get(attempt.plan)
@@ -206,9 +229,8 @@ class Runner:
         permit: Permit,
         attempt: Attempt,
         keys: KeySet,
-        made: int,
         sealed: Mapping[str, bytes],
-    ) -> _Live:
+    ) -> tuple[Opening, bytes]:
         mechanism = permit.derivation.mechanism
         noise = noise_share(self.entropy, mechanism.log2_sigma, attempt.length)
         self.reached("noise drawn")
@@ -221,11 +243,7 @@ class Runner:
         self.reached("total computed")
         vector = total.astype(np.uint64) + noise.astype(np.uint64)
         masked, opening = keys.mask(attempt, vector, sealed, overwrite=True)
-        data, sha = vector_bytes(masked), opening.masked_sha256
-        receipt = self.ledger.append(_commitment(permit, attempt, sha, len(data)), outbox=data)
-        self.reached("committed")
-        claim = opening.claim(sha, receipt.checkpoint, {"seq": receipt.seq, "leaf": receipt.leaf})
-        return _Live(made, attempt, opening, claim, data)
+        return opening, vector_bytes(masked)
 
     def charge_loss(self, attempt: Attempt) -> None:
         """What fails after reserving is charged, and looks like a lost node from outside."""
