@@ -16,7 +16,7 @@ from privacy.contract.signing import SigningKey
 from privacy.contract.study import Policy, Study
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
-from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.errors import BadInput, VerificationFailed
 from privacy.ledger.entry import (
     Approval,
     DictionaryAdopted,
@@ -182,4 +182,6 @@ def decide_study(
                 )
             )
         case _:
-            raise Refused(Code.BAD_REQUEST)
+            raise BadInput(
+                f"no decision {decision!r}", instead="write approved, refused or withdrawn"
+            )

@@ -109,7 +109,7 @@ class RunningNode:
             raise BadInput(str(problem["detail"]))
         if answer.status_code == 500 and problem["code"] == Code.LEDGER_STOPPED.value:
             raise VerificationFailed(str(problem["detail"]))
-        raise Refused(Code(problem["code"]))
+        raise Refused(Code(problem["code"]), **problem["fields"])
 
 
 @contextmanager
