@@ -119,15 +119,18 @@ def _children(parent: int) -> list[int]:
     return sorted(int(pid) for one in lists for pid in one.read_text().split())
 
 
-def pss_mb(pid: int) -> float:
-    """Proportional set size of a process: shared pages are divided among those sharing them."""
+def pss_mb(pid: int, part: str = "Pss") -> float:
+    """Proportional set size of a process: shared pages are divided among those sharing them.
+
+    `part` "Pss_Anon" is what the process wrote itself: files that others map do not move it.
+    """
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("Pss:"))) / 1024
+    return int(next(line.split()[1] for line in lines if line.startswith(f"{part}:"))) / 1024
 
 
-def memory(network: Network) -> dict[str, float]:
+def memory(network: Network, part: str = "Pss") -> dict[str, float]:
     """PSS of every process of a network, in MB."""
-    return {name: pss_mb(pid) for name, pid in processes(network).items()}
+    return {name: pss_mb(pid, part) for name, pid in processes(network).items()}
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

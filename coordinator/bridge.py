@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +37,8 @@ from privacy.randomness import Entropy
 
 SETTLED_SECONDS = 2.0
 UNSETTLED_SECONDS = 0.25
+LOOK_SECONDS = 0.1
+RECONNECT_SECONDS = 8.0
 
 _log = structlog.get_logger("cairn.bridge")
 
@@ -77,7 +80,14 @@ class Bridge:
             except Exception as error:  # noqa: BLE001 - the bridge's job boundary
                 _log.error("greeting failed", error=type(error).__name__)
                 unsettled = True
-            self.stop.wait(UNSETTLED_SECONDS if unsettled else SETTLED_SECONDS)
+            self._rest(UNSETTLED_SECONDS if unsettled else SETTLED_SECONDS)
+
+    def _rest(self, seconds: float) -> None:
+        """Wait, but not beyond the moment when a node comes or goes."""
+        there, until = self.directory.connected(), time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if self.stop.wait(min(left, LOOK_SECONDS)) or self.directory.connected() != there:
+                return
 
     def sync(self, timeout_seconds: float) -> None:
         """Copy what is new at every node that can be reached."""
@@ -100,6 +110,7 @@ class Directory:
     flower: FlowerBridge
     _roster: Roster | None = None
     _keys: dict[str, str] = field(default_factory=dict)
+    _met: frozenset[str] = frozenset()
 
     def roster(self) -> Roster:
         if self._roster is None:
@@ -129,6 +140,14 @@ class Directory:
             for node, key in self._keys.items()
             if node in names and key in contacts and contacts[key].online
         )
+
+    def await_nodes(self, nodes: Collection[str]) -> None:
+        """Give nodes not met since this process started a moment to find it again."""
+        until = time.monotonic() + RECONNECT_SECONDS
+        while not set(nodes) <= self._met and time.monotonic() < until:
+            self._met |= self.connected()
+            if not set(nodes) <= self._met:
+                time.sleep(LOOK_SECONDS)
 
 
 def build(
@@ -161,7 +180,7 @@ def assemble(
     stock = KeyStock(link)
     mirror = Mirror(store, link, key, directory.roster, clock)
     rounds = Rounds(link, stock, directory.roster, timeout_seconds)
-    execution = Execution(store, rounds, mirror, key, clock)
+    execution = Execution(store, rounds, mirror, key, clock, directory.await_nodes)
     contact = Contact(store, link, stock, mirror, directory.roster, directory.connected, clock)
     return Bridge(store, flower, contact, execution, mirror, directory)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,6 +45,7 @@ class Execution:
     mirror: Mirror
     key: SigningKey
     clock: Callable[[], datetime]
+    await_nodes: Callable[[Collection[str]], None] = lambda _nodes: None
     _pool: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(WORKERS, thread_name_prefix="run")
     )
@@ -168,6 +169,7 @@ class Execution:
                 self._turns.notify_all()
 
     def _open(self, run: RunFacts, plan: Plan) -> str:
+        self.await_nodes(plan.participants)
         opened = self.rounds.run(run.plan_envelope, plan)
         try:
             return self._release(run, plan, opened)
@@ -182,7 +184,7 @@ class Execution:
         study = self.store.studies.version(plan.study_digest).study
         dictionary = self.store.network.dictionary_version(plan.dictionary)
         members = noised_members(analysis, dictionary, totals, law)
-        if members is not None and members < study.min_cohort:
+        if members is not None and members < study.min_cohort > 0:
             raise Refused(Code.COHORT_TOO_SMALL, least=study.min_cohort)
         result: Result = estimate(analysis, dictionary, totals, law)
         envelope = Envelope.seal("release", self._statement(run, plan, opened, totals), self.key)

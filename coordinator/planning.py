@@ -33,18 +33,20 @@ def participants_for(
     roster: Roster,
     online: Collection[str],
     approvals: Mapping[str, Collection[str]],
+    needed: int = FEWEST_NODES,
 ) -> tuple[str, ...]:
     """The nodes that approved this study version and can be reached, in roster order.
 
-    Raises Refused(NOT_ENOUGH_NODES) for fewer than three: a sum over two is no secret.
+    Raises Refused(NOT_ENOUGH_NODES) for fewer than `needed`, which is never below three: a sum
+    over two is no secret.
     """
     able = tuple(
         node.id
         for node in roster.nodes
         if node.id in online and study_digest in approvals.get(node.id, ())
     )
-    if len(able) < FEWEST_NODES:
-        raise Refused(Code.NOT_ENOUGH_NODES, able=len(able), needed=FEWEST_NODES)
+    if len(able) < max(needed, FEWEST_NODES):
+        raise Refused(Code.NOT_ENOUGH_NODES, able=len(able), needed=max(needed, FEWEST_NODES))
     return able
 
 

@@ -35,7 +35,7 @@ from coordinator.study_values import (
     whole,
 )
 from models.aggregates.requests import KINDS
-from privacy.accounting.conversion import DEFAULT_DELTA, parse_epsilon
+from privacy.accounting.conversion import DEFAULT_DELTA, parse_budget
 from privacy.contract.canonical import rational
 from privacy.contract.signing import PublicKey
 from privacy.contract.study import PURPOSE, STUDY_ID, ConsentRule, Policy, Study
@@ -206,9 +206,9 @@ def _allowance(entry: Mapping[str, Any], place: str) -> str:
 def _epsilon(value: Any, where: str) -> str:
     try:
         allowance = decimal_text(number(value, where))
-        parse_epsilon(allowance)
+        parse_budget(allowance)
     except BadInput:
-        raise BadInput("not a number above 0 and at most 1e15", where=where) from None
+        raise BadInput("not a number above 0 and at most 1e24", where=where) from None
     return allowance
 
 

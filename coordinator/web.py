@@ -21,6 +21,7 @@ from coordinator.bridge_socket import BridgeSocket
 from coordinator.fleet_tls import authority_files
 from coordinator.home import Home, Settings
 from coordinator.store.store import Store
+from privacy.errors import BadInput
 
 RESTART_SECONDS = 1.0
 STOP_SECONDS = 10.0
@@ -33,6 +34,8 @@ def run(root: Path) -> None:
     quiet_logs()
     home = Home(root)
     settings = home.settings()
+    _listen(settings.fleet_host, settings.fleet_port, "fleet_port").close()
+    listener = _listen(settings.host, settings.port, "port")
     store = Store.open(home.database_url(settings))
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -59,7 +62,7 @@ def run(root: Path) -> None:
         )
     )
     serving = threading.Thread(
-        target=server.run, kwargs={"sockets": [_listener(settings)]}, name="web", daemon=True
+        target=server.run, kwargs={"sockets": [listener]}, name="web", daemon=True
     )
     serving.start()
     stop.wait()
@@ -100,11 +103,20 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def _listener(settings: Settings) -> socket.socket:
+def _listen(host: str, port: int, setting: str) -> socket.socket:
+    """A listening socket; raises BadInput, before anything starts, where there can be none."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((settings.host, settings.port))
-    listener.listen(128)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise BadInput(
+            f"cannot listen there ({error.strerror})",
+            where=f"{host}:{port}",
+            instead=f"set another {setting} in coordinator.toml",
+        ) from None
     return listener
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from coordinator.study_file import StudyFile, load_study_file
+from coordinator.study_file import PolicyDraft, StudyFile, load_study_file
 from models.dictionary_file import load_dictionary
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
+from privacy.secure_sum.attempt import fewest_nodes
 
 FEWEST_ORGANISATIONS = 3
 DATA_ENDINGS = (".csv", ".parquet")
@@ -48,7 +49,19 @@ def read_layout(root: Path, today: date) -> Layout:
             instead="a network has at least three organisations, one folder of CSV or Parquet "
             "files each",
         )
+    _check_margin(studies.policy, len(organisations))
     return Layout(dictionary, studies, organisations)
+
+
+def _check_margin(policy: PolicyDraft, organisations: int) -> None:
+    needed = fewest_nodes(policy.t_drop, policy.t_collude)
+    if organisations < needed:
+        raise BadInput(
+            f"t_drop = {policy.t_drop} with t_collude = {policy.t_collude} needs {needed} "
+            f"organisations, here are {organisations}",
+            where="study.toml, [policy]",
+            instead="lower them, or add organisations",
+        )
 
 
 def _text(root: Path, name: str) -> str:

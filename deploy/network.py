@@ -240,7 +240,8 @@ def _import(layout: Layout, node: PreparedNode) -> None:
             records, layout.dictionary, node.organisation.folder, consent_purposes=purposes
         )
     except BadInput as error:
-        where = f"{node.organisation.name}/{error.where}"
+        name, folder = node.organisation.name, str(node.organisation.folder)
+        where = name if error.where == folder else f"{name}/{error.where}"
         raise BadInput(error.what, where=where, instead=error.instead) from None
     finally:
         records.close()
@@ -323,7 +324,7 @@ class Network:
                 if time.monotonic() > until:
                     raise BadInput(
                         "the network did not become ready",
-                        instead=f"see the logs in {self.prepared.home.root.parent}",
+                        instead="run it with --state FOLDER and read FOLDER/logs",
                     )
                 time.sleep(0.05)
 

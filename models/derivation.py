@@ -23,7 +23,7 @@ from models.contribution import Contribution
 from models.sentences import sentence
 from privacy.accounting.conversion import parse_epsilon, rho_of_epsilon
 from privacy.contract.dictionary import Dictionary
-from privacy.contract.plan import Question, identity_of
+from privacy.contract.plan import Plan, Question, identity_of
 from privacy.contract.study import Study
 from privacy.errors import Code, Refused
 from privacy.mechanism import GaussianSum, plan_mechanism
@@ -93,3 +93,25 @@ def derive(question: Question, study: Study, dictionary: Dictionary, nodes: int)
         length=shape.length,
         sentence=sentence(analysis, canonical_text(cohort)),
     )
+
+
+def disagreement(
+    plan: Plan, question: Question, own: Derivation, study: Study, dictionary: Dictionary
+) -> str | None:
+    """What the plan says otherwise than `own`, the derivation of its question; None if nothing.
+
+    A node asks before it answers, an auditor afterwards: neither takes the plan's word.
+    """
+    identity = own.identity(study.digest, dictionary, plan.participants, plan.epoch)
+    agreements = (
+        (plan.analysis == own.analysis_json, "analysis"),
+        (plan.cohort == own.cohort_text, "cohort"),
+        (plan.mechanism == own.mechanism.to_json(), "mechanism"),
+        (plan.rho == own.rho.text, "rho"),
+        (plan.rounds == own.rounds, "rounds"),
+        (plan.length == own.length, "length"),
+        (plan.max_attempts == question.max_attempts, "max_attempts"),
+        (plan.delta == study.delta, "delta"),
+        (plan.identity == identity, "identity"),
+    )
+    return next((what for holds, what in agreements if not holds), None)

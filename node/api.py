@@ -8,7 +8,7 @@ the steward only, who holds the file.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -180,7 +180,7 @@ def _problems(app: FastAPI) -> None:
     def refused(_request: Request, error: CairnError) -> JSONResponse:
         match error:
             case Refused():
-                return _problem(_status(error.code), error.code, str(error))
+                return _problem(_status(error.code), error.code, str(error), error.public_fields)
             case BadInput():
                 return _problem(422, Code.BAD_REQUEST, str(error))
             case VerificationFailed():
@@ -214,12 +214,15 @@ def _status(code: Code) -> int:
             return 409
 
 
-def _problem(status: int, code: Code, detail: str) -> JSONResponse:
+def _problem(
+    status: int, code: Code, detail: str, fields: Mapping[str, str | int | float] | None = None
+) -> JSONResponse:
     body = {
         "type": f"urn:cairn:{code.value}",
         "title": code.value.replace("_", " "),
         "status": status,
         "code": code.value,
         "detail": detail,
+        "fields": dict(fields or {}),
     }
     return JSONResponse(body, status, media_type="application/problem+json")

@@ -21,7 +21,12 @@ from node.home import Home
 from node.steward_link import hand
 from privacy.errors import BadInput, CairnError, Refused, VerificationFailed
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # their frames would show keys and members' values
+    help=__doc__,
+)
 
 Dir = Annotated[Path, typer.Option("--dir", envvar="CAIRN_NODE", help="The node's folder.")]
 HERE = Path()
@@ -57,6 +62,7 @@ def init(
     invite: Annotated[Path, typer.Option(help="The invite file from the coordinator.")],
     dir: Dir = HERE,  # noqa: A002 - the option's name
     yearly_epsilon: Annotated[str, typer.Option(help="Budget for all questions of a year.")] = "3",
+    max_drop: Annotated[int, typer.Option(help="How many nodes a question may lose.")] = 0,
 ) -> None:
     """Create a node in this folder and join the network."""
     from node.joining import join, read_invite
@@ -64,7 +70,12 @@ def init(
 
     with _exit_codes():
         fingerprint = join(
-            Home(dir), read_invite(invite), yearly_epsilon, entropy=os.urandom, clock=utc_now
+            Home(dir),
+            read_invite(invite),
+            yearly_epsilon,
+            max_drop=max_drop,
+            entropy=os.urandom,
+            clock=utc_now,
         )
         print(f"joined; your fingerprint, to be read to the other organisations:\n{fingerprint}")
 

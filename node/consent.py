@@ -20,7 +20,7 @@ from datetime import date
 from enum import StrEnum
 
 from node.layout import MEMBERS, quote, select
-from node.records import Cursor, Records, columns_of
+from node.records import Cursor, Records, columns_of, leave_mark
 from privacy.errors import BadInput
 
 ALL = "all"
@@ -105,6 +105,7 @@ def set_consent(
             "VALUES (?, ?, ?, ?, ?)",
             [member, key, state.value, valid_from, valid_until],
         )
+        leave_mark(cursor)
 
 
 def _checked_key(purpose: str) -> str:

@@ -274,8 +274,8 @@ def _per_member(shape: BoundedValue) -> Expr:
         case Summary.VALUE:
             return sums.select("member_ix", value=sums.s)
         case Summary.SUM:
-            value = _rounded(sums.s, shape.rows_per_step, shape.scale)
-            return sums.select("member_ix", value=value)
+            step = shape.rows_per_step
+            return sums.select("member_ix", value=_rounded(sums.s, step, shape.scale))
         case Summary.MEAN:
             return sums.select("member_ix", value=_rounded(sums.s, sums.n, shape.scale))
         case _:
@@ -285,14 +285,14 @@ def _per_member(shape: BoundedValue) -> Expr:
 def _rounded(summed: Expr, rows: Expr | int, scale: int) -> Expr:
     """summed / rows to the nearest integer, halves upwards, for |summed| <= rows * scale.
 
-    The offset makes the numerator positive, where division rounds down. Constants are put
-    together here: the database would multiply them as 32-bit integers.
+    The offset makes the numerator positive, where division rounds down. Where `rows` is a
+    number, all that comes of it is computed here: DuckDB would multiply two literals in 32 bits.
     """
+    double, offset = 2 * rows, (1 + 2 * scale) * rows
     if isinstance(rows, int):
-        offset, twice = whole(rows + 2 * scale * rows), whole(2 * rows)
-    else:
-        offset, twice = rows * whole(1 + 2 * scale), whole(2) * rows
-    return _floor_divide(whole(2) * summed + offset, twice) - whole(scale)
+        double, offset = whole(double), whole(offset)
+    numerator = whole(2) * summed + offset
+    return _floor_divide(numerator, double) - whole(scale)
 
 
 @cache

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from models.derivation import Derivation, derive
+from models.derivation import Derivation, derive, disagreement
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Plan, Question
 from privacy.contract.roster import Roster
@@ -39,6 +39,7 @@ class Facts:
     policy: Policy
     paused: bool
     witnessed: bool
+    records_fault: Code | None  # the records were set back, or follow another dictionary
     now: datetime
 
 
@@ -88,6 +89,8 @@ def _check_ready(facts: Facts) -> None:
         raise Refused(Code.PAUSED)
     if not facts.witnessed:
         raise Refused(Code.NOT_WITNESSED)
+    if facts.records_fault is not None:
+        raise Refused(facts.records_fault, what="records")
 
 
 def _check_time(plan: Plan, facts: Facts) -> None:
@@ -159,19 +162,7 @@ def _check_derivation(plan: Plan, question: Question, study: Study, facts: Facts
         own = derive(question, study, facts.dictionary, len(plan.participants))
     except BadInput:
         raise Refused(Code.BAD_REQUEST) from None
-    identity = own.identity(study.digest, facts.dictionary, plan.participants, plan.epoch)
-    agreements = (
-        (plan.analysis == own.analysis_json, "analysis"),
-        (plan.cohort == own.cohort_text, "cohort"),
-        (plan.mechanism == own.mechanism.to_json(), "mechanism"),
-        (plan.rho == own.rho.text, "rho"),
-        (plan.rounds == own.rounds, "rounds"),
-        (plan.length == own.length, "length"),
-        (plan.max_attempts == question.max_attempts, "max_attempts"),
-        (plan.delta == study.delta, "delta"),
-        (plan.identity == identity, "identity"),
-    )
-    for holds, what in agreements:
-        if not holds:
-            raise Refused(Code.PLAN_MISMATCH, what=what)
+    what = disagreement(plan, question, own, study, facts.dictionary)
+    if what is not None:
+        raise Refused(Code.PLAN_MISMATCH, what=what)
     return own

@@ -35,7 +35,7 @@ from node.layout import (
     rows_table,
     select,
 )
-from node.records import Cursor, Records, note_dictionary
+from node.records import Cursor, Records, leave_mark, note_dictionary
 from privacy.contract.dictionary import Column, ColumnRef, Dictionary, Rows
 from privacy.errors import BadInput
 
@@ -74,6 +74,7 @@ def import_folder(
         rows = {each.table.name: _build_rows(cursor, each) for each in staged if _many(each)}
         reapply_refusals(cursor)
         note_dictionary(cursor, dictionary.digest)
+        leave_mark(cursor)
         members = _count(cursor, MEMBERS)
     return ImportReport(members, rows, warnings)
 

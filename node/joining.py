@@ -44,10 +44,14 @@ def join(
     invite: dict[str, str],
     yearly_epsilon: str,
     *,
+    max_drop: int = 0,
     entropy: Entropy,
     clock: Clock,
 ) -> str:
-    """Create the node, redeem the invitation and begin the ledger; returns the fingerprint."""
+    """Create the node, redeem the invitation and begin the ledger; returns the fingerprint.
+
+    Whatever is wrong is said before the invitation is redeemed, for it works once.
+    """
     settings = Settings(
         node=node_id_of(invite["name"]),
         name=invite["name"],
@@ -57,7 +61,7 @@ def join(
         fleet_address=invite["fleet_address"],
     )
     delta, dictionary = _read_network(invite)
-    policy = Policy(yearly_epsilon=yearly_epsilon, delta=delta)
+    policy = _policy(yearly_epsilon, delta, max_drop)
     entry = create(home, settings, invite["ca"], entropy=entropy)
     try:
         _redeem(invite, entry.to_json())
@@ -66,6 +70,17 @@ def join(
         raise
     begin_ledger(home, settings, policy, dictionary, by="steward", clock=clock)
     return home.identity().public.fingerprint
+
+
+def _policy(yearly_epsilon: str, delta: str, max_drop: int) -> Policy:
+    if max_drop < 0:
+        raise BadInput("max-drop is at least 0")
+    policy = Policy(yearly_epsilon=yearly_epsilon, delta=delta, max_drop=max_drop)
+    try:
+        _ = policy.yearly_rho
+    except BadInput as error:
+        raise BadInput(error.what, where="yearly-epsilon", instead=error.instead) from None
+    return policy
 
 
 def _read_network(invite: dict[str, str]) -> tuple[str, Dictionary]:

@@ -50,6 +50,8 @@ CREATE TABLE cosigned (
     node TEXT PRIMARY KEY, checkpoint TEXT NOT NULL, cosignature TEXT NOT NULL);
 """
 
+_BESIDE = "CREATE TABLE IF NOT EXISTS beside (what TEXT PRIMARY KEY, mark TEXT NOT NULL)"
+
 Clock = Callable[[], datetime]
 Step = Callable[[str], None]
 
@@ -283,6 +285,21 @@ class LedgerStore:
                 if self._db.in_transaction:
                     with suppress(sqlite3.Error):
                         self._db.execute("ROLLBACK")
+
+    # what it remembers of the records beside it
+
+    def records_mark(self) -> str | None:
+        """The newest mark of the records beside this ledger; stays in the building."""
+        with self._lock, _stopping():
+            self._db.execute(_BESIDE)
+            row = self._db.execute("SELECT mark FROM beside WHERE what = 'records'").fetchone()
+        return None if row is None else str(row[0])
+
+    def note_records_mark(self, mark: str) -> None:
+        """Remember it durably."""
+        with self._lock, self._transaction():
+            self._db.execute(_BESIDE)
+            self._db.execute("INSERT OR REPLACE INTO beside VALUES ('records', ?)", (mark,))
 
     # what it holds of its peers
 

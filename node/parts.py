@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from node.home import Home, Settings
 from node.records import Records
+from node.records_guard import RecordsGuard
 from node.service import NodeService
 
 
@@ -17,6 +18,7 @@ class Parts:
     settings: Settings
     records: Records
     service: NodeService
+    guard: RecordsGuard
 
     def close(self) -> None:
         """Write everything to disk and let the files go."""

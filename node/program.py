@@ -28,12 +28,14 @@ from node.flower_app import build_client_app, whereabouts
 from node.home import Home, Settings
 from node.parts import Parts
 from node.records import Records, RecordsSettings
+from node.records_guard import RecordsGuard
 from node.runner import Runner, Step
 from node.service import NodeService
-from node.setup import open_ledger, read_policy
+from node.setup import open_ledger, policy_in_force
 from node.slots import Slots
 from node.transport_key import load_transport_key
 from node.witnessing import Witnessing
+from privacy.errors import BadInput
 from privacy.randomness import Entropy
 
 Clock = Callable[[], datetime]
@@ -56,6 +58,8 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         home.records_file, RecordsSettings(memory_limit_bytes=settings.memory_megabytes * 10**6)
     )
 
+    guard = RecordsGuard.begin(records, ledger)
+
     def engine(
         contribution: Contribution, cohort: Expression, purpose: str | None, day: datetime
     ) -> NDArray[np.int64]:
@@ -67,15 +71,16 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         coordinator=settings.coordinator,
         ledger=ledger,
         documents=Documents(home.documents, settings.coordinator),
-        policy=read_policy(home),
+        policy=policy_in_force(home, ledger),
         runner=Runner(settings.node, ledger, engine, entropy, clock, reached),
         witnessing=Witnessing.begin(settings.node, ledger, key.public, entropy),
         slots=Slots(settings.slot_milliseconds / 1000, time.monotonic, time.sleep),
         entropy=entropy,
         clock=clock,
         boot=entropy(8).hex(),
+        records_fault=guard.fault,
     )
-    return Parts(home, settings, records, service)
+    return Parts(home, settings, records, service, guard)
 
 
 def run(root: Path, *, reached: Step = _no_step) -> None:
@@ -92,9 +97,9 @@ def run(root: Path, *, reached: Step = _no_step) -> None:
         load_transport_key(home.transport_file),
         build_client_app(node.service.handle_all),
     )
+    server, sockets = _local_server(node, agent)
     agent_thread = threading.Thread(target=agent.run, args=(stop,), name="agent", daemon=True)
     agent_thread.start()
-    server, sockets = _local_server(node, agent)
     server_thread = threading.Thread(
         target=server.run, kwargs={"sockets": sockets}, name="console", daemon=True
     )
@@ -121,6 +126,12 @@ def _unix_socket(path: Path) -> socket.socket:
     old = os.umask(0o177)
     try:
         listener.bind(str(path))
+    except OSError:
+        raise BadInput(
+            "no socket can be made there",
+            where=str(path),
+            instead="use a folder with a shorter path",
+        ) from None
     finally:
         os.umask(old)
     listener.listen(64)
@@ -130,8 +141,16 @@ def _unix_socket(path: Path) -> socket.socket:
 def _port(settings: Settings) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((settings.host, settings.port))
-    listener.listen(64)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(64)
+    except OSError as error:
+        listener.close()
+        raise BadInput(
+            f"cannot listen there ({error.strerror})",
+            where=f"{settings.host}:{settings.port}",
+            instead="set another port in node.toml; 0 is any that is free",
+        ) from None
     return listener
 
 

@@ -34,6 +34,9 @@ CREATE TABLE IF NOT EXISTS consent_changes (
     valid_from DATE,
     valid_until DATE
 );
+CREATE SEQUENCE IF NOT EXISTS mark_order;
+CREATE TABLE IF NOT EXISTS marks (
+    seq BIGINT DEFAULT nextval('mark_order'), mark VARCHAR NOT NULL);
 """
 
 
@@ -121,6 +124,18 @@ class Records:
         with self.snapshot() as cursor:
             return _meta(cursor, _DIGEST)
 
+    def newest_mark(self) -> str | None:
+        """The mark of the newest change; None before the first."""
+        with self.snapshot() as cursor:
+            row = cursor.execute("SELECT mark FROM marks ORDER BY seq DESC LIMIT 1").fetchone()
+        return None if row is None else str(row[0])
+
+    def has_mark(self, mark: str) -> bool:
+        """Whether the change that left this mark is in these records' past."""
+        with self.snapshot() as cursor:
+            found = cursor.execute("SELECT count(*) FROM marks WHERE mark = ?", [mark])
+            return bool(found.fetchone()[0])
+
     @property
     def members(self) -> int:
         """How many members there are. Stays in the building."""
@@ -133,6 +148,11 @@ class Records:
 def note_dictionary(cursor: Cursor, digest: str) -> None:
     """Record, in the importing transaction, which dictionary the data follow."""
     cursor.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [_DIGEST, digest])
+
+
+def leave_mark(cursor: Cursor) -> None:
+    """Mark a change, in the changing transaction (see `node.records_guard`)."""
+    cursor.execute("INSERT INTO marks (mark) VALUES (uuid()::VARCHAR)")
 
 
 def columns_of(cursor: Cursor, table: str) -> tuple[str, ...]:

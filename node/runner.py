@@ -1,8 +1,8 @@
 """The life of one question at a node, one short function per step, in this order:
 
     reserve      the gate decides; the ledger reserves, durably          (nothing read yet)
-    contribute   noise is drawn; the cohort's integer total is computed; masked; committed,
-                 durably; only then does the masked vector leave
+    compute      noise is drawn; the cohort's integer total is computed; masked
+    commit       at a public slot: committed, durably; only then does the masked vector leave
     sign         the node signs the one list of survivors, holding every peer's checkpoint
     reveal       with enough signatures on that list: one kind of share per peer
     outcome      the ledger records what became of the run
@@ -33,13 +33,14 @@ from privacy.errors import Code, ProtocolError, Refused
 from privacy.ledger.entry import Aborted, Commit, Expired, Lost, Mechanism, Released, Reserve
 from privacy.randomness import Entropy
 from privacy.secure_sum.attempt import Attempt
+from privacy.secure_sum.masks import vector_bytes
 from privacy.secure_sum.participant import KeySet, Opening, Session
 
 Step = Callable[[str], None]
 Vector = NDArray[np.uint64]
 
 SESSIONS = 16
-SESSIONS_OF_A_GROUP = 3
+SESSIONS_OF_A_GROUP = 4  # in use, being prepared, and two that were begun in vain
 
 
 class Engine(Protocol):
@@ -50,11 +51,38 @@ class Engine(Protocol):
     ) -> NDArray[np.int64]: ...
 
 
-@dataclass
-class _Live:
-    """One attempt that this node masked and has not finished."""
+@dataclass(frozen=True)
+class _Prepared:
+    """A key session and its place in the order of sessions and peers' restarts."""
+
+    session: Session
+    made: int
+
+
+@dataclass(frozen=True)
+class _Restart:
+    """A peer's newest restart: the nonce it asked with, and when it asked first."""
+
+    nonce: str = ""
+    noticed: int = 0
+
+
+@dataclass(frozen=True, repr=False)
+class Masked:
+    """A masked vector that is not committed yet, and so must not leave. Never prints."""
 
     permit: Permit
+    keys_made: int
+    attempt: Attempt
+    opening: Opening
+    data: bytes
+
+
+@dataclass
+class _Live:
+    """One attempt that this node masked and has not finished. `keys_made` dates its session."""
+
+    keys_made: int
     attempt: Attempt
     opening: Opening
     claim: Envelope
@@ -71,8 +99,11 @@ class Runner:
     entropy: Entropy
     clock: Callable[[], datetime]
     reached: Step = lambda _step: None
-    _sessions: dict[str, Session] = field(default_factory=dict)
+    _sessions: dict[str, _Prepared] = field(default_factory=dict)
+    _plans: dict[str, Envelope] = field(default_factory=dict)
     _permits: dict[str, Permit] = field(default_factory=dict)
+    _restarted: dict[str, _Restart] = field(default_factory=dict)
+    _tick: int = 0
     _live: dict[tuple[str, int, int], _Live] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -81,24 +112,40 @@ class Runner:
     def prepare_keys(self, session: Session) -> Envelope:
         """Keep a session whose public keys are about to be advertised."""
         with self._lock:
-            self._sessions[session.id] = session
+            self._tick += 1
+            self._sessions[session.id] = _Prepared(session, self._tick)
             for old in self._outdated(session):
                 del self._sessions[old]
         return session.advert
 
+    def peer_restarted(self, peer: str, nonce: str) -> None:
+        """From now on sign no list that counts `peer` under keys made before.
+
+        Call before telling `peer` which of its checkpoints this node holds. A restored backup
+        is told of every commit that was opened; what was committed and not yet opened would be
+        neither in its ledger nor held by a peer, and must therefore never be opened.
+        """
+        with self._lock:
+            if self._restarted.get(peer, _Restart()).nonce != nonce:
+                self._tick += 1
+                self._restarted[peer] = _Restart(nonce, self._tick)
+
     def _outdated(self, newest: Session) -> list[str]:
         """Sessions that newer ones of the same group replace, and the oldest of too many."""
-        kept = list(self._sessions.values())
+        kept = [prepared.session for prepared in self._sessions.values()]
         replaced = [old.id for old in kept if old.group == newest.group][:-SESSIONS_OF_A_GROUP]
         left = [old.id for old in kept if old.id not in replaced]
         return replaced + left[:-SESSIONS]
 
     def session(self, session_id: str) -> Session:
         """The session of that id; raises Refused(KEYS_NOT_READY) when it is gone."""
-        session = self._sessions.get(session_id)
-        if session is None:
+        return self._prepared(session_id).session
+
+    def _prepared(self, session_id: str) -> _Prepared:
+        prepared = self._sessions.get(session_id)
+        if prepared is None:
             raise Refused(Code.KEYS_NOT_READY)
-        return session
+        return prepared
 
     # one question
 
@@ -109,11 +156,18 @@ class Runner:
             if permit.plan_digest not in self._permits:
                 self.ledger.append(_reservation(permit))
                 self._permits[permit.plan_digest] = permit
+                self._plans[permit.plan_digest] = envelope
         self.reached("reserved")
         return permit
 
-    def contribute(self, attempt: Attempt, sealed: Mapping[str, bytes]) -> tuple[Envelope, bytes]:
-        """The masked vector of one attempt; the same bytes again for the same attempt."""
+    def compute(
+        self, attempt: Attempt, sealed: Mapping[str, bytes], facts: Facts
+    ) -> Masked | tuple[Envelope, bytes]:
+        """Read and mask; or, for an attempt that was committed, its claim and bytes again.
+
+        Decides again first: what was permitted when it was reserved may not be any more.
+        Nothing shows outside how long it took: `commit` follows at a public slot.
+        """
         permit = self._permit(attempt)
         key = (attempt.plan, attempt.round, attempt.attempt)
         with self._lock:
@@ -121,13 +175,25 @@ class Runner:
             if live is not None:
                 live = self._alive(attempt)
                 return live.claim, live.masked
-            keys = self._take_keys(attempt)
+            decide(self._plans[attempt.plan], facts)
+            keys, made = self._take_keys(attempt)
             self._check_uncommitted(key)
-        live = self._mask(permit, attempt, keys, sealed)
+        opening, data = self._mask(permit, attempt, keys, sealed)
+        return Masked(permit, made, attempt, opening, data)
+
+    def commit(self, masked: Masked) -> tuple[Envelope, bytes]:
+        """Charge it, durably; the claim and the bytes that may leave now."""
+        attempt, opening, data = masked.attempt, masked.opening, masked.data
+        sha = opening.masked_sha256
+        body = _commitment(masked.permit, attempt, sha, len(data))
+        receipt = self.ledger.append(body, outbox=data)
+        self.reached("committed")
+        claim = opening.claim(sha, receipt.checkpoint, {"seq": receipt.seq, "leaf": receipt.leaf})
         with self._lock:
-            self._live[key] = live
+            live = _Live(masked.keys_made, attempt, opening, claim, data)
+            self._live[attempt.plan, attempt.round, attempt.attempt] = live
         self.reached("replying")
-        return live.claim, live.masked
+        return claim, data
 
     def _permit(self, attempt: Attempt) -> Permit:
         permit = self._permits.get(attempt.plan)
@@ -149,17 +215,22 @@ class Runner:
             raise Refused(Code.EXPIRED, what="plan")
         return permit
 
-    def _take_keys(self, attempt: Attempt) -> KeySet:
+    def _take_keys(self, attempt: Attempt) -> tuple[KeySet, int]:
         mine = attempt.sessions[attempt.participants.index(self.node)]
-        return self.session(mine).take(attempt.set_index)
+        prepared = self._prepared(mine)
+        return prepared.session.take(attempt.set_index), prepared.made
 
     def _check_uncommitted(self, key: tuple[str, int, int]) -> None:
         if self.ledger.outbox(*key) is not None:
             raise Refused(Code.ATTEMPT_LOST)
 
     def _mask(
-        self, permit: Permit, attempt: Attempt, keys: KeySet, sealed: Mapping[str, bytes]
-    ) -> _Live:
+        self,
+        permit: Permit,
+        attempt: Attempt,
+        keys: KeySet,
+        sealed: Mapping[str, bytes],
+    ) -> tuple[Opening, bytes]:
         mechanism = permit.derivation.mechanism
         noise = noise_share(self.entropy, mechanism.log2_sigma, attempt.length)
         self.reached("noise drawn")
@@ -171,13 +242,8 @@ class Runner:
         )
         self.reached("total computed")
         vector = total.astype(np.uint64) + noise.astype(np.uint64)
-        masked, opening = keys.mask(attempt, vector, sealed)
-        data = masked.astype("<u8").tobytes()
-        sha = sha256_hex(data)
-        receipt = self.ledger.append(_commitment(permit, attempt, sha, len(data)), outbox=data)
-        self.reached("committed")
-        claim = opening.claim(sha, receipt.checkpoint, {"seq": receipt.seq, "leaf": receipt.leaf})
-        return _Live(permit, attempt, opening, claim, data)
+        masked, opening = keys.mask(attempt, vector, sealed, overwrite=True)
+        return opening, vector_bytes(masked)
 
     def charge_loss(self, attempt: Attempt) -> None:
         """What fails after reserving is charged, and looks like a lost node from outside."""
@@ -196,9 +262,16 @@ class Runner:
         self.ledger.witness_all(
             {node: (body["checkpoint"], peers[node]) for node, body in bodies.items()}
         )
+        self._check_restarts(live, claims)
         signed = live.opening.sign_list(claims)
         self.reached("signed")
         return signed
+
+    def _check_restarts(self, live: _Live, claims: Mapping[str, Envelope]) -> None:
+        # After the peers' checkpoints are kept: whoever restarts from now on is told of them.
+        restarts = (self._restarted.get(node, _Restart()) for node in claims)
+        if any(restart.noticed > live.keys_made for restart in restarts):
+            raise Refused(Code.ATTEMPT_LOST)
 
     def reveal(self, attempt: Attempt, lists: list[Envelope]) -> Envelope:
         """The shares that open this attempt's total, and no other."""
@@ -233,6 +306,7 @@ class Runner:
             if plan in self.ledger.state.plans:
                 self.ledger.append(body)
             self._permits.pop(plan, None)
+            self._plans.pop(plan, None)
             for key in [key for key in self._live if key[0] == plan]:
                 del self._live[key]
 

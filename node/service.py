@@ -1,7 +1,7 @@
 """The node as one object: what the coordinator may ask, and what the steward may do.
 
 `handle` is the only door for messages. It is the node's job boundary: whatever goes wrong
-inside leaves as a catalogue code, and a question's reply leaves at a public slot.
+inside leaves as a catalogue code, and a question is charged and answered at a public slot.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import structlog
 from node.documents import Documents
 from node.gate import Facts
 from node.ledger_store import LedgerStore
-from node.runner import Runner
+from node.runner import Masked, Runner
 from node.slots import Slots
 from node.witnessing import Witnessing, answers_needed, witness_statement
 from privacy.contract.dictionary import Dictionary
@@ -38,6 +38,15 @@ MAX_SETS = 256
 
 _log = structlog.get_logger("cairn.node")
 Answer = tuple[dict[str, Any], bytes]
+Work = Callable[[], Answer]
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A request whose records have been read, if it needed any; `finish` gives the reply."""
+
+    ask: Ask | None
+    finish: Callable[[], Packet]
 
 
 @dataclass
@@ -56,6 +65,7 @@ class NodeService:
     entropy: Entropy
     clock: Callable[[], datetime]
     boot: str
+    records_fault: Callable[[str], Code | None]
     last_contact: datetime | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -89,31 +99,45 @@ class NodeService:
             policy=self.policy,
             paused=state.paused,
             witnessed=self.witnessing.done,
+            records_fault=self.records_fault(state.dictionary),
             now=self.clock(),
         )
 
     # the one door for messages
 
     def handle_all(self, packets: Sequence[Packet]) -> list[Packet]:
-        """Answer a batch. Replies that read data leave together, at the next public slot."""
+        """Answer a batch. What read data is charged and answered at the next public slot.
+
+        The ledger must not grow before: a coordinator that asks for its size in the meantime
+        would see to the millisecond how long the records took.
+        """
         slot = self.slots.arrive()
-        answered = [self.handle(packet) for packet in packets]
-        if any(ask is Ask.CONTRIBUTE for _, ask in answered):
+        begun = [self._begin(packet) for packet in packets]
+        if any(each.ask is Ask.CONTRIBUTE for each in begun):
             slot.wait()
-        return [reply for reply, _ in answered]
+        return [each.finish() for each in begun]
 
     def handle(self, packet: Packet) -> tuple[Packet, Ask | None]:
-        """Answer one packet. Never raises; never says more than a catalogue code."""
+        """Answer one packet at once. Never raises; never says more than a catalogue code."""
+        begun = self._begin(packet)
+        return begun.finish(), begun.ask
+
+    def _begin(self, packet: Packet) -> _Begun:
         try:
             request = open_request(packet, self.coordinator, self.node)
         except (VerificationFailed, BadInput):
-            return seal_refusal(self.key, self.node, "", Refused(Code.BAD_SIGNATURE)), None
+            refusal = seal_refusal(self.key, self.node, "", Refused(Code.BAD_SIGNATURE))
+            return _Begun(None, lambda: refusal)
         self.last_contact = self.clock()
-        return self._answer(request, packet.blob), request.ask
+        if request.ask is Ask.CONTRIBUTE:
+            work = self._contribution(request.payload, packet.blob)
+            return _Begun(request.ask, lambda: self._answer(request, work))
+        reply = self._answer(request, lambda: self._dispatch(request))
+        return _Begun(request.ask, lambda: reply)
 
-    def _answer(self, request: Request, blob: bytes) -> Packet:
+    def _answer(self, request: Request, work: Work) -> Packet:
         try:
-            payload, data = self._dispatch(request, blob)
+            payload, data = work()
             return seal_reply(self.key, self.node, request.id, payload, data)
         except Refused as refused:
             _log.info("refused", ask=request.ask.value, code=refused.code.value)
@@ -125,7 +149,7 @@ class NodeService:
             _log.error("failed", ask=request.ask.value, error=type(error).__name__)
             return seal_refusal(self.key, self.node, request.id, Refused(Code.INTERNAL))
 
-    def _dispatch(self, request: Request, blob: bytes) -> Answer:
+    def _dispatch(self, request: Request) -> Answer:
         payload = request.payload
         match request.ask:
             case Ask.HELLO:
@@ -145,7 +169,7 @@ class NodeService:
             case Ask.RESERVE:
                 return self._reserve(payload), b""
             case Ask.CONTRIBUTE:
-                return self._contribute(payload, blob)
+                raise Refused(Code.BAD_REQUEST)  # in two steps: see `_contribution`
             case Ask.SIGN_SURVIVORS:
                 return self._sign_survivors(payload), b""
             case Ask.REVEAL:
@@ -184,6 +208,9 @@ class NodeService:
 
     def _witness(self, payload: dict[str, Any]) -> dict[str, Any]:
         of, nonce = str(payload["of"]), str(payload["nonce"])
+        if of not in self.roster().keys:
+            raise Refused(Code.ROSTER_MISMATCH)
+        self.runner.peer_restarted(of, nonce)
         statement = witness_statement(self.ledger, self.key, self.node, of, nonce)
         return {"statement": statement.to_json()}
 
@@ -228,18 +255,38 @@ class NodeService:
         permit = self.runner.reserve(Envelope.from_json(payload["plan"]), self.facts())
         return {"plan": permit.plan_digest}
 
-    def _contribute(self, payload: dict[str, Any], blob: bytes) -> Answer:
-        attempt = Attempt.from_json(payload["attempt"])
-        sealed = cut_parts(payload["lengths"], blob)
+    def _contribution(self, payload: dict[str, Any], blob: bytes) -> Work:
+        """Read and mask now; the rest commits. Whatever fails here is told there."""
         try:
-            claim, masked = self.runner.contribute(attempt, sealed)
+            attempt = Attempt.from_json(payload["attempt"])
+            sealed = cut_parts(payload["lengths"], blob)
+        except Exception as error:  # noqa: BLE001 - told at the slot, by the job boundary
+            return _raising(error)
+        try:
+            computed = self.runner.compute(attempt, sealed, self.facts())
+        except Refused as refused:
+            return _raising(refused)
+        except Exception as error:  # noqa: BLE001 - what fails after reserving is charged
+            _log.error("contribution failed", error=type(error).__name__)
+            return lambda: self._lose(attempt)
+        if not isinstance(computed, Masked):
+            claim, masked = computed
+            return lambda: ({"claim": claim.to_json()}, masked)
+        return lambda: self._commit(computed)
+
+    def _commit(self, computed: Masked) -> Answer:
+        try:
+            claim, masked = self.runner.commit(computed)
         except Refused:
             raise
         except Exception as error:  # noqa: BLE001 - what fails after reserving is charged
-            _log.error("contribution failed", error=type(error).__name__)
-            self.runner.charge_loss(attempt)
-            raise Refused(Code.ATTEMPT_LOST) from None
+            _log.error("commit failed", error=type(error).__name__)
+            return self._lose(computed.attempt)
         return {"claim": claim.to_json()}, masked
+
+    def _lose(self, attempt: Attempt) -> Answer:
+        self.runner.charge_loss(attempt)
+        raise Refused(Code.ATTEMPT_LOST)
 
     def _sign_survivors(self, payload: dict[str, Any]) -> dict[str, Any]:
         attempt = Attempt.from_json(payload["attempt"])
@@ -274,3 +321,10 @@ class NodeService:
             "checkpoint": self.ledger.checkpoint(),
             "witnessed": {peer: self.ledger.witnessed(peer) or "" for peer in self.peers()},
         }, blob
+
+
+def _raising(error: Exception) -> Work:
+    def fail() -> Answer:
+        raise error
+
+    return fail

@@ -16,7 +16,7 @@ from privacy.contract.signing import SigningKey
 from privacy.contract.study import Policy, Study
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
-from privacy.errors import BadInput, Code, Refused
+from privacy.errors import BadInput, VerificationFailed
 from privacy.ledger.entry import (
     Approval,
     DictionaryAdopted,
@@ -105,6 +105,19 @@ def read_policy(home: Home) -> Policy:
         raise BadInput("the node has no policy", where=str(home.policy_file)) from None
 
 
+def policy_in_force(home: Home, ledger: LedgerStore) -> Policy:
+    """The policy, which must be the one that the ledger records.
+
+    Raises VerificationFailed for a file that was changed: limits change by an entry alone.
+    """
+    policy, state = read_policy(home), ledger.state
+    recorded = state.policy
+    same = recorded is not None and recorded == policy_entry(policy, recorded.by)
+    if not same or policy.delta_fraction != state.delta:
+        raise VerificationFailed("is not the policy in the ledger", where=str(home.policy_file))
+    return policy
+
+
 def policy_entry(policy: Policy, by: str) -> PolicySet:
     return PolicySet(
         yearly_rho=policy.yearly_rho.text,
@@ -169,4 +182,6 @@ def decide_study(
                 )
             )
         case _:
-            raise Refused(Code.BAD_REQUEST)
+            raise BadInput(
+                f"no decision {decision!r}", instead="write approved, refused or withdrawn"
+            )

@@ -22,6 +22,11 @@ from privacy.errors import BadInput
 from privacy.ledger.entry import Commit, Entry, Paused, Reserve, Resumed
 from privacy.units import Rho
 
+_WORDS_LOST = (
+    "the former records were older than this node had known: what members said here since then "
+    "is lost, so record their refusals and withdrawals again"
+)
+
 
 @dataclass(frozen=True)
 class Steward:
@@ -53,6 +58,8 @@ class Steward:
         service = self.parts.service
         if service.ledger.state.paused:
             return "paused"
+        if self.parts.guard.set_back:
+            return "records set back: import again"
         return "running" if service.witnessing.done else "waiting for peers"
 
     def budget(self) -> dict[str, Any]:
@@ -84,10 +91,11 @@ class Steward:
             folder,
             consent_purposes=self._consent_purposes(),
         )
+        lost = [_WORDS_LOST] if self.parts.guard.imported() else []
         return {
             "members": report.members,
             "rows": dict(report.rows),
-            "warnings": list(report.warnings),
+            "warnings": [*lost, *report.warnings],
         }
 
     def check_data(self, folder: Path) -> dict[str, Any]:
@@ -118,6 +126,7 @@ class Steward:
         set_consent(
             self.parts.records, member, purpose, chosen, valid_from=starts, valid_until=ends
         )
+        self.parts.guard.changed()
 
     # studies and peers
 

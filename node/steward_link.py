@@ -109,7 +109,7 @@ class RunningNode:
             raise BadInput(str(problem["detail"]))
         if answer.status_code == 500 and problem["code"] == Code.LEDGER_STOPPED.value:
             raise VerificationFailed(str(problem["detail"]))
-        raise Refused(Code(problem["code"]))
+        raise Refused(Code(problem["code"]), **problem["fields"])
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def hand(home: Home) -> Iterator[Hand]:
     """The running node if there is one, else its files."""
     transport = httpx.HTTPTransport(uds=str(home.socket_file))
     with httpx.Client(transport=transport, base_url="http://node", timeout=LONG_SECONDS) as client:
-        if _answers(client):
+        if home.socket_file.exists() and _answers(client):
             yield RunningNode(client)
             return
     from node.program import build, utc_now

@@ -9,13 +9,13 @@ planned     one signed plan, stored with its run; an identical analysis is answe
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from coordinator.api.entitlement import visible_study
 from coordinator.api.schema import PreviewAsk, PreviewView
 from coordinator.api.services import Services
 from coordinator.api.views import amount
-from coordinator.planning import FEWEST_NODES, make_plan, participants_for
+from coordinator.planning import make_plan, participants_for
 from coordinator.store.facts import Decision, NodeState, Principal, RunFacts, RunState, StudyFacts
 from coordinator.store.runs import NewRun
 from models.aggregates.requests import Analysis, normalise, parse_analysis
@@ -29,6 +29,7 @@ from privacy.contract.signing import Envelope
 from privacy.contract.study import Study
 from privacy.contract.time import instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused
+from privacy.secure_sum.attempt import fewest_nodes
 from privacy.units import Rho
 
 
@@ -65,13 +66,14 @@ def make_preview(services: Services, principal: Principal, ask: PreviewAsk) -> P
     analysis = check_question(study, dictionary, ask.analysis, ask.cohort, ask.epsilon)
     able, unable = _who_answers(services, facts)
     approving = sum(1 for said in facts.decisions.values() if said is Decision.APPROVED)
+    needed = fewest_nodes(study.t_drop, study.t_collude)
     made = preview(
         analysis,
         ask.cohort,
         dictionary,
         epsilon=ask.epsilon,
         delta=study.delta_fraction,
-        nodes=len(able) if len(able) >= FEWEST_NODES else max(approving, FEWEST_NODES),
+        nodes=len(able) if len(able) >= needed else max(approving, needed),
         margin=study.t_drop + study.t_collude,
         memberships=study.max_memberships,
         assumed_members=ask.members,
@@ -88,14 +90,18 @@ def make_preview(services: Services, principal: Principal, ask: PreviewAsk) -> P
 
 
 def _who_answers(services: Services, facts: StudyFacts) -> tuple[list[str], dict[str, str]]:
-    """Nodes that can answer, and the others with why: a public state or the decision."""
+    """Nodes that can answer, and the others with why: state, decision or the study's period."""
     states = {node.id: node.state for node in services.store.nodes.all()}
+    today = services.clock().astimezone(UTC).date()
+    in_period = facts.study.first_day <= today <= facts.study.last_day
     able: list[str] = []
     unable: dict[str, str] = {}
     for node in services.store.network.roster.nodes:
         state = states.get(node.id, NodeState.OFFLINE)
         if facts.decisions.get(node.id) is not Decision.APPROVED:
             unable[node.id] = "not-approved"
+        elif not in_period:
+            unable[node.id] = "not-in-period"
         elif state is not NodeState.ONLINE:
             unable[node.id] = state.value
         else:
@@ -131,7 +137,11 @@ def _new_run(
     check_question(facts.study, dictionary, question.analysis, question.cohort, question.epsilon)
     roster = store.network.roster
     participants = participants_for(
-        facts.study.digest, roster, store.nodes.online(), store.studies.approvals()
+        facts.study.digest,
+        roster,
+        store.nodes.online(),
+        store.studies.approvals(),
+        fewest_nodes(facts.study.t_drop, facts.study.t_collude),
     )
     compiled = make_plan(
         envelope,

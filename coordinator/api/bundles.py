@@ -37,7 +37,7 @@ def write_from_store(services: Services, folder: Path, settled: Collection[str])
     facts = BundleFacts(
         network=store.network.id,
         rosters=store.network.rosters(),
-        dictionary=store.network.dictionary,
+        dictionaries=store.network.dictionaries,
         studies=tuple(study.envelope for study in store.studies.every_version()),
         delta=store.network.delta,
         ledgers=ledgers,

@@ -1,7 +1,7 @@
 """The audit bundle: a folder from which the whole network can be checked offline.
 
     manifest.json                 every file with its SHA-256, and each ledger's cosigners; signed
-    network.json                  rosters, dictionary, studies, the coordinator's key, delta
+    network.json                  rosters, dictionaries, studies, the coordinator's key, delta
     nodes/NODE/entries.jsonl      one canonical ledger entry on each line
     nodes/NODE/checkpoint.txt     the newest checkpoint the node signed over them
     nodes/NODE/witnesses.jsonl    checkpoints of this ledger that others hold or cosigned
@@ -85,11 +85,11 @@ class ReleaseFacts:
 
 @dataclass(frozen=True)
 class BundleFacts:
-    """Everything that goes into a bundle. `rosters` and `studies` hold every version, signed."""
+    """Everything that goes into a bundle. Rosters, dictionaries and studies are every version."""
 
     network: str
     rosters: tuple[Envelope, ...]
-    dictionary: Dictionary
+    dictionaries: tuple[Dictionary, ...]
     studies: tuple[Envelope, ...]
     delta: Fraction
     ledgers: Iterable[LedgerFacts]
@@ -146,7 +146,7 @@ def _network(facts: BundleFacts, key: PublicKey) -> dict[str, Any]:
     return {
         "network": facts.network,
         "rosters": [roster.to_json() for roster in facts.rosters],
-        "dictionary": facts.dictionary.to_json(),
+        "dictionaries": [dictionary.to_json() for dictionary in facts.dictionaries],
         "studies": [study.to_json() for study in facts.studies],
         "coordinator": key.text,
         "delta": rational(facts.delta),

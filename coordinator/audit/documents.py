@@ -6,19 +6,20 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from coordinator.audit.bundle import NETWORK, Bundle
-from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_epsilon
+from models.derivation import derive, disagreement
+from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_rational
 from privacy.contract.dictionary import Dictionary
-from privacy.contract.plan import Plan, identity_of
+from privacy.contract.plan import Plan
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study import Study
-from privacy.errors import BadInput, VerificationFailed
+from privacy.errors import BadInput, Refused, VerificationFailed
 from privacy.mechanism import GaussianSum
 from privacy.units import Rho
 
@@ -47,10 +48,12 @@ def require(holds: bool, what: str) -> None:
 
 @dataclass(frozen=True)
 class Network:
-    """Who is in the network: newest roster, every node's identity key, every study version."""
+    """Who is in the network: newest roster, every node's identity key; every version by digest."""
 
     name: str
     roster: Roster
+    rosters: dict[str, Roster]
+    dictionaries: dict[str, Dictionary]
     keys: dict[str, PublicKey]
     studies: dict[str, Study]
     delta: Fraction
@@ -73,11 +76,12 @@ def read_network(bundle: Bundle, pinned: dict[str, PublicKey]) -> Network:
     value = bundle.json(NETWORK)
     with at(NETWORK):
         require(isinstance(value, dict), "is not an object")
-        fields = {"network", "rosters", "dictionary", "studies", "coordinator", "delta"}
+        fields = {"network", "rosters", "dictionaries", "studies", "coordinator", "delta"}
         require(set(value) == fields, f"needs exactly {', '.join(sorted(fields))}")
         require(value["coordinator"] == bundle.coordinator.text, "names another coordinator")
         require(value["network"] == bundle.network, "is of another network")
-        Dictionary.from_json(value["dictionary"])
+        require(isinstance(value["dictionaries"], list), "dictionaries is not a list")
+        dictionaries = [Dictionary.from_json(each) for each in value["dictionaries"]]
         rosters = [Roster.from_json(body) for body in _signed(bundle, value, "rosters", "roster")]
         studies = [Study.from_json(body) for body in _signed(bundle, value, "studies", "study")]
         require(bool(rosters), "holds no roster")
@@ -86,8 +90,15 @@ def read_network(bundle: Bundle, pinned: dict[str, PublicKey]) -> Network:
         for node, key in pinned.items():
             require(keys.get(node) == key, f"the key of {node} is not the pinned one")
         delta = parse_rational(str(value["delta"]))
-        by_digest = {study.digest: study for study in studies}
-        return Network(bundle.network, rosters[-1], keys, by_digest, delta)
+        return Network(
+            bundle.network,
+            rosters[-1],
+            {roster.digest: roster for roster in rosters},
+            {dictionary.digest: dictionary for dictionary in dictionaries},
+            keys,
+            {study.digest: study for study in studies},
+            delta,
+        )
 
 
 def _signed(bundle: Bundle, value: dict[str, Any], field: str, kind: str) -> list[Any]:
@@ -95,15 +106,15 @@ def _signed(bundle: Bundle, value: dict[str, Any], field: str, kind: str) -> lis
     return [Envelope.from_json(item).open(kind, bundle.coordinator) for item in value[field]]
 
 
-def read_plans(bundle: Bundle) -> dict[str, Plan]:
-    """Every plan by its digest: signed by the coordinator, at the price its mechanism has."""
+def read_plans(bundle: Bundle, network: Network) -> dict[str, Plan]:
+    """Every plan by its digest: what its signed question gives under its study, and no other."""
     plans = {}
     for digest in bundle.named("plans"):
         name = f"plans/{digest}.json"
         body = _body(bundle, name, digest, "plan")
         with at(name):
             plans[digest] = Plan.from_json(body)
-            _check_plan(plans[digest])
+            _check_plan(plans[digest], network)
     return plans
 
 
@@ -118,26 +129,27 @@ def _body(bundle: Bundle, name: str, digest: str, kind: str) -> Any:
     return value["body"]
 
 
-def _check_plan(plan: Plan) -> None:
-    event = GaussianSum.from_json(plan.mechanism)
-    require(Rho.parse(plan.rho) == event.rho, "rho is not what its mechanism costs")
-    require(event.nodes == len(plan.participants), "mechanism has another number of nodes")
-    require(event.margin == plan.t_drop + plan.t_collude, "mechanism has another margin")
-    require(plan.t_collude >= 1, "has no margin for collusion")
-    identity = identity_of(
-        analysis=plan.analysis,
-        cohort=plan.cohort,
-        dictionary=plan.dictionary,
-        study_digest=plan.study_digest,
-        participants=plan.participants,
-        epoch=plan.epoch,
-        rho=plan.rho,
-    )
-    require(plan.identity == identity, "identity is not that of its analysis")
+def _check_plan(plan: Plan, network: Network) -> None:
+    """Derive everything that costs privacy again from the researcher's signed question."""
+    study = network.studies.get(plan.study_digest)
+    if study is None:
+        return  # no ledger may reserve for it: its entry is named
+    dictionary = network.dictionaries.get(plan.dictionary)
+    roster = network.rosters.get(plan.roster)
+    require(study.id == plan.study, "names the study by another id")
+    if dictionary is None or study.dictionary != plan.dictionary:
+        raise VerificationFailed("dictionary is not in the bundle, or not the study's")
+    if roster is None or not set(plan.participants) <= set(roster.keys):
+        raise VerificationFailed("roster is not in the bundle, or does not hold its participants")
+    require((plan.t_drop, plan.t_collude) == (study.t_drop, study.t_collude), "another margin")
     question = plan.open_question()
     require(question.study_digest == plan.study_digest, "question is about another study")
-    asked = rho_of_epsilon(parse_epsilon(question.epsilon), parse_rational(plan.delta))
-    require(replace(event, memberships=1).rho <= asked, "costs more than the question allowed")
+    try:
+        own = derive(question, study, dictionary, len(plan.participants))
+    except Refused as refused:
+        raise VerificationFailed(f"question is not allowed: {refused}") from None
+    what = disagreement(plan, question, own, study, dictionary)
+    require(what is None, f"{what} is not what its question gives")
 
 
 def read_releases(bundle: Bundle, plans: dict[str, Plan]) -> dict[str, Release]:

@@ -16,7 +16,7 @@ from privacy.checkpoint import (
     node_origin,
     open_checkpoint,
 )
-from privacy.contract.canonical import parse_canonical
+from privacy.contract.canonical import parse_canonical, parse_rational
 from privacy.contract.plan import Plan
 from privacy.contract.signing import PublicKey
 from privacy.contract.time import parse_instant
@@ -25,6 +25,7 @@ from privacy.ledger.chain import Anchor, Replay, check_anchors, check_covered, r
 from privacy.ledger.entry import (
     Approval,
     Commit,
+    DictionaryAdopted,
     Entry,
     Genesis,
     PeriodOpened,
@@ -78,7 +79,7 @@ def verify_ledger(context: Context, node: str) -> Ledger:
         result = replay(
             bundle.lines(entries),
             head=head,
-            watch=lambda entry, _before: _watch(context, ledger, entry),
+            watch=lambda entry, before: _watch(context, ledger, entry, before),
         )
     anchors = [Anchor(head.size, head.root, node)]
     anchors += _witnesses(context, ledger)
@@ -156,14 +157,14 @@ def _receipt_anchors(context: Context, node: str) -> list[Anchor]:
     return anchors
 
 
-def _watch(context: Context, ledger: Ledger, entry: Entry) -> None:
+def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) -> None:
     """What the rest of the bundle has to say about one entry."""
     with at(f"entry {entry.seq}"):
         match entry.body:
             case Genesis() as body:
                 _check_genesis(context, ledger.node, body)
             case Reserve() as body:
-                _check_reserve(context, ledger.node, body, entry.at)
+                _check_reserve(context, ledger.node, body, entry.at, before)
             case Commit() as body:
                 plan = context.plans.get(body.plan)
                 require(plan is not None, "charges a plan that is not in the bundle")
@@ -177,6 +178,8 @@ def _watch(context: Context, ledger: Ledger, entry: Entry) -> None:
                 _check_approval(context, body)
                 what = f"{body.study}: {body.decision}, {_limit(context, body.rho)}"
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+            case DictionaryAdopted(dictionary=digest):
+                require(digest in context.network.dictionaries, "dictionary is not in the bundle")
             case PolicySet() | PeriodOpened() | RosterPinned() as body:
                 what = _described(context, body)
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
@@ -203,6 +206,7 @@ def _described(context: Context, body: PolicySet | PeriodOpened | RosterPinned) 
         case PeriodOpened():
             return f"{body.starts} to {body.ends}, {_limit(context, body.budget_rho)}"
         case RosterPinned():
+            require(body.roster in context.network.rosters, "roster is not in the bundle")
             return f"epoch {body.epoch}, {len(body.confirmed)} fingerprints compared"
 
 
@@ -211,6 +215,7 @@ def _check_genesis(context: Context, node: str, body: Genesis) -> None:
     require(body.node == node, "is the ledger of another node")
     require(body.network == network.name, "is a ledger of another network")
     require(body.key == network.keys[node].text, "names another key than the roster")
+    require(parse_rational(body.delta) <= network.delta, "delta is larger than the network's")
 
 
 def _check_approval(context: Context, body: Approval) -> None:
@@ -224,7 +229,9 @@ def _check_approval(context: Context, body: Approval) -> None:
             require(Rho.parse(body.rho) <= allowance, "allows more than the study's allowance")
 
 
-def _check_reserve(context: Context, node: str, body: Reserve, at_instant: str) -> None:
+def _check_reserve(
+    context: Context, node: str, body: Reserve, at_instant: str, before: LedgerState
+) -> None:
     study = context.network.studies.get(body.study_digest)
     if study is None:
         raise VerificationFailed("reserves for a study that is not in the bundle")
@@ -236,6 +243,7 @@ def _check_reserve(context: Context, node: str, body: Reserve, at_instant: str) 
         raise VerificationFailed("reserves for a plan that is not in the bundle")
     agreements = (
         (node in plan.participants, "the plan does not name this node"),
+        (plan.roster == before.roster, "roster"),
         (body.study == plan.study and body.study_digest == plan.study_digest, "study"),
         (body.researcher == plan.researcher.text, "researcher"),
         (body.question == plan.question_envelope.digest, "question"),

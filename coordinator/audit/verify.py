@@ -52,7 +52,7 @@ def verify_bundle(
     pins = pinned or Pinned()
     bundle = open_bundle(folder, pins.coordinator)
     network = read_network(bundle, dict(pins.nodes))
-    plans = read_plans(bundle)
+    plans = read_plans(bundle, network)
     context = Context(bundle, network, plans, read_releases(bundle, plans))
     ledgers = {}
     for node in sorted(bundle.cosigners):

@@ -22,11 +22,18 @@ from coordinator.home import Home, Settings
 from coordinator.store.store import Store
 from coordinator.study_file import load_study_file
 from models.dictionary_file import load_dictionary
+from privacy.contract.signing import PublicKey
+from privacy.contract.study import Study
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role
 from privacy.errors import BadInput, CairnError, Refused
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # their frames would show keys and members' values
+    help=__doc__,
+)
 
 Dir = Annotated[Path, typer.Option("--dir", envvar="CAIRN_COORDINATOR", help="Its folder.")]
 HERE = Path()
@@ -144,6 +151,7 @@ def nodes(dir: Dir = HERE) -> None:  # noqa: A002
                 "state": node.state.value,
                 "last_contact": node.last_contact,
                 "in_roster": node.id in admitted,
+                "fingerprint": PublicKey.from_text(node.key).fingerprint,
             }
             for node in store.nodes.all()
         ]
@@ -166,11 +174,35 @@ def propose(
 ) -> None:
     """Sign the studies of a file and offer them to every node for approval."""
     with _exit_codes(), _opened(dir) as (home, _, store):
+        for key in investigator:
+            _check_key(key)
         read = load_study_file(_read(study_file), str(study_file), _now().date())
         digest = store.network.dictionary.digest
         for study in read.study_facts(digest, tuple(investigator)):
-            operate.propose(store, home.identity(), study, now=_now())
+            _propose(store, home, study)
             print(f"{study.id} version {study.version}: {study.digest}")
+
+
+def _check_key(text: str) -> None:
+    try:
+        PublicKey.from_text(text)
+    except BadInput:
+        raise BadInput(
+            f"{text!r} is no public key",
+            where="investigator",
+            instead="`cairn-coordinator people` shows the researchers' keys",
+        ) from None
+
+
+def _propose(store: Store, home: Home, study: Study) -> None:
+    try:
+        operate.propose(store, home.identity(), study, now=_now())
+    except Refused:
+        raise BadInput(
+            f"version {study.version} was proposed with another text",
+            where=f"study {study.id!r}",
+            instead=f"write version = {study.version + 1}",
+        ) from None
 
 
 @app.command()

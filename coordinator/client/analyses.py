@@ -167,11 +167,12 @@ class Asking(ABC):
 
 def _claim(parts: Sequence[str]) -> Claim:
     fields = ("exposure", "exposed", "outcome", "happened", "direction")
-    if isinstance(parts, str) or not 4 <= len(parts) <= len(fields):
+    listed = list(parts) if isinstance(parts, list | tuple) else []
+    if len(listed) < 4 or listed[4:] not in ([], ["above"], ["below"]):
         raise BadInput(
             "a claim is (exposure, level, outcome, level, 'above' or 'below')", where="claims"
         )
-    return Claim.from_json(dict(zip(fields, map(name, parts), strict=False)))
+    return Claim.from_json(dict(zip(fields, map(name, listed), strict=False)))
 
 
 def names(by: Names | None, where: str = "by") -> tuple[str, ...]:

@@ -57,6 +57,17 @@ class NetworkDocuments:
         """The dictionary in force."""
         return Dictionary.from_json(self._need("dictionary"))
 
+    @property
+    def dictionaries(self) -> tuple[Dictionary, ...]:
+        """Every version there ever was: studies and plans name theirs by digest."""
+        with self._database.read() as session:
+            names = session.scalars(
+                select(DocumentRow.name)
+                .where(DocumentRow.name.startswith("dictionary-"))
+                .order_by(DocumentRow.name)
+            ).all()
+        return tuple(Dictionary.from_json(self._need(name)) for name in names)
+
     def put_dictionary(self, dictionary: Dictionary) -> None:
         """Put a dictionary in force; earlier versions stay readable by digest."""
         self.put(f"dictionary-{dictionary.digest[:40]}", dictionary.to_json())

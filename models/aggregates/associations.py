@@ -148,11 +148,22 @@ class Associations(Request):
 
     def words(self) -> str:
         if self.claims:
-            return f"Tests {len(self.claims)} claimed associations in {len(self.tables)} tables"
+            tables = "1 table" if len(self.tables) == 1 else f"{len(self.tables)} tables"
+            return f"Tests {len(self.claims)} claimed associations in {tables}"
         if len(self.exposures) + len(self.outcomes) > 8:
             sizes = f"{len(self.exposures)} exposures with {len(self.outcomes)} outcomes"
             return f"Tests the association of {sizes}"
         return f"Tests the association of {words(self.exposures)} with {words(self.outcomes)}"
+
+    def method(self) -> str:
+        if self.claims:
+            rule = f"Each claim is tested in its own direction at {LEVEL:.0%}."
+        else:
+            rule = f"Pairs are corrected by Benjamini and Hochberg's procedure at {LEVEL:.0%}."
+        return (
+            "Odds ratios have intervals of the posterior of the members behind each noisy count "
+            "(Jeffreys' prior) and score tests whose variance holds the noise. " + rule
+        )
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,14 @@ class Survival(Request):
         groups = f", by {words(self.by)}" if self.by else ""
         return f"Estimates survival until {word(self.event)} by {word(self.time)}{until}{groups}"
 
+    def method(self) -> str:
+        return (
+            "Survival is estimated from one noisy table of events and censorings per bin of time "
+            "(Kaplan-Meier, members censored within a bin counting for half of it; never rising), "
+            "with score intervals that hold Greenwood's variance and the noise. The log-rank "
+            "test and the Mantel-Haenszel hazard ratio hold the noise to first order."
+        )
+
 
 @dataclass(frozen=True)
 class Shape:

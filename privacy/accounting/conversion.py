@@ -31,23 +31,44 @@ from privacy.errors import BadInput
 from privacy.units import UNITS_PER_RHO, Rho
 
 DEFAULT_DELTA = Fraction(1, 10**6)
-MAX_EPSILON = Fraction(10**15)
+MAX_EPSILON = Fraction(10**15)  # of one question
+MAX_BUDGET = Fraction(10**24)  # of all questions together
 
 _DIGITS = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _SLACK = Decimal("1e-45")
 _SMALLEST_DELTA = Fraction(1, 10**300)
 _NEWTON_STEPS = 200
-_NUMBER = re.compile(r"[0-9]{1,16}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
+_NUMBER = re.compile(r"[0-9]{1,25}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
 
 
 def parse_epsilon(text: str) -> Fraction:
-    """Read epsilon as decimal text, exactly; raises BadInput unless 0 < epsilon <= 10^15."""
+    """Read a question's epsilon as decimal text, exactly.
+
+    Raises BadInput unless 0 < epsilon <= 10^15.
+    """
+    return _parse(text, MAX_EPSILON)
+
+
+def parse_budget(text: str) -> Fraction:
+    """Read the epsilon of an allowance or a year as decimal text, exactly.
+
+    A budget may hold any number of the dearest questions. Raises BadInput unless it is above 0
+    and at most 10^24.
+    """
+    return _parse(text, MAX_BUDGET)
+
+
+def _parse(text: str, most: Fraction) -> Fraction:
     if not isinstance(text, str) or not _NUMBER.fullmatch(text):
         raise BadInput("epsilon is not a decimal number", instead="write for example 0.5")
-    value = Fraction(text)
-    if not 0 < value <= MAX_EPSILON:
-        raise BadInput("epsilon is out of range", instead="write a number above 0, at most 1e15")
-    return value
+    return _in_range(Fraction(text), most)
+
+
+def _in_range(epsilon: Fraction, most: Fraction) -> Fraction:
+    if not 0 < epsilon <= most:
+        limit = f"write a number above 0, at most {float(most):.0e}".replace("e+", "e")
+        raise BadInput("epsilon is out of range", instead=limit)
+    return epsilon
 
 
 def epsilon_of_rho(rho: Rho, delta: Fraction) -> float:
@@ -65,12 +86,12 @@ def rho_of_epsilon(epsilon: Fraction, delta: Fraction) -> Rho:
     """The largest rho, in whole units, whose `epsilon_of_rho` is at most `epsilon`.
 
     Guarantee: epsilon_of_rho(result) <= epsilon < epsilon_of_rho(result + one unit).
-    Raises BadInput unless 0 < epsilon <= 10^15 and 10^-300 <= delta <= 1/2.
+    Raises BadInput unless 0 < epsilon <= 10^24 and 10^-300 <= delta <= 1/2.
     """
     _check_delta(delta)
-    if not isinstance(epsilon, Fraction | int) or not 0 < epsilon <= MAX_EPSILON:
-        raise BadInput("epsilon is out of range", instead="write a number above 0, at most 1e15")
-    return Rho(_units_of_epsilon(Fraction(epsilon), delta))
+    if not isinstance(epsilon, Fraction | int):
+        raise BadInput("epsilon is out of range", instead="write a number above 0")
+    return Rho(_units_of_epsilon(_in_range(Fraction(epsilon), MAX_BUDGET), delta))
 
 
 def _check_delta(delta: Fraction) -> None:

@@ -25,25 +25,38 @@ MAX_DEPTH = 32
 Json = None | bool | int | str | Sequence["Json"] | Mapping[str, "Json"]
 
 
-def _check(value: Any, depth: int) -> None:
+# The encoder of the standard library writes this form too, where keys are ASCII: there the
+# order of code points is the order of UTF-16 code units.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+
+
+def _check(value: Any, depth: int) -> bool:
+    """Raise BadInput for what has no canonical form; True if `_ENCODER` writes it rightly."""
     if depth > MAX_DEPTH:
         raise BadInput(f"nested deeper than {MAX_DEPTH} levels")
     match value:
         case None | bool() | str():
-            return
+            return True
         case int():
             if abs(value) > MAX_SAFE_INTEGER:
                 raise BadInput("integer beyond 2^53", instead="write it as a string")
+            return type(value) is int
         case Mapping():
-            for key, item in value.items():
-                if not isinstance(key, str):
-                    raise BadInput("object key is not a string")
-                _check(item, depth + 1)
+            return _check_object(value, depth)
         case list() | tuple():
-            for item in value:
-                _check(item, depth + 1)
+            checked = [_check(item, depth + 1) for item in value]  # every item, not until one
+            return all(checked)
         case _:
             raise BadInput(f"{type(value).__name__} has no canonical form")
+
+
+def _check_object(value: Mapping[Any, Any], depth: int) -> bool:
+    plain = type(value) is dict
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise BadInput("object key is not a string")
+        plain = _check(item, depth + 1) and key.isascii() and plain
+    return plain
 
 
 def canonical_bytes(value: Json) -> bytes:
@@ -51,9 +64,9 @@ def canonical_bytes(value: Json) -> bytes:
 
     Raises BadInput for floats, integers beyond 2^53, unpaired surrogates and anything not JSON.
     """
-    _check(value, 0)
+    plain = _check(value, 0)
     try:
-        return _dump(value).encode("utf-8")
+        return (_ENCODER.encode(value) if plain else _dump(value)).encode("utf-8")
     except UnicodeEncodeError:
         raise BadInput("text holds an unpaired surrogate") from None
 
@@ -72,7 +85,7 @@ def _dump(value: Any) -> str:
 
 
 def _string(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+    return _ENCODER.encode(text)
 
 
 def parse_canonical(data: bytes, *, max_bytes: int = 16 * 2**20) -> Any:

@@ -11,7 +11,7 @@ from typing import Self
 
 from pydantic import field_validator, model_validator
 
-from privacy.accounting.conversion import parse_epsilon, rho_of_epsilon
+from privacy.accounting.conversion import parse_budget, rho_of_epsilon
 from privacy.contract.canonical import parse_rational
 from privacy.contract.facts import Fact
 from privacy.contract.time import parse_day
@@ -91,7 +91,7 @@ class Study(Fact):
     @cached_property
     def rho(self) -> Rho:
         """The allowance as zCDP, rounded down: what the study may lose in all."""
-        return rho_of_epsilon(parse_epsilon(self.epsilon_allowance), self.delta_fraction)
+        return rho_of_epsilon(parse_budget(self.epsilon_allowance), self.delta_fraction)
 
     @property
     def consent_purpose(self) -> str | None:
@@ -117,4 +117,4 @@ class Policy(Fact):
     @cached_property
     def yearly_rho(self) -> Rho:
         """The year's budget as zCDP, rounded down."""
-        return rho_of_epsilon(parse_epsilon(self.yearly_epsilon), self.delta_fraction)
+        return rho_of_epsilon(parse_budget(self.yearly_epsilon), self.delta_fraction)

@@ -8,9 +8,10 @@ an auditor cannot disagree about what is legal.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import assert_never
 
-from privacy.accounting.filter import admit
+from privacy.accounting.filter import admit, remaining
 from privacy.contract.time import parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.entry import (
@@ -37,6 +38,8 @@ from privacy.ledger.entry import (
 )
 from privacy.ledger.state import LedgerState, OpenPlan
 from privacy.units import Rho
+
+SHORTEST_PERIOD = timedelta(days=365)  # a policy's limit is for a year
 
 
 def apply(state: LedgerState, entry: Entry) -> LedgerState:
@@ -103,8 +106,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
 def _open_period(state: LedgerState, body: PeriodOpened, at: str) -> LedgerState:
     if state.policy is None or parse_rho(body.budget_rho) > parse_rho(state.policy.yearly_rho):
         raise Refused(Code.CONFLICT, what="budget beyond policy")
-    if not body.starts < body.ends:
-        raise Refused(Code.CONFLICT, what="period is empty")
+    if parse_instant(body.ends) - parse_instant(body.starts) < SHORTEST_PERIOD:
+        raise Refused(Code.CONFLICT, what="period is shorter than a year")
     if state.period is not None and not state.period.ends <= min(body.starts, at):
         raise Refused(Code.CONFLICT, what="period is not over")
     if state.total_held > parse_rho(body.budget_rho):
@@ -176,10 +179,10 @@ def _admit(state: LedgerState, body: Reserve, cost: Rho) -> None:
     approval = state.approvals.get(body.study_digest)
     if approval is None or approval.study != body.study:
         raise Refused(Code.NOT_APPROVED)
-    try:
-        admit(parse_rho(approval.rho), state.study_spent(body.study), cost)
-    except Refused as refused:
-        raise Refused(Code.STUDY_BUDGET_EXCEEDED, **refused.public_fields) from None
+    quota, asked = parse_rho(approval.rho), state.study_spent(body.study)
+    if not asked + cost <= quota:
+        left = min(remaining(quota, asked), state.left)  # what would fit has to fit in both
+        raise Refused(Code.STUDY_BUDGET_EXCEEDED, needed=cost.text, left=left.text)
     admit(state.budget, state.spent, cost)
 
 

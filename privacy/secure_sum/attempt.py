@@ -93,6 +93,11 @@ def threshold(nodes: int, t_collude: int) -> int:
     return (nodes + t_collude) // 2 + 1
 
 
+def fewest_nodes(t_drop: int, t_collude: int) -> int:
+    """The least K for which T <= K - t_drop and t_collude + 2 nodes can survive."""
+    return max(MIN_NODES, t_collude + 2, t_collude + 2 * t_drop + 1)
+
+
 def check_group(group: Sequence[str]) -> None:
     """Raise BadInput unless `group` names 3 to 1,024 different nodes in ascending order."""
     if not MIN_NODES <= len(group) <= MAX_NODES:

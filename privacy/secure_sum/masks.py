@@ -67,19 +67,24 @@ def pair_mask(secret: bytes, attempt: str, node: str, peer: str) -> Mask:
     return Mask(key, subtract=node == high)
 
 
-def mask(vector: NDArray[np.uint64], masks: Sequence[Mask]) -> tuple[NDArray[np.uint64], str]:
-    """A fresh vector: `vector` plus all `masks` modulo 2^64; and its `vector_digest`."""
-    masked = np.empty(len(vector), dtype=np.uint64)
+def mask(
+    vector: NDArray[np.uint64], masks: Sequence[Mask], *, overwrite: bool = False
+) -> tuple[NDArray[np.uint64], str]:
+    """`vector` plus all `masks` modulo 2^64, and its `vector_digest`.
+
+    With `overwrite` the result takes the place of `vector`, which is gone; else it is a copy.
+    """
+    masked = vector if overwrite else vector.copy()
     digest = hashlib.sha256()
-    for part in _segments(masked, [vector], masks):
+    for part in _segments(masked, [], masks):
         digest.update(part.astype("<u8", copy=False).data)
     return masked, digest.hexdigest()
 
 
 def total(vectors: Sequence[NDArray[np.uint64]], masks: Sequence[Mask]) -> NDArray[np.uint64]:
     """The sum of `vectors` and `masks` modulo 2^64, as a fresh vector."""
-    summed = np.empty(len(vectors[0]), dtype=np.uint64)
-    for _ in _segments(summed, vectors, masks):
+    summed = vectors[0].copy()
+    for _ in _segments(summed, vectors[1:], masks):
         pass
     return summed
 
@@ -87,34 +92,34 @@ def total(vectors: Sequence[NDArray[np.uint64]], masks: Sequence[Mask]) -> NDArr
 def _segments(
     out: NDArray[np.uint64], vectors: Sequence[NDArray[np.uint64]], masks: Sequence[Mask]
 ) -> Iterator[NDArray[np.uint64]]:
-    """Fill `out` with the sum, segment by segment, and yield each in order once it is filled.
+    """Add `vectors` and `masks` to `out`, and yield it segment by segment, in order.
 
-    Segments are independent: helpers fill them on other cores, and the caller's thread fills
-    one whenever the next it needs is not ready.
+    Segments are independent: helpers work on other cores, and the caller's thread does one
+    whenever the next it needs is not ready.
     """
     starts = range(0, len(out), _SEGMENT)
     waiting = deque(starts)
-    filled: dict[int, NDArray[np.uint64]] = {}
+    ready: dict[int, NDArray[np.uint64]] = {}
 
-    def fill_next() -> bool:
+    def do_next() -> bool:
         try:
             start = waiting.popleft()
         except IndexError:
             return False
-        filled[start] = _fill(out[start : start + _SEGMENT], start, vectors, masks)
+        ready[start] = _add(out[start : start + _SEGMENT], start, vectors, masks)
         return True
 
-    def fill_rest() -> None:
-        while fill_next():
+    def do_rest() -> None:
+        while do_next():
             pass
 
     with ThreadPoolExecutor(max_workers=_HELPERS) as pool:
-        helpers = [pool.submit(fill_rest) for _ in starts[1:][:_HELPERS]]
+        helpers = [pool.submit(do_rest) for _ in starts[1:][:_HELPERS]]
         for start in starts:
-            while start not in filled:
-                if not fill_next():
+            while start not in ready:
+                if not do_next():
                     _finish(helpers)
-            yield filled[start]
+            yield ready[start]
 
 
 def _finish(helpers: Sequence[Future[None]]) -> None:
@@ -122,16 +127,15 @@ def _finish(helpers: Sequence[Future[None]]) -> None:
         helper.result()
 
 
-def _fill(
+def _add(
     part: NDArray[np.uint64],
     start: int,
     vectors: Sequence[NDArray[np.uint64]],
     masks: Sequence[Mask],
 ) -> NDArray[np.uint64]:
-    end = start + len(part)
-    np.copyto(part, vectors[0][start:end])
-    for vector in vectors[1:]:
-        part += vector[start:end]
+    """Add what belongs to `part`, the segment of a vector that begins at word `start`."""
+    for vector in vectors:
+        part += vector[start : start + len(part)]
     _add_masks(part, start // _SEGMENT, masks)
     return part
 

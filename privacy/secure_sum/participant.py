@@ -196,10 +196,16 @@ class KeySet:
         self._unused = [prepared]
 
     def mask(
-        self, attempt: Attempt, vector: NDArray[np.uint64], sealed: Mapping[str, bytes]
+        self,
+        attempt: Attempt,
+        vector: NDArray[np.uint64],
+        sealed: Mapping[str, bytes],
+        *,
+        overwrite: bool = False,
     ) -> tuple[NDArray[np.uint64], Opening]:
         """Mask `vector` (`attempt.length` words modulo 2^64) for exactly this attempt.
 
+        With `overwrite` the masked words take the place of the clear ones in `vector`.
         `sealed` holds every peer's sealed piece for this set. Nothing is masked unless the
         attempt fits this session, group, roster, threshold and set, and every peer's shares
         open and match its advert. Raises BadInput or ProtocolError for what does not fit (nothing
@@ -207,11 +213,13 @@ class KeySet:
         """
         self._check_attempt(attempt)
         masks.check_vector(vector, attempt.length)
+        if overwrite and not vector.flags.carray:
+            raise BadInput("only a contiguous vector that may be written can be overwritten")
         held = self._open_shares(sealed)
         prepared = self._use()
         held[self._me.node] = prepared.pairs[self._me.position]
         streams = self._masks(attempt, prepared)
-        masked, digest = masks.mask(vector, streams)
+        masked, digest = masks.mask(vector, streams, overwrite=overwrite)
         return masked, Opening(self._me, attempt, self._peers.keys, held, digest)
 
     def _check_attempt(self, attempt: Attempt) -> None:

@@ -15,6 +15,7 @@ from coordinator.api.services import ApiSettings
 from coordinator.store.facts import Decision, NodeState
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.signing import Envelope
+from privacy.contract.study import Study
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
 from privacy.errors import Code, Refused
@@ -286,6 +287,30 @@ def test_a_preview_spends_and_signs_nothing(world: World, http: httpx.Client) ->
     assert list(world.store.releases.plans()) == []
     dear = http.post("/v1/previews", json={**ask, "epsilon": "11"}, headers=researcher(world))
     assert not dear.json()["affordable"]
+
+
+def _next_version(world: World, **changes: object) -> Study:
+    """The study again with other limits, approved everywhere."""
+    study = Study.from_json(world.study.to_json() | {"version": 2} | changes)
+    world.store.studies.add(Envelope.seal("study", study.to_json(), world.key), "x")
+    for node in NODES:
+        world.store.studies.decide(node, study.digest, Decision.APPROVED, "x")
+    return study
+
+
+def test_a_preview_says_that_the_period_is_over(world: World, http: httpx.Client) -> None:
+    study = _next_version(world, starts="2001-01-01", ends="2001-12-31")
+    ask = {"study": study.id, "analysis": {"kind": "count"}, "epsilon": "0.5"}
+    body = http.post("/v1/previews", json=ask, headers=researcher(world)).json()
+    assert body["can_answer"] == []
+    assert body["cannot_answer"] == dict.fromkeys(NODES, "not-in-period")
+
+
+def test_a_margin_needs_its_number_of_nodes(world: World, http: httpx.Client) -> None:
+    study = _next_version(world, t_drop=1)
+    answer = run(http, world, study_digest=study.digest)
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_enough_nodes")
+    assert answer.json()["fields"] == {"able": 3, "needed": 4}
 
 
 def test_fewer_than_three_nodes_are_not_asked(world: World, http: httpx.Client) -> None:

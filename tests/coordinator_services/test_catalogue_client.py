@@ -34,6 +34,11 @@ QUESTIONS: dict[str, Callable[[Study], Question]] = {
     "incidence": lambda study: study.incidence(
         "edss", "years_since_onset", by="sex", weights=[0.5, 0.5], per=100
     ),
+    "survival": lambda study: study.survival(
+        "years_since_onset", "condition", by="sex", grid=[0, 2.5, 10], happened="als"
+    ),
+    "disproportionality": lambda study: study.disproportionality("treatment", "side_effect"),
+    "associations": lambda study: study.associations(["sex", "region"], "condition"),
 }
 
 LINES: dict[str, list[str]] = {
@@ -49,6 +54,12 @@ LINES: dict[str, list[str]] = {
         *("edss", "years_since_onset", "--by", "sex"),
         *("--set", "weights=0.5,0.5", "--set", "per=100"),
     ],
+    "survival": [
+        *("years_since_onset", "condition", "--by", "sex"),
+        *("--set", "grid=0,2.5,10", "--set", "happened=als"),
+    ],
+    "disproportionality": ["treatment", "side_effect"],
+    "associations": ["--set", "exposures=sex,region", "--set", "outcomes=condition"],
 }
 
 
@@ -108,6 +119,11 @@ def test_every_kind_has_its_word_and_its_method() -> None:
         (["treatment_report"], "needs a treatment"),
         (["table"], "1 to 4 columns"),
         (["map", "age"], "does not place"),
+        (["survival", "years_since_onset", "sex"], "female, male"),
+        (["survival", "months", "sex"], "many rows per member"),
+        (["disproportionality", "treatment"], "needs a event"),
+        (["associations", "--set", "claims=sex:male"], "a claim is"),
+        (["associations", "--set", "exposures=sex"], "write exposures"),
     ],
 )
 def test_wrong_use_says_what_to_write(args: list[str], says: str) -> None:
@@ -139,6 +155,11 @@ def test_numbers_may_be_of_any_kind_and_are_signed_as_text(study: Study) -> None
         lambda study: study.table(3),
         lambda study: study.correlation("age", 3),
         lambda study: study.treatment_report("treatment", {"purpose"}),
+        lambda study: study.survival("years_since_onset", "sex", happened=True),
+        lambda study: study.survival("years_since_onset", "sex", grid=[0, "soon"]),
+        lambda study: study.associations({"sex"}, ["region"]),
+        lambda study: study.associations(claims=["sex"]),
+        lambda study: study.associations(claims=[("sex", "male", "region", "europe", "up")]),
     ],
 )
 def test_what_is_no_number_or_name_is_refused(
@@ -146,6 +167,19 @@ def test_what_is_no_number_or_name_is_refused(
 ) -> None:
     with pytest.raises(BadInput):
         wrong(study)
+
+
+def test_a_claim_is_asked_for_alike_by_client_and_command_line(study: Study) -> None:
+    claims = [("sex", "male", "condition", "als", "below"), ("sex", "male", "condition", "ms")]
+    question = study.associations(claims=claims)
+    line = "claims=sex:male:condition:als:below,sex:male:condition:ms"
+    code, out, err = cairn(
+        *("query", "run", "als-progression", "associations", "--set", line),
+        *("--epsilon", "1", "--format", "json"),
+    )
+    assert code == 0, err
+    assert json.loads(out)["question"]["analysis"] == question.analysis_json
+    assert "2 claimed associations in 1 table" in question.sentence
 
 
 def test_a_study_may_allow_few_analyses(tmp_path: Path) -> None:

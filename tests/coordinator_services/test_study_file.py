@@ -64,6 +64,7 @@ def test_a_period_may_be_written_in_many_ways(written: str, first: date, last: d
         ('"0.1"', "0.1"),
         ("1e15", "1" + "0" * 15),
         ('"1e15"', "1" + "0" * 15),
+        ("1e24", "1" + "0" * 24),
     ],
 )
 def test_an_allowance_may_be_a_number_or_text(written: str, exact: str) -> None:
@@ -78,6 +79,14 @@ def test_the_yearly_limit_is_the_exact_sum_of_the_allowances() -> None:
     )
     assert load(text).policy.yearly_epsilon == "0.300000001"
     assert load(text + "[policy]\nyearly_epsilon = 5\n").policy.yearly_epsilon == "5"
+
+
+def test_two_studies_may_each_have_an_allowance_for_the_dearest_question() -> None:
+    text = "".join(f'[[study]]\nid = "s{i}"\nepsilon_allowance = 1e15\n' for i in range(2))
+    file = load(text)
+    assert file.policy.yearly_epsilon == "2" + "0" * 15
+    first, second = file.study_facts("0" * 64, ())
+    assert file.policy_facts().yearly_rho.units >= first.rho.units + second.rho.units
 
 
 @pytest.mark.parametrize(
@@ -124,8 +133,8 @@ def test_consent_may_be_a_word_or_a_yes(written: str, rule: str) -> None:
         (one(policy="floor = 1"), ["[policy]", "unknown key 'floor'"]),
         (one() + '[[study]]\nid = "s"\nepsilon_allowance = 1\n', ["two studies", "'s'"]),
         *[
-            (f'[[study]]\nid = "s"\nepsilon_allowance = {value}\n', ["epsilon_allowance", "1e15"])
-            for value in ("0", "-1", "inf", "nan", "1.1e15", '"much"', "true", "[1]")
+            (f'[[study]]\nid = "s"\nepsilon_allowance = {value}\n', ["epsilon_allowance", "1e24"])
+            for value in ("0", "-1", "inf", "nan", "1.1e24", '"much"', "true", "[1]")
         ],
     ],
 )

@@ -136,6 +136,17 @@ def test_a_member_with_1000_rows_counts_no_more_than_declared(tmp_path: Path) ->
     assert sum(1 for cell in range(10) if any(s == cell for _, _, s in flood)) == 10
 
 
+@pytest.mark.parametrize("scale", [2**20, 2**28, 2**29, 2**30 - 1, 2**30])
+@pytest.mark.parametrize("summary", [Summary.SUM, Summary.MEAN])
+def test_the_finest_grid_has_room_for_every_row(
+    tmp_path: Path, summary: Summary, scale: int
+) -> None:
+    records = visits(tmp_path, [("a", "2024-01-01", 10), ("a", "2024-01-02", 10), ("b", "", 0)])
+    summed = total(records, value(summary, scale), Everyone(), purpose=None, today=TODAY)
+    added = {Summary.SUM: scale / 3, Summary.MEAN: 0}  # two thirds at the top, a third below
+    assert summed[:2].tolist() == pytest.approx([2, added[summary]], abs=1)
+
+
 def test_repeated_rows_of_one_cell_count_once(tmp_path: Path) -> None:
     same = [("a", "2024-01-01", 4)] * 3
     assert cells(visits(tmp_path, same)) == [0, 0, 0, 0, 1, 0, 0, 0, 0, 0]

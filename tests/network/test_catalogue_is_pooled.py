@@ -11,11 +11,14 @@ import pytest
 from models.aggregates.catalogue import contribution, estimate
 from models.aggregates.requests import (
     Analysis,
+    Associations,
     Correlation,
     Density,
+    Disproportionality,
     Incidence,
     Map,
     Prevalence,
+    Survival,
     Table,
     Top,
     TreatmentReport,
@@ -45,6 +48,12 @@ ASKED: tuple[Analysis, ...] = (
     Top(column="symptom", k=2, cap=1),
     TreatmentReport(treatment="symptom", columns=("severity",)),
     Incidence(events="age", time="age", by=("condition",), weights=("1", "2", "1"), per=100),
+    Survival(
+        time="age", event="condition", by=("treatment",), edges=("0", "35.5", "70"), happened="als"
+    ),
+    Disproportionality(drug="condition", event="symptom"),
+    Disproportionality(drug="symptom", event="severity"),
+    Associations(exposures=("treatment", "age"), outcomes=("condition",)),
 )
 
 

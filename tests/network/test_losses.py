@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from coordinator import execution
 from models.noise_law import NoiseLaw
 from models.result import Z95
 from node.engine import TotalTooLargeError
@@ -275,6 +276,15 @@ def test_a_total_that_comes_out_too_small_is_not_shown(make: Callable[..., Netwo
     assert small.release is None
     assert all(node.kinds("aborted") == ["aborted"] for node in network.nodes.values())
     assert network.ask(ASKED, epsilon="100").release
+
+
+@pytest.mark.parametrize(("least", "state"), [(0, "released"), (1, "refused")])
+def test_without_a_least_cohort_an_answer_below_zero_is_shown(
+    make: Callable[..., Network], monkeypatch: pytest.MonkeyPatch, least: int, state: str
+) -> None:
+    monkeypatch.setattr(execution, "noised_members", lambda *_: -5.0)
+    network = make(min_cohort=least)
+    assert network.ask(ASKED).state.value == state
 
 
 def test_a_cut_off_run_is_lost_and_a_queued_one_starts_when_the_bridge_is_back(

@@ -201,6 +201,33 @@ def test_a_commit_that_nobody_saw_signed_was_never_opened(network: Network, tmp_
     assert codes(steps.reveal(attempt, lists.values(), others)) == {Code.BAD_REQUEST}
 
 
+def test_a_commit_that_peers_sign_only_after_they_have_vouched_for_the_backup(
+    make: Callable[..., Network], tmp_path: Path
+) -> None:
+    """The coordinator holds the masked vectors back until the restored node is let in again."""
+    network = make(nodes=net_data.MORE_NODES, t_drop=1)
+    node = network.nodes[NODE]
+    steps = Steps(network, network.plan(network.question(ASKED)))
+    steps.reserve()
+    node.copy_ledger(tmp_path / "backup.sqlite")
+    keys = steps.keys()
+    attempt = steps.attempt(keys)
+    given = steps.contribute(attempt, keys)
+    claims = field(given, "claim")
+    others = tuple(name for name in sorted(network.nodes) if name != NODE)
+    assert len(others) == attempt.threshold  # enough signatures without the node itself
+    node.restore_ledger(tmp_path / "backup.sqlite")
+    assert network.spent(NODE)[0] == 0
+    assert _deliver(network, _statements(network, others)) == {None}
+    assert _ready(network)
+    assert None not in codes(steps.sign(attempt, claims, others)), "uncharged, so never opened"
+    alive = {name: claim for name, claim in claims.items() if name != NODE}
+    lists = field(steps.sign(attempt, alive, others), "list")
+    reveals = field(steps.reveal(attempt, lists.values(), others), "shares")
+    kept = {name: answer for name, answer in given.items() if name != NODE}
+    assert len(steps.open(attempt, keys, kept, lists, reveals)) == 1, "as if it had been lost"
+
+
 def test_a_changed_entry_stops_the_node_at_its_start(network: Network) -> None:
     import sqlite3
 
@@ -211,7 +238,9 @@ def test_a_changed_entry_stops_the_node_at_its_start(network: Network) -> None:
     [(seq, data)] = db.execute(
         "SELECT seq, data FROM entries WHERE CAST(data AS TEXT) LIKE '%\"commit\"%'"
     ).fetchall()
-    db.execute("UPDATE entries SET data = ? WHERE seq = ?", (data.replace(b'"bytes":8', b'"bytes":0'), seq))
+    db.execute(
+        "UPDATE entries SET data = ? WHERE seq = ?", (data.replace(b'"bytes":8', b'"bytes":0'), seq)
+    )
     db.commit()
     db.close()
     with pytest.raises(VerificationFailed):

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from privacy.accounting import conversion
 from privacy.accounting.conversion import (
     DEFAULT_DELTA,
-    MAX_EPSILON,
+    MAX_BUDGET,
     epsilon_of_rho,
+    parse_budget,
     parse_epsilon,
     rho_of_epsilon,
 )
@@ -68,9 +69,9 @@ def minimised(rho: Fraction, delta: Fraction) -> mpmath.mpf:
 
 
 @pytest.mark.parametrize("delta", [Fraction(1, 10**6), Fraction(1, 10**3), Fraction(1, 10**12)])
-@pytest.mark.parametrize("epsilon", ["1e-6", "1e-3", "0.1", "1", "3", "40", "1e6", "1e15"])
+@pytest.mark.parametrize("epsilon", ["1e-6", "1e-3", "0.1", "1", "3", "40", "1e6", "1e15", "1e24"])
 def test_never_below_the_exact_minimum_and_within_1e_9_of_it(epsilon: str, delta: Fraction) -> None:
-    rho = rho_of_epsilon(parse_epsilon(epsilon), delta)
+    rho = rho_of_epsilon(parse_budget(epsilon), delta)
     exact = minimised(rho.fraction, delta)
     ours = epsilon_of_rho(rho, delta)
     assert exact <= ours
@@ -184,7 +185,14 @@ def test_anything_else_is_not_an_epsilon(text: str) -> None:
         parse_epsilon(text)
 
 
-@pytest.mark.parametrize("epsilon", [Fraction(0), Fraction(-1), MAX_EPSILON + 1, math.nan, 0.5])
+@pytest.mark.parametrize("text", ["0", "1.1e24", "nan", "10000000000000000000000001"])
+def test_a_budget_has_its_own_limit(text: str) -> None:
+    assert parse_budget("1e24") == MAX_BUDGET
+    with pytest.raises(BadInput):
+        parse_budget(text)
+
+
+@pytest.mark.parametrize("epsilon", [Fraction(0), Fraction(-1), MAX_BUDGET + 1, math.nan, 0.5])
 def test_epsilon_out_of_range_is_refused(epsilon: Fraction) -> None:
     with pytest.raises(BadInput):
         rho_of_epsilon(epsilon, DEFAULT_DELTA)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from privacy.errors import BadInput
-from privacy.secure_sum.attempt import MAX_LENGTH, Attempt, threshold
+from privacy.secure_sum.attempt import MAX_LENGTH, Attempt, fewest_nodes, threshold
 from tests.support.secure_sum_network import sha
 
 
@@ -56,6 +56,16 @@ def test_the_threshold_makes_a_list_unique() -> None:
             signers = threshold(nodes, t_collude)
             assert 2 * signers - nodes > t_collude
             assert 2 * (signers - 1) - nodes <= t_collude, "one signer fewer would not do"
+
+
+@pytest.mark.parametrize("t_drop", range(4))
+@pytest.mark.parametrize("t_collude", range(1, 5))
+def test_the_fewest_nodes_are_the_fewest_that_are_valid(t_drop: int, t_collude: int) -> None:
+    margin = {"t_drop": t_drop, "t_collude": t_collude}
+    fewest = fewest_nodes(t_drop, t_collude)
+    Attempt(**facts(fewest, **margin)).validate()
+    with pytest.raises(BadInput):
+        Attempt(**facts(fewest - 1, **margin)).validate()
 
 
 @pytest.mark.parametrize(

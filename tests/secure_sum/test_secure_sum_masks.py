@@ -71,6 +71,15 @@ def test_inputs_are_left_as_they_were() -> None:
     np.testing.assert_array_equal(vector, np.arange(10))
 
 
+def test_the_clear_vector_can_be_overwritten() -> None:
+    vector = np.arange(10, dtype=np.uint64)
+    copied, digest = masks.mask(vector, [Mask(bytes(32))])
+    masked, same = masks.mask(vector, [Mask(bytes(32))], overwrite=True)
+    assert masked is vector
+    np.testing.assert_array_equal(vector, copied)
+    assert same == digest
+
+
 def test_pair_masks_cancel_and_bind_their_context() -> None:
     first = masks.pair_mask(b"s" * 32, sha("attempt"), "a", "b")
     assert masks.pair_mask(b"s" * 32, sha("attempt"), "b", "a") == first.negated()

@@ -168,6 +168,25 @@ def test_a_key_set_masks_one_vector(network: Network) -> None:
     assert refused.value.code is Code.KEYS_NOT_READY
 
 
+def test_a_vector_can_be_masked_in_place(network: Network) -> None:
+    sealed = network.sealed_for("node-00", 0)
+    copied, _ = (
+        network.sessions["node-00"]
+        .take(0)
+        .mask(network.attempt(), network.vectors()["node-00"], sealed)
+    )
+    twin = Network(4, t_drop=1, sets=2).prepare().sessions["node-00"].take(0)
+    vector = network.vectors()["node-00"]
+    fixed, strided = vector.copy(), np.zeros(16, dtype=np.uint64)[::2]
+    fixed.flags.writeable = False
+    for bad in (fixed, strided):
+        with pytest.raises(BadInput):
+            twin.mask(network.attempt(), bad, sealed, overwrite=True)
+    masked, _ = twin.mask(network.attempt(), vector, sealed, overwrite=True)
+    assert masked is vector
+    np.testing.assert_array_equal(vector, copied)
+
+
 def test_sealed_shares_must_be_every_peers_for_this_set(network: Network) -> None:
     keys = network.sessions["node-00"].take(0)
     vector, sealed = network.vectors()["node-00"], network.sealed_for("node-00", 0)

@@ -167,7 +167,7 @@ class Network:
             study=self.study.id,
             study_digest=self.study.digest,
             analysis={"kind": "count", "by": ["treatment"]},
-            cohort="everyone",
+            cohort="",
             epsilon=epsilon,
             asked_at=instant_text(self.now),
             expires=instant_text(self.now + timedelta(hours=1)),
@@ -184,7 +184,7 @@ class Network:
         allowed = self._rho(question.epsilon)
         mechanism = plan_mechanism(allowed, len(participants), 1)
         facts: dict[str, Any] = {
-            "analysis": question.analysis,
+            "analysis": {"kind": "count", "by": ["members.treatment"]},
             "cohort": question.cohort,
             "dictionary": self.dictionary.digest,
             "study_digest": self.study.digest,
@@ -325,7 +325,7 @@ class Network:
         facts: dict[str, Any] = {
             "network": NETWORK,
             "rosters": (Envelope.seal("roster", self.roster.to_json(), COORDINATOR),),
-            "dictionary": self.dictionary,
+            "dictionaries": (self.dictionary,),
             "studies": (Envelope.seal("study", self.study.to_json(), COORDINATOR),),
             "delta": DELTA,
             "ledgers": [

@@ -421,7 +421,7 @@ def make_contribution(rng: random.Random, dictionary: Dictionary) -> Contributio
         case "cells":
             return _make_cells(rng, refs)
         case "value":
-            scale = rng.choice([1, 3, 1000, 2**20 + 7])
+            scale = rng.choice([1, 3, 1000, 2**20 + 7, 2**29, 2**30 - 1, 2**30])
             return _make_value(rng, refs, scale)
         case "products":
             return _make_products(rng, refs)
@@ -469,7 +469,7 @@ def _make_value(rng: random.Random, refs: list[ColumnRef], scale: int) -> Bounde
 
 
 def _make_products(rng: random.Random, refs: list[ColumnRef]) -> Products:
-    scale = rng.choice([1, 3, 1000, 2**29 + 7])
+    scale = rng.choice([1, 3, 1000, 2**29 + 7, 2**30])
     variables = [_make_value(rng, refs, scale) for _ in range(rng.randint(1, 3))]
     coded = [ref for ref in refs if ref.column.type is ColumnType.BOOLEAN and not ref.many]
     if coded and rng.random() < 0.4:

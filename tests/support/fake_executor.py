@@ -53,6 +53,7 @@ from privacy.ledger.entry import (
     PeriodOpened,
     PolicySet,
     Reserve,
+    RosterPinned,
 )
 from privacy.ledger.fold import apply
 from privacy.ledger.state import LedgerState
@@ -361,6 +362,12 @@ def _open_ledger(store: Store, node: str, dictionary: Dictionary, study: Study) 
             starts="2026-01-01T00:00:00Z",
             ends="2099-01-01T00:00:00Z",
             budget_rho=yearly,
+            by="steward",
+        ),
+        RosterPinned(
+            roster=store.network.roster.digest,
+            epoch=store.network.roster.epoch,
+            confirmed=tuple(sorted(key.fingerprint for key in store.network.roster.keys.values())),
             by="steward",
         ),
         DictionaryAdopted(dictionary=dictionary.digest),

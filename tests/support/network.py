@@ -241,6 +241,7 @@ class Shape:
     t_drop: int = 0
     t_collude: int = 1
     analyses: tuple[str, ...] = ()
+    dictionary: str = net_data.DICTIONARY
     frames: Mapping[str, pd.DataFrame] | None = None
     symptoms: Mapping[str, pd.DataFrame] | None = None
 
@@ -404,7 +405,7 @@ def _prepared(shape: Shape) -> Path:
 
 def _prepare(folder: Path, shape: Shape) -> None:
     clock = Clock()
-    dictionary = load_dictionary(net_data.DICTIONARY, "dictionary.toml")
+    dictionary = load_dictionary(shape.dictionary, "dictionary.toml")
     shutil.copy(_empty_store(), folder / "store.sqlite")
     store = Store.open(f"sqlite:///{folder / 'store.sqlite'}")
     store.network.describe("test", Fraction(1, 10**6))

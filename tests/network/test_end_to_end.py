@@ -1,0 +1,254 @@
+"""One network of real processes from a folder of files, used as its people would use it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+
+from coordinator.audit.verify import verify_bundle
+from coordinator.client import NodeOffline, connect
+from coordinator.client.network import Network as Client
+from privacy.errors import VerificationFailed
+from tests.support import net_data
+from tests.support.net_processes import REPOSITORY, wait_until, write_layout
+
+pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("processes")]
+
+
+class Local:
+    """`python -m deploy.local DIR --json`, from its first line to its end."""
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        self.log = log
+        with log.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "deploy.local", str(folder), "--json"],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=REPOSITORY,
+                env={**os.environ, "TMPDIR": str(log.parent)},
+            )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, log.read_text()
+        self.facts: dict[str, Any] = json.loads(line)
+        self.family = psutil.Process(self.process.pid).children(recursive=True)
+
+    def steward(self, name: str) -> httpx.Client:
+        [node] = [n for n in self.facts["nodes"] if n["name"] == name]
+        headers = {"authorization": f"Bearer {node['steward_token']}"}
+        return httpx.Client(base_url=node["url"], headers=headers, timeout=20)
+
+    def cairn(self, token: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, "CAIRN_URL": self.facts["url"], "CAIRN_TOKEN": token}
+        code = "from coordinator.cli.researcher import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", code, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            cwd=REPOSITORY,
+            env=env,
+        )
+
+    def stop(self, number: int) -> int:
+        self.process.send_signal(number)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return self.process.wait(40)
+
+    def left_over(self) -> list[psutil.Process]:
+        return [p for p in self.family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
+    root = tmp_path_factory.mktemp("local")
+    running = Local(write_layout(root / "data"), root / "local.log")
+    yield running
+    if running.process.poll() is None:
+        running.process.kill()
+        running.process.wait()
+    for process in running.left_over():
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def client(local: Local) -> Iterator[Client]:
+    connected = connect(local.facts["url"], token=local.facts["token"])
+    assert isinstance(connected, Client)
+    yield connected
+    connected.close()
+
+
+def _consenting() -> pd.DataFrame:
+    people = pd.concat([net_data.members(number, 60) for number in (1, 2, 3)])
+    return people[people["consent"] == "yes"]
+
+
+def _estimates(table: pd.DataFrame) -> list[float]:
+    return [float(value) for value in table["estimate"]]
+
+
+def test_a_count_a_histogram_and_a_mean(client: Client) -> None:
+    study = client.study("als-progression")
+    chosen = study.where("condition == 'als'")
+    assert chosen.count(by="treatment").preview(epsilon=100)
+    counted = chosen.count(by="treatment").run(epsilon=100)
+    people = _consenting()
+    als = people[people["condition"] == "als"]
+    wanted = [float((als["treatment"] == t).sum()) for t in ("none", "riluzole", "other")]
+    assert _estimates(counted.table) == pytest.approx(wanted, abs=2)
+    assert {receipt.node for receipt in counted.receipts} == set(net_data.NODES)
+    binned = study.histogram("age").run(epsilon=100)
+    bins = np.histogram(people["age"], [0, 18, 40, 65, 110])[0]
+    assert _estimates(binned.table) == pytest.approx(list(bins), abs=2)
+    mean = study.mean("score").run(epsilon=100)
+    assert _estimates(mean.table) == pytest.approx([people["score"].mean()], abs=1)
+
+
+def test_a_paused_node_refuses_at_no_cost_and_answers_when_resumed(
+    local: Local, client: Client
+) -> None:
+    question = client.study("als-progression").where("age >= 18").count()
+    with local.steward("ms-league") as steward:
+        before = steward.get("/v1/status").json()["budget"]["spent"]["rho"]
+        assert steward.post("/v1/pause").json()["state"] == "paused"
+        with pytest.raises(NodeOffline):
+            question.run(epsilon=1)
+        assert steward.get("/v1/status").json()["budget"]["spent"]["rho"] == before
+        assert steward.post("/v1/resume").json()["state"] == "running"
+    wait_until(
+        lambda: all(node.state == "online" for node in client.nodes()), 20, "all nodes are online"
+    )
+    assert question.run(epsilon=1).receipts
+
+
+def test_the_command_line_of_a_researcher(local: Local) -> None:
+    token = local.facts["token"]
+    listed = local.cairn(token, "study", "list", "--format", "json")
+    assert [s["id"] for s in json.loads(listed.stdout)] == local.facts["studies"]
+    asked = ["als-progression", "count", "--by", "condition", "--epsilon", "50"]
+    ran = local.cairn(token, "query", "run", *asked, "--format", "json")
+    assert ran.returncode == 0, ran.stderr
+    assert len(json.loads(ran.stdout)["result"]["rows"]) == 3
+    wrong = local.cairn(token, "query", "run", "als-progression", "count", "--epsilon", "0")
+    assert wrong.returncode == 2
+    assert local.cairn("nonsense", "study", "list").returncode != 0
+
+
+def test_the_bridge_is_killed_and_the_next_question_is_answered_all_the_same(
+    local: Local, client: Client
+) -> None:
+    question = client.study("als-progression").where("age >= 30").count()
+    [bridge] = [p for p in local.family if "coordinator.bridge_main" in p.cmdline()]
+    bridge.kill()
+    assert client.studies(), "the web process keeps answering"
+    assert question.run(epsilon=1, timeout_seconds=60).receipts
+    local.family = psutil.Process(local.process.pid).children(recursive=True)
+    [again] = [p for p in local.family if "coordinator.bridge_main" in p.cmdline()]
+    assert again.pid != bridge.pid
+    with local.steward("ms-league") as steward:
+        assert steward.post("/v1/ledger/verify").json()["holds"] is True
+
+
+def test_an_auditor_pulls_and_verifies_and_notices_one_changed_byte(
+    local: Local, tmp_path: Path
+) -> None:
+    token, out = local.facts["auditor_token"], tmp_path / "bundle"
+    pulled = local.cairn(token, "audit", "pull", "--out", str(out))
+    assert pulled.returncode == 0, pulled.stderr
+    verified = local.cairn("", "audit", "verify", str(out))
+    assert verified.returncode == 0, verified.stderr
+    verify_bundle(out)
+    entries = out / "nodes" / "ms-league" / "entries.jsonl"
+    text = entries.read_bytes()
+    entries.write_bytes(text.replace(b'"commit"', b'"Commit"', 1))
+    spoiled = local.cairn("", "audit", "verify", str(out))
+    assert spoiled.returncode == 6
+    assert "ms-league" in spoiled.stdout + spoiled.stderr
+    with pytest.raises(VerificationFailed):
+        verify_bundle(out)
+
+
+def test_a_researchers_token_pulls_no_audit(local: Local, tmp_path: Path) -> None:
+    pulled = local.cairn(local.facts["token"], "audit", "pull", "--out", str(tmp_path / "b"))
+    assert pulled.returncode not in (0, 1)
+    assert not (tmp_path / "b").exists()
+
+
+def test_what_left_each_building_is_what_the_coordinator_received(local: Local) -> None:
+    plans: Mapping[str, set[str]] = {name: set() for name in net_data.NODES}
+    for name in net_data.NODES:
+        with local.steward(name) as steward:
+            for line in steward.get("/v1/left").json():
+                plans[name].add(line["plan"])
+                assert line["bytes"] % 8 == 0
+                assert len(line["sha256"]) == 64
+    assert len({frozenset(seen) for seen in plans.values()}) == 1
+
+
+def test_no_member_stands_in_any_log(local: Local) -> None:
+    people = net_data.members(3, 60)
+    words = [str(v) for v in [*people["member"], *people["email"], *people["story"]]]
+    said = local.log.read_text()
+    assert not [word for word in words if word in said]
+
+
+def test_sigterm_ends_everything_and_leaves_nothing_behind(local: Local) -> None:
+    """The last of this module: it stops the network."""
+    assert len(local.family) >= 5  # coordinator, bridge, three nodes
+    assert local.stop(signal.SIGTERM) == 0, local.log.read_text()
+    wait_until(lambda: not local.left_over(), 10, "every process has ended")
+    for node in local.facts["nodes"]:
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"{node['url']}/health", timeout=2)
+        assert not Path(node["dir"]).exists(), "the temporary state is gone"
+
+
+def test_a_folder_that_is_wrong_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    folder = write_layout(tmp_path / "data", 10)
+    for wrong, words in _mistakes(folder):
+        done = subprocess.run(
+            [sys.executable, "-m", "deploy.local", str(wrong), "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            cwd=REPOSITORY,
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        last = done.stderr.strip().splitlines()[-1]
+        assert last.startswith("deploy.local: ")
+        assert words in last
+
+
+def _mistakes(folder: Path) -> Iterator[tuple[Path, str]]:
+    yield folder / "nowhere", "not a folder"
+    members = folder / "ms-league" / "members.csv"
+    text = members.read_text()
+    members.write_text(text.replace("riluzole", "riluzol", 1))
+    yield folder, "members.csv"
+    members.unlink()
+    (folder / "ms-league" / "symptoms.csv").unlink()
+    yield folder, "three organisations"
+
+
+def test_a_killed_supervisor_takes_its_processes_with_it(tmp_path: Path) -> None:
+    """No goodbye at all: the children notice that their parent is gone."""
+    local = Local(write_layout(tmp_path / "data", 10), tmp_path / "log")
+    assert local.stop(signal.SIGKILL) == -signal.SIGKILL
+    wait_until(lambda: not local.left_over(), 30, "every process has ended")
