@@ -82,30 +82,29 @@ class Incidence(Request):
 
     def estimate(self, dictionary: Dictionary, totals: Sequence[int], law: NoiseLaw) -> Result:
         shape = self.contribution(dictionary, law.mechanism.delta_grid)
-        events_unit, time_unit = (each.half_width / shape.scale for each in shape.variables)
-        numbers = np.array(totals, dtype=np.float64).reshape(shape.cells, shape.width)[:, 1:]
-        noise = (law.sd_grid * events_unit, law.sd_grid * time_unit)
-        found = [
-            _Observed(float(e) * events_unit, float(t) * time_unit, noise[0], noise[1])
-            for e, t in numbers
-        ]
-        crude = _together(found)
-        groups = self.groups(dictionary)
-        cells = self.cells(dictionary) if groups else ()
-        pairs = [*zip(cells, found, strict=True)] if groups else []
-        pairs.append(((ALL,) * len(groups), crude))
-        rows = [row for cell, observed in pairs for row in observed.rows(cell, self.per)]
-        if self.weights:
-            weights = [float(each) for each in self.weights]
-            cell = ("standardised rate", *(ALL for _ in groups))
-            rows.append(_standardised(cell, found, weights, crude, self.per))
-        names = tuple(short_name(dictionary, ref) for ref in groups)
+        found = _observed(shape, totals, law)
+        names = tuple(short_name(dictionary, ref) for ref in self.groups(dictionary))
         unit = dictionary.resolve(self.time).column.unit or "unit of time"
         notes = (
             "Members with events, time or a group missing are left out.",
             f"Rates are events per {self.per:,} {unit}; intervals take events for Poisson.",
         )
-        return Result(self.kind, ("figure", *names), tuple(rows), unit="", floor=0.0, notes=notes)
+        rows = self._rows(self.cells(dictionary), found)
+        return Result(self.kind, ("figure", *names), rows, unit="", floor=0.0, notes=notes)
+
+    def _rows(self, cells: Labels, found: Sequence[_Observed]) -> tuple[Estimate, ...]:
+        """Every group, then all of them, then the standardised rate."""
+        crude = _together(found)
+        margin = (ALL,) * len(self.by)
+        pairs = [*zip(cells, found, strict=True)] if self.by else []
+        rows = [
+            row for cell, each in [*pairs, (margin, crude)] for row in each.rows(cell, self.per)
+        ]
+        if self.weights:
+            weights = [float(each) for each in self.weights]
+            cell = ("standardised rate", *margin)
+            rows.append(_standardised(cell, found, weights, crude, self.per))
+        return tuple(rows)
 
     def expected(
         self, dictionary: Dictionary, law: NoiseLaw, members: int | None
@@ -181,6 +180,16 @@ class _Observed:
             normal_estimate(("events", *cell), self.events, self.events_noise),
             normal_estimate(("person-time", *cell), self.time, self.time_noise),
         )
+
+
+def _observed(shape: Products, totals: Sequence[int], law: NoiseLaw) -> list[_Observed]:
+    """Events and person-time of every group, in their units."""
+    events, time = (each.half_width / shape.scale for each in shape.variables)
+    numbers = np.array(totals, dtype=np.float64).reshape(shape.cells, shape.width)[:, 1:]
+    return [
+        _Observed(float(e) * events, float(t) * time, law.sd_grid * events, law.sd_grid * time)
+        for e, t in numbers
+    ]
 
 
 def _rate(
