@@ -38,7 +38,7 @@ from privacy.contract.facts import Fact
 from privacy.errors import BadInput, Code, Refused
 
 MEMBERS, RATIO, P_VALUE = "members", "odds ratio", "p-value"
-REPLICATED, BY_CHANCE = "replicated", "replicated by chance"
+ASSOCIATED, REPLICATED, BY_CHANCE = "associated", "replicated", "replicated by chance"
 BY = ("figure", "exposure", "exposed", "outcome", "happened")
 MAX_TABLES = 1000
 LIMITS = (1e-3, 1e3)  # of an odds ratio of which nothing is known
@@ -121,10 +121,13 @@ class Associations(Request):
         pairs = self.pairs(dictionary)
         fours = Fours.of(pairs, self._counted(dictionary, totals, weight), law.sd_grid / weight)
         rows = figures(fours, self.cells(dictionary), [claim.direction for claim in self.claims])
-        told = "the claims" if self.claims else "all these"
         notes = ["Members with the exposure or the outcome missing are not in its table."]
         if not self.claims:
-            notes.append(f"associated: of {told}, {LEVEL:.0%} are expected to be false.")
+            found = sum(row.note == ASSOCIATED for row in rows if row.cell[0] == P_VALUE)
+            notes.append(
+                f"{found:,} of {len(pairs):,} pairs are associated, of which {LEVEL:.0%} are "
+                "expected to be false (Benjamini and Hochberg)."
+            )
         return Result(self.kind, BY, rows, unit="", floor=0.0, notes=tuple(notes))
 
     def _weight(self, dictionary: Dictionary, law: NoiseLaw) -> int:
@@ -340,7 +343,7 @@ def _notes(fours: Fours, p_values: Floats, directions: Sequence[str]) -> list[st
     if directions:
         found, word, other = p_values < LEVEL, REPLICATED, "not replicated"
     else:
-        found, word, other = discoveries(p_values, LEVEL), "associated", ""
+        found, word, other = discoveries(p_values, LEVEL), ASSOCIATED, ""
     return [
         NO_INFORMATION if not known else word if kept else other
         for known, kept in zip(fours.known, found, strict=True)

@@ -98,6 +98,7 @@ class Disproportionality(Request):
         drug, event = self.refs(dictionary)
         names = short_name(dictionary, drug), short_name(dictionary, event)
         rows = figures(screened, self.cells(dictionary))
+        signals = sum(row.note == SIGNAL for row in rows if row.cell[0] == P_VALUE)
         return Result(
             kind=self.kind,
             by=("figure", *names),
@@ -105,8 +106,8 @@ class Disproportionality(Request):
             unit="",
             notes=(
                 "Members of the cohort are counted, each once per pair, with or without reports.",
-                f"{SIGNAL}: of all these, {FALSE_DISCOVERIES:.0%} are expected to be false "
-                "(Benjamini and Hochberg).",
+                f"{signals:,} of {len(screened.both):,} pairs are signals, of which "
+                f"{FALSE_DISCOVERIES:.0%} are expected to be false (Benjamini and Hochberg).",
             ),
         )
 

@@ -56,6 +56,12 @@ class Survival(Request):
         groups = tuple(cell_column(dictionary, name) for name in self.by)
         for ref in (time, event, *groups):
             _one_row(ref)
+        if not event.column.levels:
+            raise BadInput(
+                f"{event.name!r} is a number, and no event",
+                where="event",
+                instead="use a boolean or categorical column",
+            )
         if self.happened not in event.column.levels:
             raise BadInput(
                 f"{event.name!r} has no level {self.happened!r}",

@@ -284,6 +284,7 @@ def test_medians_that_are_not_reached_say_so() -> None:
         (Survival(time="months", event="site", happened="a"), "many rows per member"),
         (Survival(time="months", event="died", by=("site",)), "many rows per member"),
         (Survival(time="months", event="ending"), "alive, moved away, dead"),
+        (Survival(time="height", event="months"), "boolean or categorical"),
         (Survival(time="months", event="died", happened="dead"), "false, true"),
         (Survival(time="height", event="died"), "write the edges"),
         (Survival(time="height", event="died", edges=("0", "9")), "declare lower and upper"),

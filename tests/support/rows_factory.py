@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from models.aggregates.requests import Analysis, Count, Histogram, Mean, Sum, Survival
+from models.aggregates.requests import (
+    Analysis,
+    Associations,
+    Count,
+    Disproportionality,
+    Histogram,
+    Mean,
+    Sum,
+    Survival,
+)
 from models.rows import Rows, TableRows, ranks
 from privacy.contract.dictionary import Column, ColumnType, Dictionary, Table
 from privacy.contract.dictionary import Rows as RowsKind
@@ -137,4 +146,7 @@ def analyses() -> st.SearchStrategy[Analysis]:
         value.map(lambda name: Mean(column=name)),
         value.map(lambda name: Sum(column=name)),
         st.just(Survival(time="x", event="c", happened="level1")),
+        st.just(Disproportionality(drug="d", event="e")),
+        st.just(Disproportionality(drug="d", event="y")),
+        st.just(Associations(exposures=("c",), outcomes=("x",))),
     )
