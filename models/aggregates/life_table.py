@@ -176,8 +176,8 @@ def restricted_mean(table: LifeTable, widths: Floats) -> tuple[float, float, flo
 
 
 def area(curve: Floats, widths: Floats) -> float:
-    """Under a curve that starts at 1 and is linear within each bin."""
-    return float(((np.append(1.0, curve[:-1]) + curve) / 2 * widths).sum())
+    """Under a curve that starts at 1 and is straight within each bin, of which it may have none."""
+    return float(((np.append(1.0, curve)[:-1] + curve) / 2 * widths).sum())
 
 
 def crossing(curve: Floats, edges: Floats, height: float = 0.5) -> float | None:

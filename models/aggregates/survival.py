@@ -210,24 +210,28 @@ def _curve(table: LifeTable, labels: Iterator[tuple[str, ...]]) -> list[Estimate
 def _median(label: tuple[str, ...], table: LifeTable, edges: Floats) -> Estimate:
     """Where the curve is at one half; its interval is where the interval of the curve holds it.
 
-    The end of the last bin stands for a time that is not reached, and the note says so.
+    The end of the last bin stands for a time that is not reached, and the note says so. Of
+    bins that noise hides nothing is known: the lower end is where they begin at the latest.
     """
     low, high = table.interval()
-    found = crossing(table.survival, edges)
-    start, end = crossing(low, edges), crossing(high, edges)
-    last = float(edges[-1])
-    spread = ((last if end is None else end) - (last if start is None else start)) / (2 * Z95)
+    seen = int(table.known.sum())
+    first, last = float(edges[0]), float(edges[-1])
+    found, end = crossing(table.survival, edges), crossing(high, edges)
+    start = crossing(low[:seen], edges[: seen + 1])
+    ends = float(edges[seen]) if start is None else start, last if end is None else end
+    spread = (ends[1] - ends[0]) / (2 * Z95)
     at = int(np.argmin(np.abs(table.survival - 0.5)))
     noise, sampling = float(table.noise_variance[at]), float(table.sampling_variance[at])
     share = noise / (noise + sampling) if noise + sampling > 0 else 0.0
+    note = "not reached" if found is None else "upper end not reached" if end is None else ""
     return Estimate(
         cell=label,
         estimate=last if found is None else found,
         se_sampling=spread * math.sqrt(1 - share),
         se_noise=spread * math.sqrt(share),
-        low=last if start is None else start,
-        high=last if end is None else end,
-        note="not reached" if found is None else "upper end not reached" if end is None else "",
+        low=ends[0],
+        high=ends[1],
+        note=NO_INFORMATION if ends == (first, last) else note,
     )
 
 
@@ -238,8 +242,9 @@ def _restricted(label: tuple[str, ...], table: LifeTable, widths: Floats) -> Est
     low, high = max(value - half, 0.0), min(value + half, float(widths.sum()))
     note = ""
     if not table.known.all():
-        low, high = (area(bound, widths) for bound in table.interval())
-        note = NO_INFORMATION if not table.known.any() else "a part is hidden by noise"
+        lower, upper = table.interval()
+        low, high = area(lower[table.known], widths[table.known]), area(upper, widths)
+        note = "a part is hidden by noise" if table.known.any() else NO_INFORMATION
     return Estimate(label, value, math.sqrt(sampling), math.sqrt(noise), low, high, note)
 
 

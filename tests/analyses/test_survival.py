@@ -15,6 +15,7 @@ from models.aggregates.catalogue import cells, contribution, estimate, expected_
 from models.aggregates.group_tests import LIMITS, chi_square_tail, hazard_ratio, log_rank
 from models.aggregates.life_table import LifeTable, crossing, decreasing, restricted_mean
 from models.aggregates.requests import Survival, normalise, parse_analysis
+from models.aggregates.survival import figures
 from models.contribution import CellCounts
 from models.mock import mock_run
 from models.noise_law import NoiseLaw
@@ -45,6 +46,9 @@ CLINIC = Dictionary(
 )
 NEGLIGIBLE = GaussianSum(delta_grid=2**30, nodes=3, margin=1, log2_sigma=4)
 RATES = {"control": 1 / 40, "drug": 1 / 80, "both": 1 / 40}
+
+
+ONE_GROUP = Survival(time="months", event="died", edges=("0", "5", "10")).shape(CLINIC)
 
 
 def population(seed: int, members: int = 3000) -> dict[str, Any]:
@@ -261,9 +265,26 @@ def test_what_noise_hides_is_called_no_information() -> None:
             assert (row.low, row.high) == (0.0, 1.0)
         if row.cell[0] == "hazard ratio":
             assert (row.low, row.high) == LIMITS
+        if row.cell[0] == "median survival (months)":
+            assert (row.low, row.high, row.note) == (0.0, 60.0, NO_INFORMATION)
+        if row.cell[0] == "restricted mean (months)":
+            assert (row.low, row.high) == (0.0, 60.0)
     empty = LifeTable(np.zeros(3), np.zeros(3), 0.0, 0.0)
     assert not empty.known.any()
     assert log_rank([empty, empty]) is None
+
+
+def test_of_hidden_bins_nothing_is_said() -> None:
+    """One bin is seen: the median may be anywhere after it, the mean is its own area at least."""
+    table = LifeTable(np.array([10.0, 5.0]), np.array([85.0, 5.0]), 5.0, noise_sd=6.0)
+    assert table.known.tolist() == [True, False]
+    rows = {row.cell[0]: row for row in figures(ONE_GROUP, [table])}
+    low, high = table.interval()
+    median, mean = rows["median survival (months)"], rows["restricted mean (months)"]
+    assert (median.low, median.high) == (5.0, 10.0)
+    assert mean.low == pytest.approx((1 + low[0]) / 2 * 5)
+    assert mean.high == pytest.approx((1 + high[0]) / 2 * 5 + high[0] * 5)
+    assert mean.note == "a part is hidden by noise"
 
 
 def test_medians_that_are_not_reached_say_so() -> None:
