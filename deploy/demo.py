@@ -45,6 +45,7 @@ class Story:
     write: Callable[[Path], None]
     study: str
     questions: Sequence[Asked]
+    rule: str = ""  # how the data became three organisations, where that was chosen
 
 
 GENERATED = Story(
@@ -83,6 +84,7 @@ LUNG = Story(
             1.0,
         ),
     ),
+    "Institutions are sorted by their number of people, the largest first, and dealt in turn.",
 )
 
 
@@ -104,6 +106,8 @@ def _run(*, once: bool) -> int:
         networks = []
         for story in (GENERATED, LUNG):
             _head(story.title)
+            if story.rule:
+                print(story.rule, flush=True)
             networks.append(open_networks.enter_context(_Running(story)))
             _tell(networks[-1].network, story, began)
             if stop.is_set():

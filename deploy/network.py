@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,7 +41,7 @@ from privacy.contract.roster import Roster, RosterNode
 from privacy.contract.signing import Envelope, SigningKey
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
-from privacy.errors import BadInput
+from privacy.errors import BadInput, CairnError
 
 NETWORK = "local"
 REMEMBERED = "network.json"
@@ -129,11 +130,26 @@ def prepare_or_resume(layout: Layout, state: Path, say: Say = lambda _line: None
     if (state / REMEMBERED).exists():
         say(f"taking up the network in {state}: records, ledgers and budgets stay as they are")
         return _recall(layout, state)
-    prepared = prepare(layout, state, say)
+    prepared = _prepare_or_clear(layout, state, say)
     tokens = prepared.tokens
     remembered = {"tokens": [t.text for t in (tokens.researcher, tokens.auditor, tokens.admin)]}
     write_private(state / REMEMBERED, json.dumps(remembered).encode())
     return prepared
+
+
+def _prepare_or_clear(layout: Layout, state: Path, say: Say) -> Prepared:
+    """Prepare; after a mistake in the data nothing stays, so that the same command can be given."""
+    parts = [state / "coordinator", state / "nodes"]
+    for part in parts:
+        if part.exists():
+            what = "part of a network that was not finished"
+            raise BadInput(what, where=str(part), instead="remove it, or name another folder")
+    try:
+        return prepare(layout, state, say)
+    except CairnError:
+        for part in parts:
+            shutil.rmtree(part, ignore_errors=True)
+        raise
 
 
 def _recall(layout: Layout, state: Path) -> Prepared:

@@ -214,24 +214,30 @@ def _stage_events(cursor: Cursor, dictionary: Dictionary, source: Source) -> Non
 def _check_events(cursor: Cursor, source: Source, member: str) -> None:
     words = ", ".join(map(literal, (*GIVEN_WORDS, *OTHER_WORDS)))
     bare = "regexp_matches(lower(purpose), '[a-z0-9]')"
-    rules = {
-        member: ("member IS NULL", "the member's key is empty", "fill it in"),
-        "purpose": (f"NOT coalesce({bare}, false)", "no purpose", "name it, or write all"),
-        "state": (
+    no_date = "no date", "write it as 2024-12-31"
+    rules = [
+        (member, "member IS NULL", "the member's key is empty", "fill it in"),
+        ("purpose", f"NOT coalesce({bare}, false)", "no purpose", "name it, or write all"),
+        (
+            "state",
             f"NOT lower(state) IN ({words})",
             "no state",
             "write given, refused, withdrawn, expired or requested",
         ),
-        "from": ('"from" IS NOT NULL AND "from day" IS NULL', "no date", "write it as 2024-12-31"),
-        "until": ('until IS NOT NULL AND "until day" IS NULL', "no date", "write it as 2024-12-31"),
+        ("from", '"from" IS NOT NULL AND "from day" IS NULL', *no_date),
+        ("until", 'until IS NOT NULL AND "until day" IS NULL', *no_date),
+        ("until", '"until day" < "from day"', "the last day is before the first", "swap them"),
+    ]
+    firsts = {
+        f"rule {number}": f"min(row_no) FILTER (WHERE {condition})"
+        for number, (_, condition, _, _) in enumerate(rules)
     }
-    firsts = {name: f"min(row_no) FILTER (WHERE {rule[0]})" for name, rule in rules.items()}
     rows = cursor.execute(select(firsts, EVENTS)).fetchone()
-    broken = [(row, name) for name, row in zip(rules, rows, strict=True) if row is not None]
+    broken = [(row, rule) for row, rule in zip(rows, rules, strict=True) if row is not None]
     if broken:
-        row, name = min(broken)
+        row, (name, _, what, instead) = min(broken)
         where = f"{source.file}, column {name}, row {row}"
-        raise BadInput(rules[name][1], where=where, instead=rules[name][2])
+        raise BadInput(what, where=where, instead=instead)
 
 
 def _check_needed(

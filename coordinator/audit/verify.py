@@ -19,12 +19,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from coordinator.audit.bundle import open_bundle
+from coordinator.audit.bundle import MANIFEST, Bundle, open_bundle
 from coordinator.audit.documents import at, read_network, read_plans, read_releases
 from coordinator.audit.ledgers import Context, Ledger, verify_ledger
 from coordinator.audit.releases import check_receipts, check_transcript
 from coordinator.audit.report import NodeReport, Report, Spent
+from coordinator.audit.suspects import first_bad_entry
 from privacy.contract.signing import PublicKey
+from privacy.errors import VerificationFailed
 
 Progress = Callable[[str], None]
 
@@ -50,7 +52,7 @@ def verify_bundle(
     VerificationFailed whose `where` names the file, and the first bad entry in it, otherwise.
     """
     pins = pinned or Pinned()
-    bundle = open_bundle(folder, pins.coordinator)
+    bundle = _opened(folder, pins.coordinator)
     network = read_network(bundle, dict(pins.nodes))
     plans = read_plans(bundle, network)
     context = Context(bundle, network, plans, read_releases(bundle, plans))
@@ -75,6 +77,19 @@ def verify_bundle(
         releases=len(context.releases),
         transcripts=transcripts,
     )
+
+
+def _opened(folder: Path, coordinator: PublicKey | None) -> Bundle:
+    """The bundle; where its manifest does not hold, an entry that was edited is named first."""
+    try:
+        return open_bundle(folder, coordinator)
+    except VerificationFailed as failed:
+        edited = first_bad_entry(folder) if failed.where == MANIFEST else None
+        if edited is None:
+            raise
+        raise VerificationFailed(
+            f"{edited.what}; and {MANIFEST}: {failed.what}", where=edited.where
+        ) from None
 
 
 def _node_report(ledger: Ledger) -> NodeReport:

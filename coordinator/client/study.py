@@ -73,6 +73,8 @@ class Study(Asking):
 
     def where(self, cohort: str) -> Selection:
         """The members for whom `cohort` holds, for instance "condition == 'als' and age >= 18"."""
+        if not isinstance(cohort, str):
+            raise BadInput("a cohort is text", where="cohort", code=Code.BAD_EXPRESSION)
         with checking(Code.BAD_EXPRESSION, "cohort"):
             tree = parse_cohort(cohort, self.dictionary)
         return Selection(self, canonical_text(tree))

@@ -164,6 +164,7 @@ def test_nothing_is_sent_until_it_is_asked_for(url: str, token: str) -> None:
         (lambda: study.where("agee > 3"), Code.BAD_EXPRESSION),
         (lambda: study.where("treatment == 'arsenic'"), Code.BAD_EXPRESSION),
         (lambda: study.where("__import__('os')"), Code.BAD_EXPRESSION),
+        (lambda: study.where(None), Code.BAD_EXPRESSION),  # type: ignore[arg-type]
         (lambda: study.count(by="tretment"), Code.UNKNOWN_COLUMN),
         (lambda: study.mean("treatment"), Code.UNKNOWN_COLUMN),
         (lambda: study.count(by=3), Code.BAD_REQUEST),  # type: ignore[arg-type]

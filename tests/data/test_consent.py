@@ -161,6 +161,13 @@ def test_a_consent_file_goes_before_columns(records: Records, tmp_path: Path) ->
             "consent.csv, column from, row 1",
             "no date",
         ),
+        (
+            "who,n\na,1\n",
+            "who,purpose,state,from,until\na,x,given,2026-01-01,2026-01-01\n"
+            "a,x,given,2026-02-01,2026-01-01\n",
+            "consent.csv, column until, row 2",
+            "last day is before the first",
+        ),
         ("who,n\na,1\n", "who,purpose,state\na,,yes\n", "consent.csv, column purpose, row 1", "no"),
         ("who,n\na,1\n", "who,purpose,state\n,x,yes\n", "consent.csv, column who, row 1", "empty"),
     ],

@@ -78,3 +78,17 @@ def test_a_mistake_names_organisation_file_and_rule_and_leaves_nothing(
     assert said.out == ""
     assert said.err.splitlines()[-1].startswith(start)
     assert sorted(root.rglob("*")) == before
+
+
+def test_a_state_folder_holds_nothing_of_a_network_that_could_not_be_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, state = folder(tmp_path, 3), tmp_path.parent / f"{tmp_path.name}-state"
+    (root / "org-2" / "people.csv").write_text("id,age\nm,3o\n")
+    for _ in range(2):  # the same command, the same answer
+        assert local.main([str(root), "--json", "--state", str(state)]) == 2
+        assert "'3o'" in capsys.readouterr().err
+        assert list(state.iterdir()) == []
+    (state / "nodes").mkdir()
+    assert local.main([str(root), "--json", "--state", str(state)]) == 2
+    assert "was not finished" in capsys.readouterr().err

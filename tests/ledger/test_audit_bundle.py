@@ -6,6 +6,7 @@ coordinator together with a node. Each is stopped by what the ones before could 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -214,6 +215,23 @@ def test_every_edit_of_a_ledger_names_its_first_bad_entry(bundle: Path, signed_a
             if old in line:
                 changed = [*lines[:seq], line.replace(old, new), *lines[seq + 1 :]]
                 assert named(changed) == f"{ENTRIES}: entry {seq}"
+
+
+def test_an_edit_with_the_manifests_digests_brought_into_line_names_the_entry(
+    bundle: Path,
+) -> None:
+    """Who cannot sign the manifest can still write the digests that it should have."""
+    lines = lines_of(bundle)
+    manifest = (bundle / "manifest.json").read_bytes()
+    old = hashlib.sha256((bundle / ENTRIES).read_bytes()).hexdigest().encode()
+    for seq in range(len(lines)):
+        write_lines(bundle, lines[:seq] + lines[seq + 1 :])
+        new = hashlib.sha256((bundle / ENTRIES).read_bytes()).hexdigest().encode()
+        (bundle / "manifest.json").write_bytes(manifest.replace(old, new))
+        assert where(bundle) == f"{ENTRIES}: entry {seq}"
+    write_lines(bundle, lines)
+    (bundle / "manifest.json").write_bytes(manifest.replace(old, b"0" * 64))
+    assert where(bundle) == "manifest.json"
 
 
 def test_one_ledger_in_place_of_another_is_found(bundle: Path) -> None:

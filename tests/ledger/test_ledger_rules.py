@@ -100,6 +100,13 @@ def test_what_was_never_charged_comes_back_and_nothing_else(ending: Body) -> Non
     assert code_of(book, reserve("p", "als", SOON + timedelta(minutes=9))) is Code.REPLAYED
 
 
+@pytest.mark.parametrize(("budget", "quota", "left"), [(3, 2, 2), (2, 3, 2), (9, 1, 1), (1, 9, 1)])
+def test_what_is_left_has_to_fit_in_quota_and_budget(budget: int, quota: int, left: int) -> None:
+    with pytest.raises(Refused) as caught:
+        ledger(budget, quota).append(reserve("p", "als", SOON, max_attempts=10))
+    assert caught.value.public_fields == {"needed": (COST * 10).text, "left": (COST * left).text}
+
+
 def test_the_filter_counts_what_is_set_aside() -> None:
     book = ledger(budget=3)
     book.append(reserve("p", "als", SOON, max_attempts=2))
