@@ -144,8 +144,7 @@ def _correlation(cell: tuple[str, ...], found: Sums, at: list[int]) -> Estimate:
     one, two, _ = _spreads(found.values[at])
     noises = [found.noise(lambda v, i=i: _spreads(v[at])[i]) for i in (0, 1)]  # type: ignore[misc]
     known = found.count > max(Z95 * found.tau, 4) and all(
-        spread > max(Z95 * noise, _LEAST)
-        for spread, noise in zip((one, two), noises, strict=True)
+        spread > max(Z95 * noise, _LEAST) for spread, noise in zip((one, two), noises, strict=True)
     )
     if not known:
         return Estimate(cell, 0.0, 1.0, 1.0, -1.0, 1.0, NO_INFORMATION)
