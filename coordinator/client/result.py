@@ -167,10 +167,11 @@ class Result:
         more = len(self.answer.rows) - len(rows)
         unit = f" Figures are in {self.answer.unit}." if self.answer.unit else ""
         also = f" {more:,} more figures are in the table." if more else ""
-        noisy = [row for row in self.answer.rows if row.noise_share > _NOISY]
+        sampled = [row for row in self.answer.rows if row.se_sampling > 0]
+        noisy = sum(row.noise_share > _NOISY for row in sampled)
         warn = ""
         if noisy:
-            warn = f" In {len(noisy):,} of {len(self.answer.rows):,} noise is most of the error."
+            warn = f" In {noisy:,} of {len(sampled):,} estimates noise is most of the error."
         return f"{title}{self.asked.sentence}: {'; '.join(rows)}.{unit}{also}{warn}"
 
     def __str__(self) -> str:
