@@ -29,7 +29,7 @@ from privacy.errors import BadInput
 
 ALL = "all"
 MAX_WAYS = 4
-MAX_TABLE = 10_000
+MAX_TABLE = 2_000  # cells; margins and shares make some eight lines of each
 _NOTE = "Margins are sums of the cells; shares speak of the population the members are drawn from."
 
 
