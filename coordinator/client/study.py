@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from coordinator.client.analyses import Asking
-from coordinator.client.errors import Refused, checking
+from coordinator.client.errors import BadInput, Refused, checking
 from coordinator.client.facts import Budget, ColumnInfo, Source
 from coordinator.client.mock import MockBackend, MockSource
 from coordinator.client.question import Question
