@@ -37,6 +37,7 @@ from node.home import Settings as NodeSettings
 from node.home import write_private
 from node.importer import import_folder
 from node.records import Records
+from privacy.contract.canonical import sha256_hex
 from privacy.contract.roster import Roster, RosterNode
 from privacy.contract.signing import Envelope, SigningKey
 from privacy.contract.time import instant_text
@@ -132,7 +133,10 @@ def prepare_or_resume(layout: Layout, state: Path, say: Say = lambda _line: None
         return _recall(layout, state)
     prepared = _prepare_or_clear(layout, state, say)
     tokens = prepared.tokens
-    remembered = {"tokens": [t.text for t in (tokens.researcher, tokens.auditor, tokens.admin)]}
+    remembered = {
+        "tokens": [t.text for t in (tokens.researcher, tokens.auditor, tokens.admin)],
+        "meaning": _meaning(layout),
+    }
     write_private(state / REMEMBERED, json.dumps(remembered).encode())
     return prepared
 
@@ -152,12 +156,25 @@ def _prepare_or_clear(layout: Layout, state: Path, say: Say) -> Prepared:
         raise
 
 
+def _meaning(layout: Layout) -> str:
+    """What a network is founded on, as one digest: dictionary, studies, organisations."""
+    founded_on = (layout.studies, [one.id for one in layout.organisations])
+    return sha256_hex(f"{layout.dictionary.digest}\n{founded_on!r}".encode())
+
+
 def _recall(layout: Layout, state: Path) -> Prepared:
     try:
-        texts = json.loads((state / REMEMBERED).read_text("utf-8"))["tokens"]
-        tokens = Tokens(*map(Token.parse, texts))
+        remembered = json.loads((state / REMEMBERED).read_text("utf-8"))
+        tokens = Tokens(*map(Token.parse, remembered["tokens"]))
+        meaning = remembered["meaning"]
     except (OSError, ValueError, TypeError, KeyError):
         raise BadInput("not a network's state", where=str(state / REMEMBERED)) from None
+    if meaning != _meaning(layout):
+        raise BadInput(
+            "the network was founded with another dictionary, other studies or organisations",
+            where=str(state),
+            instead="name another folder with --state",
+        )
     coordinator = CoordinatorHome(state / "coordinator")
     settings = coordinator.settings()
     homes = [(one, NodeHome(state / "nodes" / one.id)) for one in layout.organisations]

@@ -24,6 +24,24 @@ from privacy.errors import BadInput
 LONGEST_SOCKET_PATH = 100
 
 
+def _fits(path: Path) -> bool:
+    return len(bytes(path)) <= LONGEST_SOCKET_PATH
+
+
+def _short_socket(path: Path) -> Path:
+    """A short name made of a long path, in a temporary folder that only this user can enter."""
+    name = f"{sha256_hex(bytes(path))[:24]}.sock"
+    for base in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - entered by its owner alone
+        folder = base / f"cairn-{os.getuid()}"
+        if _fits(folder / name):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            found = folder.lstat()
+            if found.st_uid != os.getuid() or found.st_mode & 0o077:
+                raise BadInput("not a folder of this user alone", where=str(folder))
+            return folder / name
+    raise BadInput("the path is too long for a socket", where=str(path))
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the IT person may change. Units are in the names."""
@@ -100,11 +118,9 @@ class Home:
 
     @property
     def socket_file(self) -> Path:
-        """In the folder; where its path is too long for a socket, a name made of it in /tmp."""
+        """In the folder; where its path is too long for a socket, in a folder of this user's."""
         path = (self.root / "node.sock").resolve()
-        if len(bytes(path)) <= LONGEST_SOCKET_PATH:
-            return path
-        return Path(tempfile.gettempdir()) / f"cairn-{sha256_hex(bytes(path))[:24]}.sock"
+        return path if _fits(path) else _short_socket(path)
 
     def settings(self) -> Settings:
         """Read node.toml; raises BadInput naming the file and what is wrong."""

@@ -51,7 +51,7 @@ class ApiSettings:
     invitation_days: int = 7
     question_skew_seconds: int = 300
     sync_seconds: float = 10.0
-    settle_seconds: float = 1.0
+    settle_seconds: float = 5.0
     fleet_address: str = ""  # where nodes connect
     ca_pem: str = ""  # the authority that signed the fleet address' certificate
 

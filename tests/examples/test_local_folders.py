@@ -9,6 +9,7 @@ import pytest
 
 from deploy import local
 from deploy.layout import read_layout
+from deploy.network import prepare_or_resume
 from privacy.errors import BadInput
 
 TODAY = date(2026, 5, 4)
@@ -92,3 +93,22 @@ def test_a_state_folder_holds_nothing_of_a_network_that_could_not_be_made(
     (state / "nodes").mkdir()
     assert local.main([str(root), "--json", "--state", str(state)]) == 2
     assert "was not finished" in capsys.readouterr().err
+
+
+def test_a_network_is_taken_up_only_with_what_it_was_founded_on(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    folder(data, 3)
+    state = tmp_path / "state"
+    state.mkdir()
+    founded = prepare_or_resume(read_layout(data, TODAY), state)
+    assert prepare_or_resume(read_layout(data, TODAY), state).tokens == founded.tokens
+    folder_with_other_study = read_layout(_with_allowance(data, 2), TODAY)
+    with pytest.raises(BadInput, match="founded with another"):
+        prepare_or_resume(folder_with_other_study, state)
+
+
+def _with_allowance(data: Path, epsilon: int) -> Path:
+    study = data / "study.toml"
+    study.write_text(study.read_text().replace("allowance = 1", f"allowance = {epsilon}"))
+    return data
