@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -324,7 +324,9 @@ class Network:
 
     @property
     def pids(self) -> list[int]:
-        return [self.coordinator.pid, *(process.pid for process in self.nodes.values())]
+        """Every process of the network: the coordinator, its bridge, the nodes."""
+        web = self.coordinator.pid
+        return [web, *_children(web), *(process.pid for process in self.nodes.values())]
 
     def start(self) -> None:
         for process in (self.coordinator, *self.nodes.values()):
@@ -370,6 +372,15 @@ class Network:
         online = all(node["state"] == "online" for node in nodes)
         everywhere = all(len(study["approved_by"]) == len(nodes) for study in studies)
         return online and everywhere and len(nodes) == len(self.nodes)
+
+
+def _children(pid: int) -> list[int]:
+    """A process' children, where the system tells (Linux)."""
+    children: set[int] = set()
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # a thread that has just ended
+            children.update(map(int, path.read_text("ascii").split()))
+    return sorted(children)
 
 
 def start(prepared: Prepared) -> Network:
