@@ -13,7 +13,7 @@ from pathlib import Path
 def main() -> None:
     """Run the bridge; end when the parent is gone, however it went."""
     root, parent = Path(sys.argv[1]), int(sys.argv[2])
-    threading.Thread(target=_follow, args=(parent,), name="follow-parent", daemon=True).start()
+    threading.Thread(target=follow, args=(parent,), name="follow-parent", daemon=True).start()
     from coordinator.bridge import run
     from coordinator.web import quiet_logs
 
@@ -21,7 +21,8 @@ def main() -> None:
     run(root, os.urandom)
 
 
-def _follow(parent: int) -> None:
+def follow(parent: int) -> None:
+    """Ask this process to end once its parent is gone."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGTERM)

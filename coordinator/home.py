@@ -79,10 +79,6 @@ class Home:
         path = (self.root / "bridge.sock").resolve()
         return path if _fits(path) else _short_socket(path)
 
-    @property
-    def invitations(self) -> Path:
-        return self.root / "invitations"
-
     def database_url(self, settings: Settings) -> str:
         return settings.database or f"sqlite:///{(self.root / 'store.sqlite').resolve()}"
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
-from pathlib import Path
 
 from coordinator.fleet_tls import authority_files, create_authority, issue_server_certificate
 from coordinator.home import Home, Settings
@@ -42,14 +41,6 @@ class Invite:
 
     def to_text(self) -> str:
         return json.dumps(vars(self), indent=2) + "\n"
-
-    @classmethod
-    def from_file(cls, path: Path) -> Invite:
-        """Read an invite file; raises BadInput naming the file."""
-        try:
-            return cls(**json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError, TypeError):
-            raise BadInput("not an invite file", where=str(path)) from None
 
 
 def found_network(

@@ -5,18 +5,17 @@ It ends when the program that started it is gone, so nothing is left behind by a
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import threading
-import time
 from pathlib import Path
+
+from coordinator.bridge_main import follow
 
 
 def main() -> None:
     """Run the coordinator or a node until told to stop."""
     role, root, parent = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    threading.Thread(target=_follow, args=(parent,), name="follow-parent", daemon=True).start()
+    threading.Thread(target=follow, args=(parent,), name="follow-parent", daemon=True).start()
     if role == "node":
         from node import program
 
@@ -25,12 +24,6 @@ def main() -> None:
         from coordinator import web
 
         web.run(root)
-
-
-def _follow(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

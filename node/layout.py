@@ -26,11 +26,6 @@ def rows_table(table: Table) -> str:
     return f"rows:{table.name}"
 
 
-def home_of(ref: ColumnRef) -> str:
-    """The name of the database table that holds a column."""
-    return rows_table(ref.table) if ref.many else MEMBERS
-
-
 def bin_column(ref: ColumnRef) -> str:
     """The name of the column with the code of the value's bin."""
     return f"bin:{ref.name}"

@@ -198,18 +198,6 @@ class LedgerStore:
                 rows = self._db.execute(query, (low, min(low + _BATCH, end))).fetchall()
             yield from (row[0] for row in rows)
 
-    def knows_plan(self, plan: str) -> bool:
-        """Whether the plan was ever reserved here."""
-        return self._state.knows(plan)
-
-    def open_reservation(self, plan: str) -> bool:
-        """Whether the plan is reserved and has not ended."""
-        return plan in self._state.plans
-
-    def expired_reservations(self) -> tuple[str, ...]:
-        """Open plans whose time has run out."""
-        return self._state.due(instant_text(self._clock()))
-
     def outbox(self, plan: str, round_: int, attempt: int) -> bytes | None:
         """The bytes committed for one attempt of a plan that has not ended."""
         query = "SELECT payload FROM outbox WHERE plan = ? AND round = ? AND attempt = ?"

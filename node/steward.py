@@ -16,7 +16,6 @@ from node.parts import Parts
 from node.setup import confirm_roster, decide_study, year_from
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_canonical
-from privacy.contract.signing import Envelope
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
 from privacy.ledger.entry import Commit, Entry, Paused, Reserve, Resumed
@@ -147,10 +146,6 @@ class Steward:
         """Approve, refuse or withdraw one version of a study."""
         study = self.parts.service.documents.study(digest)
         decide_study(self.parts.service.ledger, study, decision, by=self.by, reason=reason)
-
-    def offer_study(self, envelope: Envelope) -> None:
-        """Take a study document brought by hand instead of by the coordinator."""
-        self.parts.service.documents.keep_study(envelope)
 
     def rosters(self) -> list[dict[str, Any]]:
         """Every roster offered, with the fingerprints to compare by telephone."""

@@ -23,6 +23,7 @@ from privacy.checkpoint import (
     sign_checkpoint,
 )
 from privacy.contract.canonical import sha256_hex
+from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.chain import verify_entries
 from privacy.ledger.entry import Aborted, Body, Lost, Paused, Released, Resumed
@@ -122,15 +123,15 @@ def test_what_was_appended_is_there_after_opening_again(
     assert (again.state, again.checkpoint()) == (store.state, store.checkpoint())
     assert again.outbox(P, 0, 0) == PAYLOAD
     assert refused(lambda: again.append(payment(), outbox=PAYLOAD)).code is Code.REPLAYED
-    assert again.knows_plan(P)
-    assert again.open_reservation(P)
+    assert again.state.knows(P)
+    assert P in again.state.plans
     clock.now = SOON
-    assert again.expired_reservations() == (P,)
+    assert again.state.due(instant_text(SOON)) == (P,)
     again.append(Lost(plan=P, round=0, attempt=0))
     again.append(Aborted(plan=P, code="attempt_lost"))
     assert (again.state.spent, again.outbox(P, 0, 0)) == (COST, None)
-    assert again.knows_plan(P)
-    assert not again.open_reservation(P)
+    assert again.state.knows(P)
+    assert P not in again.state.plans
     again.close()
 
 
