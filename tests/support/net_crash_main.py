@@ -12,7 +12,7 @@ import sys
 import threading
 from pathlib import Path
 
-from deploy.child import _follow
+from coordinator.bridge_main import follow
 from node import program
 
 
@@ -24,7 +24,7 @@ def main() -> None:
             armed.rename(armed.with_suffix(".done"))
             os.kill(os.getpid(), signal.SIGKILL)
 
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    threading.Thread(target=follow, args=(parent,), daemon=True).start()
     program.run(root, reached=reached)
 
 
