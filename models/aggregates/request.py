@@ -8,6 +8,10 @@ Guarantee: `contribution(...).norm_squared <= delta_grid**2`, so the vectors of 
 population with and without any one member differ by at most `delta_grid` in L2 norm.
 Assumes: every method but `normalised` and `words` is called on a request that `normalised`
 returned.
+
+Most analyses open one total. One that asks in rounds says how the cost is divided (`shares`),
+what everybody is told before a round (`state`, from what the rounds before it opened), what a
+member then adds (`contribution_at`) and what is made of all the openings (`conclude`).
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from typing import ClassVar, Self
 from models.aggregates.expected import Expected
 from models.contribution import Contribution
 from models.noise_law import NoiseLaw
+from models.opening import Opening
 from models.result import Result
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.facts import Fact
@@ -67,3 +72,31 @@ class Request(Fact):
     def method(self) -> str:
         """How the estimate and its interval are made, in sentences for a paper."""
         return ""
+
+    # Analyses in rounds
+
+    def shares(self, dictionary: Dictionary) -> tuple[int, ...]:
+        """The parts, as weights, in which the cost of a run is divided over its rounds."""
+        return (1,)
+
+    def state(self, dictionary: Dictionary, opened: Sequence[Opening]) -> bytes:
+        """What every node is told before round `len(opened)`; a function of the openings alone."""
+        return b""
+
+    def same_state(self, stated: bytes, recomputed: bytes) -> bool:
+        """Whether a stated state is the one an auditor recomputed (floats may differ in a digit)."""
+        return stated == recomputed
+
+    def contribution_at(
+        self, dictionary: Dictionary, delta_grid: int, number: int, state: bytes
+    ) -> Contribution:
+        """What one member adds in round `number`; its length does not depend on `state`.
+
+        Within the bound for EVERY state, honest or not. Raises BadInput for bytes that are no
+        state of this analysis.
+        """
+        return self.contribution(dictionary, delta_grid)
+
+    def conclude(self, dictionary: Dictionary, opened: Sequence[Opening]) -> Result:
+        """Estimates with intervals from the openings of every round."""
+        return self.estimate(dictionary, opened[-1].totals, opened[-1].law)
