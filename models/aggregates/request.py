@@ -84,7 +84,7 @@ class Request(Fact):
         return b""
 
     def same_state(self, stated: bytes, recomputed: bytes) -> bool:
-        """Whether a stated state is the one an auditor recomputed (floats may differ in a digit)."""
+        """Whether a stated state is the one an auditor recomputed (floats may differ a little)."""
         return stated == recomputed
 
     def contribution_at(
