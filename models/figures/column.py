@@ -39,8 +39,8 @@ def _column(figure: Figure, text: str) -> Column:
         case Ever():
             return Column(name=text, type=ColumnType.BOOLEAN, levels=("false", "true"))
         case Count(rows):
-            most = str(rows.table.max_rows_per_member)
-            return _number(text, "0", most, type_=ColumnType.INTEGER)
+            rows_at_most = str(rows.table.max_rows_per_member)
+            return _number(text, "0", rows_at_most, type_=ColumnType.INTEGER)
         case Pick(_, column):
             return changed(column.column, name=text, label="")
         case Summary(how, column):
@@ -48,8 +48,8 @@ def _column(figure: Figure, text: str) -> Column:
         case Share():
             return _number(text, "0", "1")
         case Slope(column):
-            low, high = bounds(column)
-            most = Decimal(repr(high - low)) / _MONTHS_PER_YEAR
+            lower, upper = bounds(column)
+            most = Decimal(repr(upper - lower)) / _MONTHS_PER_YEAR
             unit = f"{column.column.unit} per month".strip()
             return _number(text, _decimal(-most), _decimal(most), unit)
         case _:

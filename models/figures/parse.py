@@ -24,11 +24,12 @@ after` is from day 1 to day N, and `within 0 to N days after` has day 0 too.
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 
 from models.cohort.conditions import Conditions
 from models.cohort.cursor import Cursor
 from models.cohort.expression import Everyone, Expression
-from models.cohort.text import name_text
+from models.cohort.text import name_text, value_text
 from models.cohort.tokens import Token, refuse
 from models.figures.clock import is_time, usual_clock
 from models.figures.column import figure_column
@@ -93,11 +94,7 @@ class FigureParser:
     def figure(self, named: Token) -> FigureColumn:
         """The figure whose kind is `named`; the bracket is next."""
         if named.text.lower() not in KINDS:
-            raise refuse(
-                f"{named.text!r} is no figure",
-                named.position,
-                f"write one of {', '.join(KINDS)}, or compare a column with a value: age >= 18",
-            )
+            raise _no_figure(named)
         if self._depth == MOST_NESTED:
             raise refuse(
                 f"figures nested deeper than {MOST_NESTED}", named.position, "use a nearer index"
@@ -225,6 +222,16 @@ class FigureParser:
         return row_column(table, token)
 
 
+def _no_figure(named: Token) -> BadInput:
+    close = get_close_matches(named.text.lower(), KINDS, n=1)
+    meant = f"did you mean {close[0]}(…)?" if close else f"write one of {', '.join(KINDS)}"
+    return refuse(
+        f"{named.text!r} is no figure",
+        named.position,
+        f"{meant}, or compare a column with a value: age >= 18",
+    )
+
+
 def _known_clock(clock: ColumnRef | None, table: Table, position: int) -> ColumnRef:
     if clock is None:
         raise _no_clock(table, position, "a window")
@@ -252,9 +259,8 @@ def _check_number(kind: str, column: ColumnRef, head: Token) -> None:
         return
     name = name_text(column)
     if column.column.levels:
-        instead = (
-            f"write share({name} == '{column.column.levels[-1]}'), first({name}) or last({name})"
-        )
+        level = value_text(column, column.column.levels[-1])
+        instead = f"write share({name} == {level}), first({name}) or last({name})"
     else:
         instead = f"write first({name}) or last({name})"
     raise refuse(f"{column.name} has no {kind}: it is no number", head.position, instead)

@@ -162,8 +162,8 @@ def _both(one: Window, other: Window, opened: Token) -> Window:
 
 
 def in_order(windows: Iterable[Window]) -> tuple[Window, ...]:
-    """The one order in which windows that all hold are written."""
-    return tuple(sorted(windows, key=window_text))
+    """The one order in which windows that all hold are written: those with a start come first."""
+    return tuple(sorted(windows, key=lambda each: (each.start is None, window_text(each))))
 
 
 def _no_index(token: Token, clock: ColumnRef) -> BadInput:
