@@ -16,6 +16,7 @@ from models.aggregates.density import Density
 from models.aggregates.disproportionality import Disproportionality
 from models.aggregates.incidence import Incidence
 from models.aggregates.prevalence import Prevalence
+from models.aggregates.quantiles import Quantiles
 from models.aggregates.regions import Map
 from models.aggregates.survival import Survival
 from models.aggregates.tables import Table
@@ -39,6 +40,7 @@ __all__ = [
     "Map",
     "Mean",
     "Prevalence",
+    "Quantiles",
     "Sum",
     "Survival",
     "Table",
@@ -60,6 +62,7 @@ Analysis = (
     | Map
     | Mean
     | Prevalence
+    | Quantiles
     | Sum
     | Survival
     | Table
@@ -85,6 +88,7 @@ _BY_KIND: Mapping[str, type[Analysis]] = {
     "top": Top,
     "treatment_report": TreatmentReport,
     "incidence": Incidence,
+    "quantiles": Quantiles,
 }
 KINDS: tuple[str, ...] = tuple(_BY_KIND)
 
