@@ -2,7 +2,8 @@
 
 Three organisations with 100,000 members each, over real processes and TLS, with differential
 privacy and secure sums: 22 different plans, asked by a few threads as an analyst's script would.
-Each plan is paid for and answered on its own. Beside it, in the same run and on the same rows:
+Each plan is paid for and answered on its own; then all of it again as one question (`describe`),
+which costs the same for the same noise. Beside it, in the same run and on the same rows:
 the loop that a program with all the data in its hands would write, and a Flower simulation of
 the same job, which hides nothing and adds no noise, in an environment of its own.
 Run as `python -m bench job`.
@@ -98,8 +99,10 @@ def _ours(folder: Path, members: int, times: int) -> list[Row]:
     starts = [_started(folder) for _ in range(1 if times == 1 else 3)]
     with running(folder) as network:
         seconds = [_seconds(network, offset) for offset in range(times + 1)][1:]
+        described = [_described(network, offset) for offset in range(times)]
     return [
         at_most(f"{name}, on a running network", statistics.median(seconds), "s", RUNNING),
+        at_most(f"{name}, as one question", statistics.median(described), "s", RUNNING),
         at_most(f"{name}, with start-up", statistics.median(starts), "s", STARTING),
     ]
 
@@ -116,6 +119,16 @@ def _seconds(network: Network, offset: int) -> float:
     began = time.perf_counter()
     _job(network, offset)
     return time.perf_counter() - began
+
+
+def _described(network: Network, offset: int) -> float:
+    net = connect(network.prepared.url, token=network.prepared.tokens.researcher.text)
+    try:
+        began = time.perf_counter()
+        net.study(STUDY).describe(*COLUMNS).run(epsilon=2 + offset / 1000)
+        return time.perf_counter() - began
+    finally:
+        net.close()
 
 
 def _job(network: Network, offset: int) -> None:
