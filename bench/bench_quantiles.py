@@ -8,10 +8,11 @@ cannot be told from the exact one. Run as `python -m bench.bench_quantiles`.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ Floats = NDArray[np.float64]
 SIZES, EPSILONS = (100, 500, 5000), ("0.3", "1", "3")
 NODES, MARGIN = 10, 2
 DELTA = Fraction(1, 10**6)
+LEAST = 93.0
 TARGET = 0.05  # rank error of the median of 500 members at epsilon 1
 
 
@@ -46,24 +48,19 @@ def _skewed(u: Floats) -> Floats:
     return np.asarray(np.minimum(-12 * np.log1p(-u), 100.0))
 
 
+def _logistic(u: Floats, centre: float, scale: float) -> Floats:
+    inside = np.clip(u, 1e-9, 1 - 1e-9)
+    return np.asarray(np.clip(centre + scale * np.log(inside / (1 - inside)), 0, 100))
+
+
 def _narrow(u: Floats) -> Floats:
-    return np.asarray(np.clip(30 + 0.5 * np.log(u / (1 - u)), 0, 100))
+    return _logistic(u, 30, 0.5)
 
 
 def _two_groups(u: Floats) -> Floats:
-    low = 20 + 3 * np.log(
-        np.clip(u / 0.55, 1e-9, 1 - 1e-9) / (1 - np.clip(u / 0.55, 1e-9, 1 - 1e-9))
-    )
-    rest = np.clip((u - 0.55) / 0.45, 1e-9, 1 - 1e-9)
-    return np.asarray(
-        np.clip(
-            np.where(
-                u < 0.55, np.minimum(low, 48), np.maximum(80 + 3 * np.log(rest / (1 - rest)), 52)
-            ),
-            0,
-            100,
-        )
-    )
+    low = np.minimum(_logistic(u / 0.55, 20, 3), 50)
+    high = np.maximum(_logistic((u - 0.55) / 0.45, 80, 3), 50)
+    return np.asarray(np.where(u < 0.55, low, high))
 
 
 SOURCES = (
@@ -104,29 +101,22 @@ def rank_error(values: Floats, found: float, q: float) -> float:
 
 @dataclass(frozen=True)
 class Seen:
-    """Over runs and quantiles: rank errors, share covered, width over the range."""
+    """Over runs and quantiles: rank errors, share covered in percent, width over the range."""
 
     errors: Floats
     covered: float
     width: float
-    coarse: float
-
-    def __str__(self) -> str:
-        high = np.quantile(self.errors, 0.95)
-        return (
-            f"rank error {self.errors.mean():.3f} (95th percentile {high:.3f}), covered "
-            f"{100 * self.covered:.1f} %, width {self.width:.4f}, coarse {100 * self.coarse:.0f} %"
-        )
 
 
 def measure(
     source: Source, members: int, epsilon: str, q: Sequence[str], runs: int, seed: int = 1
 ) -> Seen:
+    """The search as the product makes it."""
     asked = normalise(Quantiles(column="score", q=tuple(q)), DICTIONARY)
     assert isinstance(asked, Quantiles)
     rng, law = np.random.default_rng(seed), laws(epsilon, len(asked.shares(DICTIONARY)))
     truth = source.draw(np.array(asked.levels))
-    errors, hits, widths, coarse = [], [], [], []
+    errors, hits, widths = [], [], []
     for _ in range(runs):
         values = source.draw(rng.uniform(1e-12, 1, members))
         rows = search(asked, values, law, rng).rows
@@ -134,41 +124,65 @@ def measure(
             errors.append(rank_error(values, row.estimate, level))
             hits.append(row.low <= true <= row.high)
             widths.append((row.high - row.low) / 100)
-            coarse.append(bool(row.note))
-    return Seen(
-        np.array(errors), float(np.mean(hits)), float(np.mean(widths)), float(np.mean(coarse))
-    )
+    return Seen(np.array(errors), 100 * float(np.mean(hits)), float(np.mean(widths)))
 
 
-def histogram(source: Source, members: int, epsilon: str, bins: int, runs: int) -> Seen:
-    """The median from one histogram of the same cost, read by the same estimate."""
+def histogram(source: Source, members: int, epsilon: str, bins: int, runs: int) -> Floats:
+    """Rank errors of the median of one histogram of the same cost, read by the same estimate."""
     rng, law = np.random.default_rng(2), laws(epsilon, 1)
     sd = law.sd_grid / law.mechanism.delta_grid
     cuts = tuple(range(1, bins))
-    truth = float(source.draw(np.array([0.5]))[0])
-    errors, hits, widths, coarse = [], [], [], []
+    errors = []
     for _ in range(runs):
         values = source.draw(rng.uniform(1e-12, 1, members))
         exact = np.bincount(np.minimum(values * bins / 100, bins - 1).astype(int), minlength=bins)
         found = locate(ranks([Counted(cuts, exact + rng.normal(0, sd, bins), sd)], bins), 0.5)
-        low, high = (each * 100 / bins for each in (found.low, found.high))
         errors.append(rank_error(values, found.position * 100 / bins, 0.5))
-        hits.append(low <= truth <= high)
-        widths.append((high - low) / 100)
-        coarse.append(found.coarse)
-    return Seen(
-        np.array(errors), float(np.mean(hits)), float(np.mean(widths)), float(np.mean(coarse))
-    )
+    return np.array(errors)
 
 
-def main(runs: int = 2000) -> None:
-    for source in SOURCES:
+def run(quick: bool = False) -> list[dict[str, Any]]:
+    """Rank errors and coverage of every combination; `quick` takes fewer of both."""
+    runs = 200 if quick else 2000
+    rows = [*_against_histograms(runs // 20)]
+    for source in SOURCES[:2] if quick else SOURCES:
         for members in SIZES:
             for epsilon in EPSILONS:
-                for q in (("0.5",), ("0.25", "0.5", "0.75")):
-                    seen = measure(source, members, epsilon, q, runs)
-                    print(f"{source.name}, {members}, {epsilon}, {len(q)}: {seen}", flush=True)
+                rows += _case(source, members, epsilon, runs)
+    return rows
+
+
+def _case(source: Source, members: int, epsilon: str, runs: int) -> Iterator[dict[str, Any]]:
+    for q in (("0.5",), ("0.25", "0.5", "0.75")):
+        seen = measure(source, members, epsilon, q, runs)
+        what = "median" if len(q) == 1 else "quartiles"
+        label = f"{what} ({source.name}), n = {members}, epsilon = {epsilon}"
+        wanted = members == 500 and epsilon == "1"
+        mean, high = float(seen.errors.mean()), float(np.quantile(seen.errors, 0.95))
+        row = {"what": f"rank error: {label}", "value": mean, "unit": f"(95 % below {high:.3f})"}
+        yield row | ({"target": f"<= {TARGET}", "ok": mean <= TARGET} if wanted else {})
+        floor = LEAST - 300 * math.sqrt(0.05 * 0.95 / (runs * len(q)))
+        yield {
+            "what": f"coverage: {label}",
+            "value": round(seen.covered, 1),
+            "unit": f"% (width {seen.width:.4f} of the range)",
+            "target": "at least 93, within 3 Monte-Carlo errors",
+            "ok": seen.covered >= floor,
+        }
+
+
+def _against_histograms(runs: int) -> Iterator[dict[str, Any]]:
+    for source in SOURCES:
+        for bins in (64, 256, 1024):
+            errors = histogram(source, 500, "1", bins, runs)
+            label = f"histogram of {bins} ({source.name}), n = 500, epsilon = 1"
+            yield {"what": f"rank error: {label}", "value": float(errors.mean())}
+
+
+def main() -> None:
+    for row in run():
+        print(row, flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2000)
+    main()
