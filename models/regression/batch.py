@@ -73,7 +73,7 @@ def batch_of(rows: Rows, refs: Iterable[ColumnRef], mask: Mask, site: int = -1) 
 def _column(rows: Rows, ref: ColumnRef, home: Codes, order: Any) -> Values:
     table, values = rows.of(ref)
     if ref.many:
-        return values[order]
+        return np.asarray(values[order])
     spread = np.full(rows.members, -1 if values.dtype == np.int64 else np.nan, dtype=values.dtype)
     spread[table.member] = values
     return spread[home]

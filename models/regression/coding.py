@@ -11,7 +11,6 @@ from typing import assert_never
 
 import numpy as np
 
-from models.aggregates.wording import word
 from models.regression.batch import Batch, Floats, Mask
 from models.regression.formula import transformed
 from models.regression.spline import b_splines
@@ -53,7 +52,8 @@ class Coded:
         """[rows, len(labels)], whatever the values; a missing one is the middle or reference."""
         match self.factor:
             case Number():
-                return ((number_values(self.factor, batch) - self.shift) / self.size)[:, None]
+                values = number_values(self.factor, batch)
+                return np.asarray((values - self.shift) / self.size)[:, None]
             case Levels(column, reference):
                 return self._dummies(batch.of(column), column.column.levels.index(reference))
             case Spline(number, knots, degree):
@@ -69,7 +69,8 @@ class Coded:
     def _dummies(self, codes: Floats, reference: int) -> Floats:
         count = len(self.labels) + (not self.full)
         kept = [code for code in range(count) if self.full or code != reference]
-        return (codes[:, None] == np.array(kept)[None, :]).astype(np.float64) - self.shift
+        chosen = codes[:, None] == np.array(kept)[None, :]
+        return np.asarray(chosen, dtype=np.float64) - self.shift
 
 
 def coded(

@@ -94,7 +94,7 @@ class Design:
     @cached_property
     def flat(self) -> tuple[bool, ...]:
         """Per column: has it two values only (or one)? Then its square is a line in it."""
-        lines = [self.intercept] if self.intercept else []
+        lines: list[bool] = [True] if self.intercept else []
         for term in self.terms:
             two = len(term) == 1 and isinstance(term[0].factor, Levels | Site | Gap)
             lines += [two] * math.prod(len(each.labels) for each in term)
@@ -226,9 +226,7 @@ def _fully_coded(formula: Formula) -> Levels | Site | None:
     return None
 
 
-def _absorbed(
-    term: Term, present: set[frozenset[Factor]], *, constant: bool
-) -> frozenset[Factor]:
+def _absorbed(term: Term, present: set[frozenset[Factor]], *, constant: bool) -> frozenset[Factor]:
     """The factors of a term that may be shifted: all that are no spline, if every term that
     multiplying out gives is in the formula too; else none."""
     movable = [factor for factor in term if not isinstance(factor, Spline)]

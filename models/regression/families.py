@@ -90,7 +90,7 @@ class Logistic(Family):
     def draw(self, eta: Floats, kappa: Floats, normal: Floats) -> Floats:
         """By the logistic approximation of the normal law's distribution function."""
         uniform = logistic(normal * (1.5976 + 0.07056 * normal**2))
-        return (uniform < logistic(eta)).astype(np.float64)
+        return np.asarray(uniform < logistic(eta), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Linear(Family):
         )
 
     def draw(self, eta: Floats, kappa: Floats, normal: Floats) -> Floats:
-        return eta + np.sqrt(_mean(kappa)[0]) * normal
+        return np.asarray(eta + np.sqrt(_mean(kappa)[0]) * normal)
 
 
 @dataclass(frozen=True)
@@ -263,4 +263,4 @@ class Ordinal(Family):
     def draw(self, eta: Floats, kappa: Floats, normal: Floats) -> Floats:
         uniform = logistic(normal * (1.5976 + 0.07056 * normal**2))
         upper = logistic(kappa[None, :] - eta[:, None])
-        return (uniform[:, None] > upper).sum(axis=1).astype(np.float64)
+        return np.asarray((uniform[:, None] > upper).sum(axis=1), dtype=np.float64)

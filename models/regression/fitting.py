@@ -185,11 +185,11 @@ def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
         return now
     score, information, noise, blur = newton_sums(model, asked.theta, each)
     curve, lifted = positive(information, blur)
-    step = np.linalg.solve(curve, score)
+    step = np.asarray(np.linalg.solve(curve, score), dtype=np.float64)
     rows = now.population.rows
     length = math.sqrt(max(float(step @ curve @ step), 0.0))
     theta = repaired(model, asked.theta + _taken(model, now.population, asked.theta, step, length))
-    inverse = np.linalg.inv(curve)
+    inverse = np.asarray(np.linalg.inv(curve), dtype=np.float64)
     return Standing(
         theta=theta,
         population=replace(now.population, members=max(float(each.sums[0] * math.sqrt(3)), 1.0)),
@@ -202,9 +202,7 @@ def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
     )
 
 
-def newton_sums(
-    model: Model, theta: Floats, each: Opened
-) -> tuple[Floats, Floats, float, float]:
+def newton_sums(model: Model, theta: Floats, each: Opened) -> tuple[Floats, Floats, float, float]:
     """Score, information, and the noise on each number of the one and the other."""
     first, second = newton_bounds(model, theta)
     sums, tau, p = each.sums * math.sqrt(3), each.noise * math.sqrt(3), model.size

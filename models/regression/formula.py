@@ -89,10 +89,13 @@ class _Parser:
             return outcome
         minus = self._take("-")
         self._part(minus=minus)
-        while self._next.text in ("+", "-") and self._next.kind is Kind.SIGN:
+        self._more()
+        return None
+
+    def _more(self) -> None:
+        while self._sees("+") or self._sees("-"):
             minus = self._advance().text == "-"
             self._part(minus=minus)
-        return None
 
     def _outcome(self) -> Outcome | None:
         """What stands before `~`. A sum that turns out to have none is read as terms."""
@@ -101,9 +104,7 @@ class _Parser:
         position = self._next.position
         factor = self._product()
         if not self._take("~"):
-            while self._next.text in ("+", "-") and self._next.kind is Kind.SIGN:
-                minus = self._advance().text == "-"
-                self._part(minus=minus)
+            self._more()
             return None
         terms, self._terms = list(self._terms.values()), {}
         if factor or self._offset or self._weight or len(terms) != 1 or len(terms[0]) != 1:

@@ -90,7 +90,7 @@ def in_ball(matrix: Floats, clip: float) -> Floats:
     """Rows divided by `clip`, those beyond it scaled down to norm 1; zero where not finite."""
     norm = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
     scale = 1.0 / np.maximum(norm, clip)
-    result = matrix * scale[:, None]
+    result: Floats = matrix * scale[:, None]
     if not np.isfinite(norm).all():
         result[~np.isfinite(norm)] = 0.0
     return result
@@ -154,9 +154,9 @@ def _moments(model: Model, rows: ModelRows) -> Floats:
     curved = [at for at, flat in enumerate(model.flat) if not flat]
     kept = [at for at in range(model.width) if f"x{at}" in places]
     parts = [np.ones((len(rows.y), 1)), rows.x[:, kept], rows.x[:, curved] ** 2]
-    parts += [model.moments(rows), rows.offset[:, None]] if "offset" in places else [
-        model.moments(rows)
-    ]
+    parts += (
+        [model.moments(rows), rows.offset[:, None]] if "offset" in places else [model.moments(rows)]
+    )
     sums = summed(np.concatenate(parts, axis=1) * weight, rows) / model.most_rows
     return np.concatenate([there, sums], axis=1) if "members" in places else sums
 

@@ -184,7 +184,7 @@ class Glm(Model):
             codes = batch.of(self.outcome.column)
             if isinstance(self.family, Ordinal):
                 return np.asarray(codes, dtype=np.float64)
-            return (codes == self.happened).astype(np.float64)
+            return np.asarray(codes == self.happened, dtype=np.float64)
         middle, half = self.scaling
         values = (number_values(self.outcome, batch) - middle) / half
         return values if isinstance(self.family, Linear) else np.rint(np.maximum(values, 0.0))

@@ -106,7 +106,7 @@ def gram_map(population: Population) -> Floats:
     ones = np.flatnonzero(scale == 0)
     linear = np.diag(1 / np.where(scale > 0, scale, 1.0))
     if len(ones):
-        linear[ones[0], :] -= np.where(scale > 0, population.mean / np.where(scale > 0, scale, 1), 0)
+        linear[ones[0], :] -= np.where(scale > 0, population.mean * np.diag(linear), 0.0)
     return linear
 
 

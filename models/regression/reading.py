@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -84,8 +85,7 @@ def outside(model: Glm) -> tuple[Floats, Floats]:
 def _names(model: Glm, levels: tuple[str, ...]) -> tuple[str, ...]:
     if not isinstance(model.family, Ordinal):
         return model.design.names
-    between = zip(levels, levels[1:], strict=False)
-    return model.design.names + tuple(f"{low} | {high}" for low, high in between)
+    return model.design.names + tuple(f"{low} | {high}" for low, high in pairwise(levels))
 
 
 def _shrunk(model: Model, now: Standing) -> Floats:

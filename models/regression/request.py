@@ -8,6 +8,8 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import ClassVar, Literal, Self
 
+import numpy as np
+
 from models.aggregates.expected import Expected
 from models.aggregates.request import Labels, Request
 from models.changed import changed
@@ -26,7 +28,7 @@ from models.regression.families import (
 from models.regression.fitting import Course, Opened, next_round, standing
 from models.regression.formula import parse_formula
 from models.regression.member_sum import MemberSum
-from models.regression.member_vectors import Moments, Newton, Round, length
+from models.regression.member_vectors import Gram, Moments, Newton, Round, Scores, length
 from models.regression.outcome import Glm
 from models.regression.reading import COEFFICIENT, facts, figures, warnings
 from models.regression.states import close, round_of, state_bytes
@@ -186,10 +188,6 @@ _METHODS = {
 
 def empty_round(model: Glm, kind: str) -> Round:
     """A round of a kind, for its length alone."""
-    import numpy as np
-
-    from models.regression.member_vectors import Gram, Scores
-
     theta = np.zeros(model.size)
     match kind:
         case "moments":
@@ -204,14 +202,13 @@ def empty_round(model: Glm, kind: str) -> Round:
 
 def read_opening(model: Glm, course: Course, number: int, opening: Opening) -> Opened:
     """One opening in the round's own numbers. Raises BadInput for one of another length."""
-    import numpy as np
-
     asked = round_of(model, course, number, opening.state)
     if len(opening.totals) != length(model, asked):
         raise BadInput(f"the total has {len(opening.totals)} numbers, not {length(model, asked)}")
     clip = 1.0 if isinstance(asked, Newton) else asked.clip
     unit = clip / opening.law.mechanism.delta_grid
-    return Opened(asked, np.array(opening.totals, dtype=np.float64) * unit, opening.law.sd_grid * unit)
+    sums = np.array(opening.totals, dtype=np.float64) * unit
+    return Opened(asked, sums, opening.law.sd_grid * unit)
 
 
 @lru_cache(maxsize=128)
