@@ -23,8 +23,10 @@ class Kind(StrEnum):
     TOP = "top"
     MAP = "map"
     DENSITY = "density"
+    DESCRIBE = "describe"
     VARIANCE = "variance"
     CORRELATION = "correlation"
+    QUANTILES = "quantiles"
     TABLE = "table"
     PREVALENCE = "prevalence"
     SURVIVAL = "survival"
@@ -121,12 +123,17 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             return cohort.prevalence(column, by=list(written.by))
         case Kind.VARIANCE:
             return cohort.variance(*written.take("column"))
+        case Kind.QUANTILES:
+            (column,) = written.take("column", settings=("q",))
+            return cohort.quantiles(column, written.words("q") or ("0.5",))
         case Kind.CORRELATION:
             return cohort.correlation(*written.any_number())
         case Kind.DENSITY:
             x, y = written.take("x", "y", settings=("x_edges", "y_edges"))
             edges = written.words("x_edges"), written.words("y_edges")
             return cohort.density(x, y, x_edges=edges[0], y_edges=edges[1])
+        case Kind.DESCRIBE:
+            return cohort.describe(*written.any_number())
         case Kind.MAP:
             return cohort.map(*written.take("region"))
         case Kind.TOP:

@@ -16,12 +16,14 @@ from models.aggregates.requests import (
     Correlation,
     Count,
     Density,
+    Describe,
     Disproportionality,
     Histogram,
     Incidence,
     Map,
     Mean,
     Prevalence,
+    Quantiles,
     Sum,
     Survival,
     Table,
@@ -88,6 +90,14 @@ class Asking(ABC):
         """The share of members with each level (or bin) of a column, within groups of `by`."""
         return self.asked(Prevalence(column=name(column), by=names(by)))
 
+    def quantiles(self, column: str, q: Numbers | float | str = "0.5") -> Question:
+        """The values below which shares `q` of the members lie; the median unless written.
+
+        `column` is bounded and has one row per member. Asks in six rounds at one price.
+        """
+        shares = q if isinstance(q, Sequence) and not isinstance(q, str) else (q,)
+        return self.asked(Quantiles(column=name(column), q=decimals(shares, "q")))
+
     def variance(self, column: str) -> Question:
         """Mean, variance and standard deviation of a bounded numeric column, at one price."""
         return self.asked(Variance(column=name(column)))
@@ -102,6 +112,10 @@ class Asking(ABC):
         """Members on a grid of two columns: declared bins or levels, or edges of your own."""
         edges = decimals(x_edges, "x_edges"), decimals(y_edges, "y_edges")
         return self.asked(Density(x=name(x), y=name(y), x_edges=edges[0], y_edges=edges[1]))
+
+    def describe(self, *columns: str) -> Question:
+        """A first table: mean, deviation and counts of each of several columns, at one price."""
+        return self.asked(Describe(columns=tuple(map(name, columns))))
 
     def map(self, region: str) -> Question:
         """Members by region and country; a region's level begins with its country, DE-BY."""

@@ -13,9 +13,11 @@ from models.aggregates.associations import Associations
 from models.aggregates.correlation import Correlation
 from models.aggregates.counts import Count, Histogram
 from models.aggregates.density import Density
+from models.aggregates.describe import Describe
 from models.aggregates.disproportionality import Disproportionality
 from models.aggregates.incidence import Incidence
 from models.aggregates.prevalence import Prevalence
+from models.aggregates.quantiles import Quantiles
 from models.aggregates.regions import Map
 from models.aggregates.survival import Survival
 from models.aggregates.tables import Table
@@ -33,12 +35,14 @@ __all__ = [
     "Correlation",
     "Count",
     "Density",
+    "Describe",
     "Disproportionality",
     "Histogram",
     "Incidence",
     "Map",
     "Mean",
     "Prevalence",
+    "Quantiles",
     "Sum",
     "Survival",
     "Table",
@@ -54,12 +58,14 @@ Analysis = (
     | Correlation
     | Count
     | Density
+    | Describe
     | Disproportionality
     | Histogram
     | Incidence
     | Map
     | Mean
     | Prevalence
+    | Quantiles
     | Sum
     | Survival
     | Table
@@ -81,10 +87,12 @@ _BY_KIND: Mapping[str, type[Analysis]] = {
     "correlation": Correlation,
     "variance": Variance,
     "density": Density,
+    "describe": Describe,
     "map": Map,
     "top": Top,
     "treatment_report": TreatmentReport,
     "incidence": Incidence,
+    "quantiles": Quantiles,
 }
 KINDS: tuple[str, ...] = tuple(_BY_KIND)
 
