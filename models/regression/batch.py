@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.rows import Codes, Rows, Values
+from models.figures.reference import values_of
+from models.figures.types import FigureColumn
+from models.rows import Codes, Rows, TableRows, Values
 from privacy.contract.dictionary import ColumnRef, Table
 from privacy.errors import BadInput
 
@@ -71,12 +73,22 @@ def batch_of(rows: Rows, refs: Iterable[ColumnRef], mask: Mask, site: int = -1) 
 
 
 def _column(rows: Rows, ref: ColumnRef, home: Codes, order: Any) -> Values:
-    table, values = rows.of(ref)
+    table, values = _found(rows, ref)
     if ref.many:
         return np.asarray(values[order])
+    if len(home) == rows.members and np.array_equal(table.member, home):
+        return np.asarray(values)  # everyone has a row, in order
     spread = np.full(rows.members, -1 if values.dtype == np.int64 else np.nan, dtype=values.dtype)
     spread[table.member] = values
     return spread[home]
+
+
+def _found(rows: Rows, ref: ColumnRef) -> tuple[TableRows, Values]:
+    """A column's rows; of a figure, as a node handed them over or computed here."""
+    if isinstance(ref, FigureColumn) and ref.name in rows.tables:
+        table = rows.tables[ref.name]
+        return table, table.values[ref.name]
+    return values_of(rows, ref)
 
 
 def slices(batch: Batch, members: int) -> Iterator[Batch]:

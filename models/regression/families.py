@@ -12,6 +12,7 @@ Data (NB2).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ from models.regression.batch import Floats
 from models.regression.special import digamma, logistic, trigamma
 
 LARGEST = 30.0  # beyond it a predictor's effect cannot be told from certainty
+MOST = 1000  # of a drawn count
 _LEAST = 1e-300
 
 
@@ -69,6 +71,24 @@ def _plain(eta: Floats) -> Information:
     return Information(eta, _none(len(eta)), np.zeros((len(eta), 0, 0)))
 
 
+def _uniform(normal: Floats) -> Floats:
+    """The normal law's distribution function, to 2e-4."""
+    return logistic(normal * (1.5976 + 0.07056 * normal**2))
+
+
+def _count(spread: Floats, none: Floats, ratio: Callable[[int], Floats], normal: Floats) -> Floats:
+    """The quantiles of a law of counts: `none` is the chance of 0, `ratio(k)` that of k + 1
+    over that of k. A count beyond MOST is cut off there; `spread` bounds where to look."""
+    uniform, chance, passed = _uniform(normal), none, none.copy()
+    found = np.zeros(len(normal))
+    last = int(min(float(np.max(spread + 8 * np.sqrt(spread), initial=0.0)) + 20, MOST))
+    for k in range(last):
+        found += uniform > passed
+        chance = chance * ratio(k)
+        passed = passed + chance
+    return found
+
+
 def _mean(eta: Floats) -> Floats:
     return np.exp(np.clip(eta, -LARGEST, LARGEST))
 
@@ -88,9 +108,7 @@ class Logistic(Family):
         return _plain(p * (1 - p))
 
     def draw(self, eta: Floats, kappa: Floats, normal: Floats) -> Floats:
-        """By the logistic approximation of the normal law's distribution function."""
-        uniform = logistic(normal * (1.5976 + 0.07056 * normal**2))
-        return np.asarray(uniform < logistic(eta), dtype=np.float64)
+        return np.asarray(_uniform(normal) < logistic(eta), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -109,9 +127,8 @@ class Poisson(Family):
         return _plain(_mean(eta))
 
     def draw(self, eta: Floats, kappa: Floats, normal: Floats) -> Floats:
-        """By the square root that makes the variance even."""
-        root = np.sqrt(_mean(eta) + 0.25) + normal / 2
-        return np.maximum(np.rint(np.maximum(root, 0) ** 2 - 0.25), 0.0)
+        mean = _mean(eta)
+        return _count(mean, np.exp(-mean), lambda k: mean / (k + 1), normal)
 
 
 @dataclass(frozen=True)
@@ -195,11 +212,10 @@ class NegativeBinomial(Family):
         return Information(by_eta, np.zeros((n, 1)), np.maximum(own, 1e-6)[:, None, None])
 
     def draw(self, eta: Floats, kappa: Floats, normal: Floats) -> Floats:
-        """A Poisson count whose mean varies by a gamma law (Wilson and Hilferty's cube)."""
-        a = self._a(kappa)
-        turned = np.roll(normal, len(normal) // 2)
-        cube = np.maximum(1 - a / 9 + turned * np.sqrt(a / 9), 0.0) ** 3
-        return Poisson().draw(np.log(np.maximum(_mean(eta) * cube, 1e-12)), kappa, normal)
+        a, mean = self._a(kappa), _mean(eta)
+        none = np.exp(-np.log1p(a * mean) / a)
+        spread = mean * (1 + a * mean)
+        return _count(spread, none, lambda k: (a * k + 1) / (k + 1) * mean / (1 + a * mean), normal)
 
 
 @dataclass(frozen=True)
@@ -261,6 +277,6 @@ class Ordinal(Family):
         return total
 
     def draw(self, eta: Floats, kappa: Floats, normal: Floats) -> Floats:
-        uniform = logistic(normal * (1.5976 + 0.07056 * normal**2))
+        uniform = _uniform(normal)
         upper = logistic(kappa[None, :] - eta[:, None])
         return np.asarray((uniform[:, None] > upper).sum(axis=1), dtype=np.float64)

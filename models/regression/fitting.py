@@ -31,6 +31,7 @@ from models.regression.population import Population, first_population, gram_map,
 
 LARGEST_STEP = 1.5  # a Newton step's root mean square, in the predictor
 RIDGE = 1e-9
+LEAST_GAP = 1e-3  # between thresholds
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def _after_scores(model: Model, course: Course, now: Standing, each: Opened) -> 
         theta=theta,
         population=now.population,
         whiten=whiten,
-        sampling=back @ spread @ back.T / rows * _small_sample(model, rows),
+        sampling=back @ spread @ back.T / rows * _small_sample(model, rows) / model.largest_weight,
         privacy=back @ back.T * noise,
         targets=targets,
         step=float(moved) * math.sqrt(rows),
@@ -194,7 +195,7 @@ def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
         theta=theta,
         population=replace(now.population, members=max(float(each.sums[0] * math.sqrt(3)), 1.0)),
         whiten=now.whiten,
-        sampling=inverse * _small_sample(model, rows),
+        sampling=inverse * _small_sample(model, rows) / model.largest_weight,
         privacy=inverse @ inverse * noise**2,
         targets=(*now.targets, theta),
         step=length,
@@ -246,6 +247,6 @@ def repaired(model: Model, theta: Floats) -> Floats:
     """Coefficients that are a state: finite, not beyond certainty, thresholds ascending."""
     fixed = np.clip(np.nan_to_num(theta, nan=0.0, posinf=0.0, neginf=0.0), -1e6, 1e6)
     if model.family.extras > 1:
-        kappa = fixed[model.width :]
-        fixed[model.width :] = np.maximum.accumulate(kappa + 0) + 1e-3 * np.arange(len(kappa))
+        for k in range(model.width + 1, model.size):
+            fixed[k] = max(fixed[k], fixed[k - 1] + LEAST_GAP)
     return np.asarray(fixed)

@@ -73,24 +73,18 @@ class _Parser:
         self._weight: Number | None = None
 
     def formula(self) -> Formula:
-        outcome = self._sum(first=True)
-        if outcome is not None:
-            self._sum(first=False)
+        start = self._next
+        outcome = self._outcome()
+        if outcome is not None or self._next is start:
+            minus = self._take("-")
+            self._part(minus=minus)
+            self._more()
         if self._next.kind is not Kind.END:
             self._unexpected(self._next)
         if len(self._terms) > MAX_TERMS:
             raise refuse(f"more than {MAX_TERMS} terms", 1, "write fewer terms")
         terms = tuple(self._terms.values())
         return Formula(outcome, terms, self._intercept, self._offset, self._weight)
-
-    def _sum(self, *, first: bool) -> Outcome | None:
-        """Parts to the end; the outcome, where `~` follows the very first one."""
-        if first and (outcome := self._outcome()) is not None:
-            return outcome
-        minus = self._take("-")
-        self._part(minus=minus)
-        self._more()
-        return None
 
     def _more(self) -> None:
         while self._sees("+") or self._sees("-"):

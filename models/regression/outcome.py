@@ -41,6 +41,7 @@ class Model(ABC):
     family: Family
     weighted: bool
     most_rows: int  # of one member
+    largest_weight: float  # inside, weights are divided by it
 
     @property
     @abstractmethod
@@ -110,11 +111,13 @@ class Glm(Model):
     happened: int = 1
     weighted: bool = field(init=False)
     most_rows: int = field(init=False)
+    largest_weight: float = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weighted", self.design.formula.weight is not None)
         most = max((ref.table.max_rows_per_member for ref in self.columns), default=1)
         object.__setattr__(self, "most_rows", most)
+        object.__setattr__(self, "largest_weight", self.design.largest_weight)
 
     @cached_property
     def columns(self) -> frozenset[ColumnRef]:
