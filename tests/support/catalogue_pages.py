@@ -91,7 +91,7 @@ def svg_of(chart: Any) -> str:
     spec = chart.to_dict()
     spec["config"]["aria"] = False
     svg = vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
-    return re.sub(r"(\d+\.\d)\d+", r"\1", svg) + "\n"
+    return re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d+\.\d)\d+", r"\1", tag[0]), svg) + "\n"
 
 
 def words_of(svg: str) -> list[str]:
