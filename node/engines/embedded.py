@@ -36,8 +36,9 @@ class DuckDBReading:
     def batches(self, asked: Expr, size: int) -> Iterator[Mapping[str, NDArray[Any]]]:
         import ibis
 
-        self._cursor.execute(str(ibis.to_sql(asked, dialect="duckdb")))
-        for batch in self._cursor.fetch_record_batch(size):
+        found = self._cursor.sql(str(ibis.to_sql(asked, dialect="duckdb")))
+        read = getattr(found, "to_arrow_reader", None) or found.fetch_record_batch  # before 1.4
+        for batch in read(size):
             yield {
                 name: batch.column(name).to_numpy(zero_copy_only=False)
                 for name in batch.schema.names
