@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from datetime import UTC, timedelta
 
+from coordinator.api.combining import check_tops_up
 from coordinator.api.entitlement import visible_study
 from coordinator.api.schema import PreviewAsk, PreviewView
 from coordinator.api.services import Services
@@ -153,6 +154,7 @@ def _new_run(
         now=now,
         entropy=services.entropy,
     )
+    check_tops_up(store, principal, compiled.plan)
     run_id = f"run-{services.entropy(12).hex()}"
     return store.runs.create(
         NewRun(run_id, compiled.envelope, principal.id, key, request, instant_text(now))

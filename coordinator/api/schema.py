@@ -191,6 +191,7 @@ class RunView(Answer):
     cohort: str
     rho: str = Field(description="The cost of one opening, memberships included.")
     participants: list[str]
+    tops_up: list[str] = Field(description="Releases that this one is to be combined with.")
     max_attempts: int
     created: str
     finished: str | None
@@ -208,8 +209,28 @@ class ReleaseView(Answer):
     study: str
     study_digest: str
     plan: str
+    analysis: dict[str, Any]
+    cohort: str
+    participants: list[str]
+    epoch: str
+    tops_up: list[str] = Field(description="Releases that this one is to be combined with.")
     answer: ReleasedAnswer
     envelope: dict[str, Any] = Field(description="The release as the coordinator signed it.")
+
+
+class CombinedView(Answer):
+    """What a release and those that it tops up say together: a function of them alone."""
+
+    study: str
+    analysis: dict[str, Any]
+    cohort: str
+    rho: str = Field(description="Of all releases together.")
+    epsilon: float
+    delta: str
+    variance_grid: str = Field(description="Of the noise, on the grid of the last mechanism.")
+    mechanism: dict[str, int]
+    result: dict[str, Any]
+    releases: list[ReleaseView]
 
 
 class NodeView(Answer):

@@ -3,25 +3,40 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fractions import Fraction
 from functools import cached_property
 
-from coordinator.client.errors import checking
+from coordinator.client.errors import BadInput, checking
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.preview import Preview
 from coordinator.client.question import Question, Terms
-from coordinator.client.result import Asked, Noise, Result
+from coordinator.client.result import Asked, Noise, Released, Result
 from models import planner
-from models.mock import mock_rows, mock_run
+from models.combining import check_topping_up, combined_result
+from models.mock import mock_opening, mock_rows
+from models.opening import Opening
 from models.rows import Rows
 from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_epsilon
 from privacy.contract import study as contract
+from privacy.contract.canonical import digest
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.time import instant_text
 from privacy.errors import Code
 from privacy.mechanism import GaussianSum, plan_mechanism
 from privacy.units import Rho
 
 NODES = ("mock-a", "mock-b", "mock-c")
+
+
+@dataclass(frozen=True)
+class MockRelease:
+    """What a made-up answer opened, kept so that it can be topped up."""
+
+    asked: Asked
+    opening: Opening
+    released: Released
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,7 @@ class MockBackend:
     dictionary: Dictionary
     members: int
     seed: int
+    library: dict[str, MockRelease] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def rows(self) -> Rows:
@@ -53,40 +69,52 @@ class MockBackend:
         return Preview(planned, NODES, {}, None, True)
 
     def run(self, question: Question, terms: Terms) -> Result:
+        """A new draw every time; what is topped up is looked for among earlier answers."""
+        openings = [self._earlier(question, digest) for digest in terms.tops_up]
         mechanism = self._mechanism(terms.epsilon)
         with checking(Code.BAD_REQUEST):
-            answer = mock_run(
-                question.analysis,
-                question.cohort,
-                self.dictionary,
-                epsilon=terms.epsilon,
-                delta=self.facts.delta_fraction,
-                nodes=len(NODES),
-                margin=self._margin,
-                entropy=os.urandom,
-                memberships=self.facts.max_memberships,
-                rows=self.rows,
+            check_topping_up(question.analysis, self.dictionary, terms.tops_up)
+            made = mock_opening(
+                question.analysis, question.cohort, mechanism, self.rows, os.urandom
             )
+            answer = combined_result(question.analysis, self.dictionary, [*openings, made])
+        released = self._keep(question, made)
+        releases = (*(self.library[digest].released for digest in terms.tops_up), released)
+        rho = sum((each.rho for each in releases), Fraction(0))
         return Result(
-            asked=Asked(
-                self.facts.id,
-                self.facts.purpose,
-                question.sentence,
-                question.analysis_json,
-                question.cohort,
-            ),
+            asked=self._asked(question),
             answer=answer,
-            rho=mechanism.rho.fraction,
-            epsilon=epsilon_of_rho(mechanism.rho, self.facts.delta_fraction),
+            rho=rho,
+            epsilon=epsilon_of_rho(Rho.round_up(rho), self.facts.delta_fraction),
             delta=self.facts.delta_fraction,
             noise=Noise(mechanism, len(NODES)),
             receipts=(),
             identity="",
-            release="",
+            release=released.digest,
             run="",
             repeat=False,
             mock=True,
+            releases=releases,
         )
+
+    def _asked(self, question: Question) -> Asked:
+        facts, words = self.facts, question.sentence
+        return Asked(facts.id, facts.purpose, words, question.analysis_json, question.cohort)
+
+    def _keep(self, question: Question, opening: Opening) -> Released:
+        rho = opening.law.mechanism.rho
+        epsilon = epsilon_of_rho(rho, self.facts.delta_fraction)
+        at = instant_text(datetime.now(UTC))
+        made = digest([len(self.library), at, [str(total) for total in opening.totals[:100]]])
+        released = Released(made, rho.fraction, epsilon, at)
+        self.library[made] = MockRelease(self._asked(question), opening, released)
+        return released
+
+    def _earlier(self, question: Question, release: str) -> Opening:
+        kept = self.library.get(release)
+        if kept is None or kept.asked != self._asked(question):
+            raise BadInput("not an answer of these made-up members", code=Code.NOT_COMBINABLE)
+        return kept.opening
 
     @property
     def _margin(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any, Protocol
@@ -25,6 +25,7 @@ class Terms:
     epsilon: str
     max_attempts: int
     timeout_seconds: float
+    tops_up: tuple[str, ...] = ()  # releases that this one is to be combined with
 
 
 class Backend(Protocol):
@@ -66,12 +67,26 @@ class Question:
         A node lost in the middle costs another attempt, if `max_attempts` allows one.
         Raises BudgetExceeded, Refused, NodeOffline, TimedOut.
         """
-        if not 1 <= max_attempts <= 10:
-            raise BadInput("max_attempts is 1 to 10", code=Code.TOO_MANY_ATTEMPTS)
-        if not 0 < timeout_seconds < float("inf"):
-            raise BadInput("timeout_seconds is above 0")
-        terms = Terms(epsilon_text(epsilon), max_attempts, timeout_seconds)
-        return self.backend.run(self, terms)
+        return self._run(terms_of(epsilon, max_attempts, timeout_seconds))
+
+    def top_up(
+        self,
+        earlier: Result,
+        *,
+        epsilon: Epsilon,
+        max_attempts: int = 1,
+        timeout_seconds: float = 120.0,
+    ) -> Result:
+        """Ask again for `epsilon` more and combine with `earlier`; see `Result.top_up`."""
+        same = earlier.asked.analysis == self.analysis_json and earlier.asked.cohort == self.cohort
+        if earlier.asked.study != self.study or not same:
+            raise BadInput("that result answers another question", code=Code.NOT_COMBINABLE)
+        digests = tuple(release.digest for release in earlier.releases)
+        terms = terms_of(epsilon, max_attempts, timeout_seconds)
+        return self._run(replace(terms, tops_up=digests))
+
+    def _run(self, terms: Terms) -> Result:
+        return replace(self.backend.run(self, terms), question=self)
 
     @property
     def sentence(self) -> str:
@@ -84,6 +99,15 @@ class Question:
 
     def __repr__(self) -> str:
         return f"Question({self.study!r}: {self.sentence})"
+
+
+def terms_of(epsilon: Epsilon, max_attempts: int, timeout_seconds: float) -> Terms:
+    """The terms of a run, checked; raises BadInput."""
+    if not 1 <= max_attempts <= 10:
+        raise BadInput("max_attempts is 1 to 10", code=Code.TOO_MANY_ATTEMPTS)
+    if not 0 < timeout_seconds < float("inf"):
+        raise BadInput("timeout_seconds is above 0")
+    return Terms(epsilon_text(epsilon), max_attempts, timeout_seconds)
 
 
 def epsilon_text(epsilon: Epsilon) -> str:

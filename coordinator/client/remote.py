@@ -14,7 +14,7 @@ from coordinator.client.errors import Refused, TimedOut, refusal
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.preview import Preview
 from coordinator.client.question import Question, Terms
-from coordinator.client.result import Result, result_from_run
+from coordinator.client.result import Result, combined_result, result_from_run
 from coordinator.client.transport import Transport
 from privacy.contract import plan, study
 from privacy.contract.canonical import parse_canonical
@@ -91,12 +91,23 @@ class RemoteStudy:
     def finished(self, run: Mapping[str, Any], sentence: str) -> Result:
         """The result of a finished run; raises what it ended with otherwise."""
         if run["state"] == "released" and run["answer"] is not None:
-            return result_from_run(run, self._facts.purpose, sentence)
+            found = result_from_run(run, self._facts.purpose, sentence)
+            return self._combined(found) if run["tops_up"] else found
         if not run["code"]:
             raise Refused(Code.NOT_PERMITTED, "Your role sees no results.")
         openings = run["max_attempts"] * self._facts.max_memberships**2
         delta = self._facts.delta_fraction
         raise refusal(Code(run["code"]), run["title"], run["fields"], delta, openings)
+
+    def _combined(self, last: Result) -> Result:
+        try:
+            said = self.transport.get(f"/v1/releases/{last.release}/combined")
+        except Refused as refused:
+            if refused.code is not Code.NOT_COMBINABLE:
+                raise
+            title = f"{refused.title} The newest stands alone as release {last.release}."
+            raise Refused(refused.code, title, refused.public_fields) from None
+        return combined_result(last, said)
 
     @property
     def _path(self) -> str:
@@ -118,6 +129,7 @@ class RemoteStudy:
             analysis=question.analysis_json,
             cohort=question.cohort,
             epsilon=terms.epsilon,
+            tops_up=terms.tops_up,
             max_attempts=terms.max_attempts,
             asked_at=instant_text(now),
             expires=instant_text(now + _LIFETIME),

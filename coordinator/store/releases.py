@@ -57,6 +57,14 @@ class Releases:
                 raise Refused(Code.NOT_FOUND)
             return _facts(row)
 
+    def plan(self, release: ReleaseFacts) -> Plan:
+        """The plan that a release answers."""
+        with self._database.read() as session:
+            row = session.get(PlanRow, release.plan)
+            if row is None:
+                raise Refused(Code.NOT_FOUND)
+            return Plan.from_json(parse_canonical(Envelope.from_bytes(row.envelope).body))
+
     def transcript(self, digest: str) -> bytes | None:
         """The canonical transcript from which anyone recomputes the total, if one was kept."""
         wanted = select(ReleaseRow.transcript).where(ReleaseRow.digest == digest)
