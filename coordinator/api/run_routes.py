@@ -8,7 +8,7 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Response
 
-from coordinator.api.asking import make_preview, start_run
+from coordinator.api.asking import start_run
 from coordinator.api.combining import combined_view
 from coordinator.api.entitlement import (
     answer_for,
@@ -16,6 +16,7 @@ from coordinator.api.entitlement import (
     visible_run,
     visible_versions,
 )
+from coordinator.api.previewing import make_preview
 from coordinator.api.schema import (
     CombinedView,
     PreviewAsk,

@@ -135,11 +135,39 @@ class PreviewAsk(Ask):
     study: ShortText
     analysis: dict[str, JsonValue]
     cohort: CohortText = ""
-    epsilon: NumberText
+    epsilon: NumberText | None = None
+    target_error: NumberText | None = Field(
+        default=None,
+        description="Instead of epsilon: the half-width of a 95 % interval, in the answer's unit.",
+    )
     max_attempts: int = Field(default=1, ge=1, le=10)
     members: int | None = Field(
         default=None, ge=1, le=10**9, description="An assumed cohort size; never counted."
     )
+
+
+class NodeLeft(Answer):
+    node: str
+    left: Amount
+
+
+class Remaining(Answer):
+    """What is left before and after this question, as the newest ledgers mirrored here tell."""
+
+    study: Amount = Field(description="Of the study's allowance, at its most spent node.")
+    node: NodeLeft | None = Field(description="Of a node's own period, at the most spent one.")
+    after: Amount = Field(description="The smaller of both, less this question.")
+    more: int = Field(description="Questions of this cost that could follow it.")
+
+
+class Earlier(Answer):
+    """A stored release that already answers a question, or holds what it asks."""
+
+    release: str
+    released_at: str
+    relation: str
+    sentence: str
+    epsilon: float
 
 
 class PreviewView(Answer):
@@ -150,6 +178,9 @@ class PreviewView(Answer):
     cannot_answer: dict[str, str] = Field(description="Other nodes, with their public state.")
     left: Amount
     affordable: bool
+    budget: Remaining
+    answered: Earlier | None = Field(description="This very answer is stored: it costs nothing.")
+    related: list[Earlier]
 
 
 class RunAsk(Ask):

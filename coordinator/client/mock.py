@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from functools import cached_property
 
-from coordinator.client.errors import BadInput, checking
+from coordinator.client.errors import BadInput, Refused, checking
 from coordinator.client.facts import Budget, Loss
-from coordinator.client.preview import Preview
-from coordinator.client.question import Question, Terms
+from coordinator.client.preview import Preview, reworded
+from coordinator.client.question import Question, Terms, Wanted
 from coordinator.client.result import Asked, Noise, Released, Result
 from models import planner
+from models import result as estimates
 from models.combining import check_topping_up, combined_result
 from models.mock import mock_opening, mock_rows
 from models.opening import Opening
@@ -27,6 +28,7 @@ from privacy.errors import Code
 from privacy.mechanism import GaussianSum, plan_mechanism
 from privacy.units import Rho
 
+_PREFIX = 8
 NODES = ("mock-a", "mock-b", "mock-c")
 
 
@@ -36,7 +38,8 @@ class MockRelease:
 
     asked: Asked
     opening: Opening
-    released: Released
+    answer: estimates.Result
+    releases: tuple[Released, ...]
 
 
 @dataclass(frozen=True)
@@ -53,20 +56,31 @@ class MockBackend:
     def rows(self) -> Rows:
         return mock_rows(self.dictionary, self.members, self.seed)
 
-    def preview(self, question: Question, epsilon: str, members: int | None) -> Preview:
-        with checking(Code.BAD_REQUEST):
+    def preview(self, question: Question, wanted: Wanted) -> Preview:
+        with reworded(), checking(Code.BAD_REQUEST):
             planned = planner.preview(
                 question.analysis,
                 question.cohort,
                 self.dictionary,
-                epsilon=epsilon,
+                epsilon=wanted.epsilon,
+                target_error=wanted.target_error,
                 delta=self.facts.delta_fraction,
                 nodes=len(NODES),
                 margin=self._margin,
                 memberships=self.facts.max_memberships,
-                assumed_members=members or self.members,
+                assumed_members=wanted.members or self.members,
+                members_from="your guess" if wanted.members else "made up",
             )
-        return Preview(planned, NODES, {}, None, True)
+        asked = (question.analysis, self.dictionary)
+        return Preview(planned, NODES, {}, None, True, asked=asked)
+
+    def release(self, digest: str) -> Result:
+        """An earlier answer of this very study object."""
+        found = [kept for name, kept in self.library.items() if name.startswith(digest)]
+        if len(found) != 1 or len(digest) < _PREFIX:
+            raise Refused(Code.NOT_FOUND, "There is no such made-up release.")
+        (kept,) = found
+        return self._result(kept.asked, kept.answer, kept.opening, kept.releases)
 
     def run(self, question: Question, terms: Terms) -> Result:
         """A new draw every time; what is topped up is looked for among earlier answers."""
@@ -78,19 +92,28 @@ class MockBackend:
                 question.analysis, question.cohort, mechanism, self.rows, os.urandom
             )
             answer = combined_result(question.analysis, self.dictionary, [*openings, made])
-        released = self._keep(question, made)
-        releases = (*(self.library[digest].released for digest in terms.tops_up), released)
+        earlier = [self.library[digest].releases[-1] for digest in terms.tops_up]
+        kept = self._keep(question, made, answer, earlier)
+        return self._result(kept.asked, answer, made, kept.releases)
+
+    def _result(
+        self,
+        asked: Asked,
+        answer: estimates.Result,
+        opening: Opening,
+        releases: tuple[Released, ...],
+    ) -> Result:
         rho = sum((each.rho for each in releases), Fraction(0))
         return Result(
-            asked=self._asked(question),
+            asked=asked,
             answer=answer,
             rho=rho,
             epsilon=epsilon_of_rho(Rho.round_up(rho), self.facts.delta_fraction),
             delta=self.facts.delta_fraction,
-            noise=Noise(mechanism, len(NODES)),
+            noise=Noise(opening.law.mechanism, len(NODES)),
             receipts=(),
             identity="",
-            release=released.digest,
+            release=releases[-1].digest,
             run="",
             repeat=False,
             mock=True,
@@ -101,14 +124,21 @@ class MockBackend:
         facts, words = self.facts, question.sentence
         return Asked(facts.id, facts.purpose, words, question.analysis_json, question.cohort)
 
-    def _keep(self, question: Question, opening: Opening) -> Released:
+    def _keep(
+        self,
+        question: Question,
+        opening: Opening,
+        answer: estimates.Result,
+        earlier: list[Released],
+    ) -> MockRelease:
         rho = opening.law.mechanism.rho
         epsilon = epsilon_of_rho(rho, self.facts.delta_fraction)
         at = instant_text(datetime.now(UTC))
         made = digest([len(self.library), at, [str(total) for total in opening.totals[:100]]])
         released = Released(made, rho.fraction, epsilon, at)
-        self.library[made] = MockRelease(self._asked(question), opening, released)
-        return released
+        kept = MockRelease(self._asked(question), opening, answer, (*earlier, released))
+        self.library[made] = kept
+        return kept
 
     def _earlier(self, question: Question, release: str) -> Opening:
         kept = self.library.get(release)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from coordinator.client.errors import Refused, TimedOut, refusal
+from coordinator.client.errors import BadInput, Refused, TimedOut, refusal
 from coordinator.client.facts import Budget, Loss
-from coordinator.client.preview import Preview
-from coordinator.client.question import Question, Terms
+from coordinator.client.preview import Preview, reworded
+from coordinator.client.question import Question, Terms, Wanted
 from coordinator.client.result import Result, combined_result, result_from_run
 from coordinator.client.transport import Transport
+from models.aggregates.requests import parse_analysis
+from models.sentences import sentence
 from privacy.contract import plan, study
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.dictionary import Dictionary
@@ -23,6 +26,7 @@ from privacy.contract.signing import Envelope, SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import Code, VerificationFailed
 
+_DIGITS = re.compile(r"[0-9a-f]{8,64}")
 _LIFETIME = timedelta(minutes=10)
 _LONGEST_WAIT_SECONDS = 25.0
 
@@ -46,6 +50,10 @@ class RemoteStudy:
 
     def dictionary(self) -> Dictionary:
         """The dictionary the study names, checked against the digest in the study."""
+        return self._dictionary
+
+    @cached_property
+    def _dictionary(self) -> Dictionary:
         found = Dictionary.from_json(self.transport.get(f"{self._path}/dictionary"))
         if found.digest != self._facts.dictionary:
             raise VerificationFailed("not the dictionary that the study names")
@@ -60,16 +68,27 @@ class RemoteStudy:
         said = self.transport.get(self._path)["approvals"]
         return {approval["node"]: approval["decision"] for approval in said}
 
-    def preview(self, question: Question, epsilon: str, members: int | None) -> Preview:
+    def preview(self, question: Question, wanted: Wanted) -> Preview:
         ask: dict[str, Any] = {
             "study": self.study_id,
             "analysis": question.analysis_json,
             "cohort": question.cohort,
-            "epsilon": epsilon,
         }
-        if members is not None:
-            ask["members"] = members
-        return Preview.from_answer(self.transport.post("/v1/previews", ask))
+        ask |= {name: value for name, value in vars(wanted).items() if value}
+        with reworded():
+            said = self.transport.post("/v1/previews", ask)
+        return replace(Preview.from_answer(said), asked=(question.analysis, self._dictionary))
+
+    def release(self, digest: str) -> Result:
+        """A stored release of this study, by its digest or the first eight digits or more."""
+        if not _DIGITS.fullmatch(digest):
+            raise BadInput("a release is named by hexadecimal digits, eight or more of them")
+        said = self.transport.get(f"/v1/releases/{digest}")
+        if said["study"] != self.study_id:
+            raise Refused(Code.NOT_FOUND, "There is no such release in this study.")
+        words = sentence(parse_analysis(said["analysis"]), said["cohort"])
+        found = result_from_run({**said, "id": "", "repeat": True}, self._facts.purpose, words)
+        return self._combined(found) if said["tops_up"] else found
 
     def run(self, question: Question, terms: Terms) -> Result:
         """Sign once and ask; whatever is retried on the way is the same run."""
@@ -88,10 +107,10 @@ class RemoteStudy:
             run = self.transport.get(f"/v1/runs/{run['id']}", wait=wait, wait_seconds=wait)
         return self.finished(run, question.sentence)
 
-    def finished(self, run: Mapping[str, Any], sentence: str) -> Result:
+    def finished(self, run: Mapping[str, Any], words: str) -> Result:
         """The result of a finished run; raises what it ended with otherwise."""
         if run["state"] == "released" and run["answer"] is not None:
-            found = result_from_run(run, self._facts.purpose, sentence)
+            found = result_from_run(run, self._facts.purpose, words)
             return self._combined(found) if run["tops_up"] else found
         if not run["code"]:
             raise Refused(Code.NOT_PERMITTED, "Your role sees no results.")
