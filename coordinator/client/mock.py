@@ -13,10 +13,11 @@ from coordinator.client.facts import Budget, Loss
 from coordinator.client.preview import Preview, reworded
 from coordinator.client.question import Question, Terms, Wanted
 from coordinator.client.result import Asked, Noise, Released, Result
+from coordinator.client.titles import titles_of
 from models import planner
 from models import result as estimates
 from models.combining import check_topping_up, combined_result
-from models.mock import mock_opening, mock_rows
+from models.mock import mock_opening, mock_rows, mock_run
 from models.opening import Opening
 from models.rows import Rows
 from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_epsilon
@@ -26,6 +27,7 @@ from privacy.contract.dictionary import Dictionary
 from privacy.contract.time import instant_text
 from privacy.errors import Code
 from privacy.mechanism import GaussianSum, plan_mechanism
+from privacy.randomness import Entropy
 from privacy.units import Rho
 
 _PREFIX = 8
@@ -37,8 +39,9 @@ class MockRelease:
     """What a made-up answer opened, kept so that it can be topped up."""
 
     asked: Asked
-    opening: Opening
+    opening: Opening | None  # None of an analysis in rounds
     answer: estimates.Result
+    mechanism: GaussianSum
     releases: tuple[Released, ...]
 
 
@@ -50,6 +53,7 @@ class MockBackend:
     dictionary: Dictionary
     members: int
     seed: int
+    entropy: Entropy = os.urandom
     library: dict[str, MockRelease] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -80,44 +84,55 @@ class MockBackend:
         if len(found) != 1 or len(digest) < _PREFIX:
             raise Refused(Code.NOT_FOUND, "There is no such made-up release.")
         (kept,) = found
-        return self._result(kept.asked, kept.answer, kept.opening, kept.releases)
+        return self._result(kept)
 
     def run(self, question: Question, terms: Terms) -> Result:
         """A new draw every time; what is topped up is looked for among earlier answers."""
-        openings = [self._earlier(question, digest) for digest in terms.tops_up]
-        mechanism = self._mechanism(terms.epsilon)
+        earlier = [self._earlier(question, digest) for digest in terms.tops_up]
         with checking(Code.BAD_REQUEST):
             check_topping_up(question.analysis, self.dictionary, terms.tops_up)
+            if len(question.analysis.shares(self.dictionary)) > 1:
+                answer = self._in_rounds(question, terms)
+                return self._result(self._keep(question, terms, None, answer, []))
+            mechanism = self._mechanism(terms.epsilon)
             made = mock_opening(
-                question.analysis, question.cohort, mechanism, self.rows, os.urandom
+                question.analysis, question.cohort, mechanism, self.rows, self.entropy
             )
-            answer = combined_result(question.analysis, self.dictionary, [*openings, made])
-        earlier = [self.library[digest].releases[-1] for digest in terms.tops_up]
-        kept = self._keep(question, made, answer, earlier)
-        return self._result(kept.asked, answer, made, kept.releases)
+            opened = [*(each.opening for each in earlier if each.opening is not None), made]
+            answer = combined_result(question.analysis, self.dictionary, opened)
+        return self._result(self._keep(question, terms, made, answer, earlier))
 
-    def _result(
-        self,
-        asked: Asked,
-        answer: estimates.Result,
-        opening: Opening,
-        releases: tuple[Released, ...],
-    ) -> Result:
-        rho = sum((each.rho for each in releases), Fraction(0))
+    def _in_rounds(self, question: Question, terms: Terms) -> estimates.Result:
+        return mock_run(
+            question.analysis,
+            question.cohort,
+            self.dictionary,
+            epsilon=terms.epsilon,
+            delta=self.facts.delta_fraction,
+            nodes=len(NODES),
+            margin=self._margin,
+            entropy=self.entropy,
+            memberships=self.facts.max_memberships,
+            rows=self.rows,
+        )
+
+    def _result(self, kept: MockRelease) -> Result:
+        rho = sum((each.rho for each in kept.releases), Fraction(0))
         return Result(
-            asked=asked,
-            answer=answer,
+            asked=kept.asked,
+            answer=kept.answer,
             rho=rho,
             epsilon=epsilon_of_rho(Rho.round_up(rho), self.facts.delta_fraction),
             delta=self.facts.delta_fraction,
-            noise=Noise(opening.law.mechanism, len(NODES)),
+            noise=Noise(kept.mechanism, len(NODES)),
             receipts=(),
             identity="",
-            release=releases[-1].digest,
+            release=kept.releases[-1].digest,
             run="",
             repeat=False,
             mock=True,
-            releases=releases,
+            releases=kept.releases,
+            titles=lambda: titles_of(self.dictionary),
         )
 
     def _asked(self, question: Question) -> Asked:
@@ -127,24 +142,26 @@ class MockBackend:
     def _keep(
         self,
         question: Question,
-        opening: Opening,
+        terms: Terms,
+        opening: Opening | None,
         answer: estimates.Result,
-        earlier: list[Released],
+        earlier: list[MockRelease],
     ) -> MockRelease:
-        rho = opening.law.mechanism.rho
-        epsilon = epsilon_of_rho(rho, self.facts.delta_fraction)
+        mechanism, delta = self._mechanism(terms.epsilon), self.facts.delta_fraction
         at = instant_text(datetime.now(UTC))
-        made = digest([len(self.library), at, [str(total) for total in opening.totals[:100]]])
-        released = Released(made, rho.fraction, epsilon, at)
-        kept = MockRelease(self._asked(question), opening, answer, (*earlier, released))
-        self.library[made] = kept
+        name = digest([len(self.library), at, question.sentence, self.entropy(16).hex()])
+        rho = mechanism.rho
+        released = Released(name, rho.fraction, epsilon_of_rho(rho, delta), at)
+        releases = (*(each.releases[-1] for each in earlier), released)
+        kept = MockRelease(self._asked(question), opening, answer, mechanism, releases)
+        self.library[name] = kept
         return kept
 
-    def _earlier(self, question: Question, release: str) -> Opening:
+    def _earlier(self, question: Question, release: str) -> MockRelease:
         kept = self.library.get(release)
         if kept is None or kept.asked != self._asked(question):
             raise BadInput("not an answer of these made-up members", code=Code.NOT_COMBINABLE)
-        return kept.opening
+        return kept
 
     @property
     def _margin(self) -> int:

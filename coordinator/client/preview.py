@@ -19,6 +19,7 @@ from privacy.units import Rho
 
 if TYPE_CHECKING:
     import pandas as pd
+    from altair.typing import ChartType
 
 _SHORT = 12
 
@@ -134,6 +135,12 @@ class Preview:
             [", ".join(each.cell), *(getattr(each, name) for name in columns)] for each in found
         ]
         return pd.DataFrame(rows, columns=["cell", *columns]).astype(dict.fromkeys(columns, float))
+
+    def plot(self) -> ChartType:
+        """An Altair chart of the expected interval, split into sampling and noise."""
+        from coordinator.client.plots.previews import chart_of_preview
+
+        return chart_of_preview(self.planned)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -16,6 +16,7 @@ from coordinator.client.facts import Budget, Loss
 from coordinator.client.preview import Preview, reworded
 from coordinator.client.question import Question, Terms, Wanted
 from coordinator.client.result import Result, combined_result, result_from_run
+from coordinator.client.titles import Titles, titles_of
 from coordinator.client.transport import Transport
 from models.aggregates.requests import parse_analysis
 from models.sentences import sentence
@@ -52,12 +53,9 @@ class RemoteStudy:
         """The dictionary the study names, checked against the digest in the study."""
         return self._dictionary
 
-    @cached_property
-    def _dictionary(self) -> Dictionary:
-        found = Dictionary.from_json(self.transport.get(f"{self._path}/dictionary"))
-        if found.digest != self._facts.dictionary:
-            raise VerificationFailed("not the dictionary that the study names")
-        return found
+    def titles(self) -> Titles:
+        """Of the dictionary's columns, for charts."""
+        return titles_of(self._dictionary)
 
     def budget(self) -> Budget:
         said = self.transport.get(self._path, sync="true")["budget"]
@@ -87,7 +85,8 @@ class RemoteStudy:
         if said["study"] != self.study_id:
             raise Refused(Code.NOT_FOUND, "There is no such release in this study.")
         words = sentence(parse_analysis(said["analysis"]), said["cohort"])
-        found = result_from_run({**said, "id": "", "repeat": True}, self._facts.purpose, words)
+        run = {**said, "id": "", "repeat": True}
+        found = result_from_run(run, self._facts.purpose, words, self.titles)
         return self._combined(found) if said["tops_up"] else found
 
     def run(self, question: Question, terms: Terms) -> Result:
@@ -110,7 +109,7 @@ class RemoteStudy:
     def finished(self, run: Mapping[str, Any], words: str) -> Result:
         """The result of a finished run; raises what it ended with otherwise."""
         if run["state"] == "released" and run["answer"] is not None:
-            found = result_from_run(run, self._facts.purpose, words)
+            found = result_from_run(run, self._facts.purpose, words, self.titles)
             return self._combined(found) if run["tops_up"] else found
         if not run["code"]:
             raise Refused(Code.NOT_PERMITTED, "Your role sees no results.")
@@ -138,6 +137,13 @@ class RemoteStudy:
         found = study.Study.from_json(parse_canonical(Envelope.from_json(said["envelope"]).body))
         if found.digest != said["digest"] or found.id != self.study_id:
             raise VerificationFailed("not the study that was asked for")
+        return found
+
+    @cached_property
+    def _dictionary(self) -> Dictionary:
+        found = Dictionary.from_json(self.transport.get(f"{self._path}/dictionary"))
+        if found.digest != self._facts.dictionary:
+            raise VerificationFailed("not the dictionary that the study names")
         return found
 
     def _sign(self, question: Question, terms: Terms) -> Envelope:
