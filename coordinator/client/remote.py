@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from coordinator.client.errors import BadInput, Refused, TimedOut, refusal
+from coordinator.client.errors import BadInput, Refused, TimedOut, Unreachable, refusal
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.preview import Preview, reworded
 from coordinator.client.question import Question, Terms, Wanted
@@ -54,8 +54,11 @@ class RemoteStudy:
         return self._dictionary
 
     def titles(self) -> Titles:
-        """Of the dictionary's columns, for charts."""
-        return titles_of(self._dictionary)
+        """Of the dictionary's columns, for charts; none where the coordinator is away."""
+        try:
+            return titles_of(self._dictionary)
+        except Unreachable:
+            return {}
 
     def budget(self) -> Budget:
         said = self.transport.get(self._path, sync="true")["budget"]
