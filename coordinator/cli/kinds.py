@@ -27,6 +27,7 @@ class Kind(StrEnum):
     VARIANCE = "variance"
     CORRELATION = "correlation"
     QUANTILES = "quantiles"
+    MEMBER_SUMMARY = "member_summary"
     TABLE = "table"
     PREVALENCE = "prevalence"
     SURVIVAL = "survival"
@@ -126,6 +127,8 @@ def question_of(study: Study, written: Written, where: str) -> Question:
         case Kind.QUANTILES:
             (column,) = written.take("column", settings=("q",))
             return cohort.quantiles(column, written.words("q") or ("0.5",))
+        case Kind.MEMBER_SUMMARY:
+            return _member_summary(cohort, written)
         case Kind.CORRELATION:
             return cohort.correlation(*written.any_number())
         case Kind.DENSITY:
@@ -156,3 +159,22 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             return cohort.associations(exposures, outcomes, claims=claims)
         case _:
             assert_never(written.kind)
+
+
+_OF_ROWS = ("summary", "low", "high", "where", "window", "needing", "clip")
+
+
+def _member_summary(cohort: Asking, written: Written) -> Question:
+    (column,) = written.take("column", by=True, settings=_OF_ROWS)
+    said = written.settings
+    return cohort.member_summary(
+        column,
+        said.get("summary", "mean"),
+        list(written.by),
+        low=said.get("low"),
+        high=said.get("high"),
+        where=said.get("where", ""),
+        window=said.get("window", ""),
+        needing=written.whole("needing", 1) if "needing" in said else None,
+        clip=written.words("clip"),
+    )
