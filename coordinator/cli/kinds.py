@@ -79,10 +79,18 @@ class Written:
 
     def whole(self, setting: str, unless: int) -> int:
         """A setting that is a whole number; raises BadInput."""
-        text = self.settings.get(setting, str(unless))
-        if not text.isascii() or not text.isdigit():
-            raise BadInput(f"{setting} is a whole number", where=setting)
-        return int(text)
+        return _whole(setting, self.settings.get(setting, str(unless)))
+
+    def wholes(self, setting: str) -> list[int] | None:
+        """A setting of whole numbers with commas between; None where it is not written."""
+        words = self.words(setting)
+        return None if words is None else [_whole(setting, word) for word in words]
+
+
+def _whole(setting: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise BadInput(f"{setting} is a whole number", where=setting)
+    return int(text)
 
 
 def settings_of(written: Iterable[str]) -> dict[str, str]:
@@ -175,6 +183,6 @@ def _member_summary(cohort: Asking, written: Written) -> Question:
         high=said.get("high"),
         where=said.get("where", ""),
         window=said.get("window", ""),
-        needing=written.whole("needing", 1) if "needing" in said else None,
+        needing=written.wholes("needing"),
         clip=written.words("clip"),
     )

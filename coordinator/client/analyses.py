@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from coordinator.client.errors import BadInput
-from coordinator.client.figures import Rows, figure_of
+from coordinator.client.figures import Rows, figure_of, needed
 from coordinator.client.question import Question
 from models.aggregates.associations import Claim
 from models.aggregates.requests import (
@@ -110,17 +110,18 @@ class Asking(ABC):
         high: float | str | Decimal | None = None,
         where: str = "",
         window: str = "",
-        needing: int | None = None,
+        needing: int | Sequence[int] | None = None,
         clip: Numbers | None = None,
     ) -> Question:
         """Each member's rows in one figure, then its mean and spread over members, by group.
 
         `summary` is mean, min, max, first, last, sum, slope, count or share; a share is that of
         the rows from `low` to `high`. `where` is a condition on a row, `window` days around a
-        date ("within 90 days after members.baseline"), `needing` the fewest rows that will do,
-        and `clip` a range that figures are clamped to. Or write the whole figure as `column`.
+        date ("within 90 days after members.baseline"), `needing` the fewest rows that will do
+        (of a slope rows and days), and `clip` a range that figures are clamped to. Or write the
+        whole figure as `column`.
         """
-        rows = Rows(where=where, window=window, needing=needing)
+        rows = Rows(where=where, window=window, needing=needed(needing))
         figure = figure_of(column, summary, rows, optional(low, "low"), optional(high, "high"))
         limits = decimals(clip, "clip")
         return self.asked(MemberSummary(figure=figure, by=names(by), range=limits))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from coordinator.client.errors import BadInput
 
+SLOPE_DAYS = 30  # from the first to the last row, unless written
 SUMMARIES = ("mean", "min", "max", "first", "last", "sum", "slope", "count", "share")
 
 
@@ -15,7 +16,7 @@ class Rows:
 
     where: str = ""
     window: str = ""
-    needing: int | None = None
+    needing: tuple[int, ...] = ()  # rows, and for a slope days
 
     def text(self, *conditions: str) -> str:
         """What stands after the column or table."""
@@ -24,7 +25,10 @@ class Rows:
         return " ".join(part.strip() if part.startswith(":") else part for part in parts if part)
 
     def _needing(self) -> str:
-        return "" if self.needing is None else f"needing {self.needing} rows"
+        if not self.needing:
+            return ""
+        rows, *days = self.needing
+        return f"needing {rows} rows" + (f" over {days[0]} days" if days else "")
 
 
 def figure_of(
@@ -33,8 +37,6 @@ def figure_of(
     """The figure's text; `column` itself where it is a figure already. Raises BadInput."""
     if not all(isinstance(each, str) for each in (column, summary, rows.where, rows.window)):
         raise BadInput("column, summary, where and window are text", where="column")
-    if isinstance(rows.needing, bool) or not isinstance(rows.needing, int | None):
-        raise BadInput("needing is a whole number of rows", where="needing")
     if "(" in column:
         return _written(column, summary, rows, low, high)
     if summary not in SUMMARIES:
@@ -50,8 +52,25 @@ def figure_of(
             table, dot, name = column.rpartition(".")
             known = (f"{name} is not missing",) if dot else ()
             return _figure(summary, table or column, rows.text(*known))
+        case "slope" if len(rows.needing) == 1:
+            longer = Rows(rows.where, rows.window, (*rows.needing, SLOPE_DAYS))
+            return _figure(summary, column, longer.text())
         case _:
             return _figure(summary, column, rows.text())
+
+
+def needed(needing: object) -> tuple[int, ...]:
+    """The fewest rows, and for a slope the fewest days; () for None. Raises BadInput."""
+    given = needing if isinstance(needing, list | tuple) else (needing,)
+    if given == (None,):
+        return ()
+    if not 1 <= len(given) <= 2 or any(type(each) is not int for each in given):
+        raise BadInput(
+            "needing is a number of rows",
+            where="needing",
+            instead="write needing=3, or for a slope needing=[3, 90]: rows and days",
+        )
+    return tuple(given)
 
 
 def _figure(kind: str, head: str, rows: str) -> str:
