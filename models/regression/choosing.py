@@ -37,8 +37,9 @@ class Choice:
 
 def course_of(model: Model, way: Way, clip: float) -> Course:
     """The rounds of a run: their weights and the members' bounds."""
-    flat = sum(model.flat)
-    moments = math.sqrt(1 + 0.25 * flat + 0.5 * (model.width - flat) + 0.25 * model.moment_count)
+    free = [flat for at, flat in enumerate(model.flat) if model.constant(at) is None]
+    columns = sum(0.25 if flat else 0.5 for flat in free)
+    moments = math.sqrt(1 + columns + model.usual_moments)
     match way:
         case "newton":
             early = NEWTON_ROUNDS - 1

@@ -24,6 +24,8 @@ from models.regression.member_vectors import (
     Round,
     Scores,
     newton_bounds,
+    scores,
+    summed,
     unpacked,
 )
 from models.regression.outcome import Model
@@ -167,15 +169,11 @@ def clipped_law(model: Model, population: Population, asked: Scores) -> tuple[Fl
     The gain is how much a mapped coefficient moves the clipped score: by the identity of
     information, E[clipped score' score], where the second is the mapped score itself.
     """
-    d, x = model.width, population.points
-    b, kappa = asked.theta[:d], asked.theta[d:]
-    eta = x @ b + population.offset
-    y = model.family.draw(eta, kappa, population.normal)
-    found = model.family.score(y, eta, kappa)
-    whole = np.concatenate([x * found.eta[:, None], found.kappa], axis=1) @ asked.whiten
+    rows = model.pretend(population, asked.theta)
+    whole = summed(scores(model, rows, asked.theta) @ asked.whiten, rows)
     norm = np.sqrt((whole**2).sum(axis=1))
     clipped = whole * np.minimum(1.0, asked.clip / np.maximum(norm, 1e-12))[:, None]
-    points = len(x)
+    points = rows.members
     centre = clipped.mean(axis=0) - whole.mean(axis=0)
     return clipped.T @ whole / points, clipped.T @ clipped / points, centre
 
@@ -219,8 +217,9 @@ def _taken(
         taken = step.copy()
         taken[-1] = math.log(max(1 + taken[-1], 0.02))
         return taken
-    eta = population.points @ theta[: model.width] + population.offset
-    usual = float(np.mean(model.family.average(eta, theta[model.width :]).eta))
+    rows = model.pretend(population, theta)
+    eta = rows.x @ theta[: model.width] + rows.offset
+    usual = float(np.sum(model.family.average(eta, theta[model.width :]).eta)) / rows.members
     limit = LARGEST_STEP * math.sqrt(max(usual, 1e-6) * population.rows)
     return step * min(1.0, limit / max(length, 1e-300))
 
@@ -234,13 +233,14 @@ def _small_sample(model: Model, rows: float) -> float:
 
 def positive(matrix: Floats, noise: float) -> tuple[Floats, bool]:
     """The matrix with its eigenvalues kept above the noise, and whether any had to be lifted."""
-    scale = np.sqrt(np.maximum(np.diag(matrix), noise + 1e-12))
+    blur = noise * math.sqrt(len(matrix))
+    scale = np.sqrt(np.maximum(np.diag(matrix), 2 * blur + 1e-12))
     unit = matrix / np.outer(scale, scale)
     values, axes = np.linalg.eigh((unit + unit.T) / 2)
-    least = max(RIDGE, noise * math.sqrt(len(matrix)) / float(np.min(scale) ** 2) * 0.5)
+    least = max(RIDGE, min(blur / float(np.median(scale) ** 2), 0.05))
     lifted = bool(values[0] < least)
     fixed = (axes * np.maximum(values, least)) @ axes.T
-    return fixed * np.outer(scale, scale), lifted
+    return np.asarray(fixed * np.outer(scale, scale), dtype=np.float64), lifted
 
 
 def repaired(model: Model, theta: Floats) -> Floats:
