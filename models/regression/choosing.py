@@ -13,6 +13,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from models.regression.fitting import Course
 from models.regression.outcome import Model
 
@@ -45,13 +47,26 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
             early = NEWTON_ROUNDS - 1
             weights = (1,) * (1 + early) + (math.ceil(_LAST * (1 + early)),)
         case "gram":
-            each = (1 - _MOMENTS - _GRAM) / GRAM_ROUNDS
-            weights = _whole(_MOMENTS, _GRAM, *[each] * GRAM_ROUNDS)
+            gram = gram_part(model.width)
+            each = (1 - _MOMENTS - gram) / GRAM_ROUNDS
+            weights = _whole(_MOMENTS, gram, *[each] * GRAM_ROUNDS)
         case _:
             each = (1 - _GRADIENT_MOMENTS) / GRADIENT_ROUNDS
             weights = _whole(_GRADIENT_MOMENTS, *[each] * GRADIENT_ROUNDS)
     damping = 1.5 if way == "gradient" else 1.0
-    return Course(way, weights, moments, float(model.width), clip * math.sqrt(model.size), damping)
+    return Course(
+        way,
+        weights,
+        moments,
+        float(model.width),
+        clip * float(np.linalg.norm(model.loudness)),
+        damping,
+    )
+
+
+def gram_part(width: int) -> float:
+    """The part of the cost for products of so many columns."""
+    return _GRAM * min(1.0, width / 8)
 
 
 def _whole(*parts: float) -> tuple[int, ...]:
@@ -61,7 +76,7 @@ def _whole(*parts: float) -> tuple[int, ...]:
 def choose(model: Model, unit_noise: float, members: int) -> Choice:
     """For a cohort of about `members`; `unit_noise` is the standard deviation of the noise on a
     number to which each member adds at most 1, if the whole cost went into one opening."""
-    clip = f"{min(max(0.9 / math.sqrt(_relative(model, unit_noise, members)), 1.1), 6.0):.2f}"
+    clip = f"{min(max(0.65 / math.sqrt(_relative(model, unit_noise, members)), 0.7), 6.0):.2f}"
     bound = math.sqrt(model.bound_squared) * model.most_rows
     part = _LAST / (1 + _LAST)
     full = bound * math.sqrt(3 / part) * unit_noise
@@ -73,7 +88,13 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
             f"newton, since even with full bounds the noise is about {newton:.2g} "
             f"of the sampling error with {members:,} members",
         )
-    gram = model.width * unit_noise / math.sqrt(_GRAM) * math.sqrt(model.width) / members
+    gram = (
+        model.width
+        * unit_noise
+        / math.sqrt(gram_part(model.width))
+        * math.sqrt(model.width)
+        / members
+    )
     if gram <= 0.5:
         return Choice(
             "gram",

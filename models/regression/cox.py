@@ -13,6 +13,7 @@ import numpy as np
 from models.aggregates.request import Labels
 from models.aggregates.wording import word
 from models.changed import changed
+from models.noise_law import NoiseLaw
 from models.opening import Opening
 from models.regression.design import compile_design
 from models.regression.formula import parse_formula
@@ -32,6 +33,7 @@ from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
 
 INTERVALS = 12
+_INTERVALS = {"newton": INTERVALS, "gram": 6, "gradient": 4}
 MOST_INTERVALS = 100
 RATIO, BASELINE = "hazard ratio", "baseline hazard"
 
@@ -69,6 +71,14 @@ class Cox(InRounds):
         )
         model_of(full, dictionary)
         return full
+
+    def chosen(self, dictionary: Dictionary, law: NoiseLaw, members: int) -> tuple[Self, str]:
+        """Also the grid, where none is written: the noisier, the coarser."""
+        way, why = super().chosen(dictionary, law, members)
+        if self.edges:
+            return way, why
+        stop = _number(dictionary, self.time, "time")
+        return changed(way, edges=_equal_edges(stop, _INTERVALS[way.way])), why
 
     def model(self, dictionary: Dictionary) -> PiecewiseHazard:
         return model_of(self, dictionary)
@@ -148,7 +158,7 @@ def model_of(request: Cox, dictionary: Dictionary) -> PiecewiseHazard:
         )
     stop = _number(dictionary, request.time, "time")
     start = _number(dictionary, request.start, "start") if request.start else None
-    edges = _edges(request.edges, stop)
+    edges = _edges(request.edges or _default_edges(stop), stop)
     happened = event.column.levels.index(request.happened)
     outcome = Levels(event, event.column.levels[0])
     sites = len(request.organisations) if request.strata else 1
@@ -173,10 +183,12 @@ def _number(dictionary: Dictionary, name: str, where: str) -> Number:
 
 
 def _default_edges(stop: Number) -> tuple[str, ...]:
-    if stop.column.column.bins:
-        return stop.column.column.bins
+    return stop.column.column.bins or _equal_edges(stop, INTERVALS)
+
+
+def _equal_edges(stop: Number, intervals: int) -> tuple[str, ...]:
     low, high = max(stop.lower, 0.0), stop.upper
-    return tuple(f"{low + (high - low) * k / INTERVALS:.12g}" for k in range(INTERVALS + 1))
+    return tuple(f"{low + (high - low) * k / intervals:.12g}" for k in range(intervals + 1))
 
 
 def _edges(written: tuple[str, ...], stop: Number) -> tuple[float, ...]:

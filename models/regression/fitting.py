@@ -92,7 +92,7 @@ def next_round(model: Model, course: Course, opened: Sequence[Opened]) -> Round:
     if course.method == "newton":
         return Newton(standing(model, course, opened).theta)
     now = standing(model, course, opened)
-    return Scores(now.theta, now.whiten, course.score_clip)
+    return Scores(now.theta, now.whiten * model.loudness, course.score_clip)
 
 
 def standing(model: Model, course: Course, opened: Sequence[Opened]) -> Standing:
@@ -135,11 +135,13 @@ def _after_scores(model: Model, course: Course, now: Standing, each: Opened) -> 
         return now
     rows = now.population.rows
     gain, spread, centre = clipped_law(model, now.population, asked)
-    inverse = np.linalg.inv(_firm(gain))
-    back = asked.whiten @ inverse
+    loud = model.loudness
+    inverse = np.linalg.inv(_firm(gain / np.outer(loud, loud))) / loud
+    plain = asked.whiten / loud
+    back = plain @ inverse
     step = inverse @ (each.sums / rows - centre) / course.damping
     step *= min(1.0, LARGEST_STEP / max(float(np.linalg.norm(step)), 1e-300))
-    target = asked.theta + asked.whiten @ step
+    target = asked.theta + plain @ step
     targets = (*now.targets, target)
     theta = repaired(model, np.mean(targets, axis=0))
     noise = (each.noise / rows) ** 2 / len(targets)
@@ -149,7 +151,12 @@ def _after_scores(model: Model, course: Course, now: Standing, each: Opened) -> 
         theta=theta,
         population=now.population,
         whiten=whiten,
-        sampling=back @ spread @ back.T / rows * _small_sample(model, rows) / model.largest_weight,
+        sampling=back
+        @ spread
+        @ back.T
+        / rows
+        * small_sample(model, now.population)
+        / model.largest_weight,
         privacy=back @ back.T * noise,
         targets=targets,
         step=float(moved) * math.sqrt(rows),
@@ -185,7 +192,6 @@ def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
     score, information, noise, blur = newton_sums(model, asked.theta, each)
     curve, lifted = positive(information, blur)
     step = np.asarray(np.linalg.solve(curve, score), dtype=np.float64)
-    rows = now.population.rows
     length = math.sqrt(max(float(step @ curve @ step), 0.0))
     theta = repaired(model, asked.theta + _taken(model, now.population, asked.theta, step, length))
     inverse = np.asarray(np.linalg.inv(curve), dtype=np.float64)
@@ -193,7 +199,7 @@ def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
         theta=theta,
         population=replace(now.population, members=max(float(each.sums[0] * math.sqrt(3)), 1.0)),
         whiten=now.whiten,
-        sampling=inverse * _small_sample(model, rows) / model.largest_weight,
+        sampling=inverse * small_sample(model, now.population) / model.largest_weight,
         privacy=inverse @ inverse * noise**2,
         targets=(*now.targets, theta),
         step=length,
@@ -224,11 +230,11 @@ def _taken(
     return step * min(1.0, limit / max(length, 1e-300))
 
 
-def _small_sample(model: Model, rows: float) -> float:
+def small_sample(model: Model, population: Population) -> float:
     """A linear model's variance is estimated with as many degrees of freedom less."""
     if not isinstance(model.family, Linear):
         return 1.0
-    return rows / max(rows - model.width, 1.0)
+    return population.rows / max(population.rows - model.width, 1.0)
 
 
 def positive(matrix: Floats, noise: float) -> tuple[Floats, bool]:

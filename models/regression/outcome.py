@@ -38,7 +38,7 @@ class ModelRows:
 
 class Sketch(Protocol):
     """Made-up members: covariates [n, width], as many standard normal numbers for the outcome,
-    the mean offset, and what was learnt of the outcome."""
+    the mean offset, what was learnt of the outcome, and the mean weight."""
 
     @property
     def points(self) -> Floats: ...
@@ -48,6 +48,8 @@ class Sketch(Protocol):
     def offset(self) -> float: ...
     @property
     def outcome(self) -> Floats: ...
+    @property
+    def weight(self) -> float: ...
 
 
 class Model(ABC):
@@ -132,6 +134,18 @@ class Model(ABC):
     def independent(self) -> bool:
         """Do a member's rows add to the likelihood as if they were of different members?"""
         return self.most_rows == 1
+
+    @property
+    def precise(self) -> bool:
+        """Do weights say how precise a row is, instead of how many members it stands for?"""
+        return False
+
+    @property
+    def loudness(self) -> Floats:
+        """[size]: by what each number of a mapped score is multiplied."""
+        loud = np.ones(self.size)
+        loud[self.width :] = self.family.quiet
+        return loud
 
     @property
     def size(self) -> int:

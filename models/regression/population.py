@@ -28,7 +28,8 @@ class Population:
     """`rows` in all (noised) of `members`; `mean` [d] and `covariance` [d, d] of a row's x.
 
     `noise` is the standard deviation of the noise on a sum of x over its rows, of rows.
-    `size` members are made up.
+    `size` members are made up. Where weights are precisions, `rows` are the members with a row
+    and `weight` is their mean weight.
     """
 
     rows: float
@@ -39,6 +40,7 @@ class Population:
     outcome: Floats
     noise: float
     size: int
+    weight: float = 1.0
 
     @cached_property
     def points(self) -> Floats:
@@ -88,8 +90,18 @@ def first_population(model: Model, sums: Floats, noise: float) -> Population:
         variance[column] = _variance(model, column, mean[column], sums, per, tau)
     outcome = np.array([sums[at[f"y{k}"]] * per for k in range(model.moment_count)])
     offset = float(sums[at["offset"]] * per) if "offset" in at else 0.0
+    weight = rows / members if model.precise else 1.0
+    rows = members if model.precise else rows
     return Population(
-        rows, members, mean, np.diag(variance), offset, outcome, noise, model.sketch_size
+        rows,
+        members,
+        mean,
+        np.diag(variance),
+        offset,
+        outcome,
+        noise,
+        model.sketch_size,
+        weight,
     )
 
 
@@ -123,7 +135,7 @@ def with_gram(population: Population, linear: Floats, sums: Floats, noise: float
     Source: Ledoit and Wolf (2004), J. Multivariate Analysis 88, 365-411, the idea of the target.
     """
     size, n = len(linear), population.rows
-    gram = unpacked(sums, size) / n
+    gram = unpacked(sums, size) / (n * population.weight)
     inverse = np.linalg.inv(linear)
     moved = population.mean @ linear
     second = gram - np.outer(moved, moved)
@@ -131,7 +143,7 @@ def with_gram(population: Population, linear: Floats, sums: Floats, noise: float
     free = np.flatnonzero(scale > 0)
     if not len(free):
         return population
-    tau = noise / n
+    tau = noise / (n * population.weight)
     spread = _shrunk_diagonal(np.diag(second)[free], tau)
     off = second[np.ix_(free, free)] / np.sqrt(np.outer(spread, spread))
     correlation = _shrunk_correlation(off, tau / math.sqrt(2))

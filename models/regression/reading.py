@@ -10,7 +10,7 @@ import numpy as np
 
 from models.regression.batch import Floats
 from models.regression.families import Linear, NegativeBinomial, Ordinal
-from models.regression.fitting import Course, Standing
+from models.regression.fitting import Course, Standing, small_sample
 from models.regression.outcome import Glm, Model
 from models.result import NO_INFORMATION, Z95, Estimate, normal_estimate
 
@@ -117,7 +117,7 @@ def facts(model: Glm, now: Standing, noise_members: float) -> tuple[Estimate, ..
         return tuple(found)
     value = factor * math.exp(float(np.clip(log_value, -30, 30)))
     if isinstance(model.family, Linear):
-        value *= now.population.rows / max(now.population.rows - model.width, 1.0)
+        value *= small_sample(model, now.population)
     errors = [value**2 * float(each[-1, -1]) for each in (now.sampling, now.privacy)]
     return (*found, with_errors((FACT, name), value, *errors))
 
