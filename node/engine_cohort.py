@@ -40,7 +40,8 @@ from privacy.contract.dictionary import Column, ColumnRef, Table
 
 Expr = Any  # an Ibis expression; the library has no types
 
-_TYPES = {"UTINYINT": "uint8", "USMALLINT": "uint16", "DOUBLE": "float64", "DATE": "date"}
+# Wide enough for the codes, and known to every database.
+_TYPES = {"UTINYINT": "int16", "USMALLINT": "int32", "DOUBLE": "float64", "DATE": "date"}
 
 
 @cache
@@ -59,7 +60,7 @@ def whole(value: int) -> Expr:
 
 
 def members_table(columns: frozenset[ColumnRef], consent: str | None) -> Expr:
-    """The member table with the columns a question reads."""
+    """The member table with the columns a question reads, those of one-row tables."""
     schema = {"member_ix": "int32"} | _schema(ref for ref in columns if not ref.many)
     if consent is not None:
         given, start, end, _ = consent_columns(consent)
@@ -80,7 +81,7 @@ def _schema(refs: Iterable[ColumnRef]) -> dict[str, str]:
     for ref in sorted(refs, key=lambda ref: ref.name):
         schema[ref.name] = _TYPES.get(sql_type(ref.column), "string")
         if ref.column.bins and not ref.column.levels and has_stored_cells(ref):
-            schema[cell_column(ref)] = "uint16"
+            schema[cell_column(ref)] = "int32"
     return schema
 
 
@@ -138,12 +139,12 @@ def _inner(expression: Expression, members: Expr) -> Expr:
 def _leaf(leaf: Leaf, members: Expr) -> Expr:
     ref = leaf.column
     if not ref.many:
-        return _condition(leaf, members[ref.name])
+        return condition(leaf, members[ref.name])
     rows = many_table(ref.table, frozenset((ref,)))
     if isinstance(leaf, Missing):
         known = rows.filter(rows[ref.name].notnull())
         return members.member_ix.notin(known.member_ix)
-    meeting = rows.filter(_condition(leaf, rows[ref.name]))
+    meeting = rows.filter(condition(leaf, rows[ref.name]))
     return members.member_ix.isin(meeting.member_ix)
 
 
@@ -157,7 +158,7 @@ _OPS: dict[Op, Callable[[Expr, Expr], Expr]] = {
 }
 
 
-def _condition(leaf: Leaf, stored: Expr) -> Expr:
+def condition(leaf: Leaf, stored: Expr) -> Expr:
     """One value against the leaf: SQL's NULL is the unknown of `models.cohort.expression`."""
     match leaf:
         case Compare(ref, op, value):

@@ -11,6 +11,7 @@ from coordinator.client.facts import Budget, Loss
 from coordinator.client.preview import Preview
 from coordinator.client.question import Question, Terms
 from coordinator.client.result import Asked, Noise, Result
+from coordinator.client.titles import titles_of
 from models import planner
 from models.mock import mock_rows, mock_run
 from models.rows import Rows
@@ -19,6 +20,7 @@ from privacy.contract import study as contract
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import Code
 from privacy.mechanism import GaussianSum, plan_mechanism
+from privacy.randomness import Entropy
 from privacy.units import Rho
 
 NODES = ("mock-a", "mock-b", "mock-c")
@@ -32,6 +34,7 @@ class MockBackend:
     dictionary: Dictionary
     members: int
     seed: int
+    entropy: Entropy = os.urandom
 
     @cached_property
     def rows(self) -> Rows:
@@ -63,7 +66,7 @@ class MockBackend:
                 delta=self.facts.delta_fraction,
                 nodes=len(NODES),
                 margin=self._margin,
-                entropy=os.urandom,
+                entropy=self.entropy,
                 memberships=self.facts.max_memberships,
                 rows=self.rows,
             )
@@ -86,6 +89,7 @@ class MockBackend:
             run="",
             repeat=False,
             mock=True,
+            titles=lambda: titles_of(self.dictionary),
         )
 
     @property

@@ -5,7 +5,7 @@ The organisation's own keys, identifiers and free text stay in the node's file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,11 @@ class CopiedTable:
     name: str
     columns: Mapping[str, str]
 
-    @property
-    def sql(self) -> str:
-        """The rows, with types that every database knows."""
-        casts = {name: f"CAST({quote(name)} AS {kind})" for name, kind in self.columns.items()}
+    def sql(self, named: Callable[[str], str] = str) -> str:
+        """The rows, with types that every database knows, and names as it keeps them."""
+        casts = {
+            named(name): f"CAST({quote(name)} AS {kind})" for name, kind in self.columns.items()
+        }
         return select(casts, quote(self.name))
 
 

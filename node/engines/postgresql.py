@@ -7,9 +7,12 @@ exclusively before it replaces tables: who reads sees either all old tables or a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -38,6 +41,14 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$ SELECT {quotient} $$
 _QUOTIENTS = {"BIGINT": "$1 / $2", "NUMERIC": "CAST(div($1, CAST($2 AS NUMERIC)) AS BIGINT)"}
 
 
+@dataclass(frozen=True)
+class _Copy:
+    """What the table `published` says: up to which change the copy goes, and its columns."""
+
+    mark: str
+    columns: Mapping[str, Sequence[str]]
+
+
 class PostgreSQL:
     """A database by its address, without a password: that stands in a password file."""
 
@@ -57,17 +68,18 @@ class PostgreSQL:
             cursor.execute(_READ_ONLY)
             cursor.execute(f"SET search_path TO {self._schema}, pg_catalog")
             connection.commit()
-            yield PostgreSQLReading(cursor, self._name, self._locked_mark(connection, cursor))
+            yield PostgreSQLReading(cursor, self._locked(connection, cursor, "ACCESS SHARE"))
 
-    def _locked_mark(self, connection: Any, cursor: Any) -> str | None:
+    def _locked(self, connection: Any, cursor: Any, mode: str) -> _Copy | None:
+        """What the copy is, which stays as long as the transaction; None if there is none."""
         try:
-            cursor.execute(f"LOCK TABLE {self._schema}.{_STAMP} IN ACCESS SHARE MODE")
+            cursor.execute(f"LOCK TABLE {self._schema}.{_STAMP} IN {mode} MODE")
         except self._driver.Error as error:
             if error.sqlstate not in _NO_SUCH_TABLE:
                 raise
             connection.rollback()
             return None
-        return _mark(cursor, self._schema)
+        return _copy(cursor, self._schema)
 
     def published(self) -> str | None:
         with self.reading() as reading:
@@ -75,71 +87,62 @@ class PostgreSQL:
 
     def publish(self, records: Any, mark: str) -> None:
         tables = copied_tables(records)
-        for table in tables:
-            _check_names(table)
         with self._session() as (connection, cursor):
             self._prepare(cursor)
             for table in tables:
                 self._load(cursor, table, records)
             cursor.execute(f"LOCK TABLE {self._schema}.{_STAMP} IN ACCESS EXCLUSIVE MODE")
             self._replace(cursor, tables)
-            self._stamp(cursor, mark)
+            self._stamp(cursor, mark, {each.name: tuple(each.columns) for each in tables})
             connection.commit()
 
     def _prepare(self, cursor: Any) -> None:
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {self._schema}")
-        cursor.execute(f"CREATE TABLE IF NOT EXISTS {self._schema}.{_STAMP} (mark TEXT NOT NULL)")
+        stamp = f"{self._schema}.{_STAMP} (mark TEXT NOT NULL, columns TEXT NOT NULL)"
+        cursor.execute(f"CREATE TABLE IF NOT EXISTS {stamp}")
         for kind, quotient in _QUOTIENTS.items():
             made = _DIVISION.format(schema=self._schema, kind=kind, quotient=quotient)
             cursor.execute(made)
 
     def _load(self, cursor: Any, table: CopiedTable, records: Any) -> None:
         columns = ", ".join(
-            f"{quote(name)} {_TYPES.get(kind, kind)}" for name, kind in table.columns.items()
+            f"{_quoted(name)} {_TYPES.get(kind, kind)}" for name, kind in table.columns.items()
         )
-        name = f"{_NEW}{table.name}"
+        name = _kept(f"{_NEW}{table.name}")
         full = f"{self._schema}.{quote(name)}"
         cursor.execute(f"CREATE TABLE {full} ({columns})")
-        rows = records.sql(table.sql).to_arrow_reader(_BATCH)
+        rows = records.sql(table.sql(_kept)).to_arrow_reader(_BATCH)
         cursor.adbc_ingest(name, rows, mode="append", db_schema_name=self._name)
         if table.name == MEMBERS:
             cursor.execute(f"CREATE UNIQUE INDEX ON {full} (member_ix)")
         cursor.execute(f"ANALYZE {full}")
 
     def _replace(self, cursor: Any, tables: tuple[CopiedTable, ...]) -> None:
-        former = (
-            f"pg_tables WHERE schemaname = {literal(self._name)} "
-            f"AND (tablename = {literal(MEMBERS)} OR tablename LIKE 'rows:%')"
-        )
-        cursor.execute(select({"name": "tablename"}, former))
-        for (name,) in cursor.fetchall():
-            cursor.execute(f"DROP TABLE {self._schema}.{quote(name)}")
+        copy = _copy(cursor, self._schema)
+        for name in {} if copy is None else copy.columns:
+            cursor.execute(f"DROP TABLE {self._schema}.{_quoted(name)}")
         for table in tables:
-            new = f"{self._schema}.{quote(_NEW + table.name)}"
-            cursor.execute(f"ALTER TABLE {new} RENAME TO {quote(table.name)}")
+            new = f"{self._schema}.{_quoted(_NEW + table.name)}"
+            cursor.execute(f"ALTER TABLE {new} RENAME TO {_quoted(table.name)}")
 
     def publish_member(self, records: Any, member: str, before: str, mark: str) -> bool:
         row = consent_row(records, member)
         with self._session() as (connection, cursor):
-            if not self._holds(cursor, before, frozenset(row)):
+            copy = self._locked(connection, cursor, "ROW EXCLUSIVE")
+            if copy is None or copy.mark != before or not row.keys() <= {*copy.columns[MEMBERS]}:
                 return False
             place = row.pop("member_ix")
-            changes = ", ".join(f"{quote(name)} = {_value(each)}" for name, each in row.items())
+            changes = ", ".join(f"{_quoted(name)} = {_value(each)}" for name, each in row.items())
             condition = f"WHERE member_ix = {int(place)}"
             cursor.execute(f"UPDATE {self._schema}.{MEMBERS} SET {changes} {condition}")  # noqa: S608
-            self._stamp(cursor, mark)
+            self._stamp(cursor, mark, copy.columns)
             connection.commit()
         return True
 
-    def _holds(self, cursor: Any, mark: str, names: frozenset[str]) -> bool:
-        """Is the copy of this mark there, with these columns of the member table?"""
-        if not names.issubset(_columns_of(cursor, self._name, MEMBERS)):
-            return False
-        return _mark(cursor, self._schema) == mark
-
-    def _stamp(self, cursor: Any, mark: str) -> None:
+    def _stamp(self, cursor: Any, mark: str, columns: Mapping[str, Sequence[str]]) -> None:
         cursor.execute(f"DELETE FROM {self._schema}.{_STAMP}")  # noqa: S608
-        cursor.execute(f"INSERT INTO {self._schema}.{_STAMP} VALUES ({literal(mark)})")  # noqa: S608
+        said = f"{literal(mark)}, {literal(json.dumps(columns))}"
+        cursor.execute(f"INSERT INTO {self._schema}.{_STAMP} VALUES ({said})")  # noqa: S608
 
     @contextmanager
     def _session(self) -> Iterator[tuple[Any, Any]]:
@@ -159,17 +162,16 @@ class PostgreSQL:
 class PostgreSQLReading:
     """One read-only transaction."""
 
-    def __init__(self, cursor: Any, schema: str, mark: str | None) -> None:
+    def __init__(self, cursor: Any, copy: _Copy | None) -> None:
         self._cursor = cursor
-        self._schema = schema
-        self._mark = mark
+        self._copy = copy
 
     @property
     def mark(self) -> str | None:
-        return self._mark
+        return None if self._copy is None else self._copy.mark
 
     def columns_of(self, table: str) -> tuple[str, ...]:
-        return _columns_of(self._cursor, self._schema, table)
+        return () if self._copy is None else tuple(self._copy.columns.get(table, ()))
 
     def run(self, asked: Expr) -> Columns:
         self._cursor.execute(compiled(asked))
@@ -180,9 +182,13 @@ class PostgreSQLReading:
 def compiled(asked: Expr) -> str:
     """SQL for PostgreSQL. Ibis' own backend would want a second driver."""
     from ibis.backends.sql.compilers.postgres import PostgresCompiler
+    from sqlglot.expressions import Identifier
 
     compiler = PostgresCompiler()
-    return str(compiler.to_sqlglot(asked).sql(dialect=compiler.dialect))
+    statement = compiler.to_sqlglot(asked)
+    for each in statement.find_all(Identifier):
+        each.set("this", _kept(each.name))
+    return str(statement.sql(dialect=compiler.dialect))
 
 
 def _column(found: Any) -> Any:
@@ -192,19 +198,21 @@ def _column(found: Any) -> Any:
     return integers(found.to_pylist())
 
 
-def _columns_of(cursor: Any, schema: str, table: str) -> tuple[str, ...]:
-    source = (
-        f"information_schema.columns WHERE table_schema = {literal(schema)} "
-        f"AND table_name = {literal(table)} ORDER BY ordinal_position"
-    )
-    cursor.execute(select({"name": "CAST(column_name AS TEXT)"}, source))
-    return tuple(name for (name,) in cursor.fetchall())
-
-
-def _mark(cursor: Any, schema: str) -> str | None:
-    cursor.execute(select({"mark": "mark"}, f"{schema}.{_STAMP}"))
+def _copy(cursor: Any, schema: str) -> _Copy | None:
+    cursor.execute(select({"mark": "mark", "columns": "columns"}, f"{schema}.{_STAMP}"))
     row = cursor.fetchone()
-    return None if row is None else str(row[0])
+    return None if row is None else _Copy(str(row[0]), json.loads(row[1]))
+
+
+def _kept(name: str) -> str:
+    """A name that PostgreSQL does not cut: a long one by its hash."""
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    return f"hash:{sha256(name.encode()).hexdigest()[:48]}"
+
+
+def _quoted(name: str) -> str:
+    return quote(_kept(name))
 
 
 def _value(value: bool | date | None) -> str:
@@ -215,15 +223,6 @@ def _value(value: bool | date | None) -> str:
             return "TRUE" if value else "FALSE"
         case date():
             return f"DATE {literal(value.isoformat())}"
-
-
-def _check_names(table: CopiedTable) -> None:
-    for name in (f"{_NEW}{table.name}", *table.columns):
-        if len(name.encode()) > LONGEST_NAME:
-            raise BadInput(
-                f"{name!r} is longer than the {LONGEST_NAME} bytes that PostgreSQL keeps",
-                instead="give the table, column or purpose a shorter name, or use another engine",
-            )
 
 
 def _driver() -> Any:

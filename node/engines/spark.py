@@ -209,7 +209,7 @@ def _file(table: CopiedTable, mark: str) -> str:
 
 
 def _write(records: Any, table: CopiedTable, path: Path) -> None:
-    records.execute(f"COPY ({table.sql}) TO {literal(str(path))} (FORMAT parquet)")
+    records.execute(f"COPY ({table.sql()}) TO {literal(str(path))} (FORMAT parquet)")
     path.chmod(0o640)
     _sync(path)
 

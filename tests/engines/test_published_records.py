@@ -221,17 +221,15 @@ def test_settings_that_name_no_engine_are_refused(chosen: dict[str, str], said: 
     assert "secret" not in str(refused.value)
 
 
-@pytest.mark.processes
-@pytest.mark.xdist_group("postgresql")
-def test_names_that_postgresql_would_cut_are_refused(tmp_path: Path, started: Any) -> None:
-    from node.engines.choice import EngineKind
-
-    records = Records.open(":memory:")
-    load(records, tmp_path, "a")
-    set_consent(records, "a", "purpose " * 12, ConsentState.GIVEN)
-    engines = started(EngineKind.POSTGRESQL)
-    with pytest.raises(BadInput, match="longer than the 63 bytes"):
-        PublishedRecords(records, engines.remote()).publish()
+def test_names_longer_than_a_database_keeps_are_told_apart(
+    remote_engines: Engines, records: Records
+) -> None:
+    engine = PublishedRecords.open(records, remote_engines.remote())
+    purpose = "a purpose of many words " * 4
+    for member, last in (("a", "one"), ("b", "one"), ("c", "two")):
+        set_consent(records, member, purpose + last, ConsentState.REFUSED)
+        engine.publish(member)
+    assert [counted(engine, purpose + last) for last in ("one", "two", "three")] == [2, 3, 4]
 
 
 def test_a_database_that_does_not_answer_keeps_no_node_from_starting(records: Records) -> None:
