@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from coordinator.client.attrition import Attrition, attrition
 from coordinator.client.errors import checking
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.preview import Preview
@@ -91,6 +93,11 @@ class MockBackend:
             mock=True,
             titles=lambda: titles_of(self.dictionary),
         )
+
+    def attrition(self, conditions: Sequence[str]) -> Attrition:
+        """How many made-up members each condition leaves."""
+        with checking(Code.BAD_EXPRESSION, "cohort"):
+            return attrition(self.rows, conditions)
 
     @property
     def _margin(self) -> int:

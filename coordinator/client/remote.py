@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from coordinator.client.attrition import Attrition
 from coordinator.client.errors import Refused, TimedOut, refusal
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.preview import Preview
@@ -52,6 +53,15 @@ class RemoteStudy:
     def titles(self) -> Titles:
         """Of the dictionary's columns, for charts."""
         return titles_of(self._dictionary)
+
+    def attrition(self, conditions: Sequence[str]) -> Attrition:
+        """Refused: exact numbers of members never leave a node."""
+        raise Refused(
+            Code.NOT_PERMITTED,
+            "How many members each condition leaves is counted on made-up members alone:"
+            " study.mock().where(…).attrition(), or cairn query attrition --mock.",
+            {"conditions": len(conditions)},
+        )
 
     def budget(self) -> Budget:
         said = self.transport.get(self._path, sync="true")["budget"]
