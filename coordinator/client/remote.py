@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from coordinator.client.attrition import Attrition
-from coordinator.client.errors import Refused, TimedOut, refusal
+from coordinator.client.errors import Refused, TimedOut, Unreachable, refusal
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.preview import Preview
 from coordinator.client.question import Question, Terms
@@ -51,8 +51,11 @@ class RemoteStudy:
         return self._dictionary
 
     def titles(self) -> Titles:
-        """Of the dictionary's columns, for charts."""
-        return titles_of(self._dictionary)
+        """Of the dictionary's columns, for charts; none where the coordinator is away."""
+        try:
+            return titles_of(self._dictionary)
+        except Unreachable:
+            return {}
 
     def attrition(self, conditions: Sequence[str]) -> Attrition:
         """Refused: exact numbers of members never leave a node."""
