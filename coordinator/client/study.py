@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from coordinator.client.analyses import Asking
 from coordinator.client.attrition import Attrition
 from coordinator.client.errors import BadInput, Refused, checking
 from coordinator.client.facts import Budget, ColumnInfo, Source
 from coordinator.client.mock import MockBackend, MockSource
-from coordinator.client.question import Question
-from models.aggregates.requests import Analysis, normalise
+from coordinator.client.plan import Plan
+from coordinator.client.question import Epsilon, Question
+from coordinator.client.result import Result
+from models.aggregates.requests import Analysis, normalise, parse_analysis
 from models.cohort.parse import parse_cohort
 from models.cohort.steps import steps_of
 from models.cohort.text import canonical_text
@@ -85,6 +88,22 @@ class Study(Asking):
     def attrition(self, conditions: Sequence[str]) -> Attrition:
         """How many made-up members meet the first condition, the first two, and so on."""
         return self._source.backend.attrition(conditions)
+
+    def plan(self, epsilon: Epsilon) -> Plan:
+        """A pre-registered set of questions that share `epsilon` by weight; see `Plan`."""
+        return Plan(self, epsilon)
+
+    def plan_from(self, value: Mapping[str, Any]) -> Plan:
+        """The plan that `Plan.to_json` wrote down; raises BadInput."""
+        return Plan.from_json(self, value)
+
+    def release(self, digest: str) -> Result:
+        """An earlier answer, by its digest or the first digits of it; costs nothing."""
+        if not isinstance(digest, str):
+            raise BadInput("a release is named by its digest", where="release")
+        found = self._source.backend.release(digest)
+        analysis = parse_analysis(found.asked.analysis)
+        return replace(found, question=self.ask(analysis, found.asked.cohort))
 
     def asked(self, analysis: Analysis) -> Question:
         """The analysis of all members."""
