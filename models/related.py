@@ -20,6 +20,7 @@ from models.aggregates.requests import (
     Map,
     Mean,
     Prevalence,
+    Quantiles,
     Survival,
     Table,
     Top,
@@ -101,6 +102,8 @@ def _by_kind(asked: Analysis, earlier: Analysis) -> Relation | None:
             found = set(few) <= set(many)
         case Top(column=one, k=few, cap=cap), Top(column=other, k=many, cap=same):
             found = one == other and few <= many and cap == same
+        case Quantiles(column=one, q=few), Quantiles(column=other, q=many):
+            found = one == other and set(few) <= set(many)
         case TreatmentReport(), TreatmentReport():
             same = asked.treatment == earlier.treatment
             found = same and set(asked.columns) <= set(earlier.columns)

@@ -15,6 +15,7 @@ from models.aggregates.requests import (
     Map,
     Mean,
     Prevalence,
+    Quantiles,
     Sum,
     Survival,
     Table,
@@ -52,6 +53,11 @@ EDGES = ("0", "30", "60", "110")
             Relation.WITHIN,
         ),
         (Top(column="drug", k=1), Top(column="drug", k=3), Relation.WITHIN),
+        (
+            Quantiles(column="age", q=("0.5",)),
+            Quantiles(column="age", q=("0.25", "0.5")),
+            Relation.WITHIN,
+        ),
         (
             TreatmentReport(treatment="symptom", columns=("severity",)),
             TreatmentReport(treatment="symptom", columns=("severity",)),
