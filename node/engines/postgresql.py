@@ -176,7 +176,17 @@ class PostgreSQLReading:
     def run(self, asked: Expr) -> Columns:
         self._cursor.execute(compiled(asked))
         found = self._cursor.fetch_arrow_table()
-        return {name: _column(found.column(at)) for at, name in enumerate(found.column_names)}
+        return {name: _column(found.column(at)) for at, name in enumerate(asked.columns)}
+
+    def batches(self, asked: Expr, size: int) -> Iterator[Columns]:
+        self._cursor.execute(compiled(asked))
+        for found in self._cursor.fetch_record_batch():
+            for start in range(0, found.num_rows, size):
+                part = found.slice(start, size)
+                yield {
+                    name: part.column(at).to_numpy(zero_copy_only=False)
+                    for at, name in enumerate(asked.columns)
+                }
 
 
 def compiled(asked: Expr) -> str:

@@ -88,6 +88,11 @@ class Remote(Protocol):
         ...
 
 
+def doubles(values: Sequence[Any]) -> Column:
+    """A column of doubles; NULL is NaN."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
 def integers(values: Sequence[Any]) -> Column:
     """A column of integers of any width, given as numbers or decimal text; NULL is 0."""
     return np.array([int(value or 0) for value in values], dtype=object)

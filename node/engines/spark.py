@@ -13,16 +13,27 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from node.engines.copied import CopiedTable, copied_tables
-from node.engines.protocol import Columns, EngineError, Expr, TotalTooLargeError, integers
+from node.engines.protocol import (
+    Column,
+    Columns,
+    EngineError,
+    Expr,
+    TotalTooLargeError,
+    doubles,
+    integers,
+)
 from node.layout import MEMBERS, literal
 from privacy.errors import BadInput
 
@@ -184,15 +195,39 @@ class SparkReading:
         return (self._copy.columns or {}).get(table, ())
 
     def run(self, asked: Expr) -> Columns:
-        errors = import_module("pyspark.errors")
-        try:
+        with _errors():
+            rows = self._spark.session(self._copy).sql(compiled(asked)).collect()
+        return {name: integers([row[at] for row in rows]) for at, name in enumerate(asked.columns)}
+
+    def batches(self, asked: Expr, size: int) -> Iterator[Columns]:
+        with _errors():
             found = self._spark.session(self._copy).sql(compiled(asked))
-            rows = found.collect()
-        except errors.ArithmeticException:
-            raise TotalTooLargeError("a total exceeds the database's numbers") from None
-        except errors.PySparkException:
-            raise EngineError("Spark did not answer") from None
-        return {name: integers([row[at] for row in rows]) for at, name in enumerate(found.columns)}
+            columns = {
+                field.name: doubles if field.dataType.typeName() == "double" else _whole
+                for field in found.schema.fields
+            }
+            rows = found.toLocalIterator(prefetchPartitions=True)
+            while part := list(islice(rows, size)):
+                yield {
+                    name: read([row[at] for row in part])
+                    for at, (name, read) in enumerate(columns.items())
+                }
+
+
+def _whole(values: Sequence[Any]) -> Column:
+    return np.array(values, dtype=np.int64)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Errors of Spark without their words."""
+    errors = import_module("pyspark.errors")
+    try:
+        yield
+    except errors.ArithmeticException:
+        raise TotalTooLargeError("a total exceeds the database's numbers") from None
+    except errors.PySparkException:
+        raise EngineError("Spark did not answer") from None
 
 
 def compiled(asked: Expr) -> str:
