@@ -16,12 +16,13 @@ from models.aggregates.expected import Expected
 from models.aggregates.requests import Analysis, normalise
 from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
+from models.derivation import rounds_of
 from models.noise_law import NoiseLaw
 from models.sentences import sentence
 from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_epsilon
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
-from privacy.mechanism import plan_mechanism
+from privacy.units import Rho
 
 ASSUMED_MEMBERS = 1000  # where an error depends on the cohort's size and nobody says it
 NOISY = 0.5  # share of the variance above which a preview warns
@@ -31,9 +32,10 @@ NOISY = 0.5  # share of the variance above which a preview warns
 class Preview:
     """The price and the expected error of one question. Half-widths are of 95 % intervals.
 
-    `rho` is charged at each node for one opening, memberships included; `epsilon_charged`
-    is what it comes to at `delta`. Half-widths are per cell and None where they cannot be
-    told (see `notes`). `answering` names the nodes that can answer; the caller knows them.
+    `rho` is charged at each node for the run, memberships included; `epsilon_charged` is what
+    it comes to at `delta`. Noise and grid are those of the last of its `rounds`. Half-widths
+    are per cell and None where they cannot be told (see `notes`). `answering` names the nodes
+    that can answer; the caller knows them.
     """
 
     sentence: str
@@ -51,6 +53,7 @@ class Preview:
     unit: str
     half_noise: float | None
     half_sampling: float | None
+    rounds: int = 1
     assumption: str = ""
     notes: tuple[str, ...] = ()
     answering: tuple[str, ...] = ()
@@ -82,6 +85,8 @@ class Preview:
         if self.assumption:
             lines.append(("assuming", self.assumption))
         lines.append(("noise", f"{self.nodes} nodes, of which {self.margin} may drop or collude"))
+        if self.rounds > 1:
+            lines.append(("rounds", f"{self.rounds}, each asked with what was opened before it"))
         if self.answering:
             lines.append(("answering", ", ".join(self.answering)))
         lines += [("note", note) for note in self.notes]
@@ -128,7 +133,9 @@ def preview(
     if assumed_members is not None and assumed_members < 1:
         raise BadInput("assumed members are at least 1")
     rho = rho_of_epsilon(parse_epsilon(epsilon), delta)
-    mechanism = plan_mechanism(rho, nodes, margin, memberships)
+    rounds = rounds_of(asked, dictionary, rho, nodes, margin, memberships)
+    cost = Rho.total(each.rho for each in rounds)
+    mechanism = rounds[-1].mechanism
     law = NoiseLaw(mechanism, survivors=nodes)
     size = assumed_members or (ASSUMED_MEMBERS if asked.by_size else None)
     expected = expected_error(asked, dictionary, law, size)
@@ -138,8 +145,8 @@ def preview(
         sentence=sentence(asked, canonical_text(tree)),
         cohort=canonical_text(tree),
         epsilon=epsilon,
-        rho=mechanism.rho.text,
-        epsilon_charged=epsilon_of_rho(mechanism.rho, delta),
+        rho=cost.text,
+        epsilon_charged=epsilon_of_rho(cost, delta),
         delta=float(delta),
         memberships=memberships,
         nodes=nodes,
@@ -151,6 +158,7 @@ def preview(
         half_noise=expected.half_noise if expected and known else None,
         half_sampling=expected.half_sampling if expected and known else None,
         assumption=expected.assumption if expected else "",
+        rounds=len(rounds),
         notes=_notes(expected, number, assumed_members),
     )
 

@@ -27,11 +27,13 @@ from models.contribution import (
     Summary,
 )
 from node.consent import key_in_force
+from node.cut import Beginning, check_import, has_joined
 from node.engine_cohort import (
     Expr,
     cell_code,
     consenting,
     ibis,
+    joined_since,
     many_table,
     members_table,
     number,
@@ -59,6 +61,7 @@ class _Question:
     cohort: Expression
     purpose: str | None
     today: date
+    began: Beginning | None
 
 
 def total(
@@ -68,14 +71,18 @@ def total(
     *,
     purpose: str | None,
     today: date,
+    began: Beginning | None = None,
 ) -> Total:
     """Shape [contribution.length], in grid units: the sum over members of the cohort who consent.
 
     Equal, bit for bit, to `models.reference.total` on the same records. With `purpose` None no
-    consent is asked for. Raises TotalTooLargeError instead of wrapping around.
+    consent is asked for. Of a run that `began` earlier, members who joined since are left out.
+    Raises TotalTooLargeError instead of wrapping around, RecordsChangedError after an import.
     """
-    question = _Question(cohort, purpose, today)
+    question = _Question(cohort, purpose, today, began)
     with records.snapshot() as cursor:
+        if began is not None:
+            check_import(cursor, began)
         if not database_columns(cursor, MEMBERS):
             return np.zeros(contribution.length, dtype=np.int64)
         return _part(cursor, contribution, question)
@@ -108,10 +115,20 @@ def _asked(cursor: Cursor, question: _Question, columns: frozenset[ColumnRef]) -
     if question.purpose is not None:
         key = key_in_force(database_columns(cursor, MEMBERS), question.purpose)
     members = members_table(columns | frozenset(columns_of(question.cohort)), key)
-    wanted = [] if key is None else [consenting(members, key, question.today)]
+    wanted = [] if key is None else _consent(cursor, members, key, question)
     inside = predicate(question.cohort, members)
     wanted += [] if inside is None else [inside]
     return members.filter(wanted) if wanted else members
+
+
+def _consent(cursor: Cursor, members: Expr, key: str, question: _Question) -> list[Expr]:
+    """Consent that holds today, and held when the run began if it began earlier."""
+    began = question.began
+    since = question.today if began is None else began.day
+    wanted = [consenting(members, key, question.today, since)]
+    if began is not None and has_joined(cursor, began):
+        wanted.append(~joined_since(members, began.cut.consent))
+    return wanted
 
 
 def _run(cursor: Cursor, expression: Expr) -> Cursor:

@@ -60,7 +60,8 @@ def whole(value: int) -> Expr:
 
 def members_table(columns: frozenset[ColumnRef], consent: str | None) -> Expr:
     """The member table with the columns a question reads."""
-    schema = {"member_ix": "int32"} | _schema(ref for ref in columns if not ref.many)
+    schema = {"member_ix": "int32", "member": "string"}
+    schema |= _schema(ref for ref in columns if not ref.many)
     if consent is not None:
         given, start, end, _ = consent_columns(consent)
         schema |= {given: "boolean", start: "date", end: "date"}
@@ -106,11 +107,19 @@ def _bin_code(stored: Expr, inner: tuple[float, ...], first: int) -> Expr:
     return ibis().ifelse(stored < number(inner[middle]), low, high)
 
 
-def consenting(members: Expr, key: str, today: date) -> Expr:
-    """Does the member's consent for the purpose's `key` hold today?"""
+def consenting(members: Expr, key: str, today: date, since: date) -> Expr:
+    """Does the member's consent for the purpose's `key` hold today, begun at the latest `since`?"""
     given, start, end = (members[name] for name in consent_columns(key)[:3])
-    day = ibis().literal(today)
-    return given & (start.isnull() | (start <= day)) & (end.isnull() | (end >= day))
+    first, last = ibis().literal(since), ibis().literal(today)
+    return given & (start.isnull() | (start <= first)) & (end.isnull() | (end >= last))
+
+
+def joined_since(members: Expr, consent_seq: int) -> Expr:
+    """Has the member's consent, for whatever purpose, been recorded after that change?"""
+    schema = {"seq": "int64", "member": "string", "state": "string"}
+    changes = ibis().table(schema, name="consent_changes")
+    said = changes.filter((changes.seq > whole(consent_seq)) & (changes.state == "given"))
+    return members.member.isin(said.member)
 
 
 def predicate(expression: Expression, members: Expr) -> Expr | None:

@@ -18,6 +18,7 @@ from coordinator.api.schema import (
     NodeView,
     Receipt,
     ReleasedAnswer,
+    ReleasedRound,
     ReleaseView,
     RunView,
     StudySummary,
@@ -140,6 +141,9 @@ def run_view(run: RunFacts, release: ReleaseFacts | None) -> RunView:
         rho=plan.rho,
         participants=list(plan.participants),
         max_attempts=plan.max_attempts,
+        round=run.opened,
+        rounds=len(plan.rounds),
+        cancelling=run.cancelling,
         created=run.created,
         finished=run.finished,
         repeat=run.repeat,
@@ -155,9 +159,16 @@ def released_answer(release: ReleaseFacts) -> ReleasedAnswer:
         rho=said["rho"],
         epsilon=float(said["epsilon"]),
         delta=said["delta"],
-        mechanism=said["mechanism"],
-        survivors=said["survivors"],
+        rounds=[_released_round(each) for each in said["rounds"]],
         result=dict(release.result),
+    )
+
+
+def _released_round(said: Mapping[str, Any]) -> ReleasedRound:
+    return ReleasedRound(
+        mechanism=said["mechanism"],
+        rho=said["rho"],
+        survivors=said["survivors"],
         receipts=[
             Receipt(**{**receipt, "node": node}) for node, receipt in said["receipts"].items()
         ],

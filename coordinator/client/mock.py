@@ -12,13 +12,13 @@ from coordinator.client.preview import Preview
 from coordinator.client.question import Question, Terms
 from coordinator.client.result import Asked, Noise, Result
 from models import planner
+from models.derivation import Round, rounds_of
 from models.mock import mock_rows, mock_run
 from models.rows import Rows
 from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_epsilon
 from privacy.contract import study as contract
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import Code
-from privacy.mechanism import GaussianSum, plan_mechanism
 from privacy.units import Rho
 
 NODES = ("mock-a", "mock-b", "mock-c")
@@ -53,7 +53,8 @@ class MockBackend:
         return Preview(planned, NODES, {}, None, True)
 
     def run(self, question: Question, terms: Terms) -> Result:
-        mechanism = self._mechanism(terms.epsilon)
+        rounds = self._rounds(question, terms.epsilon)
+        rho = Rho.total(each.rho for each in rounds)
         with checking(Code.BAD_REQUEST):
             answer = mock_run(
                 question.analysis,
@@ -76,25 +77,29 @@ class MockBackend:
                 question.cohort,
             ),
             answer=answer,
-            rho=mechanism.rho.fraction,
-            epsilon=epsilon_of_rho(mechanism.rho, self.facts.delta_fraction),
+            rho=rho.fraction,
+            epsilon=epsilon_of_rho(rho, self.facts.delta_fraction),
             delta=self.facts.delta_fraction,
-            noise=Noise(mechanism, len(NODES)),
+            noise=Noise(rounds[-1].mechanism, len(NODES)),
             receipts=(),
             identity="",
             release="",
             run="",
             repeat=False,
             mock=True,
+            rounds=len(rounds),
         )
 
     @property
     def _margin(self) -> int:
         return min(self.facts.t_drop + self.facts.t_collude, len(NODES) - 1)
 
-    def _mechanism(self, epsilon: str) -> GaussianSum:
+    def _rounds(self, question: Question, epsilon: str) -> tuple[Round, ...]:
         rho = rho_of_epsilon(parse_epsilon(epsilon), self.facts.delta_fraction)
-        return plan_mechanism(rho, len(NODES), self._margin, self.facts.max_memberships)
+        members = self.facts.max_memberships
+        asked, nodes = question.analysis, len(NODES)
+        with checking(Code.BAD_REQUEST):
+            return rounds_of(asked, self.dictionary, rho, nodes, self._margin, members)
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ class Result:
     run: str
     repeat: bool
     mock: bool = False
+    rounds: int = 1  # `noise` is that of the last one; there is a receipt of every one
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -121,6 +122,7 @@ class Result:
             "epsilon": self.epsilon,
             "delta": f"{self.delta.numerator}/{self.delta.denominator}",
             "spent": self.spent,
+            "rounds": self.rounds,
             "noise": self.noise.to_json(),
             "receipts": [vars(receipt) for receipt in self.receipts],
             "identity": self.identity,
@@ -207,15 +209,16 @@ def _short(value: float) -> str:
 def result_from_run(run: Mapping[str, Any], purpose: str, sentence: str) -> Result:
     """From the coordinator's view of a released run."""
     said = run["answer"]
-    survivors = len(said["survivors"])
+    last = said["rounds"][-1]
     return Result(
         asked=Asked(run["study"], purpose, sentence, run["analysis"], run["cohort"]),
         answer=estimates.Result.from_json(said["result"]),
         rho=parse_rational(said["rho"]),
         epsilon=float(said["epsilon"]),
         delta=parse_rational(said["delta"]),
-        noise=Noise(GaussianSum.from_json(said["mechanism"]), survivors),
-        receipts=tuple(_receipt(receipt) for receipt in said["receipts"]),
+        noise=Noise(GaussianSum.from_json(last["mechanism"]), len(last["survivors"])),
+        receipts=tuple(_receipt(each) for one in said["rounds"] for each in one["receipts"]),
+        rounds=len(said["rounds"]),
         identity=run["identity"],
         release=said["release"],
         run=run["id"],

@@ -20,7 +20,8 @@ from privacy.errors import BadInput
 class Question(Fact):
     """What a researcher asks and signs (envelope kind `question`).
 
-    `epsilon` is decimal text: the loss of one opening for one membership at the study's delta.
+    `epsilon` is decimal text: the loss of one run, all its rounds once, for one membership at
+    the study's delta.
     """
 
     study: str
@@ -34,11 +35,20 @@ class Question(Fact):
     nonce: str
 
 
+class PlannedRound(Fact):
+    """What one round opens and costs: `length` numbers, at `rho` per attempt (rational text)."""
+
+    mechanism: dict[str, int]
+    rho: str
+    length: int
+
+
 class Plan(Fact):
     """A compiled question (envelope kind `plan`, signed by the coordinator).
 
-    `rho` is the cost of one opening as rational text, memberships included; a run reserves
-    rounds * max_attempts * rho. `nonce` makes two runs of one question two plans.
+    `rho` is the cost of the run, each of its rounds once, as rational text, memberships
+    included; a run reserves max_attempts * rho. `nonce` makes two runs of one question two
+    plans.
     """
 
     question: dict[str, Any]  # the researcher's envelope
@@ -52,12 +62,10 @@ class Plan(Fact):
     participants: tuple[str, ...]
     t_drop: int
     t_collude: int
-    mechanism: dict[str, int]
     rho: str
     delta: str
-    rounds: int
+    rounds: tuple[PlannedRound, ...]
     max_attempts: int
-    length: int
     epoch: str
     created: str
     expires: str
