@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
+from node.engines.embedded import columns_of
 from node.layout import MEMBERS, quote, select
-from node.records import Cursor, Records, columns_of, leave_mark
+from node.records import Cursor, Records, leave_mark
 from privacy.errors import BadInput
 
 ALL = "all"

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Self
 
-from node.records import Cursor, Records, last_import
 from privacy.errors import BadInput, CairnError
 
 
@@ -52,20 +51,7 @@ class Beginning:
     cut: Cut
 
 
-def cut_now(records: Records) -> Cut:
-    """The cut that a run beginning now is held to."""
-    with records.snapshot() as cursor:
-        newest = cursor.execute("SELECT coalesce(max(seq), 0) FROM consent_changes").fetchone()[0]
-        return Cut(last_import(cursor), int(newest))
-
-
-def check_import(cursor: Cursor, beginning: Beginning) -> None:
-    """Raise RecordsChangedError if this snapshot is of a later import."""
-    if last_import(cursor) != beginning.cut.imported:
+def check_import(now: Cut, beginning: Beginning) -> None:
+    """Raise RecordsChangedError if the records are of a later import."""
+    if now.imported != beginning.cut.imported:
         raise RecordsChangedError("records were imported since the run began")
-
-
-def has_joined(cursor: Cursor, beginning: Beginning) -> bool:
-    """Whether anybody's consent was recorded since the run began."""
-    wanted = "SELECT count(*) FROM consent_changes WHERE seq > ? AND state = 'given'"
-    return bool(cursor.execute(wanted, [beginning.cut.consent]).fetchone()[0])

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from models.cohort.expression import Expression
 from models.contribution import Contribution
 from node.api import create_app
-from node.cut import Beginning, Cut, cut_now
+from node.cut import Beginning, Cut
 from node.documents import Documents
 from node.engine import total
 from node.flower_agent import FlowerAgent
@@ -71,7 +71,8 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         return total(records, contribution, cohort, purpose=purpose, today=today, began=began)
 
     def cut() -> Cut:
-        return cut_now(records)
+        with records.reading() as reading:
+            return reading.cut()
 
     service = NodeService(
         node=settings.node,

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import duckdb
 
+from node.engines.embedded import DuckDBReading, columns_of
 from node.layout import MEMBERS
 from privacy.errors import BadInput
 
@@ -104,6 +105,12 @@ class Records:
             cursor.close()
 
     @contextmanager
+    def reading(self) -> Iterator[DuckDBReading]:
+        """The snapshot as an engine (see `node.engines.protocol`): DuckDB computes here."""
+        with self.snapshot() as cursor:
+            yield DuckDBReading(cursor)
+
+    @contextmanager
     def transaction(self) -> Iterator[Cursor]:
         """A cursor whose changes all become true at the end, or none if anything is raised."""
         with self._writing:
@@ -154,23 +161,9 @@ def note_import(cursor: Cursor, dictionary: str) -> None:
         cursor.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
 
 
-def last_import(cursor: Cursor) -> str:
-    """The mark of the newest import; "" before the first."""
-    return _meta(cursor, _IMPORTED) or ""
-
-
 def leave_mark(cursor: Cursor) -> None:
     """Mark a change, in the changing transaction (see `node.records_guard`)."""
     cursor.execute("INSERT INTO marks (mark) VALUES (uuid()::VARCHAR)")
-
-
-def columns_of(cursor: Cursor, table: str) -> tuple[str, ...]:
-    """Names of a table's columns in order; () if there is no such table."""
-    rows = cursor.execute(
-        "SELECT column_name FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index",
-        [table],
-    ).fetchall()
-    return tuple(name for (name,) in rows)
 
 
 def _meta(cursor: Cursor, key: str) -> str | None:

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     TOP = "top"
     MAP = "map"
     DENSITY = "density"
+    DESCRIBE = "describe"
     VARIANCE = "variance"
     CORRELATION = "correlation"
     TABLE = "table"
@@ -127,6 +128,8 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             x, y = written.take("x", "y", settings=("x_edges", "y_edges"))
             edges = written.words("x_edges"), written.words("y_edges")
             return cohort.density(x, y, x_edges=edges[0], y_edges=edges[1])
+        case Kind.DESCRIBE:
+            return cohort.describe(*written.any_number())
         case Kind.MAP:
             return cohort.map(*written.take("region"))
         case Kind.TOP:

@@ -16,6 +16,7 @@ from models.aggregates.requests import (
     Correlation,
     Count,
     Density,
+    Describe,
     Disproportionality,
     Histogram,
     Incidence,
@@ -102,6 +103,10 @@ class Asking(ABC):
         """Members on a grid of two columns: declared bins or levels, or edges of your own."""
         edges = decimals(x_edges, "x_edges"), decimals(y_edges, "y_edges")
         return self.asked(Density(x=name(x), y=name(y), x_edges=edges[0], y_edges=edges[1]))
+
+    def describe(self, *columns: str) -> Question:
+        """A first table: mean, deviation and counts of each of several columns, at one price."""
+        return self.asked(Describe(columns=tuple(map(name, columns))))
 
     def map(self, region: str) -> Question:
         """Members by region and country; a region's level begins with its country, DE-BY."""

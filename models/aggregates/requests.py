@@ -13,6 +13,7 @@ from models.aggregates.associations import Associations
 from models.aggregates.correlation import Correlation
 from models.aggregates.counts import Count, Histogram
 from models.aggregates.density import Density
+from models.aggregates.describe import Describe
 from models.aggregates.disproportionality import Disproportionality
 from models.aggregates.incidence import Incidence
 from models.aggregates.prevalence import Prevalence
@@ -33,6 +34,7 @@ __all__ = [
     "Correlation",
     "Count",
     "Density",
+    "Describe",
     "Disproportionality",
     "Histogram",
     "Incidence",
@@ -54,6 +56,7 @@ Analysis = (
     | Correlation
     | Count
     | Density
+    | Describe
     | Disproportionality
     | Histogram
     | Incidence
@@ -81,6 +84,7 @@ _BY_KIND: Mapping[str, type[Analysis]] = {
     "correlation": Correlation,
     "variance": Variance,
     "density": Density,
+    "describe": Describe,
     "map": Map,
     "top": Top,
     "treatment_report": TreatmentReport,

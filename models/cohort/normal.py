@@ -25,6 +25,7 @@ from models.cohort.expression import (
     Value,
 )
 from models.cohort.text import canonical_text
+from models.figures.types import Ever, FigureColumn
 from privacy.contract.dictionary import ColumnRef
 
 _OPPOSITE = {
@@ -53,10 +54,17 @@ def between(column: ColumnRef, lower: Value, upper: Value) -> Expression:
     return conjunction((Compare(column, Op.GE, lower), Compare(column, Op.LE, upper)))
 
 
-def one_of(column: ColumnRef, values: Iterable[Value], *, negated: bool = False) -> Expression:
+def compare(column: ColumnRef, op: Op, value: Value) -> Compare:
+    """A comparison; of what is true or false by its nature, always with true."""
+    if isinstance(column, FigureColumn) and isinstance(column.figure, Ever) and value == "false":
+        return Compare(column, _OPPOSITE[op], "true")
+    return Compare(column, op, value)
+
+
+def one_of(column: ColumnRef, values: Iterable[Value], *, negated: bool = False) -> Compare | OneOf:
     distinct = tuple(sorted(set(values), key=_order))
     if len(distinct) == 1:
-        return Compare(column, Op.NE if negated else Op.EQ, distinct[0])
+        return compare(column, Op.NE if negated else Op.EQ, distinct[0])
     return OneOf(column, distinct, negated)
 
 

@@ -15,10 +15,12 @@ from models.cohort.expression import (
     Missing,
     Not,
     OneOf,
+    Op,
     Or,
     Value,
 )
-from privacy.contract.dictionary import ColumnRef, ColumnType
+from models.figures.types import Ever, FigureColumn, RowColumn
+from privacy.contract.dictionary import ColumnRef, ColumnType, Table
 
 PLAIN_NAME = re.compile(r"[^\W\d]\w*(?:\.\w+)*")
 
@@ -32,6 +34,8 @@ def canonical_text(expression: Expression) -> str:
     match expression:
         case Everyone():
             return ""
+        case Compare(FigureColumn(figure=Ever()) as column, Op.EQ | Op.NE as op, "true"):
+            return column.name if op is Op.EQ else f"not {column.name}"
         case Compare(column, op, value):
             return f"{name_text(column)} {op.value} {value_text(column, value)}"
         case Between(column, lower, upper):
@@ -60,8 +64,19 @@ def _in_brackets(expression: Expression, *kinds: type[And | Or]) -> str:
 
 
 def name_text(column: ColumnRef) -> str:
-    """`table.column`, in backquotes where the name is not made of plain words."""
-    return column.name if PLAIN_NAME.fullmatch(column.name) else f"`{column.name}`"
+    """`table.column`, in backquotes where the name is not made of plain words.
+
+    Of the row that a condition looks at, `column`; of a figure, its text.
+    """
+    if isinstance(column, FigureColumn):
+        return column.name
+    name = column.column.name if isinstance(column, RowColumn) else column.name
+    return name if PLAIN_NAME.fullmatch(name) else f"`{name}`"
+
+
+def table_text(table: Table) -> str:
+    """A table's name, in backquotes where it is no plain word."""
+    return table.name if PLAIN_NAME.fullmatch(table.name) else f"`{table.name}`"
 
 
 def value_text(column: ColumnRef, value: Value) -> str:

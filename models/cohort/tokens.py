@@ -38,7 +38,7 @@ _SPACE = re.compile(r"\s+")
 _NUMBER = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?![\w.])")
 _STRING = re.compile(r"""'((?:[^'\n]|'')*)'|"((?:[^"\n]|"")*)\"""")
 _QUOTED_NAME = re.compile(r"`([^`\n]+)`")
-_SIGN = re.compile(r"==|!=|<=|>=|<(?!>)|>|\(|\)|\[|\]|,")
+_SIGN = re.compile(r"==|!=|<=|>=|<(?!>)|>|\(|\)|\[|\]|,|:")
 _BARE_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 _INSTEAD = {

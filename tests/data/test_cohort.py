@@ -127,7 +127,7 @@ def test_the_order_of_and_and_or_does_not_matter(seed: int) -> None:
         ("!(bmi > 3)", 1, "write not"),
         ("bmi ≥ 3", 5, "write >="),
         ("condition == “als”", 14, "write straight quotes"),
-        ("abs(bmi) > 3", 4, "compare a column with a value"),
+        ("abs(bmi) > 3", 1, "compare a column with a value"),
         ("bmi + 1 > 3", 5, "compare one column with one value"),
         ("bmi > 3; drop table members", 8, "compare one column with one value"),
         ("18 < bmi", 1, "begin with the column"),
@@ -170,7 +170,7 @@ def test_the_order_of_and_and_or_does_not_matter(seed: int) -> None:
         ("condition == 'als", 14, "close the quote"),
         ("`bmi > 3", 1, "close the backquote"),
         ("condition like 'a%'", 11, "followed by"),
-        ("__import__('os').system('id')", 11, "compare a column"),
+        ("__import__('os').system('id')", 1, "compare a column"),
         ("bmi > 3 or 1 == 1 --", 12, "begin with the column"),
         ("condition == 'als' OR 'a'='a'", 26, "write =="),
         ("condition == ''' OR ''1''=''1'", 14, "write one of"),
@@ -178,7 +178,7 @@ def test_the_order_of_and_and_or_does_not_matter(seed: int) -> None:
         ("{condition}", 1, "compare one column"),
         ("bmi > $1", 7, "compare one column"),
         ("bmi\x00 > 1", 4, "compare one column"),
-        ("lambda: 0", 7, "compare one column"),
+        ("lambda: 0", 1, "declared: "),
     ],
 )
 def test_what_is_not_in_the_grammar_is_refused_with_place_and_remedy(
