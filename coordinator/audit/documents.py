@@ -186,12 +186,13 @@ def read_releases(bundle: Bundle, plans: dict[str, Plan]) -> dict[str, Release]:
 
 def _check_evidence(bundle: Bundle, rounds: list[ReleasedRound]) -> None:
     """Nothing lies in the bundle that no release names."""
-    for folder, named in (
-        ("transcripts", {each.transcript for each in rounds}),
-        ("states", {each.state for each in rounds}),
+    for folder, ending, named in (
+        ("transcripts", "json", {each.transcript for each in rounds}),
+        ("states", "bin", {each.state for each in rounds}),
     ):
         for digest in bundle.named(folder):
-            require(digest in named, f"{folder}/{digest} belongs to no release")
+            with at(f"{folder}/{digest}.{ending}"):
+                require(digest in named, "belongs to no release")
 
 
 def _release(body: Any) -> Release:

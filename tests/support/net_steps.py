@@ -75,7 +75,8 @@ class Steps:
         return self.network.stock.take(plan.participants, margin)
 
     def attempt(self, keys: PreparedSet, number: int = 0, **changes: Any) -> Attempt:
-        plan, round_ = self.plan, changes.get("round", 0)
+        plan = self.plan
+        planned = plan.rounds[min(changes.get("round", 0), len(plan.rounds) - 1)]
         facts: dict[str, Any] = {
             "plan": self.digest,
             "round": 0,
@@ -87,7 +88,7 @@ class Steps:
             "set_index": keys.index,
             "t_drop": plan.t_drop,
             "t_collude": plan.t_collude,
-            "length": plan.rounds[round_].length,
+            "length": planned.length,
         }
         return Attempt(**{**facts, **changes})
 
