@@ -31,13 +31,13 @@ $(VENV)/.base: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo]'
 	@touch $@
 
-# What the tests and checks need besides.
+# What the checks need besides.
 $(VENV)/.dev: $(VENV)/.base
-	@echo "installing what tests and checks need"
+	@echo "installing what checks need"
 	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev]'
 	@touch $@
 
-# Every extra. The CPU build of torch goes first, so that no other build is taken.
+# Every extra, as the tests need it. The CPU build of torch goes first, so that no other build is taken.
 $(VENV)/.all: $(VENV)/.dev
 	@echo "installing every extra: torch is large"
 	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) '$(TORCH)'
@@ -49,13 +49,13 @@ install: $(VENV)/.all  ## make .venv with every extra
 demo: $(VENV)/.base  ## three organisations answer a researcher (ONCE=1 exits afterwards)
 	@$(BIN)/python -m deploy.demo $(if $(ONCE),--once)
 
-test: $(VENV)/.dev  ## install what is needed and pass every test
+test: $(VENV)/.all  ## install what is needed and pass every test
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q $(ARGS)
 
-test-core: $(VENV)/.dev  ## the tests that need Python alone: no processes, no ports
+test-core: $(VENV)/.all  ## the tests that need Python alone: no processes, no ports
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -m 'not processes' $(ARGS)
 
-statistical: $(VENV)/.dev  ## the heavy statistical runs
+statistical: $(VENV)/.all  ## the heavy statistical runs
 	$(BIN)/python -m pytest -q -m statistical $(ARGS)
 
 check: $(VENV)/.dev  ## formatting, lint, types, import arrows
@@ -64,7 +64,7 @@ check: $(VENV)/.dev  ## formatting, lint, types, import arrows
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev  ## measure; prints a table and writes bench/results/*.json (QUICK=1 is shorter)
+bench: $(VENV)/.all  ## measure; prints a table and writes bench/results/*.json (QUICK=1 is shorter)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)
 
 clean:  ## remove what was built and installed here

@@ -33,10 +33,10 @@ from node.engine_cohort import (
     ibis,
     joined_since,
     many_table,
-    members_table,
     predicate,
     whole,
 )
+from node.engine_figures import asked_members
 from node.engine_values import monomial_value, per_member, quantised, square
 from node.engines.protocol import Columns, Engine, Reading
 from node.layout import MEMBERS
@@ -111,7 +111,7 @@ def _asked(reading: Reading, question: _Question, columns: frozenset[ColumnRef])
     key = None
     if question.purpose is not None:
         key = key_in_force(reading.columns_of(MEMBERS), question.purpose)
-    members = members_table(columns | frozenset(columns_of(question.cohort)), key)
+    members = asked_members(columns | frozenset(columns_of(question.cohort)), key)
     wanted = [] if key is None else _consent(reading, members, key, question)
     inside = predicate(question.cohort, members)
     wanted += [] if inside is None else [inside]

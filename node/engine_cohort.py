@@ -59,9 +59,8 @@ def whole(value: int) -> Expr:
 
 
 def members_table(columns: frozenset[ColumnRef], consent: str | None) -> Expr:
-    """The member table with the columns a question reads."""
-    schema = {"member_ix": "int32", "member": "string"}
-    schema |= _schema(ref for ref in columns if not ref.many)
+    """The member table with the columns a question reads, those of one-row tables."""
+    schema = {"member_ix": "int32"} | _schema(ref for ref in columns if not ref.many)
     if consent is not None:
         given, start, end, _ = consent_columns(consent)
         schema |= {given: "boolean", start: "date", end: "date"}
@@ -119,7 +118,8 @@ def joined_since(members: Expr, consent_seq: int) -> Expr:
     schema = {"seq": "int64", "member": "string", "state": "string"}
     changes = ibis().table(schema, name="consent_changes")
     said = changes.filter((changes.seq > whole(consent_seq)) & (changes.state == "given"))
-    return members.member.isin(said.member)
+    everyone = ibis().table({"member_ix": "int32", "member": "string"}, name=MEMBERS)
+    return members.member_ix.isin(everyone.filter(everyone.member.isin(said.member)).member_ix)
 
 
 def predicate(expression: Expression, members: Expr) -> Expr | None:
@@ -147,12 +147,12 @@ def _inner(expression: Expression, members: Expr) -> Expr:
 def _leaf(leaf: Leaf, members: Expr) -> Expr:
     ref = leaf.column
     if not ref.many:
-        return _condition(leaf, members[ref.name])
+        return condition(leaf, members[ref.name])
     rows = many_table(ref.table, frozenset((ref,)))
     if isinstance(leaf, Missing):
         known = rows.filter(rows[ref.name].notnull())
         return members.member_ix.notin(known.member_ix)
-    meeting = rows.filter(_condition(leaf, rows[ref.name]))
+    meeting = rows.filter(condition(leaf, rows[ref.name]))
     return members.member_ix.isin(meeting.member_ix)
 
 
@@ -166,7 +166,7 @@ _OPS: dict[Op, Callable[[Expr, Expr], Expr]] = {
 }
 
 
-def _condition(leaf: Leaf, stored: Expr) -> Expr:
+def condition(leaf: Leaf, stored: Expr) -> Expr:
     """One value against the leaf: SQL's NULL is the unknown of `models.cohort.expression`."""
     match leaf:
         case Compare(ref, op, value):

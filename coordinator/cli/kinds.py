@@ -26,6 +26,7 @@ class Kind(StrEnum):
     DESCRIBE = "describe"
     VARIANCE = "variance"
     CORRELATION = "correlation"
+    QUANTILES = "quantiles"
     TABLE = "table"
     PREVALENCE = "prevalence"
     SURVIVAL = "survival"
@@ -122,6 +123,9 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             return cohort.prevalence(column, by=list(written.by))
         case Kind.VARIANCE:
             return cohort.variance(*written.take("column"))
+        case Kind.QUANTILES:
+            (column,) = written.take("column", settings=("q",))
+            return cohort.quantiles(column, written.words("q") or ("0.5",))
         case Kind.CORRELATION:
             return cohort.correlation(*written.any_number())
         case Kind.DENSITY:

@@ -23,6 +23,7 @@ from models.aggregates.requests import (
     Map,
     Mean,
     Prevalence,
+    Quantiles,
     Sum,
     Survival,
     Table,
@@ -88,6 +89,14 @@ class Asking(ABC):
     def prevalence(self, column: str, by: Names | None = None) -> Question:
         """The share of members with each level (or bin) of a column, within groups of `by`."""
         return self.asked(Prevalence(column=name(column), by=names(by)))
+
+    def quantiles(self, column: str, q: Numbers | float | str = "0.5") -> Question:
+        """The values below which shares `q` of the members lie; the median unless written.
+
+        `column` is bounded and has one row per member. Asks in six rounds at one price.
+        """
+        shares = q if isinstance(q, Sequence) and not isinstance(q, str) else (q,)
+        return self.asked(Quantiles(column=name(column), q=decimals(shares, "q")))
 
     def variance(self, column: str) -> Question:
         """Mean, variance and standard deviation of a bounded numeric column, at one price."""

@@ -11,6 +11,7 @@ from coordinator.client.facts import Budget, Loss
 from coordinator.client.preview import Preview
 from coordinator.client.question import Question, Terms
 from coordinator.client.result import Asked, Noise, Result
+from coordinator.client.titles import titles_of
 from models import planner
 from models.derivation import Round, rounds_of
 from models.mock import mock_rows, mock_run
@@ -19,6 +20,7 @@ from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_
 from privacy.contract import study as contract
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import Code
+from privacy.randomness import Entropy
 from privacy.units import Rho
 
 NODES = ("mock-a", "mock-b", "mock-c")
@@ -32,6 +34,7 @@ class MockBackend:
     dictionary: Dictionary
     members: int
     seed: int
+    entropy: Entropy = os.urandom
 
     @cached_property
     def rows(self) -> Rows:
@@ -64,7 +67,7 @@ class MockBackend:
                 delta=self.facts.delta_fraction,
                 nodes=len(NODES),
                 margin=self._margin,
-                entropy=os.urandom,
+                entropy=self.entropy,
                 memberships=self.facts.max_memberships,
                 rows=self.rows,
             )
@@ -88,6 +91,7 @@ class MockBackend:
             repeat=False,
             mock=True,
             rounds=len(rounds),
+            titles=lambda: titles_of(self.dictionary),
         )
 
     @property

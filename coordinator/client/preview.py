@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from models import planner
+
+if TYPE_CHECKING:
+    from altair.typing import ChartType
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,12 @@ class Preview:
     @property
     def sentence(self) -> str:
         return self.planned.sentence
+
+    def plot(self) -> ChartType:
+        """An Altair chart of the expected interval, split into sampling and noise."""
+        from coordinator.client.plots.previews import chart_of_preview
+
+        return chart_of_preview(self.planned)
 
     def to_json(self) -> dict[str, Any]:
         return {

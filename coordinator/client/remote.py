@@ -15,6 +15,7 @@ from coordinator.client.facts import Budget, Loss
 from coordinator.client.preview import Preview
 from coordinator.client.question import Question, Terms
 from coordinator.client.result import Result, result_from_run
+from coordinator.client.titles import Titles, titles_of
 from coordinator.client.transport import Transport
 from privacy.contract import plan, study
 from privacy.contract.canonical import parse_canonical
@@ -46,10 +47,11 @@ class RemoteStudy:
 
     def dictionary(self) -> Dictionary:
         """The dictionary the study names, checked against the digest in the study."""
-        found = Dictionary.from_json(self.transport.get(f"{self._path}/dictionary"))
-        if found.digest != self._facts.dictionary:
-            raise VerificationFailed("not the dictionary that the study names")
-        return found
+        return self._dictionary
+
+    def titles(self) -> Titles:
+        """Of the dictionary's columns, for charts."""
+        return titles_of(self._dictionary)
 
     def budget(self) -> Budget:
         said = self.transport.get(self._path, sync="true")["budget"]
@@ -91,7 +93,7 @@ class RemoteStudy:
     def finished(self, run: Mapping[str, Any], sentence: str) -> Result:
         """The result of a finished run; raises what it ended with otherwise."""
         if run["state"] == "released" and run["answer"] is not None:
-            return result_from_run(run, self._facts.purpose, sentence)
+            return result_from_run(run, self._facts.purpose, sentence, self.titles)
         if not run["code"]:
             raise Refused(Code.NOT_PERMITTED, "Your role sees no results.")
         openings = run["max_attempts"] * self._facts.max_memberships**2
@@ -108,6 +110,13 @@ class RemoteStudy:
         found = study.Study.from_json(parse_canonical(Envelope.from_json(said["envelope"]).body))
         if found.digest != said["digest"] or found.id != self.study_id:
             raise VerificationFailed("not the study that was asked for")
+        return found
+
+    @cached_property
+    def _dictionary(self) -> Dictionary:
+        found = Dictionary.from_json(self.transport.get(f"{self._path}/dictionary"))
+        if found.digest != self._facts.dictionary:
+            raise VerificationFailed("not the dictionary that the study names")
         return found
 
     def _sign(self, question: Question, terms: Terms) -> Envelope:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from coordinator.client import export, summary
+from coordinator.client.titles import Titles
 from models import result as estimates
 from models.aggregates.requests import parse_analysis
 from models.noise_law import NoiseLaw
@@ -18,10 +21,9 @@ from privacy.mechanism import GaussianSum
 
 if TYPE_CHECKING:
     import pandas as pd
+    from altair.typing import ChartType
 
 _SHOWN_ROWS = 40
-_SUMMED_ROWS = 6
-_NOISY = 0.5
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Result:
     repeat: bool
     mock: bool = False
     rounds: int = 1  # `noise` is that of the last one; there is a receipt of every one
+    titles: Callable[[], Titles] = field(default=dict, compare=False, repr=False)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -132,6 +135,16 @@ class Result:
             "mock": self.mock,
         }
 
+    def plot(self, *, raw: bool = True) -> ChartType:
+        """An Altair chart of the answer with its intervals, which hold the noise.
+
+        It draws `table`; with `raw=False` what `display` has, clipped to the legal range. The
+        data are inside the chart, so `.save("x.svg")` needs no network.
+        """
+        from coordinator.client.plots.draw import chart_of
+
+        return chart_of(self, self.titles(), raw=raw)
+
     def methods(self) -> str:
         """A paragraph for the methods section."""
         nodes = self.noise.survivors
@@ -159,22 +172,11 @@ class Result:
 
     def summary(self) -> str:
         """The answer in a few plain sentences: at most six figures, then what to bear in mind."""
-        title = "Made-up members: " if self.mock else ""
-        rows = [
-            f"{_label(row.cell)} {_short(row.estimate)} (95 % interval {_short(row.low)} to "
-            f"{_short(row.high)})"
-            + (", which says nothing" if row.note == estimates.NO_INFORMATION else "")
-            for row in self.answer.rows[:_SUMMED_ROWS]
-        ]
-        more = len(self.answer.rows) - len(rows)
-        unit = f" Figures are in {self.answer.unit}." if self.answer.unit else ""
-        also = f" {more:,} more figures are in the table." if more else ""
-        sampled = [row for row in self.answer.rows if row.se_sampling > 0]
-        noisy = sum(row.noise_share > _NOISY for row in sampled)
-        warn = ""
-        if noisy:
-            warn = f" In {noisy:,} of {len(sampled):,} estimates noise is most of the error."
-        return f"{title}{self.asked.sentence}: {'; '.join(rows)}.{unit}{also}{warn}"
+        return summary.summary(self.answer, self.asked.sentence, mock=self.mock)
+
+    def save(self, path: str | Path) -> None:
+        """Write the table with its notes, cost and receipts: .csv, .parquet or .json."""
+        export.save(self, path)
 
     def __str__(self) -> str:
         title = "MOCK DATA — " if self.mock else ""
@@ -198,16 +200,10 @@ class Result:
         return rows + ([f"  … and {more} more cells"] if more else [])
 
 
-def _label(cell: tuple[str, ...]) -> str:
-    return ", ".join(cell) if cell else "the estimate is"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.4g}" if abs(value) < 1e15 else "without bound"
-
-
-def result_from_run(run: Mapping[str, Any], purpose: str, sentence: str) -> Result:
-    """From the coordinator's view of a released run."""
+def result_from_run(
+    run: Mapping[str, Any], purpose: str, sentence: str, titles: Callable[[], Titles] = dict
+) -> Result:
+    """From the coordinator's view of a released run; `titles` are fetched when a chart is drawn."""
     said = run["answer"]
     last = said["rounds"][-1]
     return Result(
@@ -223,6 +219,7 @@ def result_from_run(run: Mapping[str, Any], purpose: str, sentence: str) -> Resu
         release=said["release"],
         run=run["id"],
         repeat=run["repeat"],
+        titles=titles,
     )
 
 

@@ -17,6 +17,7 @@ from models.aggregates.describe import Describe
 from models.aggregates.disproportionality import Disproportionality
 from models.aggregates.incidence import Incidence
 from models.aggregates.prevalence import Prevalence
+from models.aggregates.quantiles import Quantiles
 from models.aggregates.regions import Map
 from models.aggregates.survival import Survival
 from models.aggregates.tables import Table
@@ -41,6 +42,7 @@ __all__ = [
     "Map",
     "Mean",
     "Prevalence",
+    "Quantiles",
     "Sum",
     "Survival",
     "Table",
@@ -63,6 +65,7 @@ Analysis = (
     | Map
     | Mean
     | Prevalence
+    | Quantiles
     | Sum
     | Survival
     | Table
@@ -89,6 +92,7 @@ _BY_KIND: Mapping[str, type[Analysis]] = {
     "top": Top,
     "treatment_report": TreatmentReport,
     "incidence": Incidence,
+    "quantiles": Quantiles,
 }
 KINDS: tuple[str, ...] = tuple(_BY_KIND)
 

@@ -7,12 +7,12 @@ added up as 64-bit integers, and divided once, in IEEE double precision and in t
     sum    sum(q) / 10^digits
     mean   (sum(q) / n) / 10^digits                       n: rows with a known value
     share  m / n                                          m: rows where the test holds
-    slope  ((n sum(t q) - sum(t) sum(q)) / (n sum(t t) - sum(t)^2) * 30.4375) / 10^digits
+    slope  ((n sum(t q) - sum(t) sum(q)) / (n sum(t t) - sum(t)^2)) * 30.4375 / 10^digits
 
 with division by 10^digits read as multiplication by 10^-digits where digits < 0, and t the day
 of the row. The day of a date is the number of days since 1900-01-01; that of a counted time x is
-floor(x * days per unit + 0.5). In a slope a day is counted from 1900-01-01, or from the day of
-the clock's lower bound, and clamped to 0 ... 65,535.
+floor(x * days per unit + 0.5), clamped to ten million days. In a slope a day is counted from
+1900-01-01, or from the day of the clock's lower bound, and clamped to 0 ... 65,535.
 
 Guarantee: no integer above reaches 2^62, whatever the rows hold; integers that are divided
 in a mean, sum or share are below 2^53, so that doubles hold them exactly.
@@ -31,6 +31,7 @@ from privacy.errors import BadInput
 DAYS_PER_MONTH = 30.4375
 ORIGIN = date(1900, 1, 1)
 LAST_DAY = 2**16 - 1
+DAY_LIMIT = 10_000_000
 MOST_DIGITS = 6
 LEAST_DIGITS = -15
 _SUM_BITS = 52

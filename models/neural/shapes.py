@@ -1,0 +1,101 @@
+"""What a member adds in the rounds of training and scoring, as frozen facts with a pure fold.
+
+A node streams its members' rows through `fold`, some members at a time, and adds up what it
+gives; a member's rows are all in one part. The bound holds part by part and member by member.
+
+Guarantee: every member adds an integer vector of squared L2 norm at most `norm_squared`, for
+every weight that a state can hold, and the same whoever else is in the part.
+Assumes: a member is in one part only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.neural.features import Encoding, encode
+from models.neural.outcome import Outcome
+from models.neural.scoring import Tables, counted, group_codes, scores
+from models.neural.step import Step, clipped_total
+from models.rows import Rows
+from privacy.contract.dictionary import ColumnRef
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+_NUMBERS_AT_ONCE = 3_000_000  # of all members' vectors held together
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class MemberVectors:
+    """Clipped gradients, or the clipped ends of members' own descents."""
+
+    step: Step
+    encoding: Encoding
+    outcome: Outcome
+    weights: Floats
+    delta_grid: int
+
+    @property
+    def length(self) -> int:
+        return self.step.length
+
+    @property
+    def norm_squared(self) -> int:
+        return self.delta_grid**2
+
+    @property
+    def columns(self) -> frozenset[ColumnRef]:
+        """What a node has to read."""
+        return frozenset((*self.encoding.static, *self.encoding.visit, self.outcome.column))
+
+    def fold(self, rows: Rows, asked: Mask) -> Integers:
+        """Shape [length]: the sum over the members of `rows` where `asked`, in grid units."""
+        from models.neural.gradient import member_vectors
+
+        batch = encode(self.encoding, self.outcome, rows, asked)
+        batch = batch.part(batch.known)
+        most = min(max(_NUMBERS_AT_ONCE // self.length, 16), 512)
+        total = np.zeros(self.length, dtype=np.int64)
+        for start in range(0, batch.members, most):
+            part = batch.part(slice(start, start + most))
+            vectors = member_vectors(self.step, self.weights, part)
+            total += clipped_total(vectors, part.known, self.step.clip, self.delta_grid)
+        return total
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ScoreTables:
+    """Members counted by their own score, their outcome and their group."""
+
+    step: Step
+    encoding: Encoding
+    outcome: Outcome
+    weights: Floats
+    tables: Tables
+    delta_grid: int
+
+    @property
+    def length(self) -> int:
+        return self.tables.length
+
+    @property
+    def norm_squared(self) -> int:
+        return self.tables.weight(self.delta_grid) ** 2 * self.tables.most_cells
+
+    @property
+    def columns(self) -> frozenset[ColumnRef]:
+        """What a node has to read."""
+        read = (*self.encoding.static, *self.encoding.visit, self.outcome.column, *self.tables.by)
+        return frozenset(read)
+
+    def fold(self, rows: Rows, asked: Mask) -> Integers:
+        """Shape [length]: the sum over the members of `rows` where `asked`, in grid units."""
+        batch = encode(self.encoding, self.outcome, rows, asked)
+        score = scores(self.step.network, self.step.layout, self.weights, self.outcome, batch)
+        groups = group_codes(self.tables.by, rows)
+        found = counted(self.tables, self.outcome, score, batch, groups)
+        return found * self.tables.weight(self.delta_grid)
