@@ -20,6 +20,7 @@ from models.aggregates.requests import Analysis, normalise, parse_analysis
 from models.cohort.expression import Expression
 from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
+from models.combining import check_topping_up
 from models.contribution import Contribution
 from models.sentences import sentence
 from privacy.accounting.conversion import parse_epsilon, rho_of_epsilon
@@ -67,6 +68,7 @@ class Derivation:
     cohort_text: str
     rounds: tuple[Round, ...]
     sentence: str
+    tops_up: tuple[str, ...] = ()
 
     @property
     def rho(self) -> Rho:
@@ -112,6 +114,7 @@ class Derivation:
             participants=participants,
             epoch=epoch,
             rho=self.rho.text,
+            tops_up=self.tops_up,
         )
 
 
@@ -126,6 +129,7 @@ def derive(question: Question, study: Study, dictionary: Dictionary, nodes: int)
         raise Refused(Code.ANALYSIS_NOT_ALLOWED, analysis=analysis.kind)
     if not 1 <= question.max_attempts <= MAX_ATTEMPTS:
         raise Refused(Code.TOO_MANY_ATTEMPTS, most=MAX_ATTEMPTS)
+    check_topping_up(analysis, dictionary, question.tops_up)
     cohort = parse_cohort(question.cohort, dictionary)
     rho = rho_of_epsilon(parse_epsilon(question.epsilon), study.delta_fraction)
     margin = study.t_drop + study.t_collude
@@ -137,6 +141,7 @@ def derive(question: Question, study: Study, dictionary: Dictionary, nodes: int)
         cohort_text=canonical_text(cohort),
         rounds=rounds_of(analysis, dictionary, rho, nodes, margin, study.max_memberships),
         sentence=sentence(analysis, canonical_text(cohort)),
+        tops_up=question.tops_up,
     )
     derived.contribution_at(0, derived.first_state)
     return derived

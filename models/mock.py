@@ -10,11 +10,14 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from models.aggregates.catalogue import contribution
 from models.aggregates.requests import Analysis, normalise
 from models.cohort.parse import parse_cohort
 from models.contribution import Contribution
 from models.derivation import rounds_of
 from models.in_memory import answer
+from models.noise_law import NoiseLaw
+from models.opening import Opening
 from models.reference import cohort_mask, total
 from models.result import Result
 from models.rows import Codes, Rows, TableRows, Values, ranks
@@ -98,17 +101,36 @@ def mock_run(
     sum, add the noise shares of `nodes` nodes; then estimate. Raises what a real question would.
     """
     asked = normalise(analysis, dictionary)
-    tree = parse_cohort(cohort, dictionary)
     rho = rho_of_epsilon(parse_epsilon(epsilon), delta)
-    rounds = rounds_of(asked, dictionary, rho, nodes, margin, memberships)
     used = mock_rows(dictionary) if rows is None else rows
-    mask = cohort_mask(tree, used)
+    mask = cohort_mask(parse_cohort(cohort, dictionary), used)
 
     def opened(shape: Contribution, mechanism: GaussianSum) -> NDArray[np.int64]:
-        noise = shares(mechanism, shape.length, entropy)
-        return np.asarray(total(shape, used, mask) + noise)
+        return _noisy(shape, mechanism, used, mask, entropy)
 
+    rounds = rounds_of(asked, dictionary, rho, nodes, margin, memberships)
     return answer(asked, dictionary, rounds, opened)
+
+
+def mock_opening(
+    asked: Analysis, cohort: str, mechanism: GaussianSum, rows: Rows, entropy: Entropy
+) -> Opening:
+    """What one round of a normalised analysis opens of mock rows, with the noise of all nodes."""
+    shape = contribution(asked, rows.dictionary, mechanism.delta_grid)
+    mask = cohort_mask(parse_cohort(cohort, rows.dictionary), rows)
+    totals = _noisy(shape, mechanism, rows, mask, entropy).tolist()
+    return Opening(tuple(totals), NoiseLaw(mechanism, survivors=mechanism.nodes))
+
+
+def _noisy(
+    shape: Contribution,
+    mechanism: GaussianSum,
+    rows: Rows,
+    mask: NDArray[np.bool_],
+    entropy: Entropy,
+) -> NDArray[np.int64]:
+    noise = shares(mechanism, shape.length, entropy)
+    return np.asarray(total(shape, rows, mask) + noise)
 
 
 def shares(mechanism: GaussianSum, length: int, entropy: Entropy) -> NDArray[np.int64]:

@@ -24,6 +24,7 @@ from models.contribution import (
     Rollup,
     Stack,
 )
+from models.streamed import Streamed
 from node.consent import key_in_force
 from node.cut import Beginning, check_import
 from node.engine_cohort import (
@@ -37,6 +38,7 @@ from node.engine_cohort import (
     whole,
 )
 from node.engine_figures import asked_members
+from node.engine_stream import one_row, streamed
 from node.engine_values import monomial_value, per_member, quantised, square
 from node.engines.protocol import Columns, Engine, Reading
 from node.layout import MEMBERS
@@ -59,6 +61,7 @@ class _Question:
     purpose: str | None
     today: date
     began: Beginning | None
+    site: str = ""  # the organisation's id, for sums by organisation
 
 
 def total(
@@ -69,6 +72,7 @@ def total(
     purpose: str | None,
     today: date,
     began: Beginning | None = None,
+    site: str = "",
 ) -> Total:
     """Shape [contribution.length], in grid units: the sum over members of the cohort who consent.
 
@@ -76,7 +80,7 @@ def total(
     consent is asked for. Of a run that `began` earlier, members who joined since are left out.
     Raises TotalTooLargeError instead of wrapping around, RecordsChangedError after an import.
     """
-    question = _Question(cohort, purpose, today, began)
+    question = _Question(cohort, purpose, today, began, site)
     with engine.reading() as reading:
         if began is not None:
             check_import(reading.cut(), began)
@@ -97,6 +101,10 @@ def _part(reading: Reading, contribution: Contribution, question: _Question) -> 
             return _rolled(contribution, _cells(reading, contribution.cells, question))
         case Stack():
             return np.concatenate([_part(reading, part, question) for part in contribution.parts])
+        case Streamed():
+            members = _asked(reading, question, one_row(contribution))
+            found = streamed(reading, contribution, members, question.site)
+            return _checked(found.tolist())
         case _:
             assert_never(contribution)
 

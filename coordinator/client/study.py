@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from coordinator.client.analyses import Asking
 from coordinator.client.errors import BadInput, Refused, checking
 from coordinator.client.facts import Budget, ColumnInfo, Source
 from coordinator.client.mock import MockBackend, MockSource
-from coordinator.client.question import Question
-from models.aggregates.requests import Analysis, normalise
+from coordinator.client.plan import Plan
+from coordinator.client.question import Epsilon, Question
+from coordinator.client.result import Result
+from models.aggregates.requests import Analysis, normalise, parse_analysis
 from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
 from privacy.contract import study as contract
@@ -78,6 +82,22 @@ class Study(Asking):
         with checking(Code.BAD_EXPRESSION, "cohort"):
             tree = parse_cohort(cohort, self.dictionary)
         return Selection(self, canonical_text(tree))
+
+    def plan(self, epsilon: Epsilon) -> Plan:
+        """A pre-registered set of questions that share `epsilon` by weight; see `Plan`."""
+        return Plan(self, epsilon)
+
+    def plan_from(self, value: Mapping[str, Any]) -> Plan:
+        """The plan that `Plan.to_json` wrote down; raises BadInput."""
+        return Plan.from_json(self, value)
+
+    def release(self, digest: str) -> Result:
+        """An earlier answer, by its digest or the first digits of it; costs nothing."""
+        if not isinstance(digest, str):
+            raise BadInput("a release is named by its digest", where="release")
+        found = self._source.backend.release(digest)
+        analysis = parse_analysis(found.asked.analysis)
+        return replace(found, question=self.ask(analysis, found.asked.cohort))
 
     def asked(self, analysis: Analysis) -> Question:
         """The analysis of all members."""

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 
 def word(name: str) -> str:
-    """A column's name as a word: without its table, spaces for underscores."""
+    """A column's name as a word: without its table, spaces for underscores; a figure's text."""
+    if "(" in name:
+        return name
     return name.rsplit(".", 1)[-1].replace("_", " ")
 
 

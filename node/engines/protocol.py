@@ -6,7 +6,7 @@ computed is an `Engine`. All engines hold the tables of `node.layout` and return
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -37,6 +37,13 @@ class Reading(Protocol):
 
     def run(self, asked: Expr) -> Columns:
         """The rows of an expression whose columns are all integers, by column."""
+        ...
+
+    def batches(self, asked: Expr, size: int) -> Iterator[Mapping[str, NDArray[Any]]]:
+        """The rows of an expression in their order, about `size` at a time, by column.
+
+        A column of doubles has NaN for NULL; any other is of whole numbers, none of them NULL.
+        """
         ...
 
 
