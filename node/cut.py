@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Self
 
+from node.layout import MEMBERS
+from node.records import Cursor, Records
 from privacy.errors import BadInput, CairnError
 
 
@@ -51,7 +53,35 @@ class Beginning:
     cut: Cut
 
 
-def check_import(now: Cut, beginning: Beginning) -> None:
-    """Raise RecordsChangedError if the records are of a later import."""
-    if now.imported != beginning.cut.imported:
-        raise RecordsChangedError("records were imported since the run began")
+def cut_now(records: Records) -> Cut:
+    """The cut that a run beginning now is held to."""
+    with records.snapshot() as cursor:
+        return _cut(cursor)
+
+
+def joined_since(records: Records, cut: Cut) -> tuple[int, ...]:
+    """The numbers (`member_ix`) of members whose consent, for whatever purpose, is newer.
+
+    To be asked once the view of the records that is summed is fixed: whoever can be seen to
+    consent there is in the answer. Raises RecordsChangedError after an import.
+    """
+    with records.snapshot() as cursor:
+        now = _cut(cursor)
+        if now.imported != cut.imported:
+            raise RecordsChangedError("records were imported since the run began")
+        if now.consent == cut.consent:
+            return ()
+        found = cursor.execute(
+            f"SELECT member_ix FROM {MEMBERS} WHERE member IN (SELECT member FROM "  # noqa: S608
+            "consent_changes WHERE seq > ? AND state = 'given') ORDER BY member_ix",
+            [cut.consent],
+        ).fetchall()
+    return tuple(int(number) for (number,) in found)
+
+
+def _cut(cursor: Cursor) -> Cut:
+    found = cursor.execute(
+        "SELECT (SELECT value FROM meta WHERE key = 'imported'), "
+        "(SELECT max(seq) FROM consent_changes)"
+    ).fetchone()
+    return Cut(found[0] or "", found[1] or 0)

@@ -7,6 +7,7 @@ The shape of the result, and whether there is one, depends on the question alone
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from math import prod
@@ -26,13 +27,11 @@ from models.contribution import (
 )
 from models.streamed import Streamed
 from node.consent import key_in_force
-from node.cut import Beginning, check_import
 from node.engine_cohort import (
     Expr,
     cell_code,
     consenting,
     ibis,
-    joined_since,
     many_table,
     predicate,
     whole,
@@ -40,17 +39,12 @@ from node.engine_cohort import (
 from node.engine_figures import asked_members
 from node.engine_stream import one_row, streamed
 from node.engine_values import monomial_value, per_member, quantised, square
-from node.engines.protocol import Columns, Engine, Reading
+from node.engines.protocol import Columns, Engine, Reading, TotalTooLargeError
 from node.layout import MEMBERS
 from privacy.contract.dictionary import ColumnRef, Table
-from privacy.errors import CairnError
 
 Total = NDArray[np.int64]
 LARGEST_TOTAL = 2**62
-
-
-class TotalTooLargeError(CairnError):
-    """A total beyond 2^62: the declared number of members was too small. Never a wrong number."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,8 @@ class _Question:
     cohort: Expression
     purpose: str | None
     today: date
-    began: Beginning | None
+    since: date  # the day on which consent must have begun at the latest
+    left_out: tuple[int, ...] = ()  # who consented after the run began
     site: str = ""  # the organisation's id, for sums by organisation
 
 
@@ -71,20 +66,21 @@ def total(
     *,
     purpose: str | None,
     today: date,
-    began: Beginning | None = None,
+    since: date | None = None,
+    joined: Callable[[], tuple[int, ...]] = tuple,
     site: str = "",
 ) -> Total:
     """Shape [contribution.length], in grid units: the sum over members of the cohort who consent.
 
     Equal, bit for bit, to `models.reference.total` on the same records. With `purpose` None no
-    consent is asked for. Of a run that `began` earlier, members who joined since are left out.
-    Raises TotalTooLargeError instead of wrapping around, RecordsChangedError after an import.
+    consent is asked for. Of a run that began earlier, on the day `since`, whoever `joined` is
+    left out (numbers as in `member_ix`); it is asked when the view of the records is fixed.
+    Raises TotalTooLargeError instead of wrapping around.
     """
-    question = _Question(cohort, purpose, today, began, site)
     with engine.reading() as reading:
-        if began is not None:
-            check_import(reading.cut(), began)
-        if not reading.columns_of(MEMBERS):
+        known = reading.columns_of(MEMBERS)
+        question = _Question(cohort, purpose, today, since or today, joined(), site)
+        if not known:
             return np.zeros(contribution.length, dtype=np.int64)
         return _part(reading, contribution, question)
 
@@ -120,20 +116,17 @@ def _asked(reading: Reading, question: _Question, columns: frozenset[ColumnRef])
     if question.purpose is not None:
         key = key_in_force(reading.columns_of(MEMBERS), question.purpose)
     members = asked_members(columns | frozenset(columns_of(question.cohort)), key)
-    wanted = [] if key is None else _consent(reading, members, key, question)
+    wanted = [] if key is None else _consent(members, key, question)
     inside = predicate(question.cohort, members)
     wanted += [] if inside is None else [inside]
     return members.filter(wanted) if wanted else members
 
 
-def _consent(reading: Reading, members: Expr, key: str, question: _Question) -> list[Expr]:
+def _consent(members: Expr, key: str, question: _Question) -> list[Expr]:
     """Consent that holds today, and held when the run began if it began earlier."""
-    began = question.began
-    if began is None:
-        return [consenting(members, key, question.today, question.today)]
-    wanted = [consenting(members, key, question.today, began.day)]
-    if reading.cut().consent > began.cut.consent:
-        wanted.append(~joined_since(members, began.cut.consent))
+    wanted = [consenting(members, key, question.today, question.since)]
+    if question.left_out:
+        wanted.append(members.member_ix.notin(list(question.left_out)))
     return wanted
 
 

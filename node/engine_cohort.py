@@ -40,7 +40,8 @@ from privacy.contract.dictionary import Column, ColumnRef, Table
 
 Expr = Any  # an Ibis expression; the library has no types
 
-_TYPES = {"UTINYINT": "uint8", "USMALLINT": "uint16", "DOUBLE": "float64", "DATE": "date"}
+# Wide enough for the codes, and known to every database.
+_TYPES = {"UTINYINT": "int16", "USMALLINT": "int32", "DOUBLE": "float64", "DATE": "date"}
 
 
 @cache
@@ -80,7 +81,7 @@ def _schema(refs: Iterable[ColumnRef]) -> dict[str, str]:
     for ref in sorted(refs, key=lambda ref: ref.name):
         schema[ref.name] = _TYPES.get(sql_type(ref.column), "string")
         if ref.column.bins and not ref.column.levels and has_stored_cells(ref):
-            schema[cell_column(ref)] = "uint16"
+            schema[cell_column(ref)] = "int32"
     return schema
 
 
@@ -111,15 +112,6 @@ def consenting(members: Expr, key: str, today: date, since: date) -> Expr:
     given, start, end = (members[name] for name in consent_columns(key)[:3])
     first, last = ibis().literal(since), ibis().literal(today)
     return given & (start.isnull() | (start <= first)) & (end.isnull() | (end >= last))
-
-
-def joined_since(members: Expr, consent_seq: int) -> Expr:
-    """Has the member's consent, for whatever purpose, been recorded after that change?"""
-    schema = {"seq": "int64", "member": "string", "state": "string"}
-    changes = ibis().table(schema, name="consent_changes")
-    said = changes.filter((changes.seq > whole(consent_seq)) & (changes.state == "given"))
-    everyone = ibis().table({"member_ix": "int32", "member": "string"}, name=MEMBERS)
-    return members.member_ix.isin(everyone.filter(everyone.member.isin(said.member)).member_ix)
 
 
 def predicate(expression: Expression, members: Expr) -> Expr | None:

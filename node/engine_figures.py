@@ -87,7 +87,7 @@ def _with_figure(members: Expr, ref: FigureColumn) -> Expr:
     if isinstance(ref.figure, Ever):
         rows = _rows(ref)
         found = members[MEMBER].isin(rows[MEMBER])
-        code = ibis().ifelse(found, ibis().literal(1, "uint8"), ibis().literal(0, "uint8"))
+        code = ibis().ifelse(found, ibis().literal(1, "int16"), ibis().literal(0, "int16"))
         return members.mutate({ref.name: _if_asked(members, ref, code)})
     lines = _lines(ref).rename(figure_of=MEMBER)
     joined = members.left_join(lines, members[MEMBER] == lines.figure_of)
@@ -168,7 +168,7 @@ def _lines(ref: FigureColumn) -> Expr:
     rows = _rows(ref)
     match figure:
         case Ever():
-            return rows.select(MEMBER, value=ibis().literal(1, "uint8")).distinct()
+            return rows.select(MEMBER, value=ibis().literal(1, "int16")).distinct()
         case Count():
             return rows.group_by(MEMBER).agg(value=rows.count().cast("float64"))
         case Pick(which, column):

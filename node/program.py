@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from models.cohort.expression import Expression
 from models.contribution import Contribution
 from node.api import create_app
-from node.cut import Beginning, Cut
+from node.cut import Beginning, Cut, cut_now, joined_since
 from node.documents import Documents
 from node.engine import total
+from node.engines.choice import open_published
 from node.flower_agent import FlowerAgent
 from node.flower_app import build_client_app, whereabouts
 from node.home import Home, Settings
@@ -58,8 +59,9 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
     records = Records.open(
         home.records_file, RecordsSettings(memory_limit_bytes=settings.memory_megabytes * 10**6)
     )
-
-    guard = RecordsGuard.begin(records, ledger)
+    copy = open_published(settings, records)
+    guard = RecordsGuard.begin(records, ledger, copy)
+    where = records if copy is None else copy
 
     def engine(
         contribution: Contribution,
@@ -68,11 +70,18 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         today: date,
         began: Beginning,
     ) -> NDArray[np.int64]:
-        return total(records, contribution, cohort, purpose=purpose, today=today, began=began)
+        return total(
+            where,
+            contribution,
+            cohort,
+            purpose=purpose,
+            today=today,
+            since=began.day,
+            joined=lambda: joined_since(records, began.cut),
+        )
 
     def cut() -> Cut:
-        with records.reading() as reading:
-            return reading.cut()
+        return cut_now(records)
 
     service = NodeService(
         node=settings.node,

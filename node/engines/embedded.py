@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from node.cut import Cut
 from node.engines.protocol import Column, Columns, Expr, integers
 
 _WIDE = ("HUGEINT", "DECIMAL")  # numpy would take them for doubles
@@ -22,13 +21,6 @@ class DuckDBReading:
 
     def columns_of(self, table: str) -> tuple[str, ...]:
         return columns_of(self._cursor, table)
-
-    def cut(self) -> Cut:
-        found = self._cursor.execute(
-            "SELECT (SELECT value FROM meta WHERE key = 'imported'), "
-            "(SELECT max(seq) FROM consent_changes)"
-        ).fetchone()
-        return Cut(found[0] or "", found[1] or 0)
 
     def run(self, asked: Expr) -> Columns:
         import ibis
