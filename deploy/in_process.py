@@ -1,4 +1,4 @@
-"""The example's members in this process: questions of all three organisations without a network.
+"""The examples' members in this process: questions of all organisations without a network.
 
 For trying a question, and for the figures in the documents. Answers say that the members are
 made up, carry the noise of a real answer, and cost nothing.
@@ -6,18 +6,24 @@ made up, carry the noise of a real answer, and cost nothing.
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from coordinator.client.mock import MockBackend, MockSource
+from coordinator.client.question import Question, Terms
+from coordinator.client.result import Result
 from coordinator.client.study import Study
 from coordinator.study_file import load_study_file
+from deploy import lung
 from deploy.example import outcomes, people, symptoms, treatments
 from deploy.example.draw import Row
 from deploy.example.figures import ORGANISATIONS
@@ -76,6 +82,36 @@ def example_rows(dictionary: Dictionary, seed: int = 1) -> Rows:
             gathered[name] += [_known(row, gap) for row in each if row[0] in kept]
     tables = {name: _columns(_HEADERS[name], rows) for name, rows in gathered.items()}
     return from_tables(dictionary, tables)
+
+
+@dataclass(frozen=True)
+class LungBackend(MockBackend):
+    """Answers from the patients of the NCCTG lung cancer data."""
+
+    @cached_property
+    def rows(self) -> Rows:
+        with TemporaryDirectory() as folder:
+            lung.write_lung_example(Path(folder))
+            rows = [row for name in lung.ORGANISATIONS for row in _read(Path(folder) / name)]
+        header, *_ = rows
+        listed = {name: [row[name] or None for row in rows] for name in header}
+        return from_tables(self.dictionary, {"members": listed})
+
+    def run(self, question: Question, terms: Terms) -> Result:
+        """As of any question in this process; but nobody here is made up."""
+        return replace(super().run(question, terms), mock=False)
+
+
+def lung_study(entropy: Entropy = os.urandom) -> Study:
+    """The study `lung-survival` on its 227 patients; needs lifelines (the extra `demo`)."""
+    dictionary = load_dictionary(lung.DICTIONARY, "dictionary.toml")
+    facts = load_study_file(lung.STUDY, "study.toml", _TODAY).study_facts(dictionary.digest, ())[0]
+    return Study(facts.id, MockSource(LungBackend(facts, dictionary, 227, 1, entropy)))
+
+
+def _read(folder: Path) -> list[dict[str, str]]:
+    with (folder / "members.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _known(row: Row, gap: str) -> Row:

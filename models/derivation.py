@@ -19,6 +19,7 @@ from models.aggregates.requests import Analysis, normalise, parse_analysis
 from models.cohort.expression import Expression
 from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
+from models.combining import check_topping_up
 from models.contribution import Contribution
 from models.sentences import sentence
 from privacy.accounting.conversion import parse_epsilon, rho_of_epsilon
@@ -47,6 +48,7 @@ class Derivation:
     rounds: int
     length: int
     sentence: str
+    tops_up: tuple[str, ...] = ()
 
     def identity(
         self, study_digest: str, dictionary: Dictionary, participants: tuple[str, ...], epoch: str
@@ -60,6 +62,7 @@ class Derivation:
             participants=participants,
             epoch=epoch,
             rho=self.rho.text,
+            tops_up=self.tops_up,
         )
 
 
@@ -74,6 +77,7 @@ def derive(question: Question, study: Study, dictionary: Dictionary, nodes: int)
         raise Refused(Code.ANALYSIS_NOT_ALLOWED, analysis=analysis.kind)
     if not 1 <= question.max_attempts <= MAX_ATTEMPTS:
         raise Refused(Code.TOO_MANY_ATTEMPTS, most=MAX_ATTEMPTS)
+    check_topping_up(analysis, dictionary, question.tops_up)
     cohort = parse_cohort(question.cohort, dictionary)
     rho = rho_of_epsilon(parse_epsilon(question.epsilon), study.delta_fraction)
     margin = study.t_drop + study.t_collude
@@ -92,6 +96,7 @@ def derive(question: Question, study: Study, dictionary: Dictionary, nodes: int)
         rounds=1,
         length=shape.length,
         sentence=sentence(analysis, canonical_text(cohort)),
+        tops_up=question.tops_up,
     )
 
 

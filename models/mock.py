@@ -16,6 +16,7 @@ from models.aggregates.catalogue import contribution, estimate
 from models.aggregates.requests import Analysis, normalise
 from models.cohort.parse import parse_cohort
 from models.noise_law import NoiseLaw
+from models.opening import Opening
 from models.reference import cohort_mask, total
 from models.result import Result
 from models.rows import Codes, Rows, TableRows, Values, ranks
@@ -99,15 +100,22 @@ def mock_run(
     noise shares of `nodes` nodes, estimate. Raises what a real question would.
     """
     asked = normalise(analysis, dictionary)
-    tree = parse_cohort(cohort, dictionary)
     rho = rho_of_epsilon(parse_epsilon(epsilon), delta)
     mechanism = plan_mechanism(rho, nodes, margin, memberships)
-    shape = contribution(asked, dictionary, mechanism.delta_grid)
-    noise = shares(mechanism, shape.length, entropy)
     used = mock_rows(dictionary) if rows is None else rows
-    exact = total(shape, used, cohort_mask(tree, used))
+    opened = mock_opening(asked, cohort, mechanism, used, entropy)
+    return estimate(asked, dictionary, opened.totals, opened.law)
+
+
+def mock_opening(
+    asked: Analysis, cohort: str, mechanism: GaussianSum, rows: Rows, entropy: Entropy
+) -> Opening:
+    """What one round of a normalised analysis opens of mock rows, with the noise of all nodes."""
+    shape = contribution(asked, rows.dictionary, mechanism.delta_grid)
+    noise = shares(mechanism, shape.length, entropy)
+    exact = total(shape, rows, cohort_mask(parse_cohort(cohort, rows.dictionary), rows))
     totals: Sequence[Any] = (exact + noise).tolist()
-    return estimate(asked, dictionary, totals, NoiseLaw(mechanism, survivors=nodes))
+    return Opening(tuple(totals), NoiseLaw(mechanism, survivors=mechanism.nodes))
 
 
 def shares(mechanism: GaussianSum, length: int, entropy: Entropy) -> NDArray[np.int64]:

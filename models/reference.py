@@ -24,9 +24,11 @@ from models.contribution import (
     Rollup,
     Stack,
     Summary,
+    Summed,
 )
 from models.figures.reference import values_of
 from models.rows import Codes, Rows, cell_codes, is_known, ranks
+from models.streamed import Streamed
 
 Integers = NDArray[np.int64]
 
@@ -61,6 +63,8 @@ class _Entries:
 
 def contribute(contribution: Contribution, rows: Rows, mask: Mask) -> Integers:
     """Shape [members, length]: what each member adds, in grid units; zeros outside `mask`."""
+    if isinstance(contribution, Streamed):
+        return _one_by_one(contribution, rows, mask)
     entries = _entries(contribution, rows, mask)
     matrix = np.zeros((rows.members, contribution.length), dtype=np.int64)
     matrix[entries.member, entries.place] = entries.amount
@@ -69,13 +73,23 @@ def contribute(contribution: Contribution, rows: Rows, mask: Mask) -> Integers:
 
 def total(contribution: Contribution, rows: Rows, mask: Mask) -> Integers:
     """Shape [length]: the sum of `contribute` over members, without the matrix."""
+    if isinstance(contribution, Streamed):
+        return contribution.fold(rows, mask)
     entries = _entries(contribution, rows, mask)
     summed = np.zeros(contribution.length, dtype=np.int64)
     np.add.at(summed, entries.place, entries.amount)
     return summed
 
 
-def _entries(contribution: Contribution, rows: Rows, mask: Mask) -> _Entries:
+def _one_by_one(contribution: Streamed, rows: Rows, mask: Mask) -> Integers:
+    matrix = np.zeros((rows.members, contribution.length), dtype=np.int64)
+    for member in np.flatnonzero(mask):
+        alone = np.arange(rows.members) == member
+        matrix[member] = contribution.fold(rows, alone)
+    return matrix
+
+
+def _entries(contribution: Summed, rows: Rows, mask: Mask) -> _Entries:
     match contribution:
         case CellCounts():
             member, cell = _cells(contribution, rows, mask)

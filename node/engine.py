@@ -24,6 +24,7 @@ from models.contribution import (
     Rollup,
     Stack,
 )
+from models.streamed import Streamed
 from node.consent import key_in_force
 from node.engine_cohort import (
     Expr,
@@ -35,18 +36,14 @@ from node.engine_cohort import (
     whole,
 )
 from node.engine_figures import asked_members
+from node.engine_stream import one_row, streamed
 from node.engine_values import monomial_value, per_member, quantised, square
-from node.engines.protocol import Columns, Engine, Reading
+from node.engines.protocol import Columns, Engine, Reading, TotalTooLargeError
 from node.layout import MEMBERS
 from privacy.contract.dictionary import ColumnRef, Table
-from privacy.errors import CairnError
 
 Total = NDArray[np.int64]
 LARGEST_TOTAL = 2**62
-
-
-class TotalTooLargeError(CairnError):
-    """A total beyond 2^62: the declared number of members was too small. Never a wrong number."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +53,7 @@ class _Question:
     cohort: Expression
     purpose: str | None
     today: date
+    site: str = ""  # the organisation's id, for sums by organisation
 
 
 def total(
@@ -65,13 +63,14 @@ def total(
     *,
     purpose: str | None,
     today: date,
+    site: str = "",
 ) -> Total:
     """Shape [contribution.length], in grid units: the sum over members of the cohort who consent.
 
     Equal, bit for bit, to `models.reference.total` on the same records. With `purpose` None no
     consent is asked for. Raises TotalTooLargeError instead of wrapping around.
     """
-    question = _Question(cohort, purpose, today)
+    question = _Question(cohort, purpose, today, site)
     with engine.reading() as reading:
         if not reading.columns_of(MEMBERS):
             return np.zeros(contribution.length, dtype=np.int64)
@@ -90,6 +89,10 @@ def _part(reading: Reading, contribution: Contribution, question: _Question) -> 
             return _rolled(contribution, _cells(reading, contribution.cells, question))
         case Stack():
             return np.concatenate([_part(reading, part, question) for part in contribution.parts])
+        case Streamed():
+            members = _asked(reading, question, one_row(contribution))
+            found = streamed(reading, contribution, members, question.site)
+            return _checked(found.tolist())
         case _:
             assert_never(contribution)
 

@@ -27,6 +27,7 @@ from coordinator.api.services import Services
 from coordinator.store.facts import Decision, NodeFacts, ReleaseFacts, RunFacts, StudyFacts
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_canonical, rational
+from privacy.contract.plan import Plan
 from privacy.contract.signing import PublicKey
 from privacy.errors import Code
 from privacy.units import Rho
@@ -139,6 +140,7 @@ def run_view(run: RunFacts, release: ReleaseFacts | None) -> RunView:
         cohort=plan.cohort,
         rho=plan.rho,
         participants=list(plan.participants),
+        tops_up=list(plan.open_question().tops_up),
         max_attempts=plan.max_attempts,
         created=run.created,
         finished=run.finished,
@@ -164,13 +166,18 @@ def released_answer(release: ReleaseFacts) -> ReleasedAnswer:
     )
 
 
-def release_view(release: ReleaseFacts, study: str) -> ReleaseView:
+def release_view(release: ReleaseFacts, plan: Plan) -> ReleaseView:
     return ReleaseView(
         digest=release.digest,
         identity=release.identity,
-        study=study,
+        study=plan.study,
         study_digest=release.study_digest,
         plan=release.plan,
+        analysis=dict(plan.analysis),
+        cohort=plan.cohort,
+        participants=list(plan.participants),
+        epoch=plan.epoch,
+        tops_up=list(plan.open_question().tops_up),
         answer=released_answer(release),
         envelope=release.envelope.to_json(),
     )

@@ -22,6 +22,7 @@ from coordinator.client.errors import (
     Unreachable,
 )
 from coordinator.client.network import Network, connect
+from coordinator.client.plan import Plan
 from coordinator.client.preview import Preview
 from coordinator.client.question import Question
 from coordinator.client.result import Receipt, Result
@@ -33,6 +34,7 @@ __all__ = [
     "Network",
     "NodeOffline",
     "NotSignedIn",
+    "Plan",
     "Preview",
     "Question",
     "Receipt",

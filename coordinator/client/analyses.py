@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from coordinator.client.errors import BadInput
+from coordinator.client.figures import Rows, figure_of, needed
 from coordinator.client.question import Question
 from models.aggregates.associations import Claim
 from models.aggregates.requests import (
@@ -22,6 +23,7 @@ from models.aggregates.requests import (
     Incidence,
     Map,
     Mean,
+    MemberSummary,
     Prevalence,
     Quantiles,
     Sum,
@@ -97,6 +99,32 @@ class Asking(ABC):
         """
         shares = q if isinstance(q, Sequence) and not isinstance(q, str) else (q,)
         return self.asked(Quantiles(column=name(column), q=decimals(shares, "q")))
+
+    def member_summary(
+        self,
+        column: str,
+        summary: str = "mean",
+        by: Names | None = None,
+        *,
+        low: float | str | Decimal | None = None,
+        high: float | str | Decimal | None = None,
+        where: str = "",
+        window: str = "",
+        needing: int | Sequence[int] | None = None,
+        clip: Numbers | None = None,
+    ) -> Question:
+        """Each member's rows in one figure, then its mean and spread over members, by group.
+
+        `summary` is mean, min, max, first, last, sum, slope, count or share; a share is that of
+        the rows from `low` to `high`. `where` is a condition on a row, `window` days around a
+        date ("within 90 days after members.baseline"), `needing` the fewest rows that will do
+        (of a slope rows and days), and `clip` a range that figures are clamped to. Or write the
+        whole figure as `column`.
+        """
+        rows = Rows(where=where, window=window, needing=needed(needing))
+        figure = figure_of(column, summary, rows, optional(low, "low"), optional(high, "high"))
+        limits = decimals(clip, "clip")
+        return self.asked(MemberSummary(figure=figure, by=names(by), range=limits))
 
     def variance(self, column: str) -> Question:
         """Mean, variance and standard deviation of a bounded numeric column, at one price."""
@@ -223,6 +251,10 @@ def decimals(numbers: Numbers | None, where: str) -> tuple[str, ...]:
             raise BadInput(f"{where} is a list of numbers", where=where)
         case _:
             return tuple(decimal(number, where) for number in numbers)
+
+
+def optional(number: Any, where: str) -> str | None:
+    return None if number is None else decimal(number, where)
 
 
 def decimal(number: Any, where: str) -> str:

@@ -59,6 +59,9 @@ def _chosen(result: Result) -> list[Estimate]:
     names = _LEADING.get(result.kind, ())
     if result.kind == "table":
         return [row for row in result.rows if row.cell[0] == "members" and _ALL not in row.cell]
+    if result.kind == "describe":
+        moments = ("mean", "standard deviation")
+        return [row for row in result.rows if row.cell[1] in moments] or list(result.rows)
     if result.kind == "map":
         return [row for row in result.rows if row.cell[1] == _ALL]
     if result.kind == "treatment_report":
@@ -114,6 +117,10 @@ def _cell(result: Result, row: Estimate) -> str:
     match result.kind:
         case "associations" if len(parts) == 4 and parts[0]:
             return f"{parts[0]} {parts[1]} with {parts[2]} {parts[3]}"
+        case "describe":
+            return ", ".join(
+                part for part in (parts[0], parts[1].removeprefix("members"), parts[2]) if part
+            )
         case "disproportionality" | "correlation":
             return " with ".join(parts)
         case "survival":

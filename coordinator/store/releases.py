@@ -57,6 +57,14 @@ class Releases:
                 raise Refused(Code.NOT_FOUND)
             return _facts(row)
 
+    def plan(self, release: ReleaseFacts) -> Plan:
+        """The plan that a release answers."""
+        with self._database.read() as session:
+            row = session.get(PlanRow, release.plan)
+            if row is None:
+                raise Refused(Code.NOT_FOUND)
+            return Plan.from_json(parse_canonical(Envelope.from_bytes(row.envelope).body))
+
     def transcript(self, digest: str) -> bytes | None:
         """The canonical transcript from which anyone recomputes the total, if one was kept."""
         wanted = select(ReleaseRow.transcript).where(ReleaseRow.digest == digest)
@@ -74,6 +82,27 @@ class Releases:
         with self._database.read() as session:
             row = session.scalars(wanted).first()
             return None if row is None else _facts(row)
+
+    def of_study(self, study_digest: str, limit: int) -> tuple[tuple[ReleaseFacts, Plan], ...]:
+        """The newest releases of a study version with their plans, newest first."""
+        wanted = (
+            select(ReleaseRow, PlanRow.envelope)
+            .join(PlanRow, PlanRow.digest == ReleaseRow.plan)
+            .where(ReleaseRow.study_digest == study_digest)
+            .order_by(ReleaseRow.created.desc(), ReleaseRow.digest)
+            .limit(limit)
+        )
+        with self._database.read() as session:
+            return tuple(
+                (_facts(row), Plan.from_json(parse_canonical(Envelope.from_bytes(plan).body)))
+                for row, plan in session.execute(wanted)
+            )
+
+    def beginning(self, prefix: str) -> tuple[str, ...]:
+        """Digests that begin so, at most ten."""
+        wanted = select(ReleaseRow.digest).where(ReleaseRow.digest.startswith(prefix)).limit(10)
+        with self._database.read() as session:
+            return tuple(session.scalars(wanted))
 
     def digests(self) -> tuple[str, ...]:
         with self._database.read() as session:

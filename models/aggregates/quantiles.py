@@ -18,7 +18,7 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 
 from models.aggregates import counts
-from models.aggregates.columns import short_name, value_column
+from models.aggregates.columns import numeric, short_name
 from models.aggregates.expected import Expected
 from models.aggregates.rank_search import (
     LEVELS,
@@ -35,6 +35,7 @@ from models.aggregates.value_grid import ValueGrid, value_grid
 from models.aggregates.wording import joined, word
 from models.changed import changed
 from models.contribution import CellCounts
+from models.figures.named import column_named
 from models.noise_law import NoiseLaw
 from models.opening import Opening
 from models.result import NO_INFORMATION, Z95, Estimate, Result
@@ -62,11 +63,11 @@ class Quantiles(Request):
     q: tuple[str, ...] = (MEDIAN,)
 
     def normalised(self, dictionary: Dictionary) -> Self:
-        ref = value_column(dictionary, self.column)
+        ref = numeric(column_named(dictionary, self.column))
         if ref.many:
             raise BadInput(
                 f"{ref.name!r} has many rows per member",
-                instead="use a column of a table with one row per member",
+                instead=f"ask of a figure of them: mean({ref.name}), last({ref.name}), …",
             )
         value_grid(ref)
         return changed(self, column=ref.name, q=_shares(self.q))
@@ -79,7 +80,7 @@ class Quantiles(Request):
         return tuple(map(float, self.q))
 
     def grid(self, dictionary: Dictionary) -> ValueGrid:
-        return value_grid(dictionary.resolve(self.column))
+        return value_grid(column_named(dictionary, self.column))
 
     def shares(self, dictionary: Dictionary) -> tuple[int, ...]:
         return (1,) * ROUNDS

@@ -16,6 +16,7 @@ from models.aggregates.density import Density
 from models.aggregates.describe import Describe
 from models.aggregates.disproportionality import Disproportionality
 from models.aggregates.incidence import Incidence
+from models.aggregates.member_summary import MemberSummary
 from models.aggregates.prevalence import Prevalence
 from models.aggregates.quantiles import Quantiles
 from models.aggregates.regions import Map
@@ -41,6 +42,7 @@ __all__ = [
     "Incidence",
     "Map",
     "Mean",
+    "MemberSummary",
     "Prevalence",
     "Quantiles",
     "Sum",
@@ -64,6 +66,7 @@ Analysis = (
     | Incidence
     | Map
     | Mean
+    | MemberSummary
     | Prevalence
     | Quantiles
     | Sum
@@ -93,6 +96,7 @@ _BY_KIND: Mapping[str, type[Analysis]] = {
     "treatment_report": TreatmentReport,
     "incidence": Incidence,
     "quantiles": Quantiles,
+    "member_summary": MemberSummary,
 }
 KINDS: tuple[str, ...] = tuple(_BY_KIND)
 

@@ -21,6 +21,8 @@ class Question(Fact):
     """What a researcher asks and signs (envelope kind `question`).
 
     `epsilon` is decimal text: the loss of one opening for one membership at the study's delta.
+    `tops_up` are digests of earlier releases of the same analysis: this opening is a new one,
+    charged like any other, to be combined with them.
     """
 
     study: str
@@ -28,6 +30,7 @@ class Question(Fact):
     analysis: dict[str, JsonValue]
     cohort: str
     epsilon: str
+    tops_up: tuple[str, ...] = ()
     max_attempts: int = 1
     asked_at: str
     expires: str
@@ -90,11 +93,13 @@ def identity_of(
     participants: tuple[str, ...],
     epoch: str,
     rho: str,
+    tops_up: tuple[str, ...] = (),
 ) -> str:
     """The identity of an analysis: equal identities have equal answers, so one is stored.
 
     Covers what is computed and for whom, without nonce, attempt or expiry. The study digest
-    carries the purpose and the consent rule.
+    carries the purpose and the consent rule. An opening that tops up others is no repetition
+    of them.
     """
     if not participants:
         raise BadInput("an analysis needs participants")
@@ -107,5 +112,6 @@ def identity_of(
             "participants": list(participants),
             "epoch": epoch,
             "rho": rho,
+            **({"tops_up": list(tops_up)} if tops_up else {}),
         }
     )

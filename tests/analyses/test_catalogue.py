@@ -106,7 +106,7 @@ def test_the_noised_size_is_the_cohorts(analysis: Analysis) -> None:
 
 
 @EVERY
-@pytest.mark.parametrize("members", [None, 20, 5000])
+@pytest.mark.parametrize("members", [None, 60, 5000])
 def test_a_preview_knows_the_price_and_the_error(analysis: Analysis, members: int | None) -> None:
     promised = preview(
         analysis,
@@ -120,7 +120,7 @@ def test_a_preview_knows_the_price_and_the_error(analysis: Analysis, members: in
     )
     assert 0 < promised.epsilon_charged <= 1
     assert promised.cells == len(cells(normalise(analysis, clinic()), clinic()))
-    if members != 20:
+    if members != 60:
         assert promised.half_width is not None
         assert 0 < promised.half_width < float("inf")
     assert str(promised).startswith(promised.sentence)

@@ -87,6 +87,8 @@ def questions() -> Iterator[tuple[str, Question]]:
     yield "table of three", study.table(["condition", "sex", "region"])
     yield "prevalence", study.prevalence("symptom", by="condition")
     yield "variance", als.variance("alsfrs_r_loss")
+    yield "describe", als.describe("age", "sex", "alsfrs_r_loss")
+    yield "quantiles", als.quantiles("alsfrs_r_loss", [0.25, 0.5, 0.75])
     yield "correlation", als.correlation("age", "alsfrs_r", "alsfrs_r_loss")
     yield "correlation of two", als.correlation("age", "alsfrs_r")
     yield "density", als.density("age", "alsfrs_r_loss")

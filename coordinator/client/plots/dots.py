@@ -208,6 +208,14 @@ def short(value: Any) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
+def quantiles(sheet: Sheet) -> Drawing:
+    """Values of a column below which given shares of the population lie."""
+    points = sheet.points()
+    column = sheet.title(str(sheet.analysis.get("column", "")))
+    look = Dots(str(Title(column.words, sheet.answer.unit)), (("by0", "quantile"),))
+    return Drawing(dot_plot(points, look), (error_note(points),))
+
+
 def rows_of_anything(sheet: Sheet) -> Drawing:
     """Any other analysis: a panel for each figure, or all rows in one."""
     points = sheet.points()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import altair as alt
@@ -18,10 +19,12 @@ from coordinator.client.plots.marks import (
 )
 from coordinator.client.plots.points import Point, Points
 from coordinator.client.plots.sheet import Drawing, Sheet
+from coordinator.client.titles import Title
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
 
+_COLUMNS = 12  # of a first table
 _TREATMENTS = 10  # in a report, the most taken
 ALL = "all"
 
@@ -30,16 +33,45 @@ def variance(sheet: Sheet) -> Drawing:
     """The mean with a band of one standard deviation, then deviation and variance below."""
     points = sheet.points()
     column = sheet.title(str(sheet.analysis.get("column", "")))
-    unit = f" ({column.unit})" if column.unit else ""
     rows = {row["by0"]: row for row in points.rows}
-    mean, spread, square = (rows[name] for name in ("mean", "standard deviation", "variance"))
-    squared = f" ({column.unit}, squared)" if column.unit else ""
-    charts = [
-        _panel(mean, f"mean of {column}, with a band of one standard deviation", spread),
-        _panel(spread, f"standard deviation{unit}"),
-        _panel(square, f"variance{squared}"),
-    ]
+    charts = _moments(rows, column)
     return Drawing(alt.vconcat(*charts, spacing=18), (error_note(points),))
+
+
+def _moments(rows: Mapping[str, Point], column: Title) -> list[ChartType]:
+    mean, spread, square = (rows[name] for name in ("mean", "standard deviation", "variance"))
+    return [
+        _panel(mean, f"mean of {column}, with a band of one standard deviation", spread),
+        _panel(spread, str(Title("standard deviation", column.unit))),
+        _panel(square, str(Title("variance", f"{column.unit}, squared" if column.unit else ""))),
+    ]
+
+
+def describe(sheet: Sheet) -> Drawing:
+    """A block for each column: its mean with a band of one deviation, and members per level."""
+    points = sheet.points()
+    names = points.levels("by0")
+    charts = [
+        chart
+        for name in names[:_COLUMNS]
+        for chart in _described(points.where_is("by0", name), sheet.title(name))
+    ]
+    more = len(names) - _COLUMNS
+    dropped = f"{more} more columns are in the table." if more > 0 else ""
+    says = "Means: sampling (thick) and noise (thin). Members: the noise alone."
+    return Drawing(alt.vconcat(*charts, spacing=18), (says, dropped))
+
+
+def _described(points: Points, column: Title) -> list[ChartType]:
+    charts: list[ChartType] = []
+    rows = {row["by1"]: row for row in points.rows if not row["by2"]}
+    if {"mean", "standard deviation"} <= rows.keys():
+        title = f"mean of {column}, with a band of one standard deviation"
+        charts.append(_panel(rows["mean"], title, rows["standard deviation"]))
+    counted = points.where_is("by1", "members")
+    if counted.rows:
+        charts.append(dot_plot(counted, Dots("members", (("by2", column.short),), zero=True)))
+    return charts
 
 
 def _panel(row: Point, title: str, spread: Point | None = None) -> alt.LayerChart:
