@@ -7,6 +7,7 @@ The shape of the result, and whether there is one, depends on the question alone
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from math import prod
@@ -53,6 +54,8 @@ class _Question:
     cohort: Expression
     purpose: str | None
     today: date
+    since: date  # the day on which consent must have begun at the latest
+    left_out: tuple[int, ...] = ()  # who consented after the run began
     site: str = ""  # the organisation's id, for sums by organisation
 
 
@@ -63,16 +66,21 @@ def total(
     *,
     purpose: str | None,
     today: date,
+    since: date | None = None,
+    joined: Callable[[], tuple[int, ...]] = tuple,
     site: str = "",
 ) -> Total:
     """Shape [contribution.length], in grid units: the sum over members of the cohort who consent.
 
     Equal, bit for bit, to `models.reference.total` on the same records. With `purpose` None no
-    consent is asked for. Raises TotalTooLargeError instead of wrapping around.
+    consent is asked for. Of a run that began earlier, on the day `since`, whoever `joined` is
+    left out (numbers as in `member_ix`); it is asked when the view of the records is fixed.
+    Raises TotalTooLargeError instead of wrapping around.
     """
-    question = _Question(cohort, purpose, today, site)
     with engine.reading() as reading:
-        if not reading.columns_of(MEMBERS):
+        known = reading.columns_of(MEMBERS)
+        question = _Question(cohort, purpose, today, since or today, joined(), site)
+        if not known:
             return np.zeros(contribution.length, dtype=np.int64)
         return _part(reading, contribution, question)
 
@@ -108,10 +116,18 @@ def _asked(reading: Reading, question: _Question, columns: frozenset[ColumnRef])
     if question.purpose is not None:
         key = key_in_force(reading.columns_of(MEMBERS), question.purpose)
     members = asked_members(columns | frozenset(columns_of(question.cohort)), key)
-    wanted = [] if key is None else [consenting(members, key, question.today)]
+    wanted = [] if key is None else _consent(members, key, question)
     inside = predicate(question.cohort, members)
     wanted += [] if inside is None else [inside]
     return members.filter(wanted) if wanted else members
+
+
+def _consent(members: Expr, key: str, question: _Question) -> list[Expr]:
+    """Consent that holds today, and held when the run began if it began earlier."""
+    wanted = [consenting(members, key, question.today, question.since)]
+    if question.left_out:
+        wanted.append(members.member_ix.notin(list(question.left_out)))
+    return wanted
 
 
 def _checked(values: list[int]) -> Total:

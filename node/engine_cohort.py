@@ -107,11 +107,11 @@ def _bin_code(stored: Expr, inner: tuple[float, ...], first: int) -> Expr:
     return ibis().ifelse(stored < number(inner[middle]), low, high)
 
 
-def consenting(members: Expr, key: str, today: date) -> Expr:
-    """Does the member's consent for the purpose's `key` hold today?"""
+def consenting(members: Expr, key: str, today: date, since: date) -> Expr:
+    """Does the member's consent for the purpose's `key` hold today, begun at the latest `since`?"""
     given, start, end = (members[name] for name in consent_columns(key)[:3])
-    day = ibis().literal(today)
-    return given & (start.isnull() | (start <= day)) & (end.isnull() | (end >= day))
+    first, last = ibis().literal(since), ibis().literal(today)
+    return given & (start.isnull() | (start <= first)) & (end.isnull() | (end >= last))
 
 
 def predicate(expression: Expression, members: Expr) -> Expr | None:
