@@ -46,6 +46,7 @@ class Course:
     gram_clip: float
     score_clip: float
     damping: float
+    memory: int = 100  # of so many targets, the last ones, the mean is taken
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -142,7 +143,7 @@ def _after_scores(model: Model, course: Course, now: Standing, each: Opened) -> 
     step = inverse @ (each.sums / rows - centre) / course.damping
     step *= min(1.0, LARGEST_STEP / max(float(np.linalg.norm(step)), 1e-300))
     target = asked.theta + plain @ step
-    targets = (*now.targets, target)
+    targets = (*now.targets, target)[-course.memory :]
     theta = repaired(model, np.mean(targets, axis=0))
     noise = (each.noise / rows) ** 2 / len(targets)
     whiten = _whitening(now.population.information(model, theta))

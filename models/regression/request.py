@@ -86,10 +86,10 @@ def model_of(request: Regression, dictionary: Dictionary) -> Glm:
     )
     if not design.width:
         raise BadInput("there is no term", where="formula", instead="write outcome ~ term")
-    happened = 1
-    if isinstance(tree.outcome, Levels) and not ordinal:
+    family, happened = _family(request, tree.outcome), 1
+    if isinstance(family, Logistic):
         happened = tree.outcome.column.column.levels.index(_happened(request, tree))
-    return Glm(design, _family(request, tree.outcome), tree.outcome, happened)
+    return Glm(design, family, tree.outcome, happened)
 
 
 def _family(request: Regression, outcome: Outcome) -> Family:
