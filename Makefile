@@ -37,19 +37,31 @@ $(VENV)/.dev: $(VENV)/.base
 	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev]'
 	@touch $@
 
-# Every extra, as the tests need it. The CPU build of torch goes first, so that no other build is taken.
+# Every extra but Spark, as the tests need it. The CPU build of torch goes first, so that no other build is taken.
 $(VENV)/.all: $(VENV)/.dev
 	@echo "installing every extra: torch is large"
 	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) '$(TORCH)'
-	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev,neural]'
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev,neural,postgresql]'
 	@touch $@
 
-install: $(VENV)/.all  ## make .venv with every extra
+# What the engines' tests need besides; Spark is for who has one, and not part of `install`.
+$(VENV)/.engines: $(VENV)/.all
+	@echo "installing Spark: 400 MB"
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev,neural,postgresql,spark]'
+	@touch $@
+
+install: $(VENV)/.all  ## make .venv with every extra but Spark
+
+# Programs of the system that the tests of the engines start.
+.PHONY: programs
+programs:
+	@command -v java >/dev/null || { echo "Java 17 or newer is missing: apt-get install openjdk-17-jre-headless"; exit 1; }
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { echo "PostgreSQL is missing: apt-get install postgresql"; exit 1; }
 
 demo: $(VENV)/.base  ## three organisations answer a researcher (ONCE=1 exits afterwards)
 	@$(BIN)/python -m deploy.demo $(if $(ONCE),--once)
 
-test: $(VENV)/.all  ## install what is needed and pass every test
+test: programs $(VENV)/.engines  ## install what is needed and pass every test
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q $(ARGS)
 
 test-core: $(VENV)/.all  ## the tests that need Python alone: no processes, no ports

@@ -38,6 +38,7 @@ from models.contribution import (
 from models.noise_law import CombinedLaw
 from models.opening import Opening
 from models.result import Result
+from models.streamed import Streamed
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Plan
 from privacy.errors import BadInput, Code, Refused
@@ -152,6 +153,8 @@ def _scales(shape: Contribution) -> Iterator[_Scale]:
         case Stack():
             for part in shape.parts:
                 yield from _scales(part)
+        case Streamed():
+            raise Refused(Code.NOT_COMBINABLE, what="an analysis of members' gradients")
         case _:
             assert_never(shape)
 

@@ -38,17 +38,12 @@ from node.engine_cohort import (
 from node.engine_figures import asked_members
 from node.engine_stream import one_row, streamed
 from node.engine_values import monomial_value, per_member, quantised, square
-from node.engines.protocol import Columns, Engine, Reading
+from node.engines.protocol import Columns, Engine, Reading, TotalTooLargeError
 from node.layout import MEMBERS
 from privacy.contract.dictionary import ColumnRef, Table
-from privacy.errors import CairnError
 
 Total = NDArray[np.int64]
 LARGEST_TOTAL = 2**62
-
-
-class TotalTooLargeError(CairnError):
-    """A total beyond 2^62: the declared number of members was too small. Never a wrong number."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ from privacy.contract.dictionary import Column, ColumnRef, Table
 
 Expr = Any  # an Ibis expression; the library has no types
 
-_TYPES = {"UTINYINT": "uint8", "USMALLINT": "uint16", "DOUBLE": "float64", "DATE": "date"}
+# Wide enough for the codes, and known to every database.
+_TYPES = {"UTINYINT": "int16", "USMALLINT": "int32", "DOUBLE": "float64", "DATE": "date"}
 
 
 @cache
@@ -80,7 +81,7 @@ def _schema(refs: Iterable[ColumnRef]) -> dict[str, str]:
     for ref in sorted(refs, key=lambda ref: ref.name):
         schema[ref.name] = _TYPES.get(sql_type(ref.column), "string")
         if ref.column.bins and not ref.column.levels and has_stored_cells(ref):
-            schema[cell_column(ref)] = "uint16"
+            schema[cell_column(ref)] = "int32"
     return schema
 
 

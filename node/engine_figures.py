@@ -48,6 +48,7 @@ from node.engine_cohort import (
 from privacy.contract.dictionary import Column, ColumnRef, ColumnType
 
 MEMBER = "member_ix"
+_MORE_THAN_RANKS = 2**20  # a dictionary declares a million rows per member at most
 
 
 def asked_members(columns: Iterable[ColumnRef], consent: str | None) -> Expr:
@@ -86,7 +87,7 @@ def _with_figure(members: Expr, ref: FigureColumn) -> Expr:
     if isinstance(ref.figure, Ever):
         rows = _rows(ref)
         found = members[MEMBER].isin(rows[MEMBER])
-        code = ibis().ifelse(found, ibis().literal(1, "uint8"), ibis().literal(0, "uint8"))
+        code = ibis().ifelse(found, ibis().literal(1, "int16"), ibis().literal(0, "int16"))
         return members.mutate({ref.name: _if_asked(members, ref, code)})
     lines = _lines(ref).rename(figure_of=MEMBER)
     joined = members.left_join(lines, members[MEMBER] == lines.figure_of)
@@ -167,7 +168,7 @@ def _lines(ref: FigureColumn) -> Expr:
     rows = _rows(ref)
     match figure:
         case Ever():
-            return rows.select(MEMBER, value=ibis().literal(1, "uint8")).distinct()
+            return rows.select(MEMBER, value=ibis().literal(1, "int16")).distinct()
         case Count():
             return rows.group_by(MEMBER).agg(value=rows.count().cast("float64"))
         case Pick(which, column):
@@ -189,14 +190,30 @@ def _picked(rows: Expr, which: Which, column: ColumnRef, clock: ColumnRef | None
         stored = known[column.name]
         own = stored.min() if which is Which.FIRST else stored.max()
         return known.group_by(MEMBER).agg(value=own)
-    keys = [known.row_rank]
     if clock is not None:
         known = known.filter(known[clock.name].notnull())
-        keys = [known[clock.name], known.row_rank]
+    if clock is not None and clock.column.type is not ColumnType.DATE:
+        return _picked_by_order(known, which, column, clock)
+    rank = known.row_rank.cast("int64")
+    key = rank if clock is None else _date_day(known, clock) * whole(_MORE_THAN_RANKS) + rank
+    keyed = known.select(MEMBER, value=known[column.name], key=key)
+    best = keyed.key.min() if which is Which.FIRST else keyed.key.max()
+    bests = keyed.group_by(MEMBER).agg(best=best).rename(best_of=MEMBER)
+    same = [keyed[MEMBER] == bests.best_of, keyed.key == bests.best]
+    return keyed.join(bests, same).select(MEMBER, "value")
+
+
+def _picked_by_order(known: Expr, which: Which, column: ColumnRef, clock: ColumnRef) -> Expr:
+    """The same where times are doubles, which do not fit into one key with the rank."""
+    keys = [known[clock.name], known.row_rank]
     order = keys if which is Which.FIRST else [key.desc() for key in keys]
     window = ibis().window(group_by=known[MEMBER], order_by=order)
     placed = known.select(MEMBER, value=known[column.name], place=ibis().row_number().over(window))
     return placed.filter(placed.place == whole(0)).select(MEMBER, "value")
+
+
+def _date_day(rows: Expr, clock: ColumnRef) -> Expr:
+    return rows[clock.name].delta(ibis().literal(ORIGIN), unit="day").cast("int64")
 
 
 def _summary(rows: Expr, figure: Summary) -> Expr:
@@ -277,7 +294,7 @@ def _moments(each: Expr) -> Expr:
 def _slope_day(rows: Expr, clock: ColumnRef) -> Expr:
     stored = rows[clock.name]
     if clock.column.type is ColumnType.DATE:
-        day = stored.delta(ibis().literal(ORIGIN), unit="day")
+        day = _date_day(rows, clock)
     else:
         day = _counted_day(stored, clock.column) - whole(first_day(clock.column))
     return ibis().least(ibis().greatest(day, whole(0)), whole(LAST_DAY))

@@ -23,6 +23,7 @@ from models.contribution import Contribution
 from node.api import create_app
 from node.documents import Documents
 from node.engine import total
+from node.engines.choice import open_published
 from node.flower_agent import FlowerAgent
 from node.flower_app import build_client_app, whereabouts
 from node.home import Home, Settings
@@ -57,13 +58,14 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
     records = Records.open(
         home.records_file, RecordsSettings(memory_limit_bytes=settings.memory_megabytes * 10**6)
     )
-
-    guard = RecordsGuard.begin(records, ledger)
+    copy = open_published(settings, records)
+    guard = RecordsGuard.begin(records, ledger, copy)
+    where = records if copy is None else copy
 
     def engine(
         contribution: Contribution, cohort: Expression, purpose: str | None, day: datetime
     ) -> NDArray[np.int64]:
-        return total(records, contribution, cohort, purpose=purpose, today=day.date())
+        return total(where, contribution, cohort, purpose=purpose, today=day.date())
 
     service = NodeService(
         node=settings.node,

@@ -153,6 +153,23 @@ def query_preview(
             show([row], list(row), form)
 
 
+@query_app.command("attrition")
+def query_attrition(
+    context: typer.Context,
+    study: StudyId,
+    *,
+    where: Annotated[str, typer.Option("--where", help="The cohort.")],
+    form: FormatOf = Format.TABLE,
+    mock: Mock = False,
+) -> None:
+    """How many members each condition of a cohort leaves, in turn; on made-up members alone."""
+    with outcome(), connection_of(context).network() as net:
+        found = _study(net.study(study), mock).where(where).attrition()
+        show([asdict(step) for step in found.steps], ["condition", "members", "lost"], form)
+        if form is Format.TABLE:
+            print("MOCK DATA: made-up members")
+
+
 @query_app.command("run")
 def query_run(
     context: typer.Context,

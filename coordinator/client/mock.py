@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import cached_property
 
+from coordinator.client.attrition import Attrition, attrition
 from coordinator.client.errors import BadInput, Refused, checking
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.preview import Preview, reworded
@@ -134,6 +136,11 @@ class MockBackend:
             releases=kept.releases,
             titles=lambda: titles_of(self.dictionary),
         )
+
+    def attrition(self, conditions: Sequence[str]) -> Attrition:
+        """How many made-up members each condition leaves."""
+        with checking(Code.BAD_EXPRESSION, "cohort"):
+            return attrition(self.rows, conditions)
 
     def _asked(self, question: Question) -> Asked:
         facts, words = self.facts, question.sentence

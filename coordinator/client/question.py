@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any, Protocol
 
+from coordinator.client.attrition import Attrition
 from coordinator.client.errors import BadInput, checking
 from coordinator.client.preview import Preview
 from coordinator.client.result import Result
@@ -45,6 +47,8 @@ class Backend(Protocol):
     def preview(self, question: Question, wanted: Wanted) -> Preview: ...
 
     def run(self, question: Question, terms: Terms) -> Result: ...
+
+    def attrition(self, conditions: Sequence[str]) -> Attrition: ...
 
     def release(self, digest: str) -> Result: ...
 

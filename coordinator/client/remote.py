@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+from coordinator.client.attrition import Attrition
 from coordinator.client.errors import BadInput, Refused, TimedOut, Unreachable, refusal
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.preview import Preview, reworded
@@ -59,6 +60,15 @@ class RemoteStudy:
             return titles_of(self._dictionary)
         except Unreachable:
             return {}
+
+    def attrition(self, conditions: Sequence[str]) -> Attrition:
+        """Refused: exact numbers of members never leave a node."""
+        raise Refused(
+            Code.NOT_PERMITTED,
+            "How many members each condition leaves is counted on made-up members alone:"
+            " study.mock().where(…).attrition(), or cairn query attrition --mock.",
+            {"conditions": len(conditions)},
+        )
 
     def budget(self) -> Budget:
         said = self.transport.get(self._path, sync="true")["budget"]

@@ -34,11 +34,11 @@ LAST_DAY = 2**16 - 1
 DAY_LIMIT = 10_000_000
 MOST_DIGITS = 6
 LEAST_DIGITS = -15
+MOST_SLOPE_ROWS = 2**15
 _SUM_BITS = 52
 _SLOPE_BITS = 61
 _DAY_BITS = 16
 _FINEST = 2**31
-_COARSEST = 2**10
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,12 @@ def sum_grid(column: ColumnRef) -> Grid:
 def slope_grid(column: ColumnRef) -> Grid:
     """For slopes: coarser, because products with days are added up."""
     most = column.table.max_rows_per_member
-    finest = 2 ** (_SLOPE_BITS - _DAY_BITS) // most**2
-    if finest < _COARSEST:
+    if most > MOST_SLOPE_ROWS:
         raise BadInput(
             f"{column.table.name} has too many rows per member for a slope",
-            instead="declare a max_rows_per_member of at most 185,000",
+            instead=f"declare a max_rows_per_member of at most {MOST_SLOPE_ROWS:,}",
         )
-    return _grid(column, min(_FINEST, finest))
+    return _grid(column, min(_FINEST, 2 ** (_SLOPE_BITS - _DAY_BITS) // most**2))
 
 
 def _grid(column: ColumnRef, finest: int) -> Grid:

@@ -2,8 +2,8 @@
 
 A number or date is (x - centre) / half_width of its declared bounds, clamped to [-1, 1]; a level
 is one-hot; each carries an indicator of being missing, with zeros in its place. In a network
-over visits the columns of one many-row table are read visit by visit, in order of rank; any
-other many-row column is the mean of the member's rows.
+over visits the columns of one many-row table are read visit by visit, in order of rank; other
+networks read the mean of the member's rows.
 """
 
 from __future__ import annotations
@@ -93,11 +93,11 @@ def encoding(
                 where="features",
                 instead="declare lower and upper in the dictionary, or choose another column",
             )
-    if not isinstance(network, Gru):
-        return Encoding(refs, ())
     visit = tuple(ref for ref in refs if ref.many)
     if len({ref.table.name for ref in visit}) > 1:
-        raise BadInput("visits come from one many-row table", where="features")
+        raise BadInput("columns of many rows come from one table", where="features")
+    if not isinstance(network, Gru):
+        return Encoding(refs, ())
     return Encoding(tuple(ref for ref in refs if not ref.many), visit)
 
 

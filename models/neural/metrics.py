@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.neural.outcome import Amount, Level, Outcome
+from models.neural.calibration import Straightening, straightened
+from models.neural.outcome import Amount, Event, Level, Outcome
 from models.neural.scoring import Bins, Tables
 from models.result import NO_INFORMATION, Z95, Estimate, normal_estimate
 
@@ -40,11 +41,27 @@ class Table:
         return bool((sums > max(FEWEST * self.sd * math.sqrt(self.bins.count), 1.0)).all())
 
 
+def straightening(
+    tables: Tables, outcome: Outcome, totals: NDArray[np.int64], delta_grid: int
+) -> Straightening:
+    """How an event's risk is straightened, from the table of all members; else not at all."""
+    if not isinstance(outcome, Event):
+        return Straightening()
+    block = tables.cut(totals / tables.weight(delta_grid))[0]
+    return straightened(tables.bins[0], tables.outcome_tables(block)[0])
+
+
 def metrics(
     tables: Tables, outcome: Outcome, totals: NDArray[np.int64], delta_grid: int, sd_grid: float
 ) -> tuple[Estimate, ...]:
-    """Estimates of every group, all members first; `cell` is (group, figure)."""
+    """Estimates of every group, all members first; `cell` is (group, figure).
+
+    Risks of an event are straightened first.
+    """
     weight = tables.weight(delta_grid)
+    straight = straightening(tables, outcome, totals, delta_grid)
+    if isinstance(outcome, Event):
+        tables = replace(tables, bins=(straight.bins(tables.bins[0]),))
     found: list[Estimate] = []
     for (column, level), block in zip(tables.groups, tables.cut(totals / weight), strict=True):
         group = f"{column} = {level}" if level else column

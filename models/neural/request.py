@@ -35,7 +35,7 @@ from models.neural.law import (
     mean_gradient,
     stepped,
 )
-from models.neural.metrics import metrics
+from models.neural.metrics import metrics, straightening
 from models.neural.outcome import Amount, Event, Level
 from models.neural.scoring import Tables, tables_of
 from models.neural.shapes import MemberVectors, ScoreTables
@@ -179,14 +179,28 @@ class Train(Fact):
             last.law.mechanism.delta_grid,
             last.law.sd_grid,
         )
-        notes = (
+        notes = [
             f"Trained on about {told.members:.0f} members with a known outcome (a noisy count).",
             "Figures are of the members it was trained on; score others to see how it travels.",
-        )
-        return Result(self.kind, ("group", "figure"), rows, unit="", notes=notes)
+        ]
+        if isinstance(made.outcome, Event):
+            notes.append("Risks were straightened by two numbers fitted to the same noised table.")
+        return Result(self.kind, ("group", "figure"), rows, unit="", notes=tuple(notes))
+
+    def trained(self, dictionary: Dictionary, opened: Sequence[Opening]) -> Floats:
+        """Shape [weights]: the released network, from the openings of a whole run; the risk of an
+        event is straightened by what the last round opened."""
+        made, last = self.compiled(dictionary), opened[-1]
+        weights = self.weights(dictionary, opened)
+        told = State.from_bytes(last.state, made.length)
+        tables = self.tables(made, dictionary, told.base)
+        totals = np.array(last.totals, dtype=np.int64)
+        grid = last.law.mechanism.delta_grid
+        straight = straightening(tables, made.outcome, totals, grid)
+        return straight.weights(weights, made.layout[-2].count)
 
     def weights(self, dictionary: Dictionary, opened: Sequence[Opening]) -> Floats:
-        """Shape [weights]: the network after the last gradient, from a run's openings."""
+        """Shape [weights]: the network after the last gradient, as it is."""
         made = self.compiled(dictionary)
         return State.from_bytes(
             self.state(dictionary, opened[: self.rounds + 1]), made.length

@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Loss = Literal["event", "level", "amount"]
 
-_COLUMNS = 4096  # of one block: fits a core's cache beside the rows of a chunk
+_COLUMNS = 2048  # of one block: it stays in a core's cache from rounding to adding
 _EXACT = 2**26  # up to here a sum of squares is below 2^53, where doubles hold every integer
 
 
@@ -91,11 +91,15 @@ def clipped_total(
 def _scales(
     flat: list[Floats], use: NDArray[np.bool_], clip: float, delta_grid: int
 ) -> NDArray[np.float64]:
-    """Grid units per unit of each member's vector; 0 for one that is not used or not finite."""
+    """Grid units per unit of each member's vector; 0 for one that is not used or not finite.
+
+    The norm need not be exact here, since that of the integers is checked; in single precision
+    it is not finite from about 1e19 either.
+    """
     squares = np.zeros(len(use), dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         for each in flat:
-            squares += np.einsum("ij,ij->i", each, each, dtype=np.float64)
+            squares += _squares(each)
     norm = np.sqrt(squares)
     finite = np.isfinite(norm) & use
     for each in flat:
@@ -114,13 +118,21 @@ def _rounded(
     squared norm that is larger may be off, but not below 2^53.
     """
     sums, squares = [], np.zeros(len(scale), dtype=np.float64)
+    room = np.empty((len(scale), _COLUMNS), dtype=np.float64)
     for each in flat:
         for start in range(0, each.shape[1], _COLUMNS):
-            block = np.multiply(each[:, start : start + _COLUMNS], scale[:, None], dtype=np.float64)
+            part = each[:, start : start + _COLUMNS]
+            block = np.multiply(part, scale[:, None], out=room[:, : part.shape[1]])
             np.rint(block, out=block)
             sums.append(block.sum(axis=0))
-            squares += np.einsum("ij,ij->i", block, block)
+            squares += _squares(block)
     return np.concatenate(sums).astype(np.int64), squares
+
+
+def _squares(rows: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Shape [members]: the squared norm of each row, in the precision of the rows."""
+    products = np.matmul(rows[:, None, :], rows[:, :, None])
+    return np.asarray(products[:, 0, 0], dtype=np.float64)
 
 
 def _carefully(flat: list[Floats], scale: NDArray[np.float64], delta_grid: int) -> Integers:

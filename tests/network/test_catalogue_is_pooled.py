@@ -13,6 +13,7 @@ from models.aggregates.requests import (
     Analysis,
     Associations,
     Correlation,
+    Count,
     Density,
     Disproportionality,
     Incidence,
@@ -61,8 +62,17 @@ ASKED: tuple[Analysis, ...] = (
 def test_the_network_answers_what_the_pooled_rows_answer(
     make: Callable[..., Network], asked: Analysis
 ) -> None:
-    network = make(**HUGE)
-    run = network.ask(asked.to_json(), "age < 90", epsilon="100000000000000")
+    _check(make(**HUGE), asked, "age < 90")
+
+
+def test_a_cohort_of_figures_is_the_pooled_one(make: Callable[..., Network]) -> None:
+    pain = "any(symptoms: symptom == 'pain' and severity > 3)"
+    cohort = f"last(symptoms.severity) < 8 and ({pain} or mean(symptoms.severity) < 5)"
+    _check(make(**HUGE), Count(by=("condition",)), cohort)
+
+
+def _check(network: Network, asked: Analysis, cohort: str) -> None:
+    run = network.ask(asked.to_json(), cohort, epsilon="100000000000000")
     got = network.estimates(run)
     dictionary = load_dictionary(net_data.DICTIONARY, "dictionary.toml")
     people = network.pooled.drop(columns=["story", "email"], errors="ignore")
@@ -72,7 +82,7 @@ def test_the_network_answers_what_the_pooled_rows_answer(
     )
     analysis = normalise(asked, dictionary)
     shape = contribution(analysis, dictionary, LAW.mechanism.delta_grid)
-    mask = cohort_mask(parse_cohort("age < 90", dictionary), rows)
+    mask = cohort_mask(parse_cohort(cohort, dictionary), rows)
     wanted = estimate(analysis, dictionary, total(shape, rows, mask).tolist(), LAW)
     assert len(got) == len(wanted.rows) == len(network.result(run)["rows"])
     assert np.any(list(got.values()))

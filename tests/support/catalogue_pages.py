@@ -5,7 +5,7 @@
 On a page `study`, `als` and `ms` are the example's members in one process, `lung` the lung cancer
 patients, and `registry` made-up members of the page's own ```toml dictionary. All ```python of
 a page is one program; a ```text right after it is what it prints; `chart` is the page's picture.
-Noise is seeded by the page's name.
+Noise is seeded by the page's name and the sample's number.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from coordinator.client.study import Study
 from coordinator.study_file import load_study_file
 from deploy.in_process import example_study, lung_study
 from models.dictionary_file import load_dictionary
+from privacy.randomness import Entropy
 from tests.support.seeded import seeded_entropy
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "catalogue"
@@ -57,12 +58,28 @@ class Ran:
     names: dict[str, Any]
 
 
+class Restarted:
+    """Seeded entropy that begins anew for every sample, whatever the one before it drew."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self.restart(0)
+
+    def restart(self, sample: int) -> None:
+        self._draw = seeded_entropy(f"{self._seed} {sample}" if sample else self._seed)
+
+    def __call__(self, n: int) -> bytes:
+        return self._draw(n)
+
+
 def run_page(page: Path) -> Ran:
     """Run all samples of a page."""
     text = page.read_text("utf-8")
-    names = _names(text, page.stem)
+    entropy = Restarted(page.stem)
+    names = _names(text, entropy)
     printed = []
-    for code, _ in SAMPLE.findall(text):
+    for number, (code, _) in enumerate(SAMPLE.findall(text)):
+        entropy.restart(number)
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             exec(compile(code, str(page), "exec"), names)  # noqa: S102 - our own documentation
@@ -99,9 +116,8 @@ def words_of(svg: str) -> list[str]:
     return re.findall(r"<text[^>]*>(.*?)</text>", svg)
 
 
-def _names(text: str, seed: str) -> dict[str, Any]:
+def _names(text: str, entropy: Entropy) -> dict[str, Any]:
     """What the samples of this page speak of; nothing else is made."""
-    entropy = seeded_entropy(seed)
     names: dict[str, Any] = {}
     if re.search(r"\b(study|als|ms)\.", text):
         study = example_study(entropy=entropy)

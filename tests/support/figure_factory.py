@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -127,7 +126,6 @@ class Fig:
     test: tuple[Any, ...] | None = None
     rows: int = 1
     days: int = 0
-    words: dict[str, str] = field(default_factory=dict, compare=False, hash=False)
 
 
 def make_figure(rng: random.Random, dictionary: Dictionary, depth: int = 2) -> Fig:
@@ -392,10 +390,3 @@ def _slope(
     bottom = n * sum(a * a for a in t) - sum(t) ** 2
     slope = float(top) / float(bottom) * 30.4375
     return slope / unit if unit >= 1 else slope * (1 / unit)
-
-
-def figures_inside(figure: Fig) -> Iterator[Fig]:
-    yield figure
-    for span in figure.spans:
-        if isinstance(span.index, Fig):
-            yield from figures_inside(span.index)
