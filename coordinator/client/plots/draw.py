@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FAMILIES: Mapping[str, Callable[[Sheet], Drawing]] = {
     "associations": ratios.associations,
+    "compare": dots.compared,
     "correlation": grids.correlation,
     "count": dots.members,
     "density": grids.density,
