@@ -183,7 +183,13 @@ def _step_time(members: int, repetitions: int) -> list[dict[str, Any]]:
     return [
         _row(f"one step through the secure sum, 3 nodes, {case}", one, unit="s"),
         _row(f"Opacus' own step on the pooled batch, {case}", two, unit="s"),
-        _row(f"ratio of medians, {members:,} members", one / two, f"≤ {TARGET_RATIO}", one / two <= TARGET_RATIO, "×"),
+        _row(
+            f"ratio of medians, {members:,} members",
+            one / two,
+            f"≤ {TARGET_RATIO}",
+            one / two <= TARGET_RATIO,
+            "×",
+        ),
     ]
 
 
