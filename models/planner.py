@@ -24,6 +24,7 @@ from models.target import epsilon_for, parse_target
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
+from privacy.units import Rho
 
 ASSUMED_MEMBERS = 1000  # where an error depends on the cohort's size and nobody says it
 NOISY = 0.5  # share of the variance above which a preview warns
@@ -33,9 +34,10 @@ NOISY = 0.5  # share of the variance above which a preview warns
 class Preview:
     """The price and the expected error of one question. Half-widths are of 95 % intervals.
 
-    `rho` is charged at each node for one opening, memberships included; `epsilon_charged`
-    is what it comes to at `delta`. Half-widths are per cell and None where they cannot be
-    told (see `notes`). `answering` names the nodes that can answer; the caller knows them.
+    `rho` is charged at each node for the run, memberships included; `epsilon_charged` is what
+    it comes to at `delta`. Noise and grid are those of the last of its `rounds`. Half-widths
+    are per cell and None where they cannot be told (see `notes`). `answering` names the nodes
+    that can answer; the caller knows them.
     `target_error` is the half-width that `epsilon` was found for, if it was. `members` is the
     size that somebody knows (`members_from` says who), divided into `groups`.
     """
@@ -55,6 +57,7 @@ class Preview:
     unit: str
     half_noise: float | None
     half_sampling: float | None
+    rounds: int = 1
     target_error: float | None = None
     members: int | None = None
     members_from: str = ""
@@ -118,6 +121,8 @@ class Preview:
         if self.assumption:
             lines.append(("assuming", self.assumption))
         lines.append(("noise", f"{self.nodes} nodes, of which {self.margin} may drop or collude"))
+        if self.rounds > 1:
+            lines.append(("rounds", f"{self.rounds}, each asked with what was opened before it"))
         if self.answering:
             lines.append(("answering", ", ".join(self.answering)))
         lines += [("coarser", str(each)) for each in self.coarser]
@@ -209,7 +214,8 @@ def _priced(
 ) -> Preview:
     """What it costs and how far off it may be."""
     law = setting.law(asked, dictionary, epsilon)
-    rho = law.mechanism.rho
+    rounds = setting.rounds(asked, dictionary, epsilon)
+    rho = Rho.total(each.rho for each in rounds)
     known = expected is not None and math.isfinite(expected.half_width)
     return Preview(
         sentence=sentence(asked, cohort),
@@ -228,6 +234,7 @@ def _priced(
         half_noise=expected.half_noise if expected and known else None,
         half_sampling=expected.half_sampling if expected and known else None,
         assumption=expected.assumption if expected else "",
+        rounds=len(rounds),
     )
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from models.aggregates.requests import Analysis
+from models.derivation import Round, rounds_of
 from models.noise_law import NoiseLaw
 from privacy.accounting.conversion import parse_epsilon, rho_of_epsilon
 from privacy.contract.dictionary import Dictionary
-from privacy.mechanism import GaussianSum, plan_mechanism
 
 
 @dataclass(frozen=True)
@@ -22,15 +22,15 @@ class Setting:
     margin: int
     memberships: int = 1
 
-    def mechanism(self, epsilon: str) -> GaussianSum:
-        """What a question of `epsilon` (decimal text) is asked with.
+    def rounds(self, analysis: Analysis, dictionary: Dictionary, epsilon: str) -> tuple[Round, ...]:
+        """What a question of `epsilon` (decimal text) is asked with, round by round.
 
         Raises BadInput, and Refused(BAD_EPSILON) where it is too small for one grid unit.
         """
         rho = rho_of_epsilon(parse_epsilon(epsilon), self.delta)
-        return plan_mechanism(rho, self.nodes, self.margin, self.memberships)
+        return rounds_of(analysis, dictionary, rho, self.nodes, self.margin, self.memberships)
 
     def law(self, analysis: Analysis, dictionary: Dictionary, epsilon: str) -> NoiseLaw:
-        """The noise of the answer when nobody is lost."""
-        del analysis, dictionary
-        return NoiseLaw(self.mechanism(epsilon), survivors=self.nodes)
+        """The noise of the last round when nobody is lost."""
+        last = self.rounds(analysis, dictionary, epsilon)[-1]
+        return NoiseLaw(last.mechanism, survivors=self.nodes)

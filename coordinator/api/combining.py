@@ -7,16 +7,14 @@ from typing import Any
 from coordinator.api.entitlement import visible_release
 from coordinator.api.schema import CombinedView
 from coordinator.api.views import amount, release_view
+from coordinator.statement import last_opening
 from coordinator.store.facts import Principal, ReleaseFacts
 from coordinator.store.store import Store
 from models.aggregates.requests import parse_analysis
 from models.combining import check_survivors, combine, disagreement_of
-from models.noise_law import NoiseLaw
-from models.opening import Opening
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.plan import Plan
 from privacy.errors import Code, Refused
-from privacy.mechanism import GaussianSum
 from privacy.units import Rho
 
 
@@ -29,7 +27,7 @@ def check_tops_up(store: Store, principal: Principal, plan: Plan) -> None:
     for digest in plan.open_question().tops_up:
         release, _ = visible_release(store, principal, digest)
         _check_same(store.releases.plan(release), plan)
-        check_survivors(plan.participants, _statement(release)["survivors"])
+        check_survivors(plan.participants, _survivors(release))
 
 
 def combined_view(store: Store, principal: Principal, digest: str) -> CombinedView:
@@ -37,12 +35,12 @@ def combined_view(store: Store, principal: Principal, digest: str) -> CombinedVi
     last, facts = visible_release(store, principal, digest)
     plan = store.releases.plan(last)
     check_tops_up(store, principal, plan)
-    check_survivors(plan.participants, _statement(last)["survivors"])
+    check_survivors(plan.participants, _survivors(last))
     earlier = [visible_release(store, principal, each)[0] for each in plan.open_question().tops_up]
     releases = [*earlier, last]
     analysis = parse_analysis(plan.analysis)
     dictionary = store.network.dictionary_version(plan.dictionary)
-    made = combine(analysis, dictionary, [_opening(each) for each in releases])
+    made = combine(analysis, dictionary, [last_opening(_statement(each)) for each in releases])
     delta = facts.study.delta_fraction
     spent = amount(Rho.total(Rho.parse(_statement(each)["rho"]) for each in releases), delta)
     return CombinedView(
@@ -65,10 +63,9 @@ def _check_same(first: Plan, plan: Plan) -> None:
         raise Refused(Code.NOT_COMBINABLE, differs=what)
 
 
-def _opening(release: ReleaseFacts) -> Opening:
-    said = _statement(release)
-    law = NoiseLaw(GaussianSum.from_json(said["mechanism"]), len(said["survivors"]))
-    return Opening(tuple(int(total) for total in said["totals"]), law)
+def _survivors(release: ReleaseFacts) -> list[str]:
+    """Of the last round: what is combined has no other."""
+    return list(_statement(release)["rounds"][-1]["survivors"])
 
 
 def _statement(release: ReleaseFacts) -> dict[str, Any]:

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coordinator.api.schema import Earlier
+from coordinator.statement import last_opening
 from coordinator.store.facts import ReleaseFacts, StudyFacts
 from coordinator.store.store import Store
 from models.aggregates.requests import Analysis, parse_analysis
 from models.cohort_size import noised_members
-from models.noise_law import NoiseLaw
 from models.related import Relation, relation
 from models.sentences import sentence
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Plan
 from privacy.errors import BadInput
-from privacy.mechanism import GaussianSum
 
 LOOKED_AT = 200  # newest releases of a study version
 OFFERED = 5
@@ -81,7 +80,5 @@ def members_by(among: Sequence[Stored], dictionary: Dictionary) -> tuple[int, st
 def _members(each: Stored, dictionary: Dictionary) -> float | None:
     if len(each.analysis.shares(dictionary)) != 1:
         return None
-    said = parse_canonical(each.release.envelope.body)
-    law = NoiseLaw(GaussianSum.from_json(said["mechanism"]), len(said["survivors"]))
-    totals = [int(total) for total in said["totals"]]
-    return noised_members(each.analysis, dictionary, totals, law)
+    opening = last_opening(parse_canonical(each.release.envelope.body))
+    return noised_members(each.analysis, dictionary, (opening,))

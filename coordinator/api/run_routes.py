@@ -107,12 +107,17 @@ async def get_run(
 
 @router.post("/runs/{run}/cancel", operation_id="cancelRun")
 def cancel_run(run: str, services: Use, caller: ResearcherOrAdmin) -> RunView:
-    """Cancel a run that is still queued; nothing was spent on it. 409 once it has started."""
+    """Cancel a run: at once while it is queued, after the message under way once it has started.
+
+    What organisations were charged stays charged and is told in the run's `fields`; the rest is
+    free again. 409 if the run is over.
+    """
     found = visible_run(services.store, caller, run)
     if caller.role is Role.RESEARCHER and found.principal != caller.id:
         raise Refused(Code.NOT_PERMITTED)
-    if not services.store.runs.cancel(run, instant_text(services.clock())):
-        raise Refused(Code.CONFLICT, state=services.store.runs.get(run).state.value)
+    runs = services.store.runs
+    if not runs.cancel(run, instant_text(services.clock())) and not runs.ask_to_cancel(run):
+        raise Refused(Code.CONFLICT, state=runs.get(run).state.value)
     return _shown(services, caller, run)[0]
 
 

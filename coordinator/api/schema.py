@@ -197,16 +197,23 @@ class Receipt(Answer):
     node: str
 
 
+class ReleasedRound(Answer):
+    """One round of a run: its noise, its cost, and who answered it."""
+
+    mechanism: dict[str, int]
+    rho: str
+    survivors: list[str]
+    receipts: list[Receipt]
+
+
 class ReleasedAnswer(Answer):
     release: str
     released_at: str
-    rho: str
+    rho: str = Field(description="The cost of the run, every round once.")
     epsilon: float
     delta: str
-    mechanism: dict[str, int]
-    survivors: list[str]
+    rounds: list[ReleasedRound]
     result: dict[str, Any]
-    receipts: list[Receipt]
 
 
 class RunView(Answer):
@@ -220,10 +227,13 @@ class RunView(Answer):
     plan: str
     analysis: dict[str, Any]
     cohort: str
-    rho: str = Field(description="The cost of one opening, memberships included.")
+    rho: str = Field(description="The cost of the run, every round once, memberships included.")
     participants: list[str]
     tops_up: list[str] = Field(description="Releases that this one is to be combined with.")
     max_attempts: int
+    round: int = Field(description="How many rounds have been opened.")
+    rounds: int = Field(description="How many rounds the run has.")
+    cancelling: bool = Field(description="Somebody asked the run to stop.")
     created: str
     finished: str | None
     repeat: bool = Field(description="Answered from a stored release, at no cost.")

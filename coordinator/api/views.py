@@ -18,6 +18,7 @@ from coordinator.api.schema import (
     NodeView,
     Receipt,
     ReleasedAnswer,
+    ReleasedRound,
     ReleaseView,
     RunView,
     StudySummary,
@@ -142,6 +143,9 @@ def run_view(run: RunFacts, release: ReleaseFacts | None) -> RunView:
         participants=list(plan.participants),
         tops_up=list(plan.open_question().tops_up),
         max_attempts=plan.max_attempts,
+        round=run.opened,
+        rounds=len(plan.rounds),
+        cancelling=run.cancelling,
         created=run.created,
         finished=run.finished,
         repeat=run.repeat,
@@ -157,9 +161,16 @@ def released_answer(release: ReleaseFacts) -> ReleasedAnswer:
         rho=said["rho"],
         epsilon=float(said["epsilon"]),
         delta=said["delta"],
-        mechanism=said["mechanism"],
-        survivors=said["survivors"],
+        rounds=[_released_round(each) for each in said["rounds"]],
         result=dict(release.result),
+    )
+
+
+def _released_round(said: Mapping[str, Any]) -> ReleasedRound:
+    return ReleasedRound(
+        mechanism=said["mechanism"],
+        rho=said["rho"],
+        survivors=said["survivors"],
         receipts=[
             Receipt(**{**receipt, "node": node}) for node, receipt in said["receipts"].items()
         ],

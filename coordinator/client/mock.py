@@ -19,6 +19,7 @@ from coordinator.client.titles import titles_of
 from models import planner
 from models import result as estimates
 from models.combining import check_topping_up, combined_result
+from models.derivation import Round, rounds_of
 from models.mock import mock_opening, mock_rows, mock_run
 from models.opening import Opening
 from models.rows import Rows
@@ -28,7 +29,6 @@ from privacy.contract.canonical import digest
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.time import instant_text
 from privacy.errors import Code
-from privacy.mechanism import GaussianSum, plan_mechanism
 from privacy.randomness import Entropy
 from privacy.units import Rho
 
@@ -43,7 +43,7 @@ class MockRelease:
     asked: Asked
     opening: Opening | None  # None of an analysis in rounds
     answer: estimates.Result
-    mechanism: GaussianSum
+    rounds: tuple[Round, ...]
     releases: tuple[Released, ...]
 
 
@@ -96,9 +96,9 @@ class MockBackend:
             if len(question.analysis.shares(self.dictionary)) > 1:
                 answer = self._in_rounds(question, terms)
                 return self._result(self._keep(question, terms, None, answer, []))
-            mechanism = self._mechanism(terms.epsilon)
+            (only,) = self._rounds(question, terms.epsilon)
             made = mock_opening(
-                question.analysis, question.cohort, mechanism, self.rows, self.entropy
+                question.analysis, question.cohort, only.mechanism, self.rows, self.entropy
             )
             opened = [*(each.opening for each in earlier if each.opening is not None), made]
             answer = combined_result(question.analysis, self.dictionary, opened)
@@ -126,13 +126,14 @@ class MockBackend:
             rho=rho,
             epsilon=epsilon_of_rho(Rho.round_up(rho), self.facts.delta_fraction),
             delta=self.facts.delta_fraction,
-            noise=Noise(kept.mechanism, len(NODES)),
+            noise=Noise(kept.rounds[-1].mechanism, len(NODES)),
             receipts=(),
             identity="",
             release=kept.releases[-1].digest,
             run="",
             repeat=False,
             mock=True,
+            rounds=len(kept.rounds),
             releases=kept.releases,
             titles=lambda: titles_of(self.dictionary),
         )
@@ -154,13 +155,13 @@ class MockBackend:
         answer: estimates.Result,
         earlier: list[MockRelease],
     ) -> MockRelease:
-        mechanism, delta = self._mechanism(terms.epsilon), self.facts.delta_fraction
+        rounds, delta = self._rounds(question, terms.epsilon), self.facts.delta_fraction
         at = instant_text(datetime.now(UTC))
         name = digest([len(self.library), at, question.sentence, self.entropy(16).hex()])
-        rho = mechanism.rho
+        rho = Rho.total(each.rho for each in rounds)
         released = Released(name, rho.fraction, epsilon_of_rho(rho, delta), at)
         releases = (*(each.releases[-1] for each in earlier), released)
-        kept = MockRelease(self._asked(question), opening, answer, mechanism, releases)
+        kept = MockRelease(self._asked(question), opening, answer, rounds, releases)
         self.library[name] = kept
         return kept
 
@@ -174,9 +175,12 @@ class MockBackend:
     def _margin(self) -> int:
         return min(self.facts.t_drop + self.facts.t_collude, len(NODES) - 1)
 
-    def _mechanism(self, epsilon: str) -> GaussianSum:
+    def _rounds(self, question: Question, epsilon: str) -> tuple[Round, ...]:
         rho = rho_of_epsilon(parse_epsilon(epsilon), self.facts.delta_fraction)
-        return plan_mechanism(rho, len(NODES), self._margin, self.facts.max_memberships)
+        members = self.facts.max_memberships
+        asked, nodes = question.analysis, len(NODES)
+        with checking(Code.BAD_REQUEST):
+            return rounds_of(asked, self.dictionary, rho, nodes, self._margin, members)
 
 
 @dataclass(frozen=True)

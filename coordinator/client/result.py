@@ -119,6 +119,7 @@ class Result:
     run: str
     repeat: bool
     mock: bool = False
+    rounds: int = 1  # `noise` is that of the last one; there is a receipt of every one
     releases: tuple[Released, ...] = ()  # all that the answer is made of, the newest last
     question: Question | None = field(default=None, repr=False, compare=False)
     titles: Callable[[], Titles] = field(default=dict, compare=False, repr=False)
@@ -171,6 +172,7 @@ class Result:
             "epsilon": self.epsilon,
             "delta": rational(self.delta),
             "spent": self.spent,
+            "rounds": self.rounds,
             "noise": self.noise.to_json(),
             "receipts": [vars(receipt) for receipt in self.receipts],
             "identity": self.identity,
@@ -256,15 +258,16 @@ def result_from_run(
 ) -> Result:
     """From the coordinator's view of a released run; `titles` are fetched when a chart is drawn."""
     said = run["answer"]
-    survivors = len(said["survivors"])
+    last = said["rounds"][-1]
     return Result(
         asked=Asked(run["study"], purpose, sentence, run["analysis"], run["cohort"]),
         answer=estimates.Result.from_json(said["result"]),
         rho=parse_rational(said["rho"]),
         epsilon=float(said["epsilon"]),
         delta=parse_rational(said["delta"]),
-        noise=Noise(GaussianSum.from_json(said["mechanism"]), survivors),
-        receipts=tuple(_receipt(receipt) for receipt in said["receipts"]),
+        noise=Noise(GaussianSum.from_json(last["mechanism"]), len(last["survivors"])),
+        receipts=_receipts(said),
+        rounds=len(said["rounds"]),
         identity=run["identity"],
         release=said["release"],
         run=run["id"],
@@ -284,7 +287,7 @@ def combined_result(last: Result, combined: Mapping[str, Any]) -> Result:
         rho=parse_rational(combined["rho"]),
         epsilon=float(combined["epsilon"]),
         noise=CombinedNoise(mechanism, last.noise.survivors, int(combined["variance_grid"])),
-        receipts=tuple(_receipt(each) for said in answers for each in said["receipts"]),
+        receipts=tuple(receipt for said in answers for receipt in _receipts(said)),
         releases=tuple(map(_released, answers)),
     )
 
@@ -292,6 +295,10 @@ def combined_result(last: Result, combined: Mapping[str, Any]) -> Result:
 def _released(said: Mapping[str, Any]) -> Released:
     rho, epsilon = parse_rational(said["rho"]), float(said["epsilon"])
     return Released(said["release"], rho, epsilon, said["released_at"])
+
+
+def _receipts(said: Mapping[str, Any]) -> tuple[Receipt, ...]:
+    return tuple(_receipt(each) for one in said["rounds"] for each in one["receipts"])
 
 
 def _receipt(said: Mapping[str, Any]) -> Receipt:

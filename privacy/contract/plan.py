@@ -20,9 +20,9 @@ from privacy.errors import BadInput
 class Question(Fact):
     """What a researcher asks and signs (envelope kind `question`).
 
-    `epsilon` is decimal text: the loss of one opening for one membership at the study's delta.
-    `tops_up` are digests of earlier releases of the same analysis: this opening is a new one,
-    charged like any other, to be combined with them.
+    `epsilon` is decimal text: the loss of one run, all its rounds once, for one membership at
+    the study's delta. `tops_up` are digests of earlier releases of the same analysis: this run
+    is a new one, charged like any other, to be combined with them.
     """
 
     study: str
@@ -37,11 +37,20 @@ class Question(Fact):
     nonce: str
 
 
+class PlannedRound(Fact):
+    """What one round opens and costs: `length` numbers, at `rho` per attempt (rational text)."""
+
+    mechanism: dict[str, int]
+    rho: str
+    length: int
+
+
 class Plan(Fact):
     """A compiled question (envelope kind `plan`, signed by the coordinator).
 
-    `rho` is the cost of one opening as rational text, memberships included; a run reserves
-    rounds * max_attempts * rho. `nonce` makes two runs of one question two plans.
+    `rho` is the cost of the run, each of its rounds once, as rational text, memberships
+    included; a run reserves max_attempts * rho. `nonce` makes two runs of one question two
+    plans.
     """
 
     question: dict[str, Any]  # the researcher's envelope
@@ -55,12 +64,10 @@ class Plan(Fact):
     participants: tuple[str, ...]
     t_drop: int
     t_collude: int
-    mechanism: dict[str, int]
     rho: str
     delta: str
-    rounds: int
+    rounds: tuple[PlannedRound, ...]
     max_attempts: int
-    length: int
     epoch: str
     created: str
     expires: str

@@ -13,6 +13,7 @@ from models.cohort_size import noised_members
 from models.contribution import CellCounts, Stack
 from models.mock import mock_rows
 from models.noise_law import NoiseLaw
+from models.opening import Opening
 from models.planner import preview
 from models.reference import contribute, total
 from models.result import Result, display, table
@@ -97,7 +98,7 @@ def test_the_noised_size_is_the_cohorts(analysis: Analysis) -> None:
     asked = normalise(analysis, clinic())
     shape = contribution(asked, clinic(), 2**20)
     totals = total(shape, rows, np.ones(200, dtype=bool)).tolist()
-    found = noised_members(asked, clinic(), totals, LAW)
+    found = noised_members(asked, clinic(), (Opening(tuple(totals), LAW),))
     if found is None:
         parts = shape.parts if isinstance(shape, Stack) else (shape,)
         assert all(isinstance(part, CellCounts) and part.max_cells > 1 for part in parts)

@@ -11,16 +11,14 @@ import pytest
 
 from coordinator.client import BadInput, Refused, connect
 from coordinator.client.network import Network
+from coordinator.statement import last_opening
 from coordinator.store.facts import NodeState
 from models.aggregates.requests import parse_analysis
 from models.combining import combine
-from models.noise_law import NoiseLaw
-from models.opening import Opening
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role
 from privacy.errors import Code
-from privacy.mechanism import GaussianSum
 from privacy.units import Rho
 from tests.support.api_calls import bearer, run, signed
 from tests.support.fake_executor import NODES, NOW, World
@@ -89,8 +87,7 @@ def test_anybody_who_holds_the_releases_repeats_the_combination(
     opened = []
     for each in both.releases:
         said = parse_canonical(store.releases.get(each.digest).envelope.body)
-        law = NoiseLaw(GaussianSum.from_json(said["mechanism"]), len(said["survivors"]))
-        opened.append(Opening(tuple(map(int, said["totals"])), law))
+        opened.append(last_opening(said))
     analysis = parse_analysis(both.asked.analysis)
     made = combine(analysis, live_world.dictionary, opened)
     again = analysis.conclude(live_world.dictionary, [made])

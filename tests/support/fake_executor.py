@@ -22,17 +22,19 @@ from fastapi import FastAPI
 
 from coordinator.api.app import create_app
 from coordinator.api.services import ApiSettings
+from coordinator.statement import release_statement
 from coordinator.store.facts import Decision, NodeState, RunState
+from coordinator.store.openings import StoredOpening
 from coordinator.store.people import Credential
 from coordinator.store.store import Store
-from models.aggregates.catalogue import contribution, estimate
+from models.aggregates.catalogue import conclude, contribution
 from models.aggregates.requests import parse_analysis
 from models.cohort.parse import parse_cohort
 from models.dictionary_file import load_dictionary
 from models.mock import mock_rows, shares
 from models.noise_law import NoiseLaw
+from models.opening import Opening
 from models.reference import cohort_mask, total
-from privacy.accounting.conversion import epsilon_of_rho
 from privacy.checkpoint import Checkpoint, node_origin, sign_checkpoint
 from privacy.contract.canonical import parse_rational
 from privacy.contract.dictionary import Dictionary
@@ -53,6 +55,7 @@ from privacy.ledger.entry import (
     PeriodOpened,
     PolicySet,
     Reserve,
+    ReservedRound,
     RosterPinned,
 )
 from privacy.ledger.fold import apply
@@ -148,41 +151,43 @@ class FakeExecutor:
     def _answer(self, run_id: str, at: str) -> None:
         run = self.store.runs.get(run_id)
         plan = run.plan
-        totals, law = self._totals(plan)
+        opening = self._opening(plan)
         dictionary = self.store.network.dictionary
-        result = estimate(parse_analysis(plan.analysis), dictionary, totals, law)
-        rho = Rho.parse(plan.rho)
-        statement: dict[str, Any] = {
-            "plan": run.plan_digest,
-            "identity": plan.identity,
-            "totals": [str(each) for each in totals],
-            "survivors": list(plan.participants),
-            "mechanism": plan.mechanism,
-            "rho": plan.rho,
-            "epsilon": repr(epsilon_of_rho(rho, parse_rational(plan.delta))),
-            "delta": plan.delta,
-            "released_at": at,
-            "receipts": {
+        result = conclude(parse_analysis(plan.analysis), dictionary, (opening,))
+        stored = StoredOpening(
+            number=0,
+            attempt=0,
+            state=b"",
+            totals=opening.totals,
+            survivors=plan.participants,
+            receipts={
                 node: self._record(node, run.plan_digest, plan, at) for node in plan.participants
             },
-            "transcript": None,
-        }
+            transcript="",
+        )
+        statement = release_statement(
+            run.plan_digest, plan, (stored,), parse_rational(plan.delta), at
+        )
+        statement["rounds"][0]["transcript"] = None
         envelope = Envelope.seal("release", statement, self.key)
         digest = self.store.releases.add(run.plan_digest, envelope, result.to_json(), at)
         self.store.runs.release(run_id, digest, at)
 
-    def _totals(self, plan: Plan) -> tuple[list[int], NoiseLaw]:
+    def _opening(self, plan: Plan) -> Opening:
         dictionary = self.store.network.dictionary
-        mechanism = GaussianSum.from_json(plan.mechanism)
-        shape = contribution(parse_analysis(plan.analysis), dictionary, mechanism.delta_grid)
+        analysis = parse_analysis(plan.analysis)
+        mechanism = GaussianSum.from_json(plan.rounds[0].mechanism)
+        shape = contribution(analysis, dictionary, mechanism.delta_grid)
         rows = mock_rows(dictionary, 600, seed=7)
         exact = total(shape, rows, cohort_mask(parse_cohort(plan.cohort, dictionary), rows))
         noisy = exact + shares(mechanism, shape.length, self.entropy)
-        return [int(each) for each in noisy], NoiseLaw(mechanism, survivors=mechanism.nodes)
+        law = NoiseLaw(mechanism, survivors=mechanism.nodes)
+        return Opening(tuple(int(each) for each in noisy), law)
 
     def _record(self, node: str, digest: str, plan: Plan, at: str) -> dict[str, Any]:
         """Reserve and commit in the mirrored ledger of `node`; its receipt."""
-        mechanism = Mechanism.of(GaussianSum.from_json(plan.mechanism))
+        (planned,) = plan.rounds
+        mechanism = Mechanism.of(GaussianSum.from_json(planned.mechanism))
         reserve = Reserve(
             plan=digest,
             question=plan.question_envelope.digest,
@@ -192,8 +197,7 @@ class FakeExecutor:
             identity=plan.identity,
             sentence="Counts members",
             dictionary=plan.dictionary,
-            mechanism=mechanism,
-            rounds=1,
+            rounds=(ReservedRound(mechanism=mechanism, rho=planned.rho),),
             max_attempts=plan.max_attempts,
             rho=(Rho.parse(plan.rho) * plan.max_attempts).text,
             expires=plan.expires,
@@ -205,8 +209,8 @@ class FakeExecutor:
             mechanism=mechanism,
             rho=plan.rho,
             masked_sha256="a" * 64,
-            length=plan.length,
-            bytes=8 * plan.length,
+            length=planned.length,
+            bytes=8 * planned.length,
         )
         last, checkpoint = append_entries(self.store, node, at, reserve, commit)
         return {"seq": last.seq, "leaf": last.leaf.hex(), "checkpoint": checkpoint}

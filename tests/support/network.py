@@ -29,7 +29,7 @@ from coordinator.key_stock import KeyStock
 from coordinator.mirror import Mirror
 from coordinator.node_link import NodeLink
 from coordinator.planning import Compiled, make_plan
-from coordinator.rounds import Rounds
+from coordinator.rounds import Opened, Rounds
 from coordinator.store.facts import RunFacts
 from coordinator.store.people import Credential
 from coordinator.store.runs import NewRun
@@ -321,6 +321,14 @@ class Network:
         assert self.execution.wait(run.id, 30)
         self.execution.over(run.id)
         return self.store.runs.get(run.id)
+
+    def open(self, compiled: Compiled) -> Opened:
+        """The first round of a plan, with nothing kept."""
+        envelope, plan = compiled.envelope, compiled.plan
+        self.rounds.reserve(envelope, plan)
+        state = compiled.derivation.first_state
+        attempt, prepared = self.rounds.attempt(envelope.digest, plan, (0, 0), state)
+        return self.rounds.open(attempt, prepared, state, plan)
 
     def queue(self, compiled: Compiled) -> RunFacts:
         run_id = f"run-{self.entropy(12).hex()}"
