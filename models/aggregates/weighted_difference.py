@@ -34,6 +34,7 @@ Floats = NDArray[np.float64]
 LEAST = 3.0
 OTHERS_WEIGHTED = "others, weighted as the treated"
 _STEP = 1e-4
+_LEAST_SPREAD = 0.0025  # no smaller variance is believed: a deviation of a fortieth of the range
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +75,11 @@ class Agreed:
     square: float
 
     def spread(self, about: Floats | float) -> float:
-        """Sum of squares about a value per stratum, between nothing and all members at 1."""
+        """Sum of squares about a value per stratum, within what it can be."""
         found = self.square - 2 * float((self.sums * about).sum())
         found += float((self.counts * np.square(about)).sum())
-        return min(max(found, 0.0), max(self.members, 1.0))
+        members = max(self.members, 1.0)
+        return min(max(found, _LEAST_SPREAD * members), members)
 
 
 @dataclass(frozen=True, eq=False)

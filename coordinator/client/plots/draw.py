@@ -27,6 +27,7 @@ FAMILIES: Mapping[str, Callable[[Sheet], Drawing]] = {
     "incidence": panels.incidence,
     "map": maps.regions,
     "mean": dots.single,
+    "member_summary": dots.rows_of_anything,
     "prevalence": dots.shares,
     "quantiles": dots.quantiles,
     "sum": dots.single,
