@@ -31,6 +31,7 @@ from node.engine_cohort import (
     Expr,
     cell_code,
     consenting,
+    has_cell,
     ibis,
     many_table,
     predicate,
@@ -152,14 +153,12 @@ def _cells(reading: Reading, shape: CellCounts, question: _Question) -> Total:
 
 def _placed(asked: Expr, shape: CellCounts, names: list[str]) -> Expr:
     """One row per member and cell, with the cell's codes under `names`."""
-    one = _codes(asked, shape, [dim for dim in shape.dims if not dim.many])
-    if one:
-        asked = asked.mutate(one)
-        asked = asked.filter([asked[name].notnull() for name in one])
+    one = [dim for dim in shape.dims if not dim.many]
+    asked = _coded(asked, shape, one)
     tables = list({dim.table.name: dim.table for dim in shape.dims if dim.many}.values())
     if not tables:
         return asked
-    placed = asked.select("member_ix", *one)
+    placed = asked.select("member_ix", *_names_of(shape, one))
     for table in tables:
         placed = placed.join(_distinct(table, shape), "member_ix")
     if _most_cells(shape, tables) <= shape.max_cells:
@@ -171,15 +170,22 @@ def _distinct(table: Table, shape: CellCounts) -> Expr:
     """The distinct combinations of codes in which each member has a row."""
     dims = [dim for dim in shape.dims if dim.table.name == table.name]
     rows = many_table(table, frozenset(dims))
-    codes = _codes(rows, shape, dims)
-    coded = rows.select("member_ix", **codes)
-    return coded.filter([coded[name].notnull() for name in codes]).distinct()
+    return _coded(rows, shape, dims).select("member_ix", *_names_of(shape, dims)).distinct()
 
 
-def _codes(rows: Expr, shape: CellCounts | Products, dims: list[ColumnRef]) -> dict[str, Expr]:
-    """The codes of some of the shape's dimensions, under their names."""
+def _coded(rows: Expr, shape: CellCounts | Products, dims: list[ColumnRef]) -> Expr:
+    """The rows that have a cell in each of `dims`, with the cells' codes."""
+    if not dims:
+        return rows
+    rows = rows.filter([has_cell(rows, dim) for dim in dims])
+    codes = [cell_code(rows, dim) for dim in dims]
+    return rows.mutate(dict(zip(_names_of(shape, dims), codes, strict=True)))
+
+
+def _names_of(shape: CellCounts | Products, dims: list[ColumnRef]) -> list[str]:
+    """The names of the codes of some of the shape's dimensions."""
     names = dict(zip(shape.dims, _code_names(shape), strict=True))
-    return {names[dim]: cell_code(rows, dim) for dim in dims}
+    return [names[dim] for dim in dims]
 
 
 def _code_names(shape: CellCounts | Products) -> list[str]:
@@ -277,10 +283,9 @@ def _products(reading: Reading, shape: Products, question: _Question) -> Total:
     one = {name: each for name, each in numbered.items() if not each.column.many}
     columns = frozenset(shape.dims) | frozenset(each.column for each in one.values())
     asked = _asked(reading, question, columns)
-    coded = asked.mutate(_codes(asked, shape, list(shape.dims)))
+    known = [asked[each.column.name].notnull() for each in one.values()]
+    coded = _coded(asked.filter(known) if known else asked, shape, list(shape.dims))
     names = _code_names(shape)
-    known = [coded[name].notnull() for name in [*names, *(v.column.name for v in one.values())]]
-    coded = coded.filter(known) if known else coded
     values = {name: quantised(each, coded[each.column.name]) for name, each in one.items()}
     each = coded.select("member_ix", *names, **values)
     for name, variable in numbered.items():

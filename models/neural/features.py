@@ -3,7 +3,7 @@
 A number or date is (x - centre) / half_width of its declared bounds, clamped to [-1, 1]; a level
 is one-hot; each carries an indicator of being missing, with zeros in its place. In a network
 over visits the columns of one many-row table are read visit by visit, in order of rank; other
-networks read the mean of the member's rows.
+networks read the mean of the member's rows. A member without a row there is left out.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from models.figures.named import column_named
 from models.neural.architecture import Architecture, Gru
 from models.neural.forward import Inputs
 from models.neural.outcome import Outcome, target
+from models.neural.reading import column_rows
 from models.rows import Rows, Values, is_known
 from privacy.contract.dictionary import ColumnRef, Dictionary
 from privacy.errors import BadInput
@@ -80,11 +82,11 @@ def encoding(
     dictionary: Dictionary, network: Architecture, features: tuple[str, ...], outcome: str
 ) -> Encoding:
     """Raises BadInput for a column that no network can read, given twice, or the outcome."""
-    refs = tuple(map(dictionary.resolve, features))
+    refs = tuple(column_named(dictionary, name) for name in features)
     names = [ref.name for ref in refs]
     if len(set(names)) < len(names) or not 1 <= len(refs) <= MAX_FEATURES:
         raise BadInput(f"give 1 to {MAX_FEATURES} features, each once", where="features")
-    if dictionary.resolve(outcome).name in names:
+    if column_named(dictionary, outcome).name in names:
         raise BadInput(f"{outcome!r} is the outcome", where="features", instead="leave it out")
     for ref in refs:
         if not ref.column.levels and ref.column.bounds is None:
@@ -127,13 +129,16 @@ def encode(plan: Encoding, outcome: Outcome, rows: Rows, asked: Mask) -> Batch:
     static = [_of_members(ref, rows) for ref in plan.static]
     visits, present = _visits(plan, rows)
     goal, known = target(outcome, rows)
+    for ref in (*plan.static, *plan.visit):
+        if ref.many:
+            known &= np.bincount(column_rows(rows, ref)[0].member, minlength=rows.members) > 0
     joined = np.concatenate(static, axis=1) if static else np.zeros((rows.members, 0), np.float32)
     return Batch(Inputs(joined, visits, present), goal, known & asked)
 
 
 def _of_members(ref: ColumnRef, rows: Rows) -> Floats:
     """Shape [members, width]: the mean of the member's rows with a value; missing without one."""
-    table, values = rows.of(ref)
+    table, values = column_rows(rows, ref)
     known = is_known(values)
     member, shown = table.member[known], numbers(ref, values[known])
     summed = np.zeros((rows.members, shown.shape[1]), dtype=np.float64)
@@ -150,8 +155,8 @@ def _visits(plan: Encoding, rows: Rows) -> tuple[Floats, Floats]:
     visits = np.zeros((*shape, plan.visit_width), dtype=np.float32)
     present = np.zeros(shape, dtype=np.float32)
     if plan.visit:
-        table, _ = rows.of(plan.visit[0])
-        shown = [numbers(ref, rows.of(ref)[1]) for ref in plan.visit]
+        table, _ = column_rows(rows, plan.visit[0])
+        shown = [numbers(ref, column_rows(rows, ref)[1]) for ref in plan.visit]
         visits[table.member, table.rank] = np.concatenate(shown, axis=1)
         present[table.member, table.rank] = 1.0
     return visits, present

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.neural.calibration import Straightening, straightened
 from models.neural.outcome import Amount, Event, Level, Outcome
-from models.neural.scoring import Bins, Tables
+from models.neural.scoring import Bins, Tables, group_name
 from models.result import NO_INFORMATION, Z95, Estimate, normal_estimate
 
 Doubles = NDArray[np.float64]
@@ -64,7 +64,7 @@ def metrics(
         tables = replace(tables, bins=(straight.bins(tables.bins[0]),))
     found: list[Estimate] = []
     for (column, level), block in zip(tables.groups, tables.cut(totals / weight), strict=True):
-        group = f"{column} = {level}" if level else column
+        group = group_name(column, level)
         parts = tables.outcome_tables(block)
         for place, (bins, cells) in enumerate(zip(tables.bins, parts, strict=True)):
             table = Table(bins, cells, sd_grid / weight)

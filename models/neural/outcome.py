@@ -8,7 +8,9 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from models.figures.named import column_named
 from models.neural.forward import NUMPY
+from models.neural.reading import column_rows
 from models.rows import Rows, is_known
 from privacy.contract.dictionary import ColumnRef, Dictionary
 from privacy.errors import BadInput
@@ -57,7 +59,7 @@ def outcome_of(dictionary: Dictionary, name: str, event: str | None = None) -> O
 
     Raises BadInput for a column of a many-row table, and one with neither levels nor bounds.
     """
-    ref = dictionary.resolve(name)
+    ref = column_named(dictionary, name)
     levels = ref.column.levels
     if ref.many:
         raise BadInput(f"{ref.name} has many rows per member", where="outcome")
@@ -77,7 +79,7 @@ def outcome_of(dictionary: Dictionary, name: str, event: str | None = None) -> O
 
 def target(outcome: Outcome, rows: Rows) -> tuple[Floats, NDArray[np.bool_]]:
     """Shape [members] each: 0 or 1, the level's place, or the scaled number; and if it is known."""
-    table, values = rows.of(outcome.column)
+    table, values = column_rows(rows, outcome.column)
     seen = is_known(values)
     goal = np.zeros(rows.members, dtype=np.float32)
     known = np.zeros(rows.members, dtype=np.bool_)

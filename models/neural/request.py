@@ -20,12 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models.aggregates.columns import cell_column
+from models.aggregates.columns import celled
 from models.aggregates.counts import contribution as counts_of
+from models.aggregates.expected import Expected
+from models.aggregates.request import Labels, Request
 from models.aggregates.values import mean_contribution, mean_moments
 from models.aggregates.wording import word, words
 from models.changed import changed
 from models.contribution import BoundedValue, CellCounts
+from models.figures.named import column_named
 from models.neural.law import (
     Law,
     Optimiser,
@@ -37,23 +40,24 @@ from models.neural.law import (
 )
 from models.neural.metrics import metrics, straightening
 from models.neural.outcome import Amount, Event, Level
-from models.neural.scoring import Tables, tables_of
+from models.neural.scoring import BINS, Tables, group_name, tables_of
 from models.neural.shapes import MemberVectors, ScoreTables
 from models.neural.specification import Compiled, Specification, compiled, first_weights
 from models.neural.step import Local, Step
+from models.noise_law import NoiseLaw
 from models.opening import Opening
-from models.result import Result
+from models.result import Z95, Result
 from privacy.contract.dictionary import ColumnRef, Dictionary
-from privacy.contract.facts import Fact
 from privacy.errors import BadInput
 
 Floats = NDArray[np.float32]
 Shape = CellCounts | BoundedValue | MemberVectors | ScoreTables
+_SPREAD = 0.06  # variance of a member's rank among the others, about, at an area of 0.75
 MAX_ROUNDS = 200
 SHARES = (3, 90, 7)  # per cent of the cost: counts, all gradients, scores
 
 
-class Train(Fact):
+class Train(Request):
     """A network trained by all members of the cohort whose outcome is known.
 
     Numbers are decimal text. `clip` bounds the norm of a member's vector; `rate` and `momentum`
@@ -105,10 +109,37 @@ class Train(Fact):
 
     def groups(self, dictionary: Dictionary) -> tuple[ColumnRef, ...]:
         """Raises BadInput for a column without cells, twice given, or of many rows."""
-        refs = tuple(cell_column(dictionary, name) for name in self.by)
+        refs = tuple(celled(column_named(dictionary, name)) for name in self.by)
         if len({ref.name for ref in refs}) < len(refs) or any(ref.many for ref in refs):
             raise BadInput("groups are columns of one row per member, each once", where="by")
         return refs
+
+    def cells(self, dictionary: Dictionary) -> Labels:
+        """The groups that figures are given of."""
+        made = self.compiled(dictionary)
+        groups = self.tables(made, dictionary, _flat(made)).groups
+        return tuple((group_name(*group),) for group in groups)
+
+    def contribution(self, dictionary: Dictionary, delta_grid: int) -> CellCounts | BoundedValue:
+        """Of the first round."""
+        return first_contribution(self.compiled(dictionary), delta_grid)
+
+    def estimate(self, dictionary: Dictionary, totals: Sequence[int], law: NoiseLaw) -> Result:
+        raise BadInput("training is concluded from all its rounds", where="train")
+
+    def expected(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int | None
+    ) -> Expected | None:
+        """Of the area under the curve of all members, where half of them have the event and the
+        area is 0.75; None for an amount, whose error no public fact tells."""
+        made = self.compiled(dictionary)
+        if members is None or isinstance(made.outcome, Amount):
+            return None
+        tables = self.tables(made, dictionary, _flat(made))
+        sd = law.sd_grid / tables.weight(law.mechanism.delta_grid)
+        noise = Z95 * sd * math.sqrt(2 * BINS * _SPREAD) * 2 / members
+        sampling = Z95 * math.sqrt(4 * _SPREAD / members)
+        return Expected(noise, sampling, "", f"{members:,} members, half with the event, area 0.75")
 
     # The rounds
 
@@ -187,17 +218,15 @@ class Train(Fact):
             notes.append("Risks were straightened by two numbers fitted to the same noised table.")
         return Result(self.kind, ("group", "figure"), rows, unit="", notes=tuple(notes))
 
-    def trained(self, dictionary: Dictionary, opened: Sequence[Opening]) -> Floats:
-        """Shape [weights]: the released network, from the openings of a whole run; the risk of an
-        event is straightened by what the last round opened."""
-        made, last = self.compiled(dictionary), opened[-1]
-        weights = self.weights(dictionary, opened)
+    def trained(self, dictionary: Dictionary, last: Opening) -> Floats:
+        """Shape [weights]: the released network, from a run's last opening alone: what it was
+        asked with, and the table by which the risk of an event is straightened."""
+        made = self.compiled(dictionary)
         told = State.from_bytes(last.state, made.length)
         tables = self.tables(made, dictionary, told.base)
         totals = np.array(last.totals, dtype=np.int64)
-        grid = last.law.mechanism.delta_grid
-        straight = straightening(tables, made.outcome, totals, grid)
-        return straight.weights(weights, made.layout[-2].count)
+        straight = straightening(tables, made.outcome, totals, last.law.mechanism.delta_grid)
+        return straight.weights(told.weights, made.layout[-2].count)
 
     def weights(self, dictionary: Dictionary, opened: Sequence[Opening]) -> Floats:
         """Shape [weights]: the network after the last gradient, as it is."""

@@ -21,6 +21,7 @@ from models.neural.architecture import Architecture, Parameter, arrays
 from models.neural.features import Batch
 from models.neural.forward import NUMPY, outputs
 from models.neural.outcome import Amount, Event, Level, Outcome, predictions
+from models.neural.reading import column_rows
 from models.rows import Rows, cell_codes
 from privacy.contract.dictionary import ColumnRef
 from privacy.errors import BadInput
@@ -114,6 +115,11 @@ class Tables:
         return [piece.reshape(-1, self.answers) for piece in pieces]
 
 
+def group_name(column: str, level: str) -> str:
+    """`sex = f`, or all."""
+    return f"{column} = {level}" if level else column
+
+
 def tables_of(outcome: Outcome, base: NDArray[np.floating], by: tuple[ColumnRef, ...]) -> Tables:
     """`base`: the noised share of the event, of every level, or anything for an amount."""
     shares = np.clip(np.asarray(base, dtype=np.float64), 1e-3, 1 - 1e-3)
@@ -181,7 +187,7 @@ def group_codes(by: tuple[ColumnRef, ...], rows: Rows) -> list[Integers]:
     """Each member's cell of each column of a one-row table; -1 where missing."""
     found = []
     for ref in by:
-        table, values = rows.of(ref)
+        table, values = column_rows(rows, ref)
         codes = np.full(rows.members, -1, dtype=np.int64)
         codes[table.member] = cell_codes(ref.column, values)
         found.append(codes)

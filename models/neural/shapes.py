@@ -1,11 +1,9 @@
 """What a member adds in the rounds of training and scoring, as frozen facts with a pure fold.
 
-A node streams its members' rows through `fold`, some members at a time, and adds up what it
-gives; a member's rows are all in one part. The bound holds part by part and member by member.
-
 Guarantee: every member adds an integer vector of squared L2 norm at most `norm_squared`, for
-every weight that a state can hold, and the same whoever else is in the part.
-Assumes: a member is in one part only.
+every weight that a state can hold. Gradients are taken in single precision, so that machines, or
+parts of other sizes, may differ by some grid units; the bound is checked on the integers.
+Assumes: a member is in one part only, with all rows.
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ from models.neural.outcome import Outcome
 from models.neural.scoring import Tables, counted, group_codes, scores
 from models.neural.step import Step, clipped_total
 from models.rows import Rows
+from models.streamed import Streamed
 from privacy.contract.dictionary import ColumnRef
 
 Floats = NDArray[np.float32]
@@ -30,7 +29,7 @@ _NUMBERS_AT_ONCE = 3_000_000  # of all members' vectors held together
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class MemberVectors:
+class MemberVectors(Streamed):
     """Clipped gradients, or the clipped ends of members' own descents."""
 
     step: Step
@@ -49,11 +48,9 @@ class MemberVectors:
 
     @property
     def columns(self) -> frozenset[ColumnRef]:
-        """What a node has to read."""
         return frozenset((*self.encoding.static, *self.encoding.visit, self.outcome.column))
 
-    def fold(self, rows: Rows, asked: Mask) -> Integers:
-        """Shape [length]: the sum over the members of `rows` where `asked`, in grid units."""
+    def fold(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
         from models.neural.gradient import member_vectors
 
         batch = encode(self.encoding, self.outcome, rows, asked)
@@ -68,7 +65,7 @@ class MemberVectors:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class ScoreTables:
+class ScoreTables(Streamed):
     """Members counted by their own score, their outcome and their group."""
 
     step: Step
@@ -88,12 +85,10 @@ class ScoreTables:
 
     @property
     def columns(self) -> frozenset[ColumnRef]:
-        """What a node has to read."""
         read = (*self.encoding.static, *self.encoding.visit, self.outcome.column, *self.tables.by)
         return frozenset(read)
 
-    def fold(self, rows: Rows, asked: Mask) -> Integers:
-        """Shape [length]: the sum over the members of `rows` where `asked`, in grid units."""
+    def fold(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
         batch = encode(self.encoding, self.outcome, rows, asked)
         score = scores(self.step.network, self.step.layout, self.weights, self.outcome, batch)
         groups = group_codes(self.tables.by, rows)

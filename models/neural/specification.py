@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from models.changed import changed
+from models.figures.named import column_named
 from models.neural.architecture import (
     MAX_SEED,
     Gru,
@@ -44,8 +45,8 @@ class Specification(Fact):
         compiled(self, dictionary)
         return changed(
             self,
-            outcome=dictionary.resolve(self.outcome).name,
-            features=tuple(dictionary.resolve(name).name for name in self.features),
+            outcome=column_named(dictionary, self.outcome).name,
+            features=tuple(column_named(dictionary, name).name for name in self.features),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from models import reference
+from models.changed import changed
 from models.cohort.expression import Everyone, Expression
 from models.cohort.parse import parse_cohort
 from models.contribution import (
@@ -207,6 +209,37 @@ def test_cohorts_of_extreme_values_hold_the_same_members(
     found = total(engine, shape, cohort, purpose=None, today=TODAY)
     expected = reference.total(shape, rows, reference.cohort_mask(cohort, rows))
     assert found.tolist() == expected.tolist()
+
+
+BINS = (
+    [repr(-1 + 0.25 * step) for step in range(9)],  # even, and exact in doubles
+    [repr(step / 10) for step in range(-10, 11)],  # even in decimals only
+    ["-1.0", "-0.5", "0.0", "0.5", "1.0", "20.0"],  # even but for the last
+    ["-1.0", "-0.9", "0.3", "0.30000000000000004", "7.0"],
+    ["-1e-300", "0.0", "1e-300", "2e-300", "3e-300", "4e-300"],
+)
+
+
+@pytest.mark.parametrize("bins", BINS, ids=len)
+def test_a_value_at_an_edge_or_just_below_is_in_its_bin(
+    engines: Engines, tmp_path: Path, bins: list[str]
+) -> None:
+    edges = [float(edge) for edge in bins]
+    near = [np.nextafter(edge, toward) for edge in edges for toward in (-np.inf, np.inf)]
+    values = [repr(float(value)) for value in (*edges, *near, 0.0, -0.0, 5e-324, 1e308, -1e308)]
+    people = [{"who": f"m{at}", "any": value} for at, value in enumerate(values)]
+    (tmp_path / "visits.csv").write_text("who,dose\n")
+    names = ["who", "any", "zero", "wide", "born", "site"]
+    write_csv(tmp_path / "people.csv", names, people)
+    records = Records.open(":memory:")
+    import_folder(records, EXTREMES, tmp_path)
+    columns = {"who": [each["who"] for each in people], "any": values}
+    rows = from_tables(EXTREMES, {"people": columns})
+    ref = EXTREMES.resolve("any")
+    shape = CellCounts((replace(ref, column=changed(ref.column, bins=tuple(bins))),), 1, 1)
+    found = total(engines.holding(records), shape, Everyone(), purpose=None, today=TODAY)
+    everyone = np.ones(rows.members, dtype=bool)
+    assert found.tolist() == reference.total(shape, rows, everyone).tolist()
 
 
 def test_empty_tables_and_no_records_add_zeros(engines: Engines, tmp_path: Path) -> None:

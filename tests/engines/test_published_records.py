@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,9 @@ from models.contribution import BoundedValue, CellCounts, Summary
 from models.dictionary_file import load_dictionary
 from node.consent import ConsentState, set_consent
 from node.engine import total
-from node.engines.choice import open_remote
+from node.engines.choice import EngineKind, open_remote
 from node.engines.copied import copied_tables
+from node.engines.postgresql import PostgreSQL
 from node.engines.protocol import Engine, EngineError, Remote
 from node.engines.published import PublishedRecords, StaleCopyError
 from node.importer import import_folder
@@ -139,6 +143,33 @@ def test_a_reading_stays_with_the_copy_it_began_with(
     publishing.join(30)
     assert not publishing.is_alive()
     assert counted(engine) == 2
+
+
+@pytest.mark.processes
+@pytest.mark.xdist_group("postgresql")
+def test_a_question_that_waits_for_a_publication_sees_it_whole(
+    started: Callable[[EngineKind], Engines], records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a snapshot from before it would find new tables without rows, and the same mark."""
+    engine = PublishedRecords.open(records, started(EngineKind.POSTGRESQL).remote())
+    locked, go = threading.Event(), threading.Event()
+    replace_tables = PostgreSQL._replace
+
+    def slowly(self: PostgreSQL, cursor: Any, tables: Any) -> None:
+        locked.set()
+        assert go.wait(30)
+        replace_tables(self, cursor, tables)
+
+    monkeypatch.setattr(PostgreSQL, "_replace", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        publishing = pool.submit(engine.publish)
+        assert locked.wait(30)
+        asked = pool.submit(counted, engine)
+        time.sleep(1.0)
+        assert not asked.done()
+        go.set()
+        publishing.result(30)
+        assert asked.result(30) == 4
 
 
 class _Held:

@@ -66,6 +66,28 @@ def test_rows_beyond_the_declared_number_are_left_out() -> None:
     assert batch.inputs.present.sum(axis=1).tolist() == np.minimum(visits, 4).tolist()
 
 
+def test_a_member_without_visits_is_left_out_where_visits_are_read() -> None:
+    outcome = outcome_of(registry(), "sex")
+    rows = from_tables(
+        registry(),
+        {"patients": {"id": [1, 2], "sex": ["f", "m"]}, "visits": {"id": [2], "walk": [None]}},
+    )
+    for network in (MLP, Gru()):
+        plan = encoding(registry(), network, ("walk", "age"), "sex")
+        assert encode(plan, outcome, rows, np.ones(2, dtype=np.bool_)).known.tolist() == [
+            False, True
+        ]  # fmt: skip
+    plan = encoding(registry(), MLP, ("age",), "sex")
+    assert encode(plan, outcome, rows, np.ones(2, dtype=np.bool_)).known.all()
+
+
+def test_figures_of_many_rows_are_features_like_columns() -> None:
+    plan = encoding(registry(), MLP, ("count(visits)", "mean(visits.walk)"), "improved")
+    outcome = outcome_of(registry(), "improved")
+    batch = encode(plan, outcome, few(), np.ones(3, dtype=np.bool_))
+    assert batch.inputs.static.tolist() == [[0, 0, 0, 0], [-0.5, 0, 0, 0], [-1, 0, 0, 1]]
+
+
 def test_every_number_read_is_within_one() -> None:
     plan = encoding(registry(), Gru(), ("age", "onset", "walk", "sex", "arm"), "score")
     outcome = outcome_of(registry(), "score")
