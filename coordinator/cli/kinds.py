@@ -28,6 +28,7 @@ class Kind(StrEnum):
     CORRELATION = "correlation"
     QUANTILES = "quantiles"
     MEMBER_SUMMARY = "member_summary"
+    COMPARE = "compare"
     TABLE = "table"
     PREVALENCE = "prevalence"
     SURVIVAL = "survival"
@@ -135,6 +136,8 @@ def question_of(study: Study, written: Written, where: str) -> Question:
         case Kind.QUANTILES:
             (column,) = written.take("column", settings=("q",))
             return cohort.quantiles(column, written.words("q") or ("0.5",))
+        case Kind.COMPARE:
+            return _compare(cohort, written)
         case Kind.MEMBER_SUMMARY:
             return _member_summary(cohort, written)
         case Kind.CORRELATION:
@@ -185,4 +188,26 @@ def _member_summary(cohort: Asking, written: Written) -> Question:
         window=said.get("window", ""),
         needing=written.wholes("needing"),
         clip=written.words("clip"),
+    )
+
+
+_OF_SLOPES = ("exposed", "months", "before", "slopes", "slope_cuts", "score_cuts", "needing")
+
+
+def _compare(cohort: Asking, written: Written) -> Question:
+    outcome, treated, index = written.take(
+        "outcome", "treated", "index", by=True, settings=_OF_SLOPES
+    )
+    return cohort.compare(
+        outcome,
+        treated,
+        index,
+        exposed=written.settings.get("exposed", "true"),
+        months=written.whole("months", 12),
+        before=written.whole("before", 12),
+        slopes=written.words("slopes"),
+        slope_cuts=written.words("slope_cuts"),
+        score_cuts=written.words("score_cuts"),
+        by=list(written.by),
+        needing=written.wholes("needing") or (3, 90),
     )

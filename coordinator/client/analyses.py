@@ -14,6 +14,7 @@ from models.aggregates.associations import Claim
 from models.aggregates.requests import (
     Analysis,
     Associations,
+    Compare,
     Correlation,
     Count,
     Density,
@@ -125,6 +126,49 @@ class Asking(ABC):
         figure = figure_of(column, summary, rows, optional(low, "low"), optional(high, "high"))
         limits = decimals(clip, "clip")
         return self.asked(MemberSummary(figure=figure, by=names(by), range=limits))
+
+    def compare(
+        self,
+        outcome: str,
+        treated: str,
+        index: str,
+        *,
+        exposed: str = "true",
+        months: int = 12,
+        before: int = 12,
+        slopes: Numbers | None = None,
+        slope_cuts: Numbers | None = None,
+        score_cuts: Numbers | None = None,
+        by: Names | None = None,
+        needing: Sequence[int] = (3, 90),
+    ) -> Question:
+        """The slope of an outcome after `index`, of treated members against others alike before.
+
+        `treated` is a one-row column or a figure, "any(treatments: drug == 'lithium')", and
+        `exposed` the level that means so. `slopes` is the range that slopes can have, per month:
+        slopes beyond it are clamped. `slope_cuts` and `score_cuts` part the slope and the last
+        score of the `before` months; `by` names further columns to match on; `needing` rows and
+        days of both windows.
+        """
+        if not isinstance(exposed, str):
+            raise BadInput("exposed is a level of the treatment", where="exposed")
+        rows, days = (*needed(needing), 90)[:2]
+        return self.asked(
+            Compare(
+                outcome=name(outcome),
+                treated=name(treated),
+                index=name(index),
+                exposed=exposed,
+                months=whole(months, "months"),
+                before=whole(before, "before"),
+                slopes=decimals(slopes, "slopes"),
+                slope_cuts=decimals(slope_cuts, "slope_cuts"),
+                score_cuts=decimals(score_cuts, "score_cuts"),
+                by=names(by),
+                rows=rows,
+                days=days,
+            )
+        )
 
     def variance(self, column: str) -> Question:
         """Mean, variance and standard deviation of a bounded numeric column, at one price."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.aggregates.associations import Associations
+from models.aggregates.compare import Compare
 from models.aggregates.correlation import Correlation
 from models.aggregates.counts import Count, Histogram
 from models.aggregates.density import Density
@@ -33,6 +34,7 @@ __all__ = [
     "KINDS",
     "Analysis",
     "Associations",
+    "Compare",
     "Correlation",
     "Count",
     "Density",
@@ -57,6 +59,7 @@ __all__ = [
 
 Analysis = (
     Associations
+    | Compare
     | Correlation
     | Count
     | Density
@@ -96,6 +99,7 @@ _BY_KIND: Mapping[str, type[Analysis]] = {
     "treatment_report": TreatmentReport,
     "incidence": Incidence,
     "quantiles": Quantiles,
+    "compare": Compare,
     "member_summary": MemberSummary,
 }
 KINDS: tuple[str, ...] = tuple(_BY_KIND)

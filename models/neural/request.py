@@ -218,17 +218,15 @@ class Train(Request):
             notes.append("Risks were straightened by two numbers fitted to the same noised table.")
         return Result(self.kind, ("group", "figure"), rows, unit="", notes=tuple(notes))
 
-    def trained(self, dictionary: Dictionary, opened: Sequence[Opening]) -> Floats:
-        """Shape [weights]: the released network, from the openings of a whole run; the risk of an
-        event is straightened by what the last round opened."""
-        made, last = self.compiled(dictionary), opened[-1]
-        weights = self.weights(dictionary, opened)
+    def trained(self, dictionary: Dictionary, last: Opening) -> Floats:
+        """Shape [weights]: the released network, from a run's last opening alone: what it was
+        asked with, and the table by which the risk of an event is straightened."""
+        made = self.compiled(dictionary)
         told = State.from_bytes(last.state, made.length)
         tables = self.tables(made, dictionary, told.base)
         totals = np.array(last.totals, dtype=np.int64)
-        grid = last.law.mechanism.delta_grid
-        straight = straightening(tables, made.outcome, totals, grid)
-        return straight.weights(weights, made.layout[-2].count)
+        straight = straightening(tables, made.outcome, totals, last.law.mechanism.delta_grid)
+        return straight.weights(told.weights, made.layout[-2].count)
 
     def weights(self, dictionary: Dictionary, opened: Sequence[Opening]) -> Floats:
         """Shape [weights]: the network after the last gradient, as it is."""

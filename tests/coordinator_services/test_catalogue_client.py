@@ -27,6 +27,14 @@ QUESTIONS: dict[str, Callable[[Study], Question]] = {
     "prevalence": lambda study: study.prevalence("symptom", by="condition"),
     "variance": lambda study: study.variance("phq9"),
     "quantiles": lambda study: study.quantiles("age", [0.25, 0.5, 0.75]),
+    "compare": lambda study: study.compare(
+        "alsfrs_r_visit",
+        "any(treatments: treatment == 'lithium')",
+        "first(outcomes.months: months >= 9)",
+        slopes=[-3, 1],
+        by="sex",
+        needing=[3, 60],
+    ),
     "member_summary": lambda study: study.member_summary(
         "outcomes.phq9_visit", "share", by="sex", high=9, where="months > 0", needing=2, clip=[0, 1]
     ),
@@ -51,6 +59,11 @@ LINES: dict[str, list[str]] = {
     "prevalence": ["symptom", "--by", "condition"],
     "variance": ["phq9"],
     "quantiles": ["age", "--set", "q=0.25,0.5,0.75"],
+    "compare": [
+        *("alsfrs_r_visit", "any(treatments: treatment == 'lithium')"),
+        *("first(outcomes.months: months >= 9)", "--by", "sex"),
+        *("--set", "slopes=-3,1", "--set", "needing=3,60"),
+    ],
     "member_summary": [
         *("outcomes.phq9_visit", "--by", "sex", "--set", "summary=share", "--set", "high=9"),
         *("--set", "where=months > 0", "--set", "needing=2", "--set", "clip=0,1"),
@@ -132,6 +145,9 @@ def test_every_kind_has_its_word_and_its_method() -> None:
         (["quantiles", "age", "--set", "q=0.5,1"], "no share between 0 and 1"),
         (["quantiles", "age", "--set", "q=half"], "finite numbers"),
         (["quantiles", "months"], "many rows per member"),
+        (["compare", "phq9_visit", "sex", "months"], "sex' has no level 'true'"),
+        (["compare", "phq9_visit", "sex"], "needs a index"),
+        (["compare", "phq9_visit", "sex", "age", "--set", "months=0"], "ends before it starts"),
         (["member_summary", "months", "--set", "summary=middle"], "no summary 'middle'"),
         (["member_summary", "months", "--set", "summary=share"], "a share has a range"),
         (["member_summary", "months", "--set", "low=3"], "belong to a share"),
@@ -175,6 +191,8 @@ def test_numbers_may_be_of_any_kind_and_are_signed_as_text(study: Study) -> None
         lambda study: study.quantiles("age", [0.5, 0.5]),
         lambda study: study.quantiles("age", []),
         lambda study: study.quantiles("age", None),
+        lambda study: study.compare("phq9_visit", "sex", "age", exposed=True),
+        lambda study: study.compare("phq9_visit", "sex", "age", exposed="male", needing=[1, 2, 3]),
         lambda study: study.member_summary("months", needing="3"),
         lambda study: study.member_summary("months", 3),
         lambda study: study.member_summary("age"),

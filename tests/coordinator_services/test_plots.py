@@ -89,6 +89,10 @@ def questions() -> Iterator[tuple[str, Question]]:
     yield "variance", als.variance("alsfrs_r_loss")
     yield "describe", als.describe("age", "sex", "alsfrs_r_loss")
     yield "quantiles", als.quantiles("alsfrs_r_loss", [0.25, 0.5, 0.75])
+    yield "member_summary", als.member_summary("alsfrs_r_visit", "slope", clip=[-3, 1])
+    lithium = "any(treatments: treatment == 'lithium')"
+    index = "first(outcomes.months: months >= 9)"
+    yield "compare", als.compare("alsfrs_r_visit", lithium, index, slopes=[-3, 1])
     yield "correlation", als.correlation("age", "alsfrs_r", "alsfrs_r_loss")
     yield "correlation of two", als.correlation("age", "alsfrs_r")
     yield "density", als.density("age", "alsfrs_r_loss")

@@ -48,7 +48,7 @@ def released(**fields: Any) -> tuple[Train, TrainedNetwork]:
         made.outcome.outputs,
     )
     card = card_of(request, registry(), figures, PROVENANCE).to_json()
-    weights = request.trained(registry(), opened)
+    weights = request.trained(registry(), opened[-1])
     return request, TrainedNetwork(request.specification, sizes, registry().digest, weights, card)
 
 

@@ -216,6 +216,14 @@ def quantiles(sheet: Sheet) -> Drawing:
     return Drawing(dot_plot(points, look), (error_note(points),))
 
 
+def compared(sheet: Sheet) -> Drawing:
+    """A difference, and the means it is read beside, on one axis with a line at nothing."""
+    points = sheet.points()
+    unit = sheet.answer.unit
+    look = Dots(f"slope ({unit})" if unit else "slope", parts_of(sheet), at=0.0)
+    return Drawing(dot_plot(points, look), (error_note(points), dropped_note(points, look)))
+
+
 def rows_of_anything(sheet: Sheet) -> Drawing:
     """Any other analysis: a panel for each figure, or all rows in one."""
     points = sheet.points()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FAMILIES: Mapping[str, Callable[[Sheet], Drawing]] = {
     "associations": ratios.associations,
+    "compare": dots.compared,
     "correlation": grids.correlation,
     "count": dots.members,
     "density": grids.density,
@@ -26,6 +27,7 @@ FAMILIES: Mapping[str, Callable[[Sheet], Drawing]] = {
     "incidence": panels.incidence,
     "map": maps.regions,
     "mean": dots.single,
+    "member_summary": dots.rows_of_anything,
     "prevalence": dots.shares,
     "quantiles": dots.quantiles,
     "sum": dots.single,
