@@ -31,31 +31,43 @@ $(VENV)/.base: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo]'
 	@touch $@
 
-# What the tests and checks need besides.
+# What the checks need besides.
 $(VENV)/.dev: $(VENV)/.base
-	@echo "installing what tests and checks need"
+	@echo "installing what checks need"
 	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev]'
 	@touch $@
 
-# Every extra. The CPU build of torch goes first, so that no other build is taken.
+# Every extra but Spark, as the tests need it. The CPU build of torch goes first, so that no other build is taken.
 $(VENV)/.all: $(VENV)/.dev
 	@echo "installing every extra: torch is large"
 	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) '$(TORCH)'
-	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev,neural]'
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev,neural,postgresql]'
 	@touch $@
 
-install: $(VENV)/.all  ## make .venv with every extra
+# What the engines' tests need besides; Spark is for who has one, and not part of `install`.
+$(VENV)/.engines: $(VENV)/.all
+	@echo "installing Spark: 400 MB"
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev,neural,postgresql,spark]'
+	@touch $@
+
+install: $(VENV)/.all  ## make .venv with every extra but Spark
+
+# Programs of the system that the tests of the engines start.
+.PHONY: programs
+programs:
+	@command -v java >/dev/null || { echo "Java 17 or newer is missing: apt-get install openjdk-17-jre-headless"; exit 1; }
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { echo "PostgreSQL is missing: apt-get install postgresql"; exit 1; }
 
 demo: $(VENV)/.base  ## three organisations answer a researcher (ONCE=1 exits afterwards)
 	@$(BIN)/python -m deploy.demo $(if $(ONCE),--once)
 
-test: $(VENV)/.dev  ## install what is needed and pass every test
+test: programs $(VENV)/.engines  ## install what is needed and pass every test
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q $(ARGS)
 
-test-core: $(VENV)/.dev  ## the tests that need Python alone: no processes, no ports
+test-core: $(VENV)/.all  ## the tests that need Python alone: no processes, no ports
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -q -m 'not processes' $(ARGS)
 
-statistical: $(VENV)/.dev  ## the heavy statistical runs
+statistical: $(VENV)/.all  ## the heavy statistical runs
 	$(BIN)/python -m pytest -q -m statistical $(ARGS)
 
 check: $(VENV)/.dev  ## formatting, lint, types, import arrows
@@ -64,7 +76,7 @@ check: $(VENV)/.dev  ## formatting, lint, types, import arrows
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.dev  ## measure; prints a table and writes bench/results/*.json (QUICK=1 is shorter)
+bench: $(VENV)/.all  ## measure; prints a table and writes bench/results/*.json (QUICK=1 is shorter)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)
 
 clean:  ## remove what was built and installed here

@@ -32,6 +32,7 @@ from privacy.ledger.entry import (
     PolicySet,
     Released,
     Reserve,
+    ReservedRound,
 )
 from privacy.mechanism import GaussianSum
 
@@ -98,8 +99,7 @@ def _question(number: int) -> tuple[Reserve, Commit, Released]:
             identity=_digest(f"identity {number}"),
             sentence="How many members take each treatment, among those aged 18 or more?",
             dictionary=_digest("dictionary"),
-            mechanism=MECHANISM,
-            rounds=1,
+            rounds=(ReservedRound(mechanism=MECHANISM, rho=COST.text),),
             max_attempts=1,
             rho=COST.text,
             expires=instant_text(NOW + timedelta(minutes=10)),

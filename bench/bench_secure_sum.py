@@ -60,13 +60,15 @@ TARGET_RATIO = 5.0
 class CairnSum:
     """This product's secure sum, from key adverts to the verified total."""
 
-    def __init__(self, vectors: list[Vector]) -> None:
+    def __init__(self, vectors: list[Vector], lost: int | None = LOST) -> None:
         self.names = tuple(f"node-{i:02}" for i in range(len(vectors)))
         self.vectors = dict(zip(self.names, vectors, strict=True))
         self.inputs: dict[str, NDArray[np.uint64]] = {}
         self.identities = {name: SigningKey(os.urandom(32)) for name in self.names}
         self.keys = {name: key.public for name, key in self.identities.items()}
-        self.survivors = [name for i, name in enumerate(self.names) if i != LOST]
+        self.t_drop = T_DROP if lost is not None else 0
+        self.threshold = threshold(len(vectors), T_COLLUDE)
+        self.survivors = [name for i, name in enumerate(self.names) if i != lost]
 
     def set_out(self) -> None:
         """Each node's own vector, which it masks in place: made before the clock starts."""
@@ -80,8 +82,8 @@ class CairnSum:
         wire, openings = self._mask(attempt, sessions, blobs)
         claims = {name: self._claim(openings[name]) for name in self.survivors}
         # A threshold of signatures and of revealed shares is what the protocol waits for.
-        lists = [openings[name].sign_list(claims) for name in self.survivors[:THRESHOLD]]
-        reveals = {name: openings[name].reveal(lists) for name in self.survivors[:THRESHOLD]}
+        lists = [openings[name].sign_list(claims) for name in self.survivors[: self.threshold]]
+        reveals = {name: openings[name].reveal(lists) for name in self.survivors[: self.threshold]}
         masked = {name: vector_from_bytes(wire[name], attempt.length) for name in self.survivors}
         total, _ = open_total(
             attempt,
@@ -100,7 +102,7 @@ class CairnSum:
             self.identities[name],
             self.names,
             roster="0" * 64,
-            threshold=THRESHOLD,
+            threshold=self.threshold,
             sets=1,
             entropy=os.urandom,
         )
@@ -115,7 +117,7 @@ class CairnSum:
             sessions=tuple(sessions[name].id for name in self.names),
             roster="0" * 64,
             set_index=0,
-            t_drop=T_DROP,
+            t_drop=self.t_drop,
             t_collude=T_COLLUDE,
             length=len(self.vectors[self.names[0]]),
         )

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import structlog
 
+from coordinator.course import Course, opening_of
 from coordinator.mirror import Mirror
-from coordinator.rounds import Opened, Rounds
+from coordinator.rounds import Rounds
+from coordinator.statement import charged_fields, release_statement
 from coordinator.store.facts import RunFacts, RunState
+from coordinator.store.openings import StoredOpening
 from coordinator.store.store import Store
-from models.aggregates.catalogue import estimate
+from models.aggregates.catalogue import conclude
 from models.aggregates.requests import parse_analysis
 from models.cohort_size import noised_members
-from models.noise_law import NoiseLaw
 from models.result import Result
-from privacy.accounting.conversion import epsilon_of_rho
-from privacy.contract.canonical import digest
 from privacy.contract.plan import Plan
 from privacy.contract.signing import Envelope, SigningKey
+from privacy.contract.study import Study
 from privacy.contract.time import instant_text
 from privacy.errors import Code, Refused
-from privacy.mechanism import GaussianSum
-from privacy.units import Rho
 
 WORKERS = 8
 _LOST = (Code.ATTEMPT_LOST, Code.INTERNAL)
@@ -54,6 +52,7 @@ class Execution:
     _busy: set[str] = field(default_factory=set)
     _settling: set[str] = field(default_factory=set)
     _telling: set[str] = field(default_factory=set)
+    _cut_off: set[str] = field(default_factory=set)
     _quiet: bool = False
     _turns: threading.Condition = field(default_factory=threading.Condition)
 
@@ -94,22 +93,21 @@ class Execution:
             return self._done[run_id]
 
     def resume(self) -> None:
-        """After a restart: queued runs start; a run cut off in the middle is lost, not repeated.
+        """After a restart: queued runs start, and runs cut off in the middle go on.
 
-        What its nodes reserved and did not commit is freed when the plan expires.
+        What its nodes reserved and did not commit is freed when the plan expires, if not before.
         """
         for run in self.store.runs.unfinished():
-            if run.state is RunState.QUEUED:
-                self.execute(run.id)
-            else:
-                self._fail(run.id, Refused(Code.ATTEMPT_LOST))
+            if run.state is RunState.RUNNING:
+                self._cut_off.add(run.id)
+            self.execute(run.id)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _run(self, run_id: str) -> None:
         try:
-            if self.store.runs.start(run_id):
+            if self.store.runs.start(run_id) or run_id in self._cut_off:
                 self._answer(self.store.runs.get(run_id))
         except Refused as refused:
             self._fail(run_id, refused)
@@ -124,10 +122,10 @@ class Execution:
         plan = run.plan
         with self._alone(plan.identity):
             same = self.store.releases.by_identity(plan.identity, plan.study_digest)
-            if same is not None:
+            if same is not None and same.plan != run.plan_digest:
                 self.store.runs.release(run.id, same.digest, self._now(), repeat=True)
                 return
-            release = self._open(run, plan)
+            release = self._open(run, plan) if same is None else self._end(run, same.digest)
         with self._settlement(run.id):
             self._done[run.id].set()
             self._tell(plan, run.plan_digest, release)
@@ -170,51 +168,61 @@ class Execution:
 
     def _open(self, run: RunFacts, plan: Plan) -> str:
         self.await_nodes(plan.participants)
-        opened = self.rounds.run(run.plan_envelope, plan)
+        analysis = parse_analysis(plan.analysis)
+        dictionary = self.store.network.dictionary_version(plan.dictionary)
+        study = self.store.studies.version(plan.study_digest).study
+        course = Course(
+            rounds=self.rounds,
+            openings=self.store.openings,
+            envelope=run.plan_envelope,
+            plan=plan,
+            analysis=analysis,
+            dictionary=dictionary,
+            proceed=lambda: self._check_cancelled(run),
+            judge=lambda opened: _check_cohort(study, noised_members(analysis, dictionary, opened)),
+        )
         try:
-            return self._release(run, plan, opened)
-        except Refused as refused:
-            self.rounds.abort(run.plan_envelope, plan, refused.code)
+            done = course.run()
+            opened = tuple(map(opening_of, plan.rounds, done))
+            return self._release(run, plan, done, conclude(analysis, dictionary, opened))
+        except Exception as error:
+            code = error.code if isinstance(error, Refused) else Code.INTERNAL
+            self.rounds.abort(run.plan_envelope, plan, code)
             raise
 
-    def _release(self, run: RunFacts, plan: Plan, opened: Opened) -> str:
-        law = NoiseLaw(GaussianSum.from_json(plan.mechanism), len(opened.survivors))
-        totals = [int(value) for value in opened.total]
-        analysis = parse_analysis(plan.analysis)
-        study = self.store.studies.version(plan.study_digest).study
-        dictionary = self.store.network.dictionary_version(plan.dictionary)
-        members = noised_members(analysis, dictionary, totals, law)
-        if members is not None and members < study.min_cohort > 0:
-            raise Refused(Code.COHORT_TOO_SMALL, least=study.min_cohort)
-        result: Result = estimate(analysis, dictionary, totals, law)
-        envelope = Envelope.seal("release", self._statement(run, plan, opened, totals), self.key)
-        release = self.store.releases.add(
-            run.plan_digest, envelope, result.to_json(), self._now(), opened.transcript.to_json()
-        )
+    def _check_cancelled(self, run: RunFacts) -> None:
+        if self.store.runs.cancelling(run.id):
+            raise Refused(Code.CANCELLED)
+
+    def _release(
+        self, run: RunFacts, plan: Plan, done: Sequence[StoredOpening], result: Result
+    ) -> str:
+        delta = self.store.studies.version(plan.study_digest).study.delta_fraction
+        statement = release_statement(run.plan_digest, plan, done, delta, self._now())
+        envelope = Envelope.seal("release", statement, self.key)
+        release = self.store.releases.add(run.plan_digest, envelope, result.to_json(), self._now())
+        return self._end(run, release)
+
+    def _end(self, run: RunFacts, release: str) -> str:
         self.store.runs.release(run.id, release, self._now())
         return release
 
-    def _statement(
-        self, run: RunFacts, plan: Plan, opened: Opened, totals: list[int]
-    ) -> dict[str, Any]:
-        delta = self.store.studies.version(plan.study_digest).study.delta_fraction
-        return {
-            "plan": run.plan_digest,
-            "identity": plan.identity,
-            "totals": [str(total) for total in totals],
-            "survivors": list(opened.survivors),
-            "mechanism": plan.mechanism,
-            "rho": plan.rho,
-            "epsilon": repr(epsilon_of_rho(Rho.parse(plan.rho), delta)),
-            "delta": plan.delta,
-            "released_at": self._now(),
-            "receipts": opened.receipts,
-            "transcript": digest(opened.transcript.to_json()),
-        }
+    def _charged(self, run: RunFacts) -> dict[str, str | int]:
+        attempts = self.store.openings.attempts(run.plan_digest)
+        delta = self.store.studies.version(run.study_digest).study.delta_fraction
+        return charged_fields(run.plan, attempts, run.opened, delta)
 
     def _fail(self, run_id: str, refused: Refused) -> None:
+        fields: Mapping[str, object] = refused.public_fields
         state = RunState.LOST if refused.code in _LOST else RunState.REFUSED
-        self.store.runs.fail(run_id, state, refused.code, refused.public_fields, self._now())
+        if refused.code is Code.CANCELLED:
+            state, fields = RunState.CANCELLED, self._charged(self.store.runs.get(run_id))
+        self.store.runs.fail(run_id, state, refused.code, fields, self._now())
 
     def _now(self) -> str:
         return instant_text(self.clock())
+
+
+def _check_cohort(study: Study, members: float | None) -> None:
+    if members is not None and members < study.min_cohort > 0:
+        raise Refused(Code.COHORT_TOO_SMALL, least=study.min_cohort)

@@ -15,7 +15,8 @@ from privacy.contract.study import Study
 from privacy.contract.time import epoch_of, instant_text
 from privacy.errors import Code, Refused
 
-PLAN_LIFETIME = timedelta(minutes=10)
+PLAN_LIFETIME = timedelta(minutes=10)  # and as long again for every further round
+LONGEST_LIFETIME = timedelta(hours=12)
 FEWEST_NODES = 3
 
 
@@ -82,6 +83,7 @@ def _plan(
     entropy: Callable[[int], bytes],
 ) -> Plan:
     epoch = epoch_of(now.astimezone(UTC).date())
+    lifetime = min(PLAN_LIFETIME * len(derived.rounds), LONGEST_LIFETIME)
     return Plan(
         question=question.to_json(),
         identity=derived.identity(study.digest, dictionary, participants, epoch),
@@ -94,14 +96,12 @@ def _plan(
         participants=participants,
         t_drop=study.t_drop,
         t_collude=study.t_collude,
-        mechanism=derived.mechanism.to_json(),
         rho=derived.rho.text,
         delta=study.delta,
-        rounds=derived.rounds,
+        rounds=derived.planned,
         max_attempts=asked.max_attempts,
-        length=derived.length,
         epoch=epoch,
         created=instant_text(now),
-        expires=instant_text(now + PLAN_LIFETIME),
+        expires=instant_text(now + lifetime),
         nonce=entropy(16).hex(),
     )

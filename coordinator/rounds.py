@@ -1,6 +1,9 @@
 """The life of one question at the coordinator, one short function per step, in this order:
 
     reserve      every node decides and sets the cost aside; one refusal ends it at no cost
+
+and then, for every round (`coordinator.course` takes them in turn):
+
     contribute   masked vectors come in; a node that stays silent is lost
     sign         the nodes sign the one list of survivors
     reveal       each node gives one kind of share per peer
@@ -11,7 +14,7 @@ The coordinator holds masked vectors and the noisy total; it never holds one nod
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +38,12 @@ from privacy.secure_sum.transcript import Transcript
 
 NO_STATE = sha256_hex(b"")
 
+Proceed = Callable[[], None]
+
+
+def _on() -> None:
+    return None
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -48,43 +57,61 @@ class Opened:
 
 @dataclass(frozen=True)
 class Rounds:
-    """Runs plans over the nodes. Holds no state between plans but the key stock."""
+    """The messages of runs. Holds no state between them but the key stock."""
 
     link: NodeLink
     stock: KeyStock
     roster: Callable[[], Roster]
     timeout_seconds: float = 10.0
 
-    def run(self, envelope: Envelope, plan: Plan) -> Opened:
-        """Reserve once, then attempt until one succeeds or max_attempts are spent.
+    def reserve(self, envelope: Envelope, plan: Plan) -> None:
+        """Have every node set the run's whole cost aside.
 
-        Raises Refused: before anybody committed with the node's own code, afterwards with
-        ATTEMPT_LOST. In both cases the nodes have been told to close the reservation.
+        Raises Refused with the code of a node that declines; the others are to be told.
         """
-        self._reserve(envelope, plan)
-        for number in range(plan.max_attempts):
-            try:
-                return self._attempt(envelope.digest, plan, number)
-            except (Refused, ProtocolError):
-                self._tell(plan, {"plan": envelope.digest, "lost": number, "round": 0})
-        self.abort(envelope, plan, Code.ATTEMPT_LOST)
-        raise Refused(Code.ATTEMPT_LOST, attempts=plan.max_attempts)
-
-    def _reserve(self, envelope: Envelope, plan: Plan) -> None:
-        answers = self.link.ask_all(
-            Ask.RESERVE, plan.participants, {"plan": envelope.to_json()}, self.timeout_seconds
-        )
+        answers = self._ask_to_reserve(envelope, plan.participants)
         declined = {n: a for n, a in answers.items() if isinstance(a, Declined)}
         if declined:
             first = next(iter(declined.values()))
-            self.abort(envelope, plan, first.code)
             raise Refused(first.code, **{**first.fields, "nodes": str(len(declined))})
 
-    def _attempt(self, plan_digest: str, plan: Plan, number: int) -> Opened:
+    def reserve_again(self, envelope: Envelope, nodes: Collection[str]) -> None:
+        """Remind nodes of a plan they reserved: one that started again goes on under it."""
+        if nodes:
+            self._ask_to_reserve(envelope, tuple(nodes))
+
+    def _ask_to_reserve(self, envelope: Envelope, nodes: tuple[str, ...]) -> dict[str, Answer]:
+        payload = {"plan": envelope.to_json()}
+        return self.link.ask_all(Ask.RESERVE, nodes, payload, self.timeout_seconds)
+
+    def prepare(self, plan: Plan) -> None:
+        """Have keys for all rounds of the plan: with a node lost, no more can be made."""
+        self.stock.provide(plan.participants, margin_of(plan), len(plan.rounds))
+
+    def attempt(
+        self, plan_digest: str, plan: Plan, place: tuple[int, int], state: bytes
+    ) -> tuple[Attempt, PreparedSet]:
+        """One more attempt, `place` being its round and number, on keys never used before."""
         prepared = self.stock.take(plan.participants, margin_of(plan))
-        attempt = _attempt_of(plan_digest, plan, number, prepared)
-        claims, masked = self._contribute(attempt, plan, prepared)
+        return _attempt_of(plan_digest, plan, place, state, prepared), prepared
+
+    def open(
+        self,
+        attempt: Attempt,
+        prepared: PreparedSet,
+        state: bytes,
+        plan: Plan,
+        proceed: Proceed = _on,
+    ) -> Opened:
+        """Contribute, sign, reveal, open. `proceed` may stop it, by raising, before each message.
+
+        Taken again with the same attempt it asks for the same bytes, at no charge. Raises
+        Refused or ProtocolError where it fails.
+        """
+        claims, masked = self._contribute(attempt, plan, prepared, state)
+        proceed()
         lists = self._sign(attempt, claims)
+        proceed()
         reveals = self._reveal(attempt, lists)
         keys = self.roster().keys
         total, transcript = open_total(
@@ -96,13 +123,15 @@ class Rounds:
             reveals=reveals,
             keys=keys,
         )
-        receipts = {node: _claimed(claim) for node, claim in claims.items()}
-        return Opened(total, tuple(sorted(claims)), receipts, transcript)
+        receipts = {node: _claimed(claims[node]) for node in transcript.survivors}
+        return Opened(total, transcript.survivors, receipts, transcript)
 
     def _contribute(
-        self, attempt: Attempt, plan: Plan, prepared: PreparedSet
+        self, attempt: Attempt, plan: Plan, prepared: PreparedSet, state: bytes
     ) -> tuple[dict[str, Envelope], dict[str, NDArray[np.uint64]]]:
-        bodies = {node: _contribute_body(attempt, prepared, node) for node in plan.participants}
+        bodies = {
+            node: contribute_body(attempt, prepared, node, state) for node in plan.participants
+        }
         answers = self.link.ask(Ask.CONTRIBUTE, bodies, self.timeout_seconds)
         self._note_losses(answers, plan)
         claims = self._claims(attempt, answers)
@@ -147,6 +176,11 @@ class Rounds:
             raise Refused(Code.ATTEMPT_LOST, shares=len(reveals))
         return reveals
 
+    def lost(self, plan: Plan, attempt: Attempt) -> None:
+        """Tell the nodes that an attempt came to nothing; what it cost stays charged."""
+        lost = {"plan": attempt.plan, "lost": attempt.attempt, "round": attempt.round}
+        self._tell(plan, lost)
+
     def abort(self, envelope: Envelope, plan: Plan, code: Code) -> None:
         self._tell(plan, {"plan": envelope.digest, "aborted": code.value})
 
@@ -162,25 +196,30 @@ def margin_of(plan: Plan) -> Margin:
     return Margin(plan.roster, plan.t_drop, plan.t_collude)
 
 
-def _attempt_of(plan_digest: str, plan: Plan, number: int, prepared: PreparedSet) -> Attempt:
+def _attempt_of(
+    plan_digest: str, plan: Plan, place: tuple[int, int], state: bytes, prepared: PreparedSet
+) -> Attempt:
+    number, attempt = place
     return Attempt(
         plan=plan_digest,
-        round=0,
-        attempt=number,
-        state=NO_STATE,
+        round=number,
+        attempt=attempt,
+        state=sha256_hex(state),
         participants=plan.participants,
         sessions=prepared.sessions,
         roster=plan.roster,
         set_index=prepared.index,
         t_drop=plan.t_drop,
         t_collude=plan.t_collude,
-        length=plan.length,
+        length=plan.rounds[number].length,
     )
 
 
-def _contribute_body(attempt: Attempt, prepared: PreparedSet, node: str) -> Body:
-    lengths, blob = join_parts(prepared.sealed[node])
-    return Body({"attempt": attempt.to_json(), "lengths": lengths}, blob)
+def contribute_body(attempt: Attempt, prepared: PreparedSet, node: str, state: bytes) -> Body:
+    """What one node is asked: the state goes before its sealed shares in the binary part."""
+    lengths, pieces = join_parts(prepared.sealed[node])
+    payload = {"attempt": attempt.to_json(), "lengths": lengths, "state": len(state)}
+    return Body(payload, state + pieces)
 
 
 def _bodies(answers: dict[str, Answer]) -> list[tuple[str, Body]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from models.aggregates.catalogue import contribution
 from models.aggregates.requests import Analysis
 from models.contribution import (
     BoundedValue,
@@ -14,19 +13,25 @@ from models.contribution import (
     Rollup,
     Stack,
 )
-from models.noise_law import NoiseLaw
+from models.opening import Opening
 from privacy.contract.dictionary import Dictionary
 
 
 def noised_members(
-    analysis: Analysis, dictionary: Dictionary, totals: Sequence[int], law: NoiseLaw
+    analysis: Analysis, dictionary: Dictionary, opened: Sequence[Opening]
 ) -> float | None:
-    """The noised number of members behind `totals`, or None where the total does not tell.
+    """The noised number of members behind a run, from the first round that tells; else None.
 
-    Guarantee: a function of the released total alone, so judging a minimum cohort by it
+    Guarantee: a function of the released totals alone, so judging a minimum cohort by it
     costs nothing and leaks nothing.
     """
-    return _members(contribution(analysis, dictionary, law.mechanism.delta_grid), totals)
+    for number, each in enumerate(opened):
+        delta_grid = each.law.mechanism.delta_grid
+        shape = analysis.contribution_at(dictionary, delta_grid, number, each.state)
+        found = _members(shape, each.totals)
+        if found is not None:
+            return found
+    return None
 
 
 def _members(shape: Contribution, totals: Sequence[int]) -> float | None:

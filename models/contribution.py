@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from models.streamed import Streamed
 from privacy.contract.dictionary import ColumnRef
 
 
@@ -195,4 +196,5 @@ class Stack:
         return sum(part.norm_squared for part in self.parts)
 
 
-Contribution = CellCounts | BoundedValue | Products | Rollup | Stack
+Summed = CellCounts | BoundedValue | Products | Rollup | Stack  # by the database
+Contribution = Summed | Streamed

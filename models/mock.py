@@ -5,17 +5,19 @@ What comes out has the shape and the noise of a real answer and nothing of anybo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.aggregates.catalogue import contribution, estimate
+from models.aggregates.catalogue import contribution
 from models.aggregates.requests import Analysis, normalise
 from models.cohort.parse import parse_cohort
+from models.contribution import Contribution
+from models.derivation import rounds_of
+from models.in_memory import answer
 from models.noise_law import NoiseLaw
+from models.opening import Opening
 from models.reference import cohort_mask, total
 from models.result import Result
 from models.rows import Codes, Rows, TableRows, Values, ranks
@@ -23,7 +25,7 @@ from privacy.accounting.conversion import parse_epsilon, rho_of_epsilon
 from privacy.contract.dictionary import Column, ColumnType, Dictionary, Table
 from privacy.discrete_gaussian import noise_share
 from privacy.errors import BadInput
-from privacy.mechanism import GaussianSum, plan_mechanism
+from privacy.mechanism import GaussianSum
 from privacy.randomness import Entropy
 
 MISSING_SHARE = 0.03
@@ -95,19 +97,40 @@ def mock_run(
     memberships: int = 1,
     rows: Rows | None = None,
 ) -> Result:
-    """Answer a question from mock rows along the path of a real one: contribute, sum, add the
-    noise shares of `nodes` nodes, estimate. Raises what a real question would.
+    """Answer a question from mock rows along the path of a real one: in every round contribute,
+    sum, add the noise shares of `nodes` nodes; then estimate. Raises what a real question would.
     """
     asked = normalise(analysis, dictionary)
-    tree = parse_cohort(cohort, dictionary)
     rho = rho_of_epsilon(parse_epsilon(epsilon), delta)
-    mechanism = plan_mechanism(rho, nodes, margin, memberships)
-    shape = contribution(asked, dictionary, mechanism.delta_grid)
-    noise = shares(mechanism, shape.length, entropy)
     used = mock_rows(dictionary) if rows is None else rows
-    exact = total(shape, used, cohort_mask(tree, used))
-    totals: Sequence[Any] = (exact + noise).tolist()
-    return estimate(asked, dictionary, totals, NoiseLaw(mechanism, survivors=nodes))
+    mask = cohort_mask(parse_cohort(cohort, dictionary), used)
+
+    def opened(shape: Contribution, mechanism: GaussianSum) -> NDArray[np.int64]:
+        return _noisy(shape, mechanism, used, mask, entropy)
+
+    rounds = rounds_of(asked, dictionary, rho, nodes, margin, memberships)
+    return answer(asked, dictionary, rounds, opened)
+
+
+def mock_opening(
+    asked: Analysis, cohort: str, mechanism: GaussianSum, rows: Rows, entropy: Entropy
+) -> Opening:
+    """What one round of a normalised analysis opens of mock rows, with the noise of all nodes."""
+    shape = contribution(asked, rows.dictionary, mechanism.delta_grid)
+    mask = cohort_mask(parse_cohort(cohort, rows.dictionary), rows)
+    totals = _noisy(shape, mechanism, rows, mask, entropy).tolist()
+    return Opening(tuple(totals), NoiseLaw(mechanism, survivors=mechanism.nodes))
+
+
+def _noisy(
+    shape: Contribution,
+    mechanism: GaussianSum,
+    rows: Rows,
+    mask: NDArray[np.bool_],
+    entropy: Entropy,
+) -> NDArray[np.int64]:
+    noise = shares(mechanism, shape.length, entropy)
+    return np.asarray(total(shape, rows, mask) + noise)
 
 
 def shares(mechanism: GaussianSum, length: int, entropy: Entropy) -> NDArray[np.int64]:

@@ -28,3 +28,17 @@ class NoiseLaw:
     def sd_grid(self) -> float:
         """Standard deviation of the noise on one number, in grid units."""
         return math.sqrt(self.variance_grid)
+
+
+@dataclass(frozen=True)
+class CombinedLaw(NoiseLaw):
+    """The noise of several releases combined, on the grid of the one of `mechanism`.
+
+    `combined_variance` is in that grid's units squared, rounded up.
+    """
+
+    combined_variance: int
+
+    @property
+    def variance_grid(self) -> int:
+        return self.combined_variance

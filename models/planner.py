@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from fractions import Fraction
 from typing import Any, Self
 
 from models.aggregates.catalogue import cells, expected_error
 from models.aggregates.expected import Expected
 from models.aggregates.requests import Analysis, normalise
+from models.coarser import Coarser, coarser
 from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
-from models.noise_law import NoiseLaw
+from models.groups import groups, refuse_absurd
 from models.sentences import sentence
-from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_epsilon
+from models.setting import Setting
+from models.target import epsilon_for, parse_target
+from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
-from privacy.mechanism import plan_mechanism
+from privacy.units import Rho
 
 ASSUMED_MEMBERS = 1000  # where an error depends on the cohort's size and nobody says it
 NOISY = 0.5  # share of the variance above which a preview warns
@@ -31,9 +34,12 @@ NOISY = 0.5  # share of the variance above which a preview warns
 class Preview:
     """The price and the expected error of one question. Half-widths are of 95 % intervals.
 
-    `rho` is charged at each node for one opening, memberships included; `epsilon_charged`
-    is what it comes to at `delta`. Half-widths are per cell and None where they cannot be
-    told (see `notes`). `answering` names the nodes that can answer; the caller knows them.
+    `rho` is charged at each node for the run, memberships included; `epsilon_charged` is what
+    it comes to at `delta`. Noise and grid are those of the last of its `rounds`. Half-widths
+    are per cell and None where they cannot be told (see `notes`). `answering` names the nodes
+    that can answer; the caller knows them.
+    `target_error` is the half-width that `epsilon` was found for, if it was. `members` is the
+    size that somebody knows (`members_from` says who), divided into `groups`.
     """
 
     sentence: str
@@ -51,6 +57,12 @@ class Preview:
     unit: str
     half_noise: float | None
     half_sampling: float | None
+    rounds: int = 1
+    target_error: float | None = None
+    members: int | None = None
+    members_from: str = ""
+    groups: int | None = None
+    coarser: tuple[Coarser, ...] = ()
     assumption: str = ""
     notes: tuple[str, ...] = ()
     answering: tuple[str, ...] = ()
@@ -62,10 +74,29 @@ class Preview:
             return None
         return math.hypot(self.half_noise, self.half_sampling)
 
+    @property
+    def noise_share(self) -> float | None:
+        """Part of the expected variance that is privacy noise; None where it cannot be told."""
+        if self.half_noise is None or not self.half_width:
+            return None
+        return (self.half_noise / self.half_width) ** 2
+
+    @property
+    def members_per_cell(self) -> float | None:
+        """Members to expect in a group, if they were spread evenly; None where nobody knows."""
+        if self.members is None or self.groups is None:
+            return None
+        return self.members / self.groups
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON with numbers (not canonical bytes)."""
-        lists = {"notes": list(self.notes), "answering": list(self.answering)}
-        return {**asdict(self), **lists, "half_width": self.half_width}
+        lists = {
+            "notes": list(self.notes),
+            "answering": list(self.answering),
+            "coarser": [asdict(each) for each in self.coarser],
+        }
+        told = ("half_width", "noise_share", "members_per_cell")
+        return {**asdict(self), **lists, **{name: getattr(self, name) for name in told}}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
@@ -75,17 +106,32 @@ class Preview:
         if set(kept) != names:
             raise BadInput("not a preview", where="preview")
         lists = {name: tuple(kept[name]) for name in ("notes", "answering")}
-        return cls(**{**kept, **lists})
+        try:
+            variants = tuple(Coarser(**each) for each in kept["coarser"])
+        except TypeError:
+            raise BadInput("not a preview", where="preview.coarser") from None
+        return cls(**{**kept, **lists, "coarser": variants})
 
     def __str__(self) -> str:
         lines = [("cost", self._cost()), ("answer", self._answer())]
+        if self.target_error is not None:
+            lines.insert(0, ("target", f"± {self.target_error:g} takes epsilon {self.epsilon}"))
+        if self.members_per_cell is not None and self.groups != 1:
+            lines.append(("members", self._per_cell()))
         if self.assumption:
             lines.append(("assuming", self.assumption))
         lines.append(("noise", f"{self.nodes} nodes, of which {self.margin} may drop or collude"))
+        if self.rounds > 1:
+            lines.append(("rounds", f"{self.rounds}, each asked with what was opened before it"))
         if self.answering:
             lines.append(("answering", ", ".join(self.answering)))
+        lines += [("coarser", str(each)) for each in self.coarser]
         lines += [("note", note) for note in self.notes]
         return "\n".join([self.sentence, *(f"  {name:<10} {text}" for name, text in lines)])
+
+    def _per_cell(self) -> str:
+        source = f" ({self.members_from})" if self.members_from else ""
+        return f"{self.members:,}{source}, {self.members_per_cell:.3g} a cell if spread evenly"
 
     def _cost(self) -> str:
         rho = f"rho {float(Fraction(self.rho)):.6g}"
@@ -98,7 +144,12 @@ class Preview:
             return f"{many}error not known".strip()
         unit = f" {self.unit}" if self.unit else ""
         split = f"noise {_short(self.half_noise)}, sampling {_short(self.half_sampling)}"
-        return f"{many}± {_short(self.half_width)}{unit} (95 %): {split}"
+        share = f" ({self.noise_share:.0%} of the variance is noise)" if self._sampled else ""
+        return f"{many}± {_short(self.half_width)}{unit} (95 %): {split}{share}"
+
+    @property
+    def _sampled(self) -> bool:
+        return bool(self.half_sampling)
 
 
 def _short(value: float) -> str:
@@ -110,48 +161,80 @@ def preview(
     cohort: str,
     dictionary: Dictionary,
     *,
-    epsilon: str,
+    epsilon: str = "",
+    target_error: str = "",
     delta: Fraction,
     nodes: int,
     margin: int,
     memberships: int = 1,
     assumed_members: int | None = None,
+    members_from: str = "",
 ) -> Preview:
     """Preview a question on `nodes` nodes of which `margin` may drop or collude.
 
-    `assumed_members` is a declared size, a noised total or the researcher's guess; where the
-    error depends on it and none is given, 1,000 is assumed, and the preview says so.
-    Raises BadInput and Refused for everything that would be refused before spending.
+    Asked with `epsilon`, or with the least epsilon whose half-width is at most `target_error`.
+    `assumed_members` is a noised total or the researcher's guess (`members_from` says which);
+    where the error depends on it and none is given, 1,000 is assumed, and the preview says so.
+    Raises BadInput and Refused for everything that would be refused before spending, for a
+    target that no epsilon reaches, and for a plan that is absurd for so few members.
     """
     asked = normalise(analysis, dictionary)
-    tree = parse_cohort(cohort, dictionary)
+    text = canonical_text(parse_cohort(cohort, dictionary))
     if assumed_members is not None and assumed_members < 1:
         raise BadInput("assumed members are at least 1")
-    rho = rho_of_epsilon(parse_epsilon(epsilon), delta)
-    mechanism = plan_mechanism(rho, nodes, margin, memberships)
-    law = NoiseLaw(mechanism, survivors=nodes)
+    if bool(epsilon) == bool(target_error):
+        raise BadInput("say either epsilon or a target error", where="epsilon")
+    setting = Setting(delta, nodes, margin, memberships)
     size = assumed_members or (ASSUMED_MEMBERS if asked.by_size else None)
+    target = parse_target(target_error) if target_error else None
+    if target is not None:
+        epsilon = epsilon_for(asked, dictionary, target, setting, size)
+    law = setting.law(asked, dictionary, epsilon)
     expected = expected_error(asked, dictionary, law, size)
-    number = len(cells(asked, dictionary))
+    refuse_absurd(asked, dictionary, expected, assumed_members)
+    made = _priced(asked, text, dictionary, setting, epsilon, expected)
+    return replace(
+        made,
+        target_error=target,
+        members=assumed_members,
+        members_from=members_from,
+        groups=groups(asked, dictionary),
+        coarser=coarser(asked, dictionary, law, size, expected),
+        notes=_notes(expected, made.cells, assumed_members),
+    )
+
+
+def _priced(
+    asked: Analysis,
+    cohort: str,
+    dictionary: Dictionary,
+    setting: Setting,
+    epsilon: str,
+    expected: Expected | None,
+) -> Preview:
+    """What it costs and how far off it may be."""
+    law = setting.law(asked, dictionary, epsilon)
+    rounds = setting.rounds(asked, dictionary, epsilon)
+    rho = Rho.total(each.rho for each in rounds)
     known = expected is not None and math.isfinite(expected.half_width)
     return Preview(
-        sentence=sentence(asked, canonical_text(tree)),
-        cohort=canonical_text(tree),
+        sentence=sentence(asked, cohort),
+        cohort=cohort,
         epsilon=epsilon,
-        rho=mechanism.rho.text,
-        epsilon_charged=epsilon_of_rho(mechanism.rho, delta),
-        delta=float(delta),
-        memberships=memberships,
-        nodes=nodes,
-        margin=margin,
+        rho=rho.text,
+        epsilon_charged=epsilon_of_rho(rho, setting.delta),
+        delta=float(setting.delta),
+        memberships=setting.memberships,
+        nodes=setting.nodes,
+        margin=setting.margin,
         noise_sd_grid=law.sd_grid,
-        delta_grid=mechanism.delta_grid,
-        cells=number,
+        delta_grid=law.mechanism.delta_grid,
+        cells=len(cells(asked, dictionary)),
         unit=expected.unit if expected else "",
         half_noise=expected.half_noise if expected and known else None,
         half_sampling=expected.half_sampling if expected and known else None,
         assumption=expected.assumption if expected else "",
-        notes=_notes(expected, number, assumed_members),
+        rounds=len(rounds),
     )
 
 

@@ -7,29 +7,14 @@ Assumes: nothing; rows beyond the declared number per member are left out here t
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
-from typing import Any, assert_never
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cohort.expression import (
-    And,
-    Between,
-    Compare,
-    Everyone,
-    Expression,
-    Leaf,
-    Missing,
-    Not,
-    OneOf,
-    Op,
-    Or,
-    Value,
-)
+from models.cohort.expression import Expression, Leaf, Missing
+from models.cohort.truth import Mask, Truth, holds, leaf_truth, truth
 from models.contribution import (
     BoundedValue,
     CellCounts,
@@ -39,82 +24,32 @@ from models.contribution import (
     Rollup,
     Stack,
     Summary,
+    Summed,
 )
-from models.rows import Codes, Rows, Values, cell_codes, is_known, ranks
-from privacy.contract.dictionary import ColumnRef
+from models.figures.reference import values_of
+from models.rows import Codes, Rows, cell_codes, is_known, ranks
+from models.streamed import Streamed
 
-Mask = NDArray[np.bool_]
 Integers = NDArray[np.int64]
-Truth = NDArray[np.int8]  # Kleene: 0 false, 1 unknown, 2 true; and = min, or = max, not = 2 - x
-
-_OPS: dict[Op, Callable[[Any, Any], Any]] = {
-    Op.EQ: operator.eq,
-    Op.NE: operator.ne,
-    Op.LT: operator.lt,
-    Op.LE: operator.le,
-    Op.GT: operator.gt,
-    Op.GE: operator.ge,
-}
 
 
 def cohort_mask(expression: Expression, rows: Rows) -> Mask:
     """Shape [members]: true where the expression is true (neither false nor unknown)."""
-    return np.asarray(_truth(expression, rows) == 2)
-
-
-def _truth(expression: Expression, rows: Rows) -> Truth:
-    match expression:
-        case Everyone():
-            return np.full(rows.members, 2, dtype=np.int8)
-        case Not(operand):
-            return (2 - _truth(operand, rows)).astype(np.int8)
-        case And(operands):
-            return np.asarray(np.stack([_truth(each, rows) for each in operands]).min(axis=0))
-        case Or(operands):
-            return np.asarray(np.stack([_truth(each, rows) for each in operands]).max(axis=0))
-        case _:
-            return _leaf(expression, rows)
+    found = truth(expression, rows.members, lambda leaf: _leaf(leaf, rows))
+    return np.asarray(found == 2)
 
 
 def _leaf(leaf: Leaf, rows: Rows) -> Truth:
-    table, values = rows.of(leaf.column)
+    """Member by member; on a many-row table true if any row makes it so, else false."""
+    table, values = values_of(rows, leaf.column)
     known = is_known(values)
-    if isinstance(leaf, Missing):
-        truth = np.full(rows.members, 2, dtype=np.int8)
-        truth[table.member[known]] = 0
-        return truth
-    holds = known & _holds(leaf, values)
-    if leaf.column.many:
-        truth = np.zeros(rows.members, dtype=np.int8)
-        truth[table.member[holds]] = 2
-        return truth
-    truth = np.ones(rows.members, dtype=np.int8)
-    truth[table.member] = np.where(known, np.where(holds, 2, 0), 1)
-    return truth
-
-
-def _holds(leaf: Compare | Between | OneOf, values: Values) -> Mask:
-    """Row by row, for rows with a known value; anything elsewhere."""
-    match leaf:
-        case Compare(column, op, value):
-            return np.asarray(_OPS[op](values, _coded(column, value)))
-        case Between(column, lower, upper):
-            return np.asarray((values >= _coded(column, lower)) & (values <= _coded(column, upper)))
-        case OneOf(column, allowed, negated):
-            inside = np.isin(values, [_coded(column, value) for value in allowed])
-            return np.asarray(~inside if negated else inside)
-        case _:
-            assert_never(leaf)
-
-
-def _coded(column: ColumnRef, value: Value) -> Any:
-    match value:
-        case str():
-            return column.column.levels.index(value)
-        case date():
-            return np.datetime64(value, "D")
-        case _:
-            return value
+    if leaf.column.many and not isinstance(leaf, Missing):
+        found = np.zeros(rows.members, dtype=np.int8)
+        found[table.member[known & holds(leaf, values)]] = 2
+        return found
+    found = np.full(rows.members, 2 if isinstance(leaf, Missing) else 1, dtype=np.int8)
+    found[table.member[known]] = leaf_truth(leaf, values, known)[known]
+    return found
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -128,6 +63,8 @@ class _Entries:
 
 def contribute(contribution: Contribution, rows: Rows, mask: Mask) -> Integers:
     """Shape [members, length]: what each member adds, in grid units; zeros outside `mask`."""
+    if isinstance(contribution, Streamed):
+        return _one_by_one(contribution, rows, mask)
     entries = _entries(contribution, rows, mask)
     matrix = np.zeros((rows.members, contribution.length), dtype=np.int64)
     matrix[entries.member, entries.place] = entries.amount
@@ -136,13 +73,23 @@ def contribute(contribution: Contribution, rows: Rows, mask: Mask) -> Integers:
 
 def total(contribution: Contribution, rows: Rows, mask: Mask) -> Integers:
     """Shape [length]: the sum of `contribute` over members, without the matrix."""
+    if isinstance(contribution, Streamed):
+        return contribution.fold(rows, mask)
     entries = _entries(contribution, rows, mask)
     summed = np.zeros(contribution.length, dtype=np.int64)
     np.add.at(summed, entries.place, entries.amount)
     return summed
 
 
-def _entries(contribution: Contribution, rows: Rows, mask: Mask) -> _Entries:
+def _one_by_one(contribution: Streamed, rows: Rows, mask: Mask) -> Integers:
+    matrix = np.zeros((rows.members, contribution.length), dtype=np.int64)
+    for member in np.flatnonzero(mask):
+        alone = np.arange(rows.members) == member
+        matrix[member] = contribution.fold(rows, alone)
+    return matrix
+
+
+def _entries(contribution: Summed, rows: Rows, mask: Mask) -> _Entries:
     match contribution:
         case CellCounts():
             member, cell = _cells(contribution, rows, mask)
@@ -187,7 +134,7 @@ def _offsets(shape: CellCounts, rows: Rows, name: str) -> tuple[Codes, Codes]:
     for dim in shape.dims:
         stride //= len(dim.column.cell_labels)
         if dim.table.name == name:
-            table, values = rows.of(dim)
+            table, values = values_of(rows, dim)
             codes = cell_codes(dim.column, values)
             parts.append(codes * stride)
             complete.append(codes >= 0)
@@ -199,7 +146,7 @@ def _offsets(shape: CellCounts, rows: Rows, name: str) -> tuple[Codes, Codes]:
 
 def _member_values(shape: BoundedValue, rows: Rows, mask: Mask) -> tuple[Codes, Integers]:
     """Members with a known value, in order, and the integer of each."""
-    table, values = rows.of(shape.column)
+    table, values = values_of(rows, shape.column)
     use = is_known(values) & mask[table.member]
     member, inverse = np.unique(table.member[use], return_inverse=True)
     summed = np.zeros(len(member), dtype=np.int64)

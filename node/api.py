@@ -120,6 +120,10 @@ def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         steward.consent(form.member, form.purpose, form.state, form.starts, form.ends)
         return {"status": "recorded"}
 
+    @app.post("/v1/publish", operation_id="publish", dependencies=guard)
+    def publish() -> dict[str, Any]:
+        return steward.publish()
+
 
 def _study_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
     @app.get("/v1/studies", operation_id="list_studies", dependencies=guard)

@@ -196,6 +196,13 @@ def consent(
         print("recorded")
 
 
+@app.command()
+def publish(dir: Dir = HERE) -> None:  # noqa: A002
+    """Copy the records again to the database that the node computes on, if it has one."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        _show(node.publish())
+
+
 @app.command(name="open-period")
 def open_period(dir: Dir = HERE) -> None:  # noqa: A002
     """Open the next year's budget, once the current period is over."""

@@ -7,6 +7,7 @@ The shape of the result, and whether there is one, depends on the question alone
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from math import prod
@@ -24,29 +25,27 @@ from models.contribution import (
     Rollup,
     Stack,
 )
+from models.streamed import Streamed
 from node.consent import key_in_force
 from node.engine_cohort import (
     Expr,
     cell_code,
     consenting,
+    has_cell,
     ibis,
     many_table,
-    members_table,
     predicate,
     whole,
 )
+from node.engine_figures import asked_members
+from node.engine_stream import one_row, streamed
 from node.engine_values import monomial_value, per_member, quantised, square
-from node.engines.protocol import Columns, Engine, Reading
+from node.engines.protocol import Columns, Engine, Reading, TotalTooLargeError
 from node.layout import MEMBERS
 from privacy.contract.dictionary import ColumnRef, Table
-from privacy.errors import CairnError
 
 Total = NDArray[np.int64]
 LARGEST_TOTAL = 2**62
-
-
-class TotalTooLargeError(CairnError):
-    """A total beyond 2^62: the declared number of members was too small. Never a wrong number."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,9 @@ class _Question:
     cohort: Expression
     purpose: str | None
     today: date
+    since: date  # the day on which consent must have begun at the latest
+    left_out: tuple[int, ...] = ()  # who consented after the run began
+    site: str = ""  # the organisation's id, for sums by organisation
 
 
 def total(
@@ -65,15 +67,21 @@ def total(
     *,
     purpose: str | None,
     today: date,
+    since: date | None = None,
+    joined: Callable[[], tuple[int, ...]] = tuple,
+    site: str = "",
 ) -> Total:
     """Shape [contribution.length], in grid units: the sum over members of the cohort who consent.
 
     Equal, bit for bit, to `models.reference.total` on the same records. With `purpose` None no
-    consent is asked for. Raises TotalTooLargeError instead of wrapping around.
+    consent is asked for. Of a run that began earlier, on the day `since`, whoever `joined` is
+    left out (numbers as in `member_ix`); it is asked when the view of the records is fixed.
+    Raises TotalTooLargeError instead of wrapping around.
     """
-    question = _Question(cohort, purpose, today)
     with engine.reading() as reading:
-        if not reading.columns_of(MEMBERS):
+        known = reading.columns_of(MEMBERS)
+        question = _Question(cohort, purpose, today, since or today, joined(), site)
+        if not known:
             return np.zeros(contribution.length, dtype=np.int64)
         return _part(reading, contribution, question)
 
@@ -90,6 +98,10 @@ def _part(reading: Reading, contribution: Contribution, question: _Question) -> 
             return _rolled(contribution, _cells(reading, contribution.cells, question))
         case Stack():
             return np.concatenate([_part(reading, part, question) for part in contribution.parts])
+        case Streamed():
+            members = _asked(reading, question, one_row(contribution))
+            found = streamed(reading, contribution, members, question.site)
+            return _checked(found.tolist())
         case _:
             assert_never(contribution)
 
@@ -104,11 +116,19 @@ def _asked(reading: Reading, question: _Question, columns: frozenset[ColumnRef])
     key = None
     if question.purpose is not None:
         key = key_in_force(reading.columns_of(MEMBERS), question.purpose)
-    members = members_table(columns | frozenset(columns_of(question.cohort)), key)
-    wanted = [] if key is None else [consenting(members, key, question.today)]
+    members = asked_members(columns | frozenset(columns_of(question.cohort)), key)
+    wanted = [] if key is None else _consent(members, key, question)
     inside = predicate(question.cohort, members)
     wanted += [] if inside is None else [inside]
     return members.filter(wanted) if wanted else members
+
+
+def _consent(members: Expr, key: str, question: _Question) -> list[Expr]:
+    """Consent that holds today, and held when the run began if it began earlier."""
+    wanted = [consenting(members, key, question.today, question.since)]
+    if question.left_out:
+        wanted.append(members.member_ix.notin(list(question.left_out)))
+    return wanted
 
 
 def _checked(values: list[int]) -> Total:
@@ -133,14 +153,12 @@ def _cells(reading: Reading, shape: CellCounts, question: _Question) -> Total:
 
 def _placed(asked: Expr, shape: CellCounts, names: list[str]) -> Expr:
     """One row per member and cell, with the cell's codes under `names`."""
-    one = _codes(asked, shape, [dim for dim in shape.dims if not dim.many])
-    if one:
-        asked = asked.mutate(one)
-        asked = asked.filter([asked[name].notnull() for name in one])
+    one = [dim for dim in shape.dims if not dim.many]
+    asked = _coded(asked, shape, one)
     tables = list({dim.table.name: dim.table for dim in shape.dims if dim.many}.values())
     if not tables:
         return asked
-    placed = asked.select("member_ix", *one)
+    placed = asked.select("member_ix", *_names_of(shape, one))
     for table in tables:
         placed = placed.join(_distinct(table, shape), "member_ix")
     if _most_cells(shape, tables) <= shape.max_cells:
@@ -152,15 +170,22 @@ def _distinct(table: Table, shape: CellCounts) -> Expr:
     """The distinct combinations of codes in which each member has a row."""
     dims = [dim for dim in shape.dims if dim.table.name == table.name]
     rows = many_table(table, frozenset(dims))
-    codes = _codes(rows, shape, dims)
-    coded = rows.select("member_ix", **codes)
-    return coded.filter([coded[name].notnull() for name in codes]).distinct()
+    return _coded(rows, shape, dims).select("member_ix", *_names_of(shape, dims)).distinct()
 
 
-def _codes(rows: Expr, shape: CellCounts | Products, dims: list[ColumnRef]) -> dict[str, Expr]:
-    """The codes of some of the shape's dimensions, under their names."""
+def _coded(rows: Expr, shape: CellCounts | Products, dims: list[ColumnRef]) -> Expr:
+    """The rows that have a cell in each of `dims`, with the cells' codes."""
+    if not dims:
+        return rows
+    rows = rows.filter([has_cell(rows, dim) for dim in dims])
+    codes = [cell_code(rows, dim) for dim in dims]
+    return rows.mutate(dict(zip(_names_of(shape, dims), codes, strict=True)))
+
+
+def _names_of(shape: CellCounts | Products, dims: list[ColumnRef]) -> list[str]:
+    """The names of the codes of some of the shape's dimensions."""
     names = dict(zip(shape.dims, _code_names(shape), strict=True))
-    return {names[dim]: cell_code(rows, dim) for dim in dims}
+    return [names[dim] for dim in dims]
 
 
 def _code_names(shape: CellCounts | Products) -> list[str]:
@@ -258,10 +283,9 @@ def _products(reading: Reading, shape: Products, question: _Question) -> Total:
     one = {name: each for name, each in numbered.items() if not each.column.many}
     columns = frozenset(shape.dims) | frozenset(each.column for each in one.values())
     asked = _asked(reading, question, columns)
-    coded = asked.mutate(_codes(asked, shape, list(shape.dims)))
+    known = [asked[each.column.name].notnull() for each in one.values()]
+    coded = _coded(asked.filter(known) if known else asked, shape, list(shape.dims))
     names = _code_names(shape)
-    known = [coded[name].notnull() for name in [*names, *(v.column.name for v in one.values())]]
-    coded = coded.filter(known) if known else coded
     values = {name: quantised(each, coded[each.column.name]) for name, each in one.items()}
     each = coded.select("member_ix", *names, **values)
     for name, variable in numbered.items():

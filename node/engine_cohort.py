@@ -6,7 +6,9 @@ is a subquery for members with a row that meets it, so it is true or false, neve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date
 from functools import cache, reduce
 from importlib import import_module
@@ -40,7 +42,9 @@ from privacy.contract.dictionary import Column, ColumnRef, Table
 
 Expr = Any  # an Ibis expression; the library has no types
 
-_TYPES = {"UTINYINT": "uint8", "USMALLINT": "uint16", "DOUBLE": "float64", "DATE": "date"}
+_FEW_EDGES = 3  # below that, comparisons are as fast
+# Wide enough for the codes, and known to every database.
+_TYPES = {"UTINYINT": "int16", "USMALLINT": "int32", "DOUBLE": "float64", "DATE": "date"}
 
 
 @cache
@@ -59,7 +63,7 @@ def whole(value: int) -> Expr:
 
 
 def members_table(columns: frozenset[ColumnRef], consent: str | None) -> Expr:
-    """The member table with the columns a question reads."""
+    """The member table with the columns a question reads, those of one-row tables."""
     schema = {"member_ix": "int32"} | _schema(ref for ref in columns if not ref.many)
     if consent is not None:
         given, start, end, _ = consent_columns(consent)
@@ -80,20 +84,61 @@ def _schema(refs: Iterable[ColumnRef]) -> dict[str, str]:
     for ref in sorted(refs, key=lambda ref: ref.name):
         schema[ref.name] = _TYPES.get(sql_type(ref.column), "string")
         if ref.column.bins and not ref.column.levels and has_stored_cells(ref):
-            schema[cell_column(ref)] = "uint16"
+            schema[cell_column(ref)] = "int32"
     return schema
 
 
+def has_cell(rows: Expr, ref: ColumnRef) -> Expr:
+    """Has a row a value in `ref`, and so a cell?"""
+    return rows[cell_column(ref) if has_stored_cells(ref) else ref.name].notnull()
+
+
 def cell_code(rows: Expr, ref: ColumnRef) -> Expr:
-    """The code of a row's cell, NULL where the value is missing.
+    """The code of the cell of a row that has one.
 
     Bins that are not those of the import are found here, by the same comparisons of doubles.
     """
     if has_stored_cells(ref):
         return rows[cell_column(ref)]
-    stored = rows[ref.name]
-    code = _bin_code(stored, ref.column.edges[1:-1], 0)
-    return ibis().ifelse(stored.notnull(), code, ibis().null("int64"))
+    stored, inner = rows[ref.name], ref.column.edges[1:-1]
+    even = _even_bins(inner)
+    return _bin_code(stored, inner, 0) if even is None else _even_bin_code(stored, even)
+
+
+@dataclass(frozen=True)
+class _EvenBins:
+    """Bins of one width; `low` and `high` lie in the first and the last."""
+
+    low: float
+    high: float
+    start: float
+    width: float
+
+    def code(self, value: float) -> int:
+        return math.floor((min(max(value, self.low), self.high) - self.start) / self.width)
+
+
+def _even_bins(inner: tuple[float, ...]) -> _EvenBins | None:
+    """Bins whose code is one division, exact for every double; None if these are no such bins.
+
+    Every operation of `code` is monotone in IEEE arithmetic, so it is right for all doubles if it
+    is right at every inner edge and just below it. What it computes stays within half a bin of the
+    edges: some databases raise an error where a result overflows or underflows.
+    """
+    if len(inner) < _FEW_EDGES:
+        return None
+    width = (inner[-1] - inner[0]) / (len(inner) - 1)
+    bins = _EvenBins(inner[0] - width / 2, inner[-1] + width / 2, inner[0] - width, width)
+    if not math.isfinite(bins.high - bins.start):
+        return None
+    places = ((bins.code(edge), bins.code(math.nextafter(edge, -math.inf))) for edge in inner)
+    right = all(found == (at, at - 1) for at, found in enumerate(places, 1))
+    return bins if right else None
+
+
+def _even_bin_code(stored: Expr, bins: _EvenBins) -> Expr:
+    near = ibis().least(ibis().greatest(stored, number(bins.low)), number(bins.high))
+    return ((near - number(bins.start)) / number(bins.width)).floor()
 
 
 def _bin_code(stored: Expr, inner: tuple[float, ...], first: int) -> Expr:
@@ -106,11 +151,11 @@ def _bin_code(stored: Expr, inner: tuple[float, ...], first: int) -> Expr:
     return ibis().ifelse(stored < number(inner[middle]), low, high)
 
 
-def consenting(members: Expr, key: str, today: date) -> Expr:
-    """Does the member's consent for the purpose's `key` hold today?"""
+def consenting(members: Expr, key: str, today: date, since: date) -> Expr:
+    """Does the member's consent for the purpose's `key` hold today, begun at the latest `since`?"""
     given, start, end = (members[name] for name in consent_columns(key)[:3])
-    day = ibis().literal(today)
-    return given & (start.isnull() | (start <= day)) & (end.isnull() | (end >= day))
+    first, last = ibis().literal(since), ibis().literal(today)
+    return given & (start.isnull() | (start <= first)) & (end.isnull() | (end >= last))
 
 
 def predicate(expression: Expression, members: Expr) -> Expr | None:
@@ -138,12 +183,12 @@ def _inner(expression: Expression, members: Expr) -> Expr:
 def _leaf(leaf: Leaf, members: Expr) -> Expr:
     ref = leaf.column
     if not ref.many:
-        return _condition(leaf, members[ref.name])
+        return condition(leaf, members[ref.name])
     rows = many_table(ref.table, frozenset((ref,)))
     if isinstance(leaf, Missing):
         known = rows.filter(rows[ref.name].notnull())
         return members.member_ix.notin(known.member_ix)
-    meeting = rows.filter(_condition(leaf, rows[ref.name]))
+    meeting = rows.filter(condition(leaf, rows[ref.name]))
     return members.member_ix.isin(meeting.member_ix)
 
 
@@ -157,7 +202,7 @@ _OPS: dict[Op, Callable[[Expr, Expr], Expr]] = {
 }
 
 
-def _condition(leaf: Leaf, stored: Expr) -> Expr:
+def condition(leaf: Leaf, stored: Expr) -> Expr:
     """One value against the leaf: SQL's NULL is the unknown of `models.cohort.expression`."""
     match leaf:
         case Compare(ref, op, value):

@@ -60,18 +60,22 @@ class Permit:
 
     @property
     def reservation(self) -> Rho:
-        """What the whole run may cost: every round of every attempt."""
-        return self.derivation.rho * (self.plan.rounds * self.plan.max_attempts)
+        """What the whole run may cost: every attempt of every round."""
+        return self.derivation.rho * self.plan.max_attempts
 
 
-def decide(envelope: Envelope, facts: Facts) -> Permit:
-    """Permit or refuse the plan in `envelope`. The budget is the ledger's to refuse."""
+def decide(envelope: Envelope, facts: Facts, *, reserved: bool = False) -> Permit:
+    """Permit or refuse the plan in `envelope`. The budget is the ledger's to refuse.
+
+    A plan that is `reserved` here already answered its question in time: a run of many rounds
+    may outlast the question, though not the plan.
+    """
     plan = _open_plan(envelope, facts)
     _check_ready(facts)
     _check_time(plan, facts)
     _check_roster(plan, facts)
     study = _approved_study(plan, facts)
-    question = _check_question(plan, study, facts)
+    question = _check_question(plan, study, facts, reserved)
     _check_floors(plan, study, facts)
     derivation = _check_derivation(plan, question, study, facts)
     return Permit(plan, envelope.digest, question, plan.researcher, study, derivation)
@@ -125,7 +129,7 @@ def _approved_study(plan: Plan, facts: Facts) -> Study:
     return study
 
 
-def _check_question(plan: Plan, study: Study, facts: Facts) -> Question:
+def _check_question(plan: Plan, study: Study, facts: Facts, reserved: bool) -> Question:
     if plan.researcher.text not in study.investigators:
         raise Refused(Code.NOT_AN_INVESTIGATOR)
     try:
@@ -134,7 +138,7 @@ def _check_question(plan: Plan, study: Study, facts: Facts) -> Question:
         raise Refused(Code.BAD_SIGNATURE, what="question") from None
     if question.study_digest != plan.study_digest or question.study != plan.study:
         raise Refused(Code.PLAN_MISMATCH, what="study")
-    if facts.now >= parse_instant(question.expires):
+    if not reserved and facts.now >= parse_instant(question.expires):
         raise Refused(Code.EXPIRED, what="question")
     return question
 

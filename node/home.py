@@ -56,6 +56,9 @@ class Settings:
     port: int = 0
     slot_milliseconds: int = 100
     memory_megabytes: int = 1536
+    engine: str = "duckdb"  # or postgresql, spark: see node.engines.choice
+    engine_address: str = ""  # postgresql://user@host/database without a password; Spark's master
+    engine_place: str = ""  # PostgreSQL's schema; the folder of the copy that Spark reads
 
     @property
     def coordinator(self) -> PublicKey:

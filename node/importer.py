@@ -35,7 +35,7 @@ from node.layout import (
     rows_table,
     select,
 )
-from node.records import Cursor, Records, leave_mark, note_dictionary
+from node.records import Cursor, Records, note_import
 from privacy.contract.dictionary import Column, ColumnRef, Dictionary, Rows
 from privacy.errors import BadInput
 
@@ -73,8 +73,7 @@ def import_folder(
         _build_members(cursor, staged, consent)
         rows = {each.table.name: _build_rows(cursor, each) for each in staged if _many(each)}
         reapply_refusals(cursor)
-        note_dictionary(cursor, dictionary.digest)
-        leave_mark(cursor)
+        note_import(cursor, dictionary.digest)
         members = _count(cursor, MEMBERS)
     return ImportReport(members, rows, warnings)
 

@@ -39,7 +39,7 @@ def cell_column(ref: ColumnRef) -> str:
 def has_stored_cells(ref: ColumnRef) -> bool:
     """Are the cells of `ref` those of the dictionary, whose codes the import wrote?
 
-    A question may give a column other bins than its table declares.
+    A question may give a column other bins than its table declares, and figures are not stored.
     """
     if ref.column.levels:
         return True

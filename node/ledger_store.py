@@ -21,36 +21,29 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
+from node.ledger_file import FORMAT, SCHEMA, connect, genesis_of, head_of, stopping
 from privacy.checkpoint import Checkpoint, NoteSigner, node_origin, open_checkpoint
 from privacy.contract.canonical import rational, sha256_hex
 from privacy.contract.signing import PublicKey, SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.chain import Replay, verify_entries
-from privacy.ledger.entry import Aborted, Body, Commit, Entry, Expired, Genesis, Released
+from privacy.ledger.entry import (
+    Aborted,
+    Body,
+    Commit,
+    Entry,
+    Expired,
+    Genesis,
+    Released,
+    Reserve,
+)
 from privacy.ledger.fold import instant_not_before, step
 from privacy.ledger.state import LedgerState
 from privacy.merkle import Frontier, Tree, verify_consistency
 
 CLOCK_SLACK_SECONDS = 2
-FORMAT = 1
 _BATCH = 1_000
-
-_SCHEMA = """
-CREATE TABLE entries (seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
-CREATE TABLE head (
-    id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, frontier BLOB NOT NULL,
-    checkpoint TEXT NOT NULL);
-INSERT INTO head VALUES (1, 0, x'', '');
-CREATE TABLE outbox (
-    plan TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, payload BLOB NOT NULL,
-    PRIMARY KEY (plan, round, attempt));
-CREATE TABLE held (node TEXT PRIMARY KEY, checkpoint TEXT NOT NULL);
-CREATE TABLE cosigned (
-    node TEXT PRIMARY KEY, checkpoint TEXT NOT NULL, cosignature TEXT NOT NULL);
-"""
-
-_BESIDE = "CREATE TABLE IF NOT EXISTS beside (what TEXT PRIMARY KEY, mark TEXT NOT NULL)"
 
 Clock = Callable[[], datetime]
 Step = Callable[[str], None]
@@ -116,10 +109,10 @@ class LedgerStore:
         except FileExistsError:
             raise BadInput("there is a ledger already", where=str(path)) from None
         first = Genesis(node=node, key=key.public.text, network=network, delta=rational(delta))
-        with ExitStack() as undo, _stopping():
+        with ExitStack() as undo, stopping():
             undo.callback(path.unlink)
-            db = undo.enter_context(closing(_connect(path)))
-            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
+            db = undo.enter_context(closing(connect(path)))
+            db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
             store = cls(db, key, clock, reached, origin)
             store.append(first)
             undo.pop_all()
@@ -134,11 +127,11 @@ class LedgerStore:
         """
         if not path.is_file():
             raise BadInput("there is no ledger", where=str(path))
-        with ExitStack() as undo, _stopping():
-            db = undo.enter_context(closing(_connect(path)))
+        with ExitStack() as undo, stopping():
+            db = undo.enter_context(closing(connect(path)))
             if db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
                 raise VerificationFailed("not a ledger of this version", where=str(path))
-            genesis = _genesis(db)
+            genesis = genesis_of(db)
             if genesis.key != key.public.text:
                 raise VerificationFailed("ledger belongs to another key", where="entry 0")
             store = cls(db, key, clock, reached, node_origin(genesis.network, genesis.node))
@@ -194,21 +187,27 @@ class LedgerStore:
         end = self.size if stop is None else min(stop, self.size)
         for low in range(start, end, _BATCH):
             query = "SELECT data FROM entries WHERE seq >= ? AND seq < ? ORDER BY seq"
-            with self._lock, _stopping():
+            with self._lock, stopping():
                 rows = self._db.execute(query, (low, min(low + _BATCH, end))).fetchall()
             yield from (row[0] for row in rows)
 
     def outbox(self, plan: str, round_: int, attempt: int) -> bytes | None:
-        """The bytes committed for one attempt of a plan that has not ended."""
+        """The bytes committed for the newest opening of an open plan, if this is it."""
         query = "SELECT payload FROM outbox WHERE plan = ? AND round = ? AND attempt = ?"
-        with self._lock, _stopping():
+        with self._lock, stopping():
             row = self._db.execute(query, (plan, round_, attempt)).fetchone()
         return None if row is None else bytes(row[0])
 
+    def cut(self, plan: str) -> str | None:
+        """What the records were when an open plan was reserved, as `append` was told."""
+        with self._lock, stopping():
+            row = self._db.execute("SELECT cut FROM cuts WHERE plan = ?", (plan,)).fetchone()
+        return None if row is None else str(row[0])
+
     def verify(self) -> None:
         """Read the whole file again; raises VerificationFailed naming the first bad entry."""
-        with self._lock, _stopping():
-            size, frontier, note = _head(self._db)
+        with self._lock, stopping():
+            size, frontier, note = head_of(self._db)
             head = open_checkpoint(note, self._signer.key, self._signer.name)
             with closing(self._db.execute("SELECT data FROM entries ORDER BY seq")) as rows:
                 result: Replay = verify_entries((row[0] for row in rows), head)
@@ -220,9 +219,10 @@ class LedgerStore:
 
     # what it takes
 
-    def append(self, body: Body, *, outbox: bytes | None = None) -> Receipt:
+    def append(self, body: Body, *, outbox: bytes | None = None, cut: str | None = None) -> Receipt:
         """Write one entry durably; for a commit, with the very bytes that may leave.
 
+        `cut` is kept beside a reservation and stays in the building (see `node.cut`).
         Returns only after the transaction is on disk. Raises Refused with the code of the rule
         that forbids the entry (see `privacy.ledger.fold.step`), LEDGER_STOPPED when it cannot
         be written; BadInput when `outbox` is not what the commit describes.
@@ -238,14 +238,15 @@ class LedgerStore:
                 Checkpoint(self._signer.name, frontier.size, frontier.root)
             )
             with self._transaction():
-                self._insert(entry, frontier.to_bytes(), note, outbox)
+                self._insert(entry, frontier.to_bytes(), note)
+                self._keep_beside(body, outbox, cut)
                 self._reached(f"{body.kind} written")
             self._tree.append(entry.leaf)
             self._state, self._frontier, self._checkpoint = after, frontier, note
             self._reached(f"{body.kind} durable")
             return Receipt(entry.seq, entry.leaf.hex(), note)
 
-    def _insert(self, entry: Entry, frontier: bytes, note: str, outbox: bytes | None) -> None:
+    def _insert(self, entry: Entry, frontier: bytes, note: str) -> None:
         moved = self._db.execute(
             "UPDATE head SET size = ?, frontier = ?, checkpoint = ? WHERE size = ?",
             (entry.seq + 1, frontier, note, entry.seq),
@@ -253,18 +254,27 @@ class LedgerStore:
         if moved.rowcount != 1:
             raise Refused(Code.LEDGER_STOPPED, what="another writer")
         self._db.execute("INSERT INTO entries VALUES (?, ?)", (entry.seq, entry.data))
-        body = entry.body
-        if isinstance(body, Commit):
-            self._db.execute(
-                "INSERT INTO outbox VALUES (?, ?, ?, ?)",
-                (body.plan, body.round, body.attempt, outbox),
-            )
-        elif isinstance(body, Released | Aborted | Expired):
-            self._db.execute("DELETE FROM outbox WHERE plan = ?", (body.plan,))
+
+    def _keep_beside(self, body: Body, outbox: bytes | None, cut: str | None) -> None:
+        """What goes with an open plan: its cut, and the bytes of its newest opening."""
+        match body:
+            case Reserve() if cut is not None:
+                self._db.execute("INSERT INTO cuts VALUES (?, ?)", (body.plan, cut))
+            case Commit():
+                self._db.execute("DELETE FROM outbox WHERE plan = ?", (body.plan,))
+                self._db.execute(
+                    "INSERT INTO outbox VALUES (?, ?, ?, ?)",
+                    (body.plan, body.round, body.attempt, outbox),
+                )
+            case Released() | Aborted() | Expired():
+                for table in ("outbox", "cuts"):
+                    self._db.execute(f"DELETE FROM {table} WHERE plan = ?", (body.plan,))  # noqa: S608
+            case _:
+                pass
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _stopping():
+        with stopping():
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield
@@ -278,15 +288,13 @@ class LedgerStore:
 
     def records_mark(self) -> str | None:
         """The newest mark of the records beside this ledger; stays in the building."""
-        with self._lock, _stopping():
-            self._db.execute(_BESIDE)
+        with self._lock, stopping():
             row = self._db.execute("SELECT mark FROM beside WHERE what = 'records'").fetchone()
         return None if row is None else str(row[0])
 
     def note_records_mark(self, mark: str) -> None:
         """Remember it durably."""
         with self._lock, self._transaction():
-            self._db.execute(_BESIDE)
             self._db.execute("INSERT OR REPLACE INTO beside VALUES ('records', ?)", (mark,))
 
     # what it holds of its peers
@@ -317,7 +325,7 @@ class LedgerStore:
 
     def witnessed(self, node: str) -> str | None:
         """The newest checkpoint of a peer that this node holds."""
-        with self._lock, _stopping():
+        with self._lock, stopping():
             query = "SELECT checkpoint FROM held WHERE node = ?"
             row = self._db.execute(query, (node,)).fetchone()
         return None if row is None else str(row[0])
@@ -346,7 +354,7 @@ class LedgerStore:
 
     def cosigned(self, node: str) -> Cosigned | None:
         """The newest checkpoint of a peer that this node cosigned."""
-        with self._lock, _stopping():
+        with self._lock, stopping():
             query = "SELECT checkpoint, cosignature FROM cosigned WHERE node = ?"
             row = self._db.execute(query, (node,)).fetchone()
         return None if row is None else Cosigned(str(row[0]), str(row[1]))
@@ -354,40 +362,6 @@ class LedgerStore:
     def _origin_of(self, node: str) -> str:
         genesis = self._state.genesis
         return node_origin(genesis.network if genesis else "", node)
-
-
-@contextmanager
-def _stopping() -> Iterator[None]:
-    """Whatever the database raises stops the ledger; its text stays in the building."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise Refused(Code.LEDGER_STOPPED, what="storage") from error
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    return db
-
-
-def _genesis(db: sqlite3.Connection) -> Genesis:
-    row = db.execute("SELECT data FROM entries WHERE seq = 0").fetchone()
-    try:
-        first = None if row is None else Entry.from_bytes(row[0]).body
-    except BadInput:
-        first = None
-    if not isinstance(first, Genesis):
-        raise VerificationFailed("does not begin a ledger", where="entry 0")
-    return first
-
-
-def _head(db: sqlite3.Connection) -> tuple[int, bytes, str]:
-    row = db.execute("SELECT size, frontier, checkpoint FROM head").fetchone()
-    if row is None:
-        raise VerificationFailed("the ledger has no head", where="head")
-    return int(row[0]), bytes(row[1]), str(row[2])
 
 
 def _check_outbox(body: Body, outbox: bytes | None) -> None:

@@ -22,5 +22,7 @@ class Parts:
 
     def close(self) -> None:
         """Write everything to disk and let the files go."""
+        if self.guard.copy is not None:
+            self.guard.copy.close()
         self.records.close()
         self.service.ledger.close()

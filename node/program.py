@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from models.cohort.expression import Expression
 from models.contribution import Contribution
 from node.api import create_app
+from node.cut import Beginning, Cut, cut_now, joined_since
 from node.documents import Documents
 from node.engine import total
+from node.engines.choice import open_published
 from node.flower_agent import FlowerAgent
 from node.flower_app import build_client_app, whereabouts
 from node.home import Home, Settings
@@ -57,13 +59,29 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
     records = Records.open(
         home.records_file, RecordsSettings(memory_limit_bytes=settings.memory_megabytes * 10**6)
     )
-
-    guard = RecordsGuard.begin(records, ledger)
+    copy = open_published(settings, records)
+    guard = RecordsGuard.begin(records, ledger, copy)
+    where = records if copy is None else copy
 
     def engine(
-        contribution: Contribution, cohort: Expression, purpose: str | None, day: datetime
+        contribution: Contribution,
+        cohort: Expression,
+        purpose: str | None,
+        today: date,
+        began: Beginning,
     ) -> NDArray[np.int64]:
-        return total(records, contribution, cohort, purpose=purpose, today=day.date())
+        return total(
+            where,
+            contribution,
+            cohort,
+            purpose=purpose,
+            today=today,
+            since=began.day,
+            joined=lambda: joined_since(records, began.cut),
+        )
+
+    def cut() -> Cut:
+        return cut_now(records)
 
     service = NodeService(
         node=settings.node,
@@ -72,7 +90,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         ledger=ledger,
         documents=Documents(home.documents, settings.coordinator),
         policy=policy_in_force(home, ledger),
-        runner=Runner(settings.node, ledger, engine, entropy, clock, reached),
+        runner=Runner(settings.node, ledger, engine, cut, entropy, clock, reached),
         witnessing=Witnessing.begin(settings.node, ledger, key.public, entropy),
         slots=Slots(settings.slot_milliseconds / 1000, time.monotonic, time.sleep),
         entropy=entropy,

@@ -24,6 +24,7 @@ Cursor = Any  # duckdb.DuckDBPyConnection: a connection of its own to the same d
 
 LAYOUT = "1"
 _DIGEST = "dictionary"
+_IMPORTED = "imported"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
 CREATE SEQUENCE IF NOT EXISTS consent_order;
@@ -152,9 +153,12 @@ class Records:
             return int(cursor.execute("SELECT count(*) FROM members").fetchone()[0])
 
 
-def note_dictionary(cursor: Cursor, digest: str) -> None:
-    """Record, in the importing transaction, which dictionary the data follow."""
-    cursor.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [_DIGEST, digest])
+def note_import(cursor: Cursor, dictionary: str) -> None:
+    """Record, in the importing transaction, which dictionary the data follow; mark the change."""
+    leave_mark(cursor)
+    mark = cursor.execute("SELECT arg_max(mark, seq) FROM marks").fetchone()[0]
+    for key, value in ((_DIGEST, dictionary), (_IMPORTED, mark)):
+        cursor.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [key, value])
 
 
 def leave_mark(cursor: Cursor) -> None:

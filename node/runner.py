@@ -1,10 +1,16 @@
 """The life of one question at a node, one short function per step, in this order:
 
     reserve      the gate decides; the ledger reserves, durably          (nothing read yet)
+
+and then, for every round:
+
     compute      noise is drawn; the cohort's integer total is computed; masked
     commit       at a public slot: committed, durably; only then does the masked vector leave
     sign         the node signs the one list of survivors, holding every peer's checkpoint
     reveal       with enough signatures on that list: one kind of share per peer
+
+and at the end:
+
     outcome      the ledger records what became of the run
 
 A crash between any two steps may waste budget; it never overspends.
@@ -15,7 +21,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +29,8 @@ from numpy.typing import NDArray
 
 from models.cohort.expression import Expression
 from models.contribution import Contribution
+from node.charges import agrees, commitment, reservation
+from node.cut import Beginning, Cut
 from node.gate import Facts, Permit, decide
 from node.ledger_store import LedgerStore
 from privacy.contract.canonical import sha256_hex
@@ -30,7 +38,7 @@ from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.time import instant_text, parse_instant
 from privacy.discrete_gaussian import noise_share
 from privacy.errors import Code, ProtocolError, Refused
-from privacy.ledger.entry import Aborted, Commit, Expired, Lost, Mechanism, Released, Reserve
+from privacy.ledger.entry import Aborted, Expired, Lost, Released
 from privacy.randomness import Entropy
 from privacy.secure_sum.attempt import Attempt
 from privacy.secure_sum.masks import vector_bytes
@@ -44,10 +52,18 @@ SESSIONS_OF_A_GROUP = 4  # in use, being prepared, and two that were begun in va
 
 
 class Engine(Protocol):
-    """The node's records: the integer total of a contribution over the consenting cohort."""
+    """The node's records: the integer total of a contribution over the consenting cohort.
+
+    Of a run that `began` earlier, members who joined since are left out.
+    """
 
     def __call__(
-        self, contribution: Contribution, cohort: Expression, purpose: str | None, day: datetime
+        self,
+        contribution: Contribution,
+        cohort: Expression,
+        purpose: str | None,
+        today: date,
+        began: Beginning,
     ) -> NDArray[np.int64]: ...
 
 
@@ -96,6 +112,7 @@ class Runner:
     node: str
     ledger: LedgerStore
     engine: Engine
+    cut: Callable[[], Cut]  # the records as they are now
     entropy: Entropy
     clock: Callable[[], datetime]
     reached: Step = lambda _step: None
@@ -150,46 +167,58 @@ class Runner:
     # one question
 
     def reserve(self, envelope: Envelope, facts: Facts) -> Permit:
-        """Decide, and set the whole cost of the run aside before anything is read."""
-        permit = decide(envelope, facts)
+        """Decide, and set the whole cost of the run aside before anything is read.
+
+        A plan that the ledger holds already goes on under its reservation, for instance after
+        this program started again: nothing is set aside twice.
+        """
         with self._lock:
-            if permit.plan_digest not in self._permits:
-                self.ledger.append(_reservation(permit))
-                self._permits[permit.plan_digest] = permit
-                self._plans[permit.plan_digest] = envelope
+            open_plan = self.ledger.state.plans.get(envelope.digest)
+            permit = decide(envelope, facts, reserved=open_plan is not None)
+            if open_plan is None:
+                self.ledger.append(reservation(permit), cut=self.cut().text)
+            elif not agrees(permit, open_plan):
+                raise Refused(Code.PLAN_MISMATCH, what="reservation")
+            self._permits[permit.plan_digest] = permit
+            self._plans[permit.plan_digest] = envelope
         self.reached("reserved")
         return permit
 
     def compute(
-        self, attempt: Attempt, sealed: Mapping[str, bytes], facts: Facts
+        self, attempt: Attempt, state: bytes, sealed: Mapping[str, bytes], facts: Facts
     ) -> Masked | tuple[Envelope, bytes]:
         """Read and mask; or, for an attempt that was committed, its claim and bytes again.
 
         Decides again first: what was permitted when it was reserved may not be any more.
+        `state` is what the coordinator tells everybody in this round: raises ProtocolError
+        unless it is the one that the attempt names, BadInput if it is none of the analysis.
         Nothing shows outside how long it took: `commit` follows at a public slot.
         """
         permit = self._permit(attempt)
+        if sha256_hex(state) != attempt.state:
+            raise ProtocolError("another state than the attempt names")
         key = (attempt.plan, attempt.round, attempt.attempt)
         with self._lock:
             live = self._live.get(key)
             if live is not None:
                 live = self._alive(attempt)
                 return live.claim, live.masked
-            decide(self._plans[attempt.plan], facts)
+            decide(self._plans[attempt.plan], facts, reserved=True)
+            began = self._beginning(attempt)
             keys, made = self._take_keys(attempt)
-            self._check_uncommitted(key)
-        opening, data = self._mask(permit, attempt, keys, sealed)
+        opening, data = self._mask(permit, attempt, state, began, keys, sealed)
         return Masked(permit, made, attempt, opening, data)
 
     def commit(self, masked: Masked) -> tuple[Envelope, bytes]:
         """Charge it, durably; the claim and the bytes that may leave now."""
         attempt, opening, data = masked.attempt, masked.opening, masked.data
         sha = opening.masked_sha256
-        body = _commitment(masked.permit, attempt, sha, len(data))
+        body = commitment(masked.permit, attempt, sha, len(data))
         receipt = self.ledger.append(body, outbox=data)
         self.reached("committed")
         claim = opening.claim(sha, receipt.checkpoint, {"seq": receipt.seq, "leaf": receipt.leaf})
         with self._lock:
+            self._forget(attempt.plan)
             live = _Live(masked.keys_made, attempt, opening, claim, data)
             self._live[attempt.plan, attempt.round, attempt.attempt] = live
         self.reached("replying")
@@ -204,8 +233,8 @@ class Runner:
             attempt.participants == plan.participants
             and attempt.roster == plan.roster
             and (attempt.t_drop, attempt.t_collude) == (plan.t_drop, plan.t_collude)
-            and attempt.length == plan.length
-            and 0 <= attempt.round < plan.rounds
+            and 0 <= attempt.round < len(plan.rounds)
+            and attempt.length == plan.rounds[attempt.round].length
         )
         if not agrees:
             raise Refused(Code.PLAN_MISMATCH, what="attempt")
@@ -220,26 +249,37 @@ class Runner:
         prepared = self._prepared(mine)
         return prepared.session.take(attempt.set_index), prepared.made
 
-    def _check_uncommitted(self, key: tuple[str, int, int]) -> None:
-        if self.ledger.outbox(*key) is not None:
+    def _beginning(self, attempt: Attempt) -> Beginning:
+        """When the run began here.
+
+        Refuses an opening that the run has passed, and a run from before the newest import.
+        """
+        open_plan = self.ledger.state.plans.get(attempt.plan)
+        cut = self.ledger.cut(attempt.plan)
+        if open_plan is None or cut is None:
             raise Refused(Code.ATTEMPT_LOST)
+        began = Beginning(parse_instant(open_plan.reserved_at).date(), Cut.parse(cut))
+        imported = self.cut().imported != began.cut.imported
+        if imported or open_plan.has_passed((attempt.round, attempt.attempt)):
+            raise Refused(Code.ATTEMPT_LOST)
+        return began
 
     def _mask(
         self,
         permit: Permit,
         attempt: Attempt,
+        state: bytes,
+        began: Beginning,
         keys: KeySet,
         sealed: Mapping[str, bytes],
     ) -> tuple[Opening, bytes]:
-        mechanism = permit.derivation.mechanism
+        derivation = permit.derivation
+        contribution = derivation.contribution_at(attempt.round, state)
+        mechanism = derivation.rounds[attempt.round].mechanism
         noise = noise_share(self.entropy, mechanism.log2_sigma, attempt.length)
         self.reached("noise drawn")
-        total = self.engine(
-            permit.derivation.contribution,
-            permit.derivation.cohort,
-            permit.purpose,
-            self.clock().astimezone(UTC),
-        )
+        today = self.clock().astimezone(UTC).date()
+        total = self.engine(contribution, derivation.cohort, permit.purpose, today, began)
         self.reached("total computed")
         vector = total.astype(np.uint64) + noise.astype(np.uint64)
         masked, opening = keys.mask(attempt, vector, sealed, overwrite=True)
@@ -248,10 +288,12 @@ class Runner:
     def charge_loss(self, attempt: Attempt) -> None:
         """What fails after reserving is charged, and looks like a lost node from outside."""
         permit = self._permits.get(attempt.plan)
-        key = (attempt.plan, attempt.round, attempt.attempt)
-        if permit is None or self.ledger.outbox(*key) is not None:
+        open_plan = self.ledger.state.plans.get(attempt.plan)
+        if permit is None or open_plan is None:
             return
-        self.ledger.append(_commitment(permit, attempt, sha256_hex(b""), 0), outbox=b"")
+        if open_plan.has_passed((attempt.round, attempt.attempt)):
+            return
+        self.ledger.append(commitment(permit, attempt, sha256_hex(b""), 0), outbox=b"")
 
     def sign(
         self, attempt: Attempt, claims: Mapping[str, Envelope], peers: Mapping[str, PublicKey]
@@ -307,42 +349,14 @@ class Runner:
                 self.ledger.append(body)
             self._permits.pop(plan, None)
             self._plans.pop(plan, None)
-            for key in [key for key in self._live if key[0] == plan]:
-                del self._live[key]
+            self._forget(plan)
+
+    def _forget(self, plan: str) -> None:
+        """Drop what earlier openings of the plan left in memory."""
+        for key in [key for key in self._live if key[0] == plan]:
+            del self._live[key]
 
     def sweep(self) -> None:
         """Close reservations whose plan has expired."""
         for plan in self.ledger.state.due(instant_text(self.clock())):
             self._finish(plan, Expired(plan=plan))
-
-
-def _reservation(permit: Permit) -> Reserve:
-    plan = permit.plan
-    return Reserve(
-        plan=permit.plan_digest,
-        question=plan.question_envelope.digest,
-        study=plan.study,
-        study_digest=plan.study_digest,
-        researcher=permit.researcher.text,
-        identity=plan.identity,
-        sentence=permit.derivation.sentence,
-        dictionary=plan.dictionary,
-        mechanism=Mechanism.of(permit.derivation.mechanism),
-        rounds=plan.rounds,
-        max_attempts=plan.max_attempts,
-        rho=permit.reservation.text,
-        expires=plan.expires,
-    )
-
-
-def _commitment(permit: Permit, attempt: Attempt, sha: str, size: int) -> Commit:
-    return Commit(
-        plan=attempt.plan,
-        round=attempt.round,
-        attempt=attempt.attempt,
-        mechanism=Mechanism.of(permit.derivation.mechanism),
-        rho=permit.derivation.rho.text,
-        masked_sha256=sha,
-        length=attempt.length,
-        bytes=size,
-    )

@@ -23,7 +23,7 @@ from node.witnessing import Witnessing, answers_needed, witness_statement
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.messages import Ask, Request, open_request, seal_refusal, seal_reply
 from privacy.contract.packet import Packet
-from privacy.contract.parts import cut_parts, join_parts
+from privacy.contract.parts import cut_head, cut_parts, join_parts
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.contract.study import Policy
@@ -259,11 +259,12 @@ class NodeService:
         """Read and mask now; the rest commits. Whatever fails here is told there."""
         try:
             attempt = Attempt.from_json(payload["attempt"])
-            sealed = cut_parts(payload["lengths"], blob)
+            state, pieces = cut_head(payload["state"], blob)
+            sealed = cut_parts(payload["lengths"], pieces)
         except Exception as error:  # noqa: BLE001 - told at the slot, by the job boundary
             return _raising(error)
         try:
-            computed = self.runner.compute(attempt, sealed, self.facts())
+            computed = self.runner.compute(attempt, state, sealed, self.facts())
         except Refused as refused:
             return _raising(refused)
         except Exception as error:  # noqa: BLE001 - what fails after reserving is charged

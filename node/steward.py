@@ -59,6 +59,8 @@ class Steward:
             return "paused"
         if self.parts.guard.set_back:
             return "records set back: import again"
+        if self.parts.guard.unpublished:
+            return "records not published: see that the engine runs, then publish"
         return "running" if service.witnessing.done else "waiting for peers"
 
     def budget(self) -> dict[str, Any]:
@@ -125,7 +127,12 @@ class Steward:
         set_consent(
             self.parts.records, member, purpose, chosen, valid_from=starts, valid_until=ends
         )
+        self.parts.guard.changed(member)
+
+    def publish(self) -> dict[str, Any]:
+        """Copy the records to the engine beside the node again, whatever is there."""
         self.parts.guard.changed()
+        return {"engine": self.parts.settings.engine}
 
     # studies and peers
 

@@ -32,6 +32,7 @@ class Hand(Protocol):
     def consent(
         self, member: str, purpose: str, state: str, starts: date | None, ends: date | None
     ) -> None: ...
+    def publish(self) -> dict[str, Any]: ...
     def studies(self) -> list[dict[str, Any]]: ...
     def decide(self, digest: str, decision: str, reason: str = "") -> None: ...
     def rosters(self) -> list[dict[str, Any]]: ...
@@ -74,6 +75,9 @@ class RunningNode:
             "ends": ends.isoformat() if ends else None,
         }
         self._ask("POST", "/v1/consent", form)
+
+    def publish(self) -> dict[str, Any]:
+        return dict(self._ask("POST", "/v1/publish"))
 
     def studies(self) -> list[dict[str, Any]]:
         return list(self._ask("GET", "/v1/studies"))

@@ -27,6 +27,8 @@ class Code(StrEnum):
     TOO_MANY_CELLS = "too_many_cells"
     ANALYSIS_NOT_ALLOWED = "analysis_not_allowed"
     BAD_EPSILON = "bad_epsilon"
+    OUT_OF_REACH = "out_of_reach"
+    NOT_COMBINABLE = "not_combinable"
     # who asks
     NOT_SIGNED_IN = "not_signed_in"
     NOT_PERMITTED = "not_permitted"

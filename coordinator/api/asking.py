@@ -1,4 +1,4 @@
-"""Previews and runs: what is checked, in this order, before a node hears of a question.
+"""Runs: what is checked, in this order, before a node hears of a question.
 
 entitled    the study exists for this researcher
 signed      the question is signed by the researcher's own key, now, for this study version
@@ -9,18 +9,16 @@ planned     one signed plan, stored with its run; an identical analysis is answe
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import timedelta
 
+from coordinator.api.combining import check_tops_up
 from coordinator.api.entitlement import visible_study
-from coordinator.api.schema import PreviewAsk, PreviewView
 from coordinator.api.services import Services
-from coordinator.api.views import amount
 from coordinator.planning import make_plan, participants_for
-from coordinator.store.facts import Decision, NodeState, Principal, RunFacts, RunState, StudyFacts
+from coordinator.store.facts import Principal, RunFacts, RunState
 from coordinator.store.runs import NewRun
 from models.aggregates.requests import Analysis, normalise, parse_analysis
 from models.cohort.parse import parse_cohort
-from models.planner import preview
 from privacy.accounting.conversion import parse_epsilon
 from privacy.contract.canonical import digest
 from privacy.contract.dictionary import Dictionary
@@ -30,7 +28,6 @@ from privacy.contract.study import Study
 from privacy.contract.time import instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused
 from privacy.secure_sum.attempt import fewest_nodes
-from privacy.units import Rho
 
 
 def check_question(
@@ -56,57 +53,6 @@ def check_question(
     except BadInput:
         raise Refused(Code.BAD_EPSILON, where="epsilon") from None
     return full
-
-
-def make_preview(services: Services, principal: Principal, ask: PreviewAsk) -> PreviewView:
-    """Cost and expected error of a question; nothing is signed and nothing spent."""
-    facts = visible_study(services.store, principal, ask.study)
-    study = facts.study
-    dictionary = services.store.network.dictionary_version(study.dictionary)
-    analysis = check_question(study, dictionary, ask.analysis, ask.cohort, ask.epsilon)
-    able, unable = _who_answers(services, facts)
-    approving = sum(1 for said in facts.decisions.values() if said is Decision.APPROVED)
-    needed = fewest_nodes(study.t_drop, study.t_collude)
-    made = preview(
-        analysis,
-        ask.cohort,
-        dictionary,
-        epsilon=ask.epsilon,
-        delta=study.delta_fraction,
-        nodes=len(able) if len(able) >= needed else max(approving, needed),
-        margin=study.t_drop + study.t_collude,
-        memberships=study.max_memberships,
-        assumed_members=ask.members,
-    )
-    services.executor.settle(services.settings.settle_seconds)
-    left = services.budgets.of(facts).left
-    return PreviewView(
-        preview={**made.to_json(), "answering": able},
-        can_answer=able,
-        cannot_answer=unable,
-        left=amount(left, study.delta_fraction),
-        affordable=Rho.parse(made.rho) * ask.max_attempts <= left,
-    )
-
-
-def _who_answers(services: Services, facts: StudyFacts) -> tuple[list[str], dict[str, str]]:
-    """Nodes that can answer, and the others with why: state, decision or the study's period."""
-    states = {node.id: node.state for node in services.store.nodes.all()}
-    today = services.clock().astimezone(UTC).date()
-    in_period = facts.study.first_day <= today <= facts.study.last_day
-    able: list[str] = []
-    unable: dict[str, str] = {}
-    for node in services.store.network.roster.nodes:
-        state = states.get(node.id, NodeState.OFFLINE)
-        if facts.decisions.get(node.id) is not Decision.APPROVED:
-            unable[node.id] = "not-approved"
-        elif not in_period:
-            unable[node.id] = "not-in-period"
-        elif state is not NodeState.ONLINE:
-            unable[node.id] = state.value
-        else:
-            able.append(node.id)
-    return able, unable
 
 
 def start_run(
@@ -153,6 +99,7 @@ def _new_run(
         now=now,
         entropy=services.entropy,
     )
+    check_tops_up(store, principal, compiled.plan)
     run_id = f"run-{services.entropy(12).hex()}"
     return store.runs.create(
         NewRun(run_id, compiled.envelope, principal.id, key, request, instant_text(now))

@@ -20,12 +20,15 @@ from privacy.units import Rho
 
 @dataclass(frozen=True)
 class NodeBudget:
-    """One node's figures for a study. `left` is the smaller of its quota's and its period's."""
+    """One node's figures for a study. `left` is the smaller of its quota's and its period's;
+    `period_left` is None before a period was opened."""
 
     node: str
     charged: Rho
     held: Rho
     left: Rho
+    quota_left: Rho
+    period_left: Rho | None
     ledger_size: int
 
 
@@ -85,5 +88,7 @@ def _node_budget(node: str, state: LedgerState, facts: StudyFacts) -> NodeBudget
         charged=state.charged.get(study.id, Rho.ZERO),
         held=state.held.get(study.id, Rho.ZERO),
         left=left if state.period is None else min(left, state.left),
+        quota_left=left,
+        period_left=None if state.period is None else state.left,
         ledger_size=state.size,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from coordinator.api.services import Services
@@ -71,7 +71,23 @@ def _releases(
     """
     for digest in digests:
         envelope = store.releases.get(digest).envelope
-        receipts = parse_canonical(envelope.body)["receipts"]
-        held = all(said["seq"] < covered.get(node, 0) for node, said in receipts.items())
+        body = parse_canonical(envelope.body)
+        receipts = [pair for each in body["rounds"] for pair in each["receipts"].items()]
+        held = all(said["seq"] < covered.get(node, 0) for node, said in receipts)
         if digest in settled or held:
-            yield ReleaseFacts(envelope, store.releases.transcript(digest))
+            rounds = range(len(body["rounds"]))
+            yield ReleaseFacts(
+                envelope,
+                _kept(store.openings.transcript, body["plan"], rounds),
+                _kept(store.openings.state, body["plan"], rounds),
+            )
+
+
+def _kept(
+    read: Callable[[str, int], bytes | None], plan: str, rounds: Iterable[int]
+) -> Iterator[bytes]:
+    """What is stored of every round, one in memory at a time."""
+    for number in rounds:
+        data = read(plan, number)
+        if data is not None:
+            yield data

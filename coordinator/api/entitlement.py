@@ -5,10 +5,15 @@ What a caller may not see answers exactly as what does not exist.
 
 from __future__ import annotations
 
+import re
+
 from coordinator.store.facts import Principal, ReleaseFacts, RunFacts, StudyFacts
 from coordinator.store.store import Store
 from privacy.contract.token import Role
 from privacy.errors import Code, Refused
+
+_DIGEST = 64
+_PREFIX = re.compile(r"[0-9a-f]{8,63}")
 
 
 def _may_see(principal: Principal, facts: StudyFacts) -> bool:
@@ -47,12 +52,21 @@ def visible_run(store: Store, principal: Principal, run_id: str) -> RunFacts:
 def visible_release(
     store: Store, principal: Principal, digest: str
 ) -> tuple[ReleaseFacts, StudyFacts]:
-    """A release with its study version; raises Refused(NOT_FOUND)."""
-    release = store.releases.get(digest)
-    facts = store.studies.version(release.study_digest)
-    if not _may_see(principal, facts):
+    """A release with its study version, by its digest or the beginning of it.
+
+    Raises Refused(NOT_FOUND) for none, and for a beginning of several that may be seen.
+    """
+    whole = len(digest) == _DIGEST or not _PREFIX.fullmatch(digest)
+    found = [
+        (release, facts)
+        for each in ((digest,) if whole else store.releases.beginning(digest))
+        for release in (store.releases.get(each),)
+        for facts in (store.studies.version(release.study_digest),)
+        if _may_see(principal, facts)
+    ]
+    if len(found) != 1:
         raise Refused(Code.NOT_FOUND)
-    return release, facts
+    return found[0]
 
 
 def answer_for(store: Store, principal: Principal, run: RunFacts) -> ReleaseFacts | None:

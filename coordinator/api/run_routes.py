@@ -8,14 +8,17 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Response
 
-from coordinator.api.asking import make_preview, start_run
+from coordinator.api.asking import start_run
+from coordinator.api.combining import combined_view
 from coordinator.api.entitlement import (
     answer_for,
     visible_release,
     visible_run,
     visible_versions,
 )
+from coordinator.api.previewing import make_preview
 from coordinator.api.schema import (
+    CombinedView,
     PreviewAsk,
     PreviewView,
     ReleaseView,
@@ -104,20 +107,31 @@ async def get_run(
 
 @router.post("/runs/{run}/cancel", operation_id="cancelRun")
 def cancel_run(run: str, services: Use, caller: ResearcherOrAdmin) -> RunView:
-    """Cancel a run that is still queued; nothing was spent on it. 409 once it has started."""
+    """Cancel a run: at once while it is queued, after the message under way once it has started.
+
+    What organisations were charged stays charged and is told in the run's `fields`; the rest is
+    free again. 409 if the run is over.
+    """
     found = visible_run(services.store, caller, run)
     if caller.role is Role.RESEARCHER and found.principal != caller.id:
         raise Refused(Code.NOT_PERMITTED)
-    if not services.store.runs.cancel(run, instant_text(services.clock())):
-        raise Refused(Code.CONFLICT, state=services.store.runs.get(run).state.value)
+    runs = services.store.runs
+    if not runs.cancel(run, instant_text(services.clock())) and not runs.ask_to_cancel(run):
+        raise Refused(Code.CONFLICT, state=runs.get(run).state.value)
     return _shown(services, caller, run)[0]
 
 
 @router.get("/releases/{digest}", operation_id="getRelease")
 def get_release(digest: str, services: Use, caller: ResultReader) -> ReleaseView:
     """A release with its estimate, its receipts and the coordinator's signature."""
-    release, facts = visible_release(services.store, caller, digest)
-    return release_view(release, facts.study.id)
+    release, _ = visible_release(services.store, caller, digest)
+    return release_view(release, services.store.releases.plan(release))
+
+
+@router.get("/releases/{digest}/combined", operation_id="getCombined")
+def get_combined(digest: str, services: Use, caller: ResultReader) -> CombinedView:
+    """What a release and those that its question tops up say together; costs nothing."""
+    return combined_view(services.store, caller, digest)
 
 
 def _shown(services: Services, caller: Principal, run_id: str) -> tuple[RunView, bool]:

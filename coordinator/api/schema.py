@@ -135,11 +135,39 @@ class PreviewAsk(Ask):
     study: ShortText
     analysis: dict[str, JsonValue]
     cohort: CohortText = ""
-    epsilon: NumberText
+    epsilon: NumberText | None = None
+    target_error: NumberText | None = Field(
+        default=None,
+        description="Instead of epsilon: the half-width of a 95 % interval, in the answer's unit.",
+    )
     max_attempts: int = Field(default=1, ge=1, le=10)
     members: int | None = Field(
         default=None, ge=1, le=10**9, description="An assumed cohort size; never counted."
     )
+
+
+class NodeLeft(Answer):
+    node: str
+    left: Amount
+
+
+class Remaining(Answer):
+    """What is left before and after this question, as the newest ledgers mirrored here tell."""
+
+    study: Amount = Field(description="Of the study's allowance, at its most spent node.")
+    node: NodeLeft | None = Field(description="Of a node's own period, at the most spent one.")
+    after: Amount = Field(description="The smaller of both, less this question.")
+    more: int = Field(description="Questions of this cost that could follow it.")
+
+
+class Earlier(Answer):
+    """A stored release that already answers a question, or holds what it asks."""
+
+    release: str
+    released_at: str
+    relation: str
+    sentence: str
+    epsilon: float
 
 
 class PreviewView(Answer):
@@ -150,6 +178,9 @@ class PreviewView(Answer):
     cannot_answer: dict[str, str] = Field(description="Other nodes, with their public state.")
     left: Amount
     affordable: bool
+    budget: Remaining
+    answered: Earlier | None = Field(description="This very answer is stored: it costs nothing.")
+    related: list[Earlier]
 
 
 class RunAsk(Ask):
@@ -166,16 +197,23 @@ class Receipt(Answer):
     node: str
 
 
+class ReleasedRound(Answer):
+    """One round of a run: its noise, its cost, and who answered it."""
+
+    mechanism: dict[str, int]
+    rho: str
+    survivors: list[str]
+    receipts: list[Receipt]
+
+
 class ReleasedAnswer(Answer):
     release: str
     released_at: str
-    rho: str
+    rho: str = Field(description="The cost of the run, every round once.")
     epsilon: float
     delta: str
-    mechanism: dict[str, int]
-    survivors: list[str]
+    rounds: list[ReleasedRound]
     result: dict[str, Any]
-    receipts: list[Receipt]
 
 
 class RunView(Answer):
@@ -189,9 +227,13 @@ class RunView(Answer):
     plan: str
     analysis: dict[str, Any]
     cohort: str
-    rho: str = Field(description="The cost of one opening, memberships included.")
+    rho: str = Field(description="The cost of the run, every round once, memberships included.")
     participants: list[str]
+    tops_up: list[str] = Field(description="Releases that this one is to be combined with.")
     max_attempts: int
+    round: int = Field(description="How many rounds have been opened.")
+    rounds: int = Field(description="How many rounds the run has.")
+    cancelling: bool = Field(description="Somebody asked the run to stop.")
     created: str
     finished: str | None
     repeat: bool = Field(description="Answered from a stored release, at no cost.")
@@ -208,8 +250,28 @@ class ReleaseView(Answer):
     study: str
     study_digest: str
     plan: str
+    analysis: dict[str, Any]
+    cohort: str
+    participants: list[str]
+    epoch: str
+    tops_up: list[str] = Field(description="Releases that this one is to be combined with.")
     answer: ReleasedAnswer
     envelope: dict[str, Any] = Field(description="The release as the coordinator signed it.")
+
+
+class CombinedView(Answer):
+    """What a release and those that it tops up say together: a function of them alone."""
+
+    study: str
+    analysis: dict[str, Any]
+    cohort: str
+    rho: str = Field(description="Of all releases together.")
+    epsilon: float
+    delta: str
+    variance_grid: str = Field(description="Of the noise, on the grid of the last mechanism.")
+    mechanism: dict[str, int]
+    result: dict[str, Any]
+    releases: list[ReleaseView]
 
 
 class NodeView(Answer):

@@ -18,6 +18,7 @@ from coordinator.api.schema import (
     NodeView,
     Receipt,
     ReleasedAnswer,
+    ReleasedRound,
     ReleaseView,
     RunView,
     StudySummary,
@@ -27,6 +28,7 @@ from coordinator.api.services import Services
 from coordinator.store.facts import Decision, NodeFacts, ReleaseFacts, RunFacts, StudyFacts
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_canonical, rational
+from privacy.contract.plan import Plan
 from privacy.contract.signing import PublicKey
 from privacy.errors import Code
 from privacy.units import Rho
@@ -139,7 +141,11 @@ def run_view(run: RunFacts, release: ReleaseFacts | None) -> RunView:
         cohort=plan.cohort,
         rho=plan.rho,
         participants=list(plan.participants),
+        tops_up=list(plan.open_question().tops_up),
         max_attempts=plan.max_attempts,
+        round=run.opened,
+        rounds=len(plan.rounds),
+        cancelling=run.cancelling,
         created=run.created,
         finished=run.finished,
         repeat=run.repeat,
@@ -155,22 +161,34 @@ def released_answer(release: ReleaseFacts) -> ReleasedAnswer:
         rho=said["rho"],
         epsilon=float(said["epsilon"]),
         delta=said["delta"],
-        mechanism=said["mechanism"],
-        survivors=said["survivors"],
+        rounds=[_released_round(each) for each in said["rounds"]],
         result=dict(release.result),
+    )
+
+
+def _released_round(said: Mapping[str, Any]) -> ReleasedRound:
+    return ReleasedRound(
+        mechanism=said["mechanism"],
+        rho=said["rho"],
+        survivors=said["survivors"],
         receipts=[
             Receipt(**{**receipt, "node": node}) for node, receipt in said["receipts"].items()
         ],
     )
 
 
-def release_view(release: ReleaseFacts, study: str) -> ReleaseView:
+def release_view(release: ReleaseFacts, plan: Plan) -> ReleaseView:
     return ReleaseView(
         digest=release.digest,
         identity=release.identity,
-        study=study,
+        study=plan.study,
         study_digest=release.study_digest,
         plan=release.plan,
+        analysis=dict(plan.analysis),
+        cohort=plan.cohort,
+        participants=list(plan.participants),
+        epoch=plan.epoch,
+        tops_up=list(plan.open_question().tops_up),
         answer=released_answer(release),
         envelope=release.envelope.to_json(),
     )

@@ -7,7 +7,8 @@
     nodes/NODE/witnesses.jsonl    checkpoints of this ledger that others hold or cosigned
     plans/DIGEST.json             every signed plan
     releases/DIGEST.json          every signed release
-    transcripts/DIGEST.json       what recomputes a release's total, named in the release
+    transcripts/DIGEST.json       what recomputes the total of one round, named in the release
+    states/DIGEST.bin             what nodes were told before a round, named in the release
 
 The manifest names every file and every cosigner exactly: nothing can be added to a bundle,
 and nothing left out, without its signature failing.
@@ -44,6 +45,7 @@ _NODE = r"[a-z0-9][a-z0-9-]{0,62}"
 _DIGEST = r"[0-9a-f]{64}"
 _LAYOUT = re.compile(
     rf"manifest\.json|network\.json|(plans|releases|transcripts)/{_DIGEST}\.json"
+    rf"|states/{_DIGEST}\.bin"
     rf"|nodes/{_NODE}/(entries\.jsonl|checkpoint\.txt|witnesses\.jsonl)"
 )
 
@@ -77,10 +79,14 @@ class LedgerFacts:
 
 @dataclass(frozen=True)
 class ReleaseFacts:
-    """A signed release, and the canonical bytes of the transcript its body names."""
+    """A signed release with the evidence that its body names, one by one.
+
+    `transcripts` are canonical bytes, one per round; `states` what rounds were asked with.
+    """
 
     envelope: Envelope
-    transcript: bytes | None
+    transcripts: Iterable[bytes]
+    states: Iterable[bytes] = ()
 
 
 @dataclass(frozen=True)
@@ -114,6 +120,12 @@ class _Writer:
                 running.update(part)
                 file.write(part)
         self.hashes[name] = running.hexdigest()
+
+    def write_once(self, pattern: str, data: bytes) -> None:
+        """Write a file named by its own hash, unless it is there."""
+        name = pattern.format(hashlib.sha256(data).hexdigest())
+        if name not in self.hashes:
+            self.write(name, [data])
 
 
 def write_bundle(folder: Path, facts: BundleFacts, key: SigningKey, made_at: datetime) -> None:
@@ -173,10 +185,11 @@ def _write_release(writer: _Writer, release: ReleaseFacts) -> None:
         f"releases/{release.envelope.digest}.json",
         [canonical_bytes(release.envelope.to_json())],
     )
-    if release.transcript is not None:
-        digest = hashlib.sha256(release.transcript).hexdigest()
-        if f"transcripts/{digest}.json" not in writer.hashes:
-            writer.write(f"transcripts/{digest}.json", [release.transcript])
+    for transcript in release.transcripts:
+        writer.write_once("transcripts/{}.json", transcript)
+    for state in release.states:
+        if state:
+            writer.write_once("states/{}.bin", state)
 
 
 def check_name(name: str) -> None:
@@ -227,7 +240,7 @@ class Bundle:
         """Digests of the files below `folder`."""
         prefix = f"{folder}/"
         return [
-            name.removeprefix(prefix).removesuffix(".json")
+            name.removeprefix(prefix).partition(".")[0]
             for name in self.files
             if name.startswith(prefix)
         ]

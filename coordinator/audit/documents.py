@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from coordinator.audit.bundle import NETWORK, Bundle
+from coordinator.statement import totals_digest
 from models.derivation import derive, disagreement
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_rational
@@ -23,6 +24,7 @@ from privacy.errors import BadInput, Refused, VerificationFailed
 from privacy.mechanism import GaussianSum
 from privacy.units import Rho
 
+NO_STATE = hashlib.sha256(b"").hexdigest()
 EPSILON_SLACK = 1e-6  # how far a stated epsilon may be rounded up, relative
 
 _DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,40})?(e[+-][0-9]{1,3})?", re.ASCII)
@@ -60,15 +62,27 @@ class Network:
 
 
 @dataclass(frozen=True)
+class ReleasedRound:
+    """One round of a release. `receipts` maps a node to seq, leaf and checkpoint.
+
+    `totals`, `transcript` and `state` are hashes.
+    """
+
+    survivors: tuple[str, ...]
+    receipts: dict[str, dict[str, Any]]
+    totals: str
+    transcript: str | None
+    state: str
+
+
+@dataclass(frozen=True)
 class Release:
-    """The body of a signed release. `receipts` maps a node to seq, leaf and checkpoint."""
+    """The body of a signed release. `totals` are those of the last round."""
 
     plan: str
     identity: str
     totals: tuple[int, ...]
-    survivors: tuple[str, ...]
-    receipts: dict[str, dict[str, Any]]
-    transcript: str | None
+    rounds: tuple[ReleasedRound, ...]
 
 
 def read_network(bundle: Bundle, pinned: dict[str, PublicKey]) -> Network:
@@ -166,11 +180,19 @@ def read_releases(bundle: Bundle, plans: dict[str, Plan]) -> dict[str, Release]:
             _check_release(body, release, plans[release.plan])
             seen.add(release.plan)
             releases[digest] = release
-    named = {release.transcript for release in releases.values()}
-    for digest in bundle.named("transcripts"):
-        with at(f"transcripts/{digest}.json"):
-            require(digest in named, "belongs to no release")
+    _check_evidence(bundle, [each for found in releases.values() for each in found.rounds])
     return releases
+
+
+def _check_evidence(bundle: Bundle, rounds: list[ReleasedRound]) -> None:
+    """Nothing lies in the bundle that no release names."""
+    for folder, ending, named in (
+        ("transcripts", "json", {each.transcript for each in rounds}),
+        ("states", "bin", {each.state for each in rounds}),
+    ):
+        for digest in bundle.named(folder):
+            with at(f"{folder}/{digest}.{ending}"):
+                require(digest in named, "belongs to no release")
 
 
 def _release(body: Any) -> Release:
@@ -179,25 +201,38 @@ def _release(body: Any) -> Release:
             "plan": str(plan),
             "identity": str(identity),
             "totals": list(totals),
-            "survivors": list(survivors),
-            "receipts": dict(receipts),
-            "transcript": None | str() as transcript,
+            "rounds": list(rounds),
         }:
             pass
         case _:
             raise BadInput("not a release")
-    if not all(isinstance(text, str) for text in [*totals, *survivors]):
-        raise BadInput("totals and survivors are lists of text")
-    if not all(isinstance(receipt, dict) for receipt in receipts.values()):
-        raise BadInput("a receipt is not an object")
+    if not all(isinstance(text, str) for text in totals):
+        raise BadInput("totals are a list of text")
     return Release(
         plan,
         identity,
         tuple(_integer(total) for total in totals),
-        tuple(survivors),
-        receipts,
-        transcript,
+        tuple(_released_round(each) for each in rounds),
     )
+
+
+def _released_round(value: Any) -> ReleasedRound:
+    match value:
+        case {
+            "survivors": list(survivors),
+            "receipts": dict(receipts),
+            "totals": str(totals),
+            "transcript": None | str() as transcript,
+            "state": str(state),
+        }:
+            pass
+        case _:
+            raise BadInput("not a round of a release")
+    if not all(isinstance(text, str) for text in survivors):
+        raise BadInput("survivors are a list of text")
+    if not all(isinstance(receipt, dict) for receipt in receipts.values()):
+        raise BadInput("a receipt is not an object")
+    return ReleasedRound(tuple(survivors), receipts, totals, transcript, state)
 
 
 def _integer(text: str) -> int:
@@ -212,18 +247,30 @@ def _integer(text: str) -> int:
 
 def _check_release(body: dict[str, Any], release: Release, plan: Plan) -> None:
     require(release.identity == plan.identity, "identity is not the plan's")
-    require(body.get("mechanism") == plan.mechanism, "mechanism is not the plan's")
     require(body.get("delta") == plan.delta, "delta is not the plan's")
-    rho = GaussianSum.from_json(plan.mechanism).rho * plan.rounds
-    require(body.get("rho") == rho.text, "rho is not what its mechanism costs")
+    require(len(release.rounds) == len(plan.rounds), "has another number of rounds than its plan")
+    rho = Rho.ZERO
+    for stated, found, planned in zip(body["rounds"], release.rounds, plan.rounds, strict=True):
+        require(stated.get("mechanism") == planned.mechanism, "mechanism is not the plan's")
+        cost = GaussianSum.from_json(planned.mechanism).rho
+        require(stated.get("rho") == cost.text, "rho is not what its mechanism costs")
+        _check_survivors(found, plan)
+        rho += cost
+    require(body.get("rho") == rho.text, "rho is not what its rounds cost")
     _check_epsilon(body.get("epsilon"), rho, parse_rational(plan.delta))
-    require(len(release.totals) == plan.length, "has another number of totals than its plan")
-    survivors = release.survivors
+    last = plan.rounds[-1].length
+    require(len(release.totals) == last, "has another number of totals than its plan")
+    stated_last = release.rounds[-1].totals
+    require(totals_digest(release.totals) == stated_last, "totals are not those of its last round")
+
+
+def _check_survivors(found: ReleasedRound, plan: Plan) -> None:
+    survivors = found.survivors
     require(list(survivors) == sorted(set(survivors)), "survivors are not sorted and distinct")
     require(set(survivors) <= set(plan.participants), "a survivor took no part in the plan")
     enough = max(len(plan.participants) - plan.t_drop, plan.t_collude + 2)
     require(len(survivors) >= enough, "has fewer survivors than its noise needs")
-    require(set(survivors) == set(release.receipts), "receipts are not those of the survivors")
+    require(set(survivors) == set(found.receipts), "receipts are not those of the survivors")
 
 
 def _check_epsilon(stated: Any, rho: Rho, delta: Fraction) -> None:
@@ -244,3 +291,16 @@ def read_transcript(bundle: Bundle, digest: str) -> Any:
         stored = hashlib.sha256(bundle.read(name)).hexdigest()
         require(stored == digest, "is filed under another digest")
     return value
+
+
+def read_state(bundle: Bundle, digest: str) -> bytes:
+    """The bytes that a round was asked with, filed under their hash; none are filed for none."""
+    if digest == NO_STATE:
+        return b""
+    name = f"states/{digest}.bin"
+    if name not in bundle.files:
+        raise VerificationFailed("is missing", where=name)
+    data = bundle.read(name)
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise VerificationFailed("is filed under another digest", where=name)
+    return data

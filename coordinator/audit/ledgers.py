@@ -148,12 +148,13 @@ def _witness_key(context: Context, by: str) -> tuple[str, PublicKey]:
 def _receipt_anchors(context: Context, node: str) -> list[Anchor]:
     anchors = []
     for digest, release in context.releases.items():
-        if node in release.receipts:
-            with at(f"releases/{digest}.json: receipt of {node}"):
-                note = release.receipts[node].get("checkpoint")
-                require(isinstance(note, str), "has no checkpoint")
-                held = own_checkpoint(context, node, str(note))
-            anchors.append(Anchor(held.size, held.root, f"release {digest}"))
+        for each in release.rounds:
+            if node in each.receipts:
+                with at(f"releases/{digest}.json: receipt of {node}"):
+                    note = each.receipts[node].get("checkpoint")
+                    require(isinstance(note, str), "has no checkpoint")
+                    held = own_checkpoint(context, node, str(note))
+                anchors.append(Anchor(held.size, held.root, f"release {digest}"))
     return anchors
 
 
@@ -249,8 +250,7 @@ def _check_reserve(
         (body.question == plan.question_envelope.digest, "question"),
         (body.identity == plan.identity, "identity"),
         (body.dictionary == plan.dictionary, "dictionary"),
-        (body.mechanism.to_json() == plan.mechanism, "mechanism"),
-        (body.rounds == plan.rounds, "rounds"),
+        (_costs(body) == [(each.mechanism, each.rho) for each in plan.rounds], "rounds"),
         (body.max_attempts == plan.max_attempts, "max_attempts"),
         (body.expires == plan.expires, "expires"),
     )
@@ -258,9 +258,16 @@ def _check_reserve(
         require(holds, f"does not agree with its plan: {what}")
 
 
+def _costs(body: Reserve) -> list[tuple[dict[str, int], str]]:
+    return [(each.mechanism.to_json(), each.rho) for each in body.rounds]
+
+
 def _check_commit(node: str, body: Commit, plan: Plan | None) -> None:
     if plan is None:
         return
     require(node in plan.participants, "the plan does not name this node")
-    require(body.mechanism.to_json() == plan.mechanism, "mechanism is not the plan's")
-    require(body.length == plan.length, "length is not the plan's")
+    require(body.round < len(plan.rounds), "the plan has no such round")
+    planned = plan.rounds[body.round]
+    require(body.mechanism.to_json() == planned.mechanism, "mechanism is not the plan's")
+    require(body.rho == planned.rho, "rho is not the plan's")
+    require(body.length == planned.length, "length is not the plan's")

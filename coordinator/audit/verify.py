@@ -3,8 +3,8 @@
 The order is the order of trust: the manifest and the list of files; the signed documents; each
 ledger entry by entry, against the rules and against the plans; each ledger against every
 checkpoint that anybody holds; each release against the ledgers it has receipts of; each
-transcript from its masked vectors. The first thing that does not hold is named by file and
-entry, and nothing after it is read.
+transcript from its masked vectors, and what each round was asked with from those before it.
+The first thing that does not hold is named by file and entry, and nothing after it is read.
 
 Guarantee: a bundle that verifies shows ledgers that extend every checkpoint in it, in which
 each charge equals the cost of a recorded mechanism and belongs to a signed plan, and releases
@@ -22,7 +22,7 @@ from pathlib import Path
 from coordinator.audit.bundle import MANIFEST, Bundle, open_bundle
 from coordinator.audit.documents import at, read_network, read_plans, read_releases
 from coordinator.audit.ledgers import Context, Ledger, verify_ledger
-from coordinator.audit.releases import check_receipts, check_transcript
+from coordinator.audit.releases import check_receipts, check_transcripts
 from coordinator.audit.report import NodeReport, Report, Spent
 from coordinator.audit.suspects import first_bad_entry
 from privacy.contract.signing import PublicKey
@@ -65,7 +65,7 @@ def verify_bundle(
         progress(f"releases/{digest}.json")
         with at(f"releases/{digest}.json"):
             check_receipts(context, release, ledgers)
-        transcripts += check_transcript(context, release, ledgers)
+        transcripts += check_transcripts(context, release, ledgers)
     return Report(
         network=network.name,
         made_at=bundle.made_at,

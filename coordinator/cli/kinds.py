@@ -26,6 +26,9 @@ class Kind(StrEnum):
     DESCRIBE = "describe"
     VARIANCE = "variance"
     CORRELATION = "correlation"
+    QUANTILES = "quantiles"
+    MEMBER_SUMMARY = "member_summary"
+    COMPARE = "compare"
     TABLE = "table"
     PREVALENCE = "prevalence"
     SURVIVAL = "survival"
@@ -77,10 +80,18 @@ class Written:
 
     def whole(self, setting: str, unless: int) -> int:
         """A setting that is a whole number; raises BadInput."""
-        text = self.settings.get(setting, str(unless))
-        if not text.isascii() or not text.isdigit():
-            raise BadInput(f"{setting} is a whole number", where=setting)
-        return int(text)
+        return _whole(setting, self.settings.get(setting, str(unless)))
+
+    def wholes(self, setting: str) -> list[int] | None:
+        """A setting of whole numbers with commas between; None where it is not written."""
+        words = self.words(setting)
+        return None if words is None else [_whole(setting, word) for word in words]
+
+
+def _whole(setting: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise BadInput(f"{setting} is a whole number", where=setting)
+    return int(text)
 
 
 def settings_of(written: Iterable[str]) -> dict[str, str]:
@@ -122,6 +133,13 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             return cohort.prevalence(column, by=list(written.by))
         case Kind.VARIANCE:
             return cohort.variance(*written.take("column"))
+        case Kind.QUANTILES:
+            (column,) = written.take("column", settings=("q",))
+            return cohort.quantiles(column, written.words("q") or ("0.5",))
+        case Kind.COMPARE:
+            return _compare(cohort, written)
+        case Kind.MEMBER_SUMMARY:
+            return _member_summary(cohort, written)
         case Kind.CORRELATION:
             return cohort.correlation(*written.any_number())
         case Kind.DENSITY:
@@ -152,3 +170,44 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             return cohort.associations(exposures, outcomes, claims=claims)
         case _:
             assert_never(written.kind)
+
+
+_OF_ROWS = ("summary", "low", "high", "where", "window", "needing", "clip")
+
+
+def _member_summary(cohort: Asking, written: Written) -> Question:
+    (column,) = written.take("column", by=True, settings=_OF_ROWS)
+    said = written.settings
+    return cohort.member_summary(
+        column,
+        said.get("summary", "mean"),
+        list(written.by),
+        low=said.get("low"),
+        high=said.get("high"),
+        where=said.get("where", ""),
+        window=said.get("window", ""),
+        needing=written.wholes("needing"),
+        clip=written.words("clip"),
+    )
+
+
+_OF_SLOPES = ("exposed", "months", "before", "slopes", "slope_cuts", "score_cuts", "needing")
+
+
+def _compare(cohort: Asking, written: Written) -> Question:
+    outcome, treated, index = written.take(
+        "outcome", "treated", "index", by=True, settings=_OF_SLOPES
+    )
+    return cohort.compare(
+        outcome,
+        treated,
+        index,
+        exposed=written.settings.get("exposed", "true"),
+        months=written.whole("months", 12),
+        before=written.whole("before", 12),
+        slopes=written.words("slopes"),
+        slope_cuts=written.words("slope_cuts"),
+        score_cuts=written.words("score_cuts"),
+        by=list(written.by),
+        needing=written.wholes("needing") or (3, 90),
+    )

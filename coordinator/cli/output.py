@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -34,6 +35,13 @@ def console() -> Console:
 def progress() -> Console:
     """Standard error, for what is not data."""
     return Console(stderr=True, highlight=False)
+
+
+def confirm(what: Callable[[], str]) -> None:
+    """On a terminal show what is about to be spent, and ask."""
+    if sys.stdin.isatty():
+        progress().print(what(), markup=False)
+        typer.confirm("Spend this?", abort=True, err=True)
 
 
 @contextmanager

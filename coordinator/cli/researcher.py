@@ -8,7 +8,6 @@ a file, never from an argument. Exit codes: 0 done, 1 a bug, 2 wrong use, 3 refu
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,11 +17,30 @@ from typing import IO, Annotated
 import typer
 
 from coordinator.audit.verify import Pinned, verify_bundle
+from coordinator.cli import planned, runs
 from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.diagnosis import diagnose
 from coordinator.cli.kinds import Kind, Written, question_of, settings_of
+from coordinator.cli.options import (
+    AskedEpsilon,
+    Attempts,
+    By,
+    Columns,
+    DryRun,
+    Epsilon,
+    FormatOf,
+    KindOf,
+    Members,
+    Mock,
+    Set,
+    StudyId,
+    TargetError,
+    Timeout,
+    Where,
+    Yes,
+)
 from coordinator.cli.outcome import Exit, outcome
-from coordinator.cli.output import Format, progress, show, show_json, show_result, working
+from coordinator.cli.output import Format, confirm, show, show_json, show_result, working
 from coordinator.client.auditing import pull_bundle
 from coordinator.client.joining import join as redeem
 from coordinator.client.study import Study
@@ -37,28 +55,17 @@ app = typer.Typer(
 )
 study_app = typer.Typer(no_args_is_help=True, help="Studies you may ask.")
 query_app = typer.Typer(no_args_is_help=True, help="Ask a study.")
+runs_app = typer.Typer(no_args_is_help=True, help="Runs under way and done.")
 audit_app = typer.Typer(no_args_is_help=True, help="Check the network offline.")
 node_app = typer.Typer(no_args_is_help=True, help="The organisations' nodes.")
 for name, part in {
     "study": study_app,
     "query": query_app,
+    "runs": runs_app,
     "audit": audit_app,
     "node": node_app,
 }.items():
     app.add_typer(part, name=name)
-
-
-StudyId = Annotated[str, typer.Argument(help="The study's id.")]
-KindOf = Annotated[Kind, typer.Argument(help="What to compute.")]
-Columns = Annotated[list[str] | None, typer.Argument(help="The columns, in the kind's order.")]
-By = Annotated[list[str] | None, typer.Option("--by", help="For groups; may be repeated.")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", help="A setting, name=value; may be repeated.")
-]
-Where = Annotated[str, typer.Option("--where", help="The cohort; everyone without it.")]
-Epsilon = Annotated[str, typer.Option("--epsilon", help="What the question may cost.")]
-FormatOf = Annotated[Format, typer.Option("--format", help="How to print data.")]
-Mock = Annotated[bool, typer.Option("--mock", help="On made-up members, at no cost.")]
 
 
 @app.callback()
@@ -123,19 +130,22 @@ def query_preview(
     kind: KindOf,
     columns: Columns = None,
     *,
-    epsilon: Epsilon,
+    epsilon: AskedEpsilon = "",
+    target_error: TargetError = "",
     by: By = None,
     settings: Set = None,
     where: Where = "",
     form: FormatOf = Format.TABLE,
     mock: Mock = False,
-    members: Annotated[int | None, typer.Option(help="Your guess of the cohort's size.")] = None,
+    members: Members = None,
 ) -> None:
-    """Cost and expected error of a question; spends nothing."""
+    """Cost and expected error of a question, or the epsilon it takes; spends nothing."""
     with outcome(), connection_of(context).network() as net:
         written = _written(kind, columns, by, settings)
         question = question_of(_study(net.study(study), mock), written, where)
-        preview = question.preview(epsilon=epsilon, members=members)
+        preview = question.preview(
+            epsilon=epsilon or None, target_error=target_error or None, members=members
+        )
         if form is Format.TABLE:
             print(preview)
         elif form is Format.JSON:
@@ -143,6 +153,23 @@ def query_preview(
         else:
             row = preview.planned.to_json()
             show([row], list(row), form)
+
+
+@query_app.command("attrition")
+def query_attrition(
+    context: typer.Context,
+    study: StudyId,
+    *,
+    where: Annotated[str, typer.Option("--where", help="The cohort.")],
+    form: FormatOf = Format.TABLE,
+    mock: Mock = False,
+) -> None:
+    """How many members each condition of a cohort leaves, in turn; on made-up members alone."""
+    with outcome(), connection_of(context).network() as net:
+        found = _study(net.study(study), mock).where(where).attrition()
+        show([asdict(step) for step in found.steps], ["condition", "members", "lost"], form)
+        if form is Format.TABLE:
+            print("MOCK DATA: made-up members")
 
 
 @query_app.command("run")
@@ -158,10 +185,10 @@ def query_run(
     where: Where = "",
     form: FormatOf = Format.TABLE,
     mock: Mock = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Preview only.")] = False,
-    max_attempts: Annotated[int, typer.Option(help="Attempts, each at the full cost.")] = 1,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait.")] = 120.0,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    max_attempts: Attempts = 1,
+    timeout: Timeout = 120.0,
 ) -> None:
     """Ask a question and print the answer. Asked before, it is answered at no cost."""
     with outcome(), connection_of(context).network() as net:
@@ -170,14 +197,18 @@ def query_run(
         if dry_run:
             print(question.preview(epsilon=epsilon))
             return
-        if not (yes or mock) and sys.stdin.isatty():
-            progress().print(str(question.preview(epsilon=epsilon)), markup=False)
-            typer.confirm("Spend this?", abort=True, err=True)
-        with working("waiting for the nodes"):
-            result = question.run(
-                epsilon=epsilon, max_attempts=max_attempts, timeout_seconds=timeout
-            )
-        show_result(result, form)
+        if not (yes or mock):
+            confirm(lambda: str(question.preview(epsilon=epsilon)))
+        job = question.start(epsilon=epsilon, max_attempts=max_attempts)
+        show_result(runs.answered(job, timeout), form)
+
+
+query_app.command("show")(planned.show_release)
+query_app.command("top-up")(planned.top_up)
+app.command("plan")(planned.run_plan)
+runs_app.command("list")(runs.list_runs)
+runs_app.command("watch")(runs.watch)
+runs_app.command("cancel")(runs.cancel)
 
 
 @audit_app.command("pull")

@@ -8,11 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 from coordinator.client.errors import BadInput
+from coordinator.client.figures import Rows, figure_of, needed
 from coordinator.client.question import Question
 from models.aggregates.associations import Claim
 from models.aggregates.requests import (
     Analysis,
     Associations,
+    Compare,
     Correlation,
     Count,
     Density,
@@ -22,7 +24,9 @@ from models.aggregates.requests import (
     Incidence,
     Map,
     Mean,
+    MemberSummary,
     Prevalence,
+    Quantiles,
     Sum,
     Survival,
     Table,
@@ -88,6 +92,83 @@ class Asking(ABC):
     def prevalence(self, column: str, by: Names | None = None) -> Question:
         """The share of members with each level (or bin) of a column, within groups of `by`."""
         return self.asked(Prevalence(column=name(column), by=names(by)))
+
+    def quantiles(self, column: str, q: Numbers | float | str = "0.5") -> Question:
+        """The values below which shares `q` of the members lie; the median unless written.
+
+        `column` is bounded and has one row per member. Asks in six rounds at one price.
+        """
+        shares = q if isinstance(q, Sequence) and not isinstance(q, str) else (q,)
+        return self.asked(Quantiles(column=name(column), q=decimals(shares, "q")))
+
+    def member_summary(
+        self,
+        column: str,
+        summary: str = "mean",
+        by: Names | None = None,
+        *,
+        low: float | str | Decimal | None = None,
+        high: float | str | Decimal | None = None,
+        where: str = "",
+        window: str = "",
+        needing: int | Sequence[int] | None = None,
+        clip: Numbers | None = None,
+    ) -> Question:
+        """Each member's rows in one figure, then its mean and spread over members, by group.
+
+        `summary` is mean, min, max, first, last, sum, slope, count or share; a share is that of
+        the rows from `low` to `high`. `where` is a condition on a row, `window` days around a
+        date ("within 90 days after members.baseline"), `needing` the fewest rows that will do
+        (of a slope rows and days), and `clip` a range that figures are clamped to. Or write the
+        whole figure as `column`.
+        """
+        rows = Rows(where=where, window=window, needing=needed(needing))
+        figure = figure_of(column, summary, rows, optional(low, "low"), optional(high, "high"))
+        limits = decimals(clip, "clip")
+        return self.asked(MemberSummary(figure=figure, by=names(by), range=limits))
+
+    def compare(
+        self,
+        outcome: str,
+        treated: str,
+        index: str,
+        *,
+        exposed: str = "true",
+        months: int = 12,
+        before: int = 12,
+        slopes: Numbers | None = None,
+        slope_cuts: Numbers | None = None,
+        score_cuts: Numbers | None = None,
+        by: Names | None = None,
+        needing: Sequence[int] = (3, 90),
+    ) -> Question:
+        """The slope of an outcome after `index`, of treated members against others alike before.
+
+        `treated` is a one-row column or a figure, "any(treatments: drug == 'lithium')", and
+        `exposed` the level that means so. `slopes` is the range that slopes can have, per month:
+        slopes beyond it are clamped. `slope_cuts` and `score_cuts` part the slope and the last
+        score of the `before` months; `by` names further columns to match on; `needing` rows and
+        days of both windows.
+        """
+        if not isinstance(exposed, str):
+            raise BadInput("exposed is a level of the treatment", where="exposed")
+        rows, days = (*needed(needing), 90)[:2]
+        return self.asked(
+            Compare(
+                outcome=name(outcome),
+                treated=name(treated),
+                index=name(index),
+                exposed=exposed,
+                months=whole(months, "months"),
+                before=whole(before, "before"),
+                slopes=decimals(slopes, "slopes"),
+                slope_cuts=decimals(slope_cuts, "slope_cuts"),
+                score_cuts=decimals(score_cuts, "score_cuts"),
+                by=names(by),
+                rows=rows,
+                days=days,
+            )
+        )
 
     def variance(self, column: str) -> Question:
         """Mean, variance and standard deviation of a bounded numeric column, at one price."""
@@ -214,6 +295,10 @@ def decimals(numbers: Numbers | None, where: str) -> tuple[str, ...]:
             raise BadInput(f"{where} is a list of numbers", where=where)
         case _:
             return tuple(decimal(number, where) for number in numbers)
+
+
+def optional(number: Any, where: str) -> str | None:
+    return None if number is None else decimal(number, where)
 
 
 def decimal(number: Any, where: str) -> str:

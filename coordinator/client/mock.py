@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
-from coordinator.client.errors import checking
+from coordinator.client.attrition import Attrition, attrition
+from coordinator.client.errors import BadInput, Refused, checking
 from coordinator.client.facts import Budget, Loss
-from coordinator.client.preview import Preview
-from coordinator.client.question import Question, Terms
-from coordinator.client.result import Asked, Noise, Result
+from coordinator.client.job import Job
+from coordinator.client.preview import Preview, reworded
+from coordinator.client.question import Question, Terms, Wanted
+from coordinator.client.result import Asked, Noise, Released, Result
+from coordinator.client.titles import titles_of
 from models import planner
-from models.mock import mock_rows, mock_run
+from models import result as estimates
+from models.combining import check_topping_up, combined_result
+from models.derivation import Round, rounds_of
+from models.mock import mock_opening, mock_rows, mock_run
+from models.opening import Opening
 from models.rows import Rows
 from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_epsilon
 from privacy.contract import study as contract
+from privacy.contract.canonical import digest
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.time import instant_text
 from privacy.errors import Code
-from privacy.mechanism import GaussianSum, plan_mechanism
+from privacy.randomness import Entropy
 from privacy.units import Rho
 
+_PREFIX = 8
 NODES = ("mock-a", "mock-b", "mock-c")
+
+
+@dataclass(frozen=True)
+class MockRelease:
+    """What a made-up answer opened, kept so that it can be topped up."""
+
+    asked: Asked
+    opening: Opening | None  # None of an analysis in rounds
+    answer: estimates.Result
+    rounds: tuple[Round, ...]
+    releases: tuple[Released, ...]
 
 
 @dataclass(frozen=True)
@@ -32,69 +57,156 @@ class MockBackend:
     dictionary: Dictionary
     members: int
     seed: int
+    entropy: Entropy = os.urandom
+    library: dict[str, MockRelease] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def rows(self) -> Rows:
         return mock_rows(self.dictionary, self.members, self.seed)
 
-    def preview(self, question: Question, epsilon: str, members: int | None) -> Preview:
-        with checking(Code.BAD_REQUEST):
+    def preview(self, question: Question, wanted: Wanted) -> Preview:
+        with reworded(), checking(Code.BAD_REQUEST):
             planned = planner.preview(
                 question.analysis,
                 question.cohort,
                 self.dictionary,
-                epsilon=epsilon,
+                epsilon=wanted.epsilon,
+                target_error=wanted.target_error,
                 delta=self.facts.delta_fraction,
                 nodes=len(NODES),
                 margin=self._margin,
                 memberships=self.facts.max_memberships,
-                assumed_members=members or self.members,
+                assumed_members=wanted.members or self.members,
+                members_from="your guess" if wanted.members else "made up",
             )
-        return Preview(planned, NODES, {}, None, True)
+        asked = (question.analysis, self.dictionary)
+        return Preview(planned, NODES, {}, None, True, asked=asked)
+
+    def release(self, digest: str) -> Result:
+        """An earlier answer of this very study object."""
+        found = [kept for name, kept in self.library.items() if name.startswith(digest)]
+        if len(found) != 1 or len(digest) < _PREFIX:
+            raise Refused(Code.NOT_FOUND, "There is no such made-up release.")
+        (kept,) = found
+        return self._result(kept)
 
     def run(self, question: Question, terms: Terms) -> Result:
-        mechanism = self._mechanism(terms.epsilon)
+        """A new draw every time; what is topped up is looked for among earlier answers."""
+        earlier = [self._earlier(question, digest) for digest in terms.tops_up]
         with checking(Code.BAD_REQUEST):
-            answer = mock_run(
-                question.analysis,
-                question.cohort,
-                self.dictionary,
-                epsilon=terms.epsilon,
-                delta=self.facts.delta_fraction,
-                nodes=len(NODES),
-                margin=self._margin,
-                entropy=os.urandom,
-                memberships=self.facts.max_memberships,
-                rows=self.rows,
+            check_topping_up(question.analysis, self.dictionary, terms.tops_up)
+            if len(question.analysis.shares(self.dictionary)) > 1:
+                answer = self._in_rounds(question, terms)
+                return self._result(self._keep(question, terms, None, answer, []))
+            (only,) = self._rounds(question, terms.epsilon)
+            made = mock_opening(
+                question.analysis, question.cohort, only.mechanism, self.rows, self.entropy
             )
-        return Result(
-            asked=Asked(
-                self.facts.id,
-                self.facts.purpose,
-                question.sentence,
-                question.analysis_json,
-                question.cohort,
-            ),
-            answer=answer,
-            rho=mechanism.rho.fraction,
-            epsilon=epsilon_of_rho(mechanism.rho, self.facts.delta_fraction),
+            opened = [*(each.opening for each in earlier if each.opening is not None), made]
+            answer = combined_result(question.analysis, self.dictionary, opened)
+        return self._result(self._keep(question, terms, made, answer, earlier))
+
+    def start(self, question: Question, terms: Terms) -> Job:
+        """Made-up members answer at once."""
+        result = self.run(question, terms)
+        view = {"id": "", "state": "released", "round": result.rounds, "rounds": result.rounds}
+        return Job(_Answered(result), view, question.sentence, question)
+
+    def _in_rounds(self, question: Question, terms: Terms) -> estimates.Result:
+        return mock_run(
+            question.analysis,
+            question.cohort,
+            self.dictionary,
+            epsilon=terms.epsilon,
             delta=self.facts.delta_fraction,
-            noise=Noise(mechanism, len(NODES)),
+            nodes=len(NODES),
+            margin=self._margin,
+            entropy=self.entropy,
+            memberships=self.facts.max_memberships,
+            rows=self.rows,
+        )
+
+    def _result(self, kept: MockRelease) -> Result:
+        rho = sum((each.rho for each in kept.releases), Fraction(0))
+        return Result(
+            asked=kept.asked,
+            answer=kept.answer,
+            rho=rho,
+            epsilon=epsilon_of_rho(Rho.round_up(rho), self.facts.delta_fraction),
+            delta=self.facts.delta_fraction,
+            noise=Noise(kept.rounds[-1].mechanism, len(NODES)),
             receipts=(),
             identity="",
-            release="",
+            release=kept.releases[-1].digest,
             run="",
             repeat=False,
             mock=True,
+            rounds=len(kept.rounds),
+            releases=kept.releases,
+            titles=lambda: titles_of(self.dictionary),
         )
+
+    def attrition(self, conditions: Sequence[str]) -> Attrition:
+        """How many made-up members each condition leaves."""
+        with checking(Code.BAD_EXPRESSION, "cohort"):
+            return attrition(self.rows, conditions)
+
+    def _asked(self, question: Question) -> Asked:
+        facts, words = self.facts, question.sentence
+        return Asked(facts.id, facts.purpose, words, question.analysis_json, question.cohort)
+
+    def _keep(
+        self,
+        question: Question,
+        terms: Terms,
+        opening: Opening | None,
+        answer: estimates.Result,
+        earlier: list[MockRelease],
+    ) -> MockRelease:
+        rounds, delta = self._rounds(question, terms.epsilon), self.facts.delta_fraction
+        at = instant_text(datetime.now(UTC))
+        name = digest([len(self.library), at, question.sentence, self.entropy(16).hex()])
+        rho = Rho.total(each.rho for each in rounds)
+        released = Released(name, rho.fraction, epsilon_of_rho(rho, delta), at)
+        releases = (*(each.releases[-1] for each in earlier), released)
+        kept = MockRelease(self._asked(question), opening, answer, rounds, releases)
+        self.library[name] = kept
+        return kept
+
+    def _earlier(self, question: Question, release: str) -> MockRelease:
+        kept = self.library.get(release)
+        if kept is None or kept.asked != self._asked(question):
+            raise BadInput("not an answer of these made-up members", code=Code.NOT_COMBINABLE)
+        return kept
 
     @property
     def _margin(self) -> int:
         return min(self.facts.t_drop + self.facts.t_collude, len(NODES) - 1)
 
-    def _mechanism(self, epsilon: str) -> GaussianSum:
+    def _rounds(self, question: Question, epsilon: str) -> tuple[Round, ...]:
         rho = rho_of_epsilon(parse_epsilon(epsilon), self.facts.delta_fraction)
-        return plan_mechanism(rho, len(NODES), self._margin, self.facts.max_memberships)
+        members = self.facts.max_memberships
+        asked, nodes = question.analysis, len(NODES)
+        with checking(Code.BAD_REQUEST):
+            return rounds_of(asked, self.dictionary, rho, nodes, self._margin, members)
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """A run that is over."""
+
+    result: Result
+
+    def look(self, run_id: str, wait_seconds: float) -> Mapping[str, Any]:
+        del wait_seconds
+        raise Refused(Code.NOT_FOUND, "Made-up members keep no runs.", {"run": run_id})
+
+    def cancel(self, run_id: str) -> Mapping[str, Any]:
+        raise Refused(Code.CONFLICT, "The run is over.", {"run": run_id})
+
+    def finished(self, run: Mapping[str, Any], words: str) -> Result:
+        del run, words
+        return self.result
 
 
 @dataclass(frozen=True)

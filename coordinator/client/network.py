@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from typing import Any
 import httpx
 
 from coordinator.client.errors import BadInput, NotSignedIn, Refused
+from coordinator.client.job import Job
+from coordinator.client.question import Question
 from coordinator.client.remote import RemoteStudy
 from coordinator.client.result import Result
 from coordinator.client.study import Study, mock_study
 from coordinator.client.transport import Transport
 from coordinator.study_file import load_study_file
-from models.aggregates.requests import parse_analysis
+from models.aggregates.requests import Analysis, parse_analysis
 from models.dictionary_file import load_dictionary
 from models.sentences import sentence
 from privacy.contract.signing import SigningKey
@@ -43,6 +45,19 @@ class NodeInfo:
         return f"{self.id} ({self.name}): {self.state}, last contact {seen}"
 
     __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """A run with its state and how many of its rounds are done."""
+
+    id: str
+    study: str
+    state: str
+    round: int
+    rounds: int
+    created: str
+    finished: str | None
 
 
 class Network:
@@ -73,8 +88,28 @@ class Network:
     def run(self, run_id: str) -> Result:
         """The result of an earlier run; raises what it ended with."""
         run: Mapping[str, Any] = self.transport.get(f"/v1/runs/{run_id}")
+        analysis, cohort = parse_analysis(run["analysis"]), str(run["cohort"])
+        found = self._remote(run["study"]).finished(run, sentence(analysis, cohort))
+        return replace(found, question=self._asked(run["study"], analysis, cohort))
+
+    def _asked(self, study: str, analysis: Analysis, cohort: str) -> Question | None:
+        """The question of an earlier answer, if the study still takes it."""
+        try:
+            return self._study(study).ask(analysis, cohort)
+        except (BadInput, Refused):
+            return None
+
+    def job(self, run_id: str) -> Job:
+        """A run that was started earlier: its progress, its result, and how to stop it."""
+        run: Mapping[str, Any] = self.transport.get(f"/v1/runs/{_path_part(run_id)}")
         words = sentence(parse_analysis(run["analysis"]), run["cohort"])
-        return self._remote(run["study"]).finished(run, words)
+        return Job(self._remote(run["study"]), run, words)
+
+    def runs(self, limit: int = 20) -> list[RunInfo]:
+        """The newest runs of the studies you may see."""
+        names = RunInfo.__dataclass_fields__
+        said = self.transport.get("/v1/runs", limit=limit)["runs"]
+        return [RunInfo(**{name: run[name] for name in names}) for run in said]
 
     def close(self) -> None:
         self.transport.close()

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any, Protocol
 
+from coordinator.client.attrition import Attrition
 from coordinator.client.errors import BadInput, checking
+from coordinator.client.job import Job
 from coordinator.client.preview import Preview
 from coordinator.client.result import Result
 from models.aggregates.requests import Analysis
 from models.sentences import sentence
+from models.target import parse_target
 from privacy.accounting.conversion import parse_epsilon
 from privacy.errors import Code
 
+MOST_MEMBERS = 10**9
+_ANY_TIME = 86_400.0  # of a run that is only started
 Epsilon = float | int | str | Decimal | Fraction
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a preview is asked for: decimal text of the one or the other, "" for the other one."""
+
+    epsilon: str
+    target_error: str
+    members: int | None
 
 
 @dataclass(frozen=True)
@@ -25,14 +40,21 @@ class Terms:
     epsilon: str
     max_attempts: int
     timeout_seconds: float
+    tops_up: tuple[str, ...] = ()  # releases that this one is to be combined with
 
 
 class Backend(Protocol):
     """What answers a question: the network, or made-up members."""
 
-    def preview(self, question: Question, epsilon: str, members: int | None) -> Preview: ...
+    def preview(self, question: Question, wanted: Wanted) -> Preview: ...
 
     def run(self, question: Question, terms: Terms) -> Result: ...
+
+    def start(self, question: Question, terms: Terms) -> Job: ...
+
+    def attrition(self, conditions: Sequence[str]) -> Attrition: ...
+
+    def release(self, digest: str) -> Result: ...
 
 
 @dataclass(frozen=True)
@@ -47,12 +69,20 @@ class Question:
     cohort: str
     backend: Backend
 
-    def preview(self, *, epsilon: Epsilon, members: int | None = None) -> Preview:
-        """Cost, expected error and who can answer; spends nothing.
+    def preview(
+        self,
+        *,
+        epsilon: Epsilon | None = None,
+        target_error: Epsilon | None = None,
+        members: int | None = None,
+    ) -> Preview:
+        """Cost, expected error, what is left and what was answered before; spends nothing.
 
+        Asked with `epsilon`, or with a `target_error`: the half-width of a 95 % interval in the
+        answer's unit, for which the least epsilon is found (`.epsilon` of the preview).
         `members` is your own guess of the cohort's size, for what depends on it.
         """
-        return self.backend.preview(self, epsilon_text(epsilon), members)
+        return self.backend.preview(self, wanted_of(epsilon, target_error, members))
 
     def run(
         self,
@@ -66,12 +96,33 @@ class Question:
         A node lost in the middle costs another attempt, if `max_attempts` allows one.
         Raises BudgetExceeded, Refused, NodeOffline, TimedOut.
         """
-        if not 1 <= max_attempts <= 10:
-            raise BadInput("max_attempts is 1 to 10", code=Code.TOO_MANY_ATTEMPTS)
-        if not 0 < timeout_seconds < float("inf"):
-            raise BadInput("timeout_seconds is above 0")
-        terms = Terms(epsilon_text(epsilon), max_attempts, timeout_seconds)
-        return self.backend.run(self, terms)
+        return self._run(terms_of(epsilon, max_attempts, timeout_seconds))
+
+    def start(self, *, epsilon: Epsilon, max_attempts: int = 1) -> Job:
+        """Ask the network and go on; the job tells how far the run is, waits for it and stops it.
+
+        Where a run has many rounds, `max_attempts` counts for each of them.
+        """
+        return self.backend.start(self, terms_of(epsilon, max_attempts, _ANY_TIME))
+
+    def top_up(
+        self,
+        earlier: Result,
+        *,
+        epsilon: Epsilon,
+        max_attempts: int = 1,
+        timeout_seconds: float = 120.0,
+    ) -> Result:
+        """Ask again for `epsilon` more and combine with `earlier`; see `Result.top_up`."""
+        same = earlier.asked.analysis == self.analysis_json and earlier.asked.cohort == self.cohort
+        if earlier.asked.study != self.study or not same:
+            raise BadInput("that result answers another question", code=Code.NOT_COMBINABLE)
+        digests = tuple(release.digest for release in earlier.releases)
+        terms = terms_of(epsilon, max_attempts, timeout_seconds)
+        return self._run(replace(terms, tops_up=digests))
+
+    def _run(self, terms: Terms) -> Result:
+        return replace(self.backend.run(self, terms), question=self)
 
     @property
     def sentence(self) -> str:
@@ -86,25 +137,53 @@ class Question:
         return f"Question({self.study!r}: {self.sentence})"
 
 
+def wanted_of(epsilon: Epsilon | None, target: Epsilon | None, members: int | None) -> Wanted:
+    """What is asked of a preview, checked; raises BadInput."""
+    if (epsilon is None) == (target is None):
+        raise BadInput("a preview takes either epsilon or target_error", where="epsilon")
+    whole = isinstance(members, int) and not isinstance(members, bool)
+    if members is not None and not (whole and 1 <= members <= MOST_MEMBERS):
+        raise BadInput("members is a whole number above 0", where="members")
+    if epsilon is not None:
+        return Wanted(epsilon_text(epsilon), "", members)
+    plain = decimal_text(target)
+    with checking(Code.BAD_REQUEST, "target_error"):
+        parse_target(plain)
+    return Wanted("", plain, members)
+
+
+def terms_of(epsilon: Epsilon, max_attempts: int, timeout_seconds: float) -> Terms:
+    """The terms of a run, checked; raises BadInput."""
+    if not 1 <= max_attempts <= 10:
+        raise BadInput("max_attempts is 1 to 10", code=Code.TOO_MANY_ATTEMPTS)
+    if not 0 < timeout_seconds < float("inf"):
+        raise BadInput("timeout_seconds is above 0")
+    return Terms(epsilon_text(epsilon), max_attempts, timeout_seconds)
+
+
 def epsilon_text(epsilon: Epsilon) -> str:
     """Epsilon as plain decimal text, at the shortest form of a float; raises BadInput."""
-    try:
-        value = _decimal(epsilon)
-        plain = format(value, "f") if value.is_finite() else "nan"
-    except (InvalidOperation, ValueError):
-        plain = "nan"
-    if "." in plain:
-        plain = plain.rstrip("0").rstrip(".")
+    plain = decimal_text(epsilon)
     with checking(Code.BAD_EPSILON, "epsilon"):
         parse_epsilon(plain)
     return plain
 
 
-def _decimal(epsilon: Epsilon) -> Decimal:
-    match epsilon:
-        case bool():
+def decimal_text(number: Epsilon | None) -> str:
+    """A number as plain decimal text; "nan" for what is none."""
+    try:
+        value = _decimal(number)
+        plain = format(value, "f") if value.is_finite() else "nan"
+    except (InvalidOperation, ValueError):
+        plain = "nan"
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
+
+
+def _decimal(number: Epsilon | None) -> Decimal:
+    match number:
+        case bool() | None:
             raise InvalidOperation
         case Fraction():
-            return Decimal(epsilon.numerator) / Decimal(epsilon.denominator)
+            return Decimal(number.numerator) / Decimal(number.denominator)
         case _:
-            return Decimal(str(epsilon).strip())
+            return Decimal(str(number).strip())

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from coordinator.client.errors import Refused, TimedOut, refusal
+from coordinator.client.attrition import Attrition
+from coordinator.client.errors import BadInput, Refused, Unreachable, refusal
 from coordinator.client.facts import Budget, Loss
-from coordinator.client.preview import Preview
-from coordinator.client.question import Question, Terms
-from coordinator.client.result import Result, result_from_run
+from coordinator.client.job import Job
+from coordinator.client.preview import Preview, reworded
+from coordinator.client.question import Question, Terms, Wanted
+from coordinator.client.result import Result, combined_result, result_from_run
+from coordinator.client.titles import Titles, titles_of
 from coordinator.client.transport import Transport
+from models.aggregates.requests import parse_analysis
+from models.sentences import sentence
 from privacy.contract import plan, study
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.dictionary import Dictionary
@@ -23,6 +29,7 @@ from privacy.contract.signing import Envelope, SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import Code, VerificationFailed
 
+_DIGITS = re.compile(r"[0-9a-f]{8,64}")
 _LIFETIME = timedelta(minutes=10)
 _LONGEST_WAIT_SECONDS = 25.0
 
@@ -46,10 +53,23 @@ class RemoteStudy:
 
     def dictionary(self) -> Dictionary:
         """The dictionary the study names, checked against the digest in the study."""
-        found = Dictionary.from_json(self.transport.get(f"{self._path}/dictionary"))
-        if found.digest != self._facts.dictionary:
-            raise VerificationFailed("not the dictionary that the study names")
-        return found
+        return self._dictionary
+
+    def titles(self) -> Titles:
+        """Of the dictionary's columns, for charts; none where the coordinator is away."""
+        try:
+            return titles_of(self._dictionary)
+        except Unreachable:
+            return {}
+
+    def attrition(self, conditions: Sequence[str]) -> Attrition:
+        """Refused: exact numbers of members never leave a node."""
+        raise Refused(
+            Code.NOT_PERMITTED,
+            "How many members each condition leaves is counted on made-up members alone:"
+            " study.mock().where(…).attrition(), or cairn query attrition --mock.",
+            {"conditions": len(conditions)},
+        )
 
     def budget(self) -> Budget:
         said = self.transport.get(self._path, sync="true")["budget"]
@@ -60,43 +80,77 @@ class RemoteStudy:
         said = self.transport.get(self._path)["approvals"]
         return {approval["node"]: approval["decision"] for approval in said}
 
-    def preview(self, question: Question, epsilon: str, members: int | None) -> Preview:
+    def preview(self, question: Question, wanted: Wanted) -> Preview:
         ask: dict[str, Any] = {
             "study": self.study_id,
             "analysis": question.analysis_json,
             "cohort": question.cohort,
-            "epsilon": epsilon,
         }
-        if members is not None:
-            ask["members"] = members
-        return Preview.from_answer(self.transport.post("/v1/previews", ask))
+        ask |= {name: value for name, value in vars(wanted).items() if value}
+        with reworded():
+            said = self.transport.post("/v1/previews", ask)
+        return replace(Preview.from_answer(said), asked=(question.analysis, self._dictionary))
+
+    def release(self, digest: str) -> Result:
+        """A stored release of this study, by its digest or the first eight digits or more."""
+        if not _DIGITS.fullmatch(digest):
+            raise BadInput("a release is named by hexadecimal digits, eight or more of them")
+        said = self.transport.get(f"/v1/releases/{digest}")
+        if said["study"] != self.study_id:
+            raise Refused(Code.NOT_FOUND, "There is no such release in this study.")
+        words = sentence(parse_analysis(said["analysis"]), said["cohort"])
+        run = {**said, "id": "", "repeat": True}
+        found = result_from_run(run, self._facts.purpose, words, self.titles)
+        return self._combined(found) if said["tops_up"] else found
 
     def run(self, question: Question, terms: Terms) -> Result:
         """Sign once and ask; whatever is retried on the way is the same run."""
-        signed = self._sign(question, terms)
         until = time.monotonic() + terms.timeout_seconds
-        run = self.transport.post(
-            "/v1/runs",
-            {"question": signed.to_json()},
-            key=signed.digest,
-            wait_seconds=_wait(until),
-        )
-        while run["state"] in ("queued", "running"):
-            if time.monotonic() >= until:
-                raise TimedOut(run["id"], terms.timeout_seconds)
-            wait = _wait(until)
-            run = self.transport.get(f"/v1/runs/{run['id']}", wait=wait, wait_seconds=wait)
-        return self.finished(run, question.sentence)
+        job = self._start(question, terms, _wait(terms.timeout_seconds))
+        return job.wait(max(0.0, until - time.monotonic()))
 
-    def finished(self, run: Mapping[str, Any], sentence: str) -> Result:
+    def start(self, question: Question, terms: Terms) -> Job:
+        """The same without waiting for the end."""
+        return self._start(question, terms, 0.0)
+
+    def _start(self, question: Question, terms: Terms, wait_seconds: float) -> Job:
+        signed = self._sign(question, terms)
+        body = {"question": signed.to_json()}
+        run = self.transport.post("/v1/runs", body, key=signed.digest, wait_seconds=wait_seconds)
+        return Job(self, run, question.sentence, question)
+
+    def look(self, run_id: str, wait_seconds: float) -> Mapping[str, Any]:
+        """A run as it stands, or as it ends within so many seconds."""
+        found: Mapping[str, Any] = self.transport.get(
+            f"/v1/runs/{run_id}", wait=wait_seconds, wait_seconds=wait_seconds
+        )
+        return found
+
+    def cancel(self, run_id: str) -> Mapping[str, Any]:
+        """Ask for a run to stop."""
+        found: Mapping[str, Any] = self.transport.post(f"/v1/runs/{run_id}/cancel", {})
+        return found
+
+    def finished(self, run: Mapping[str, Any], words: str) -> Result:
         """The result of a finished run; raises what it ended with otherwise."""
         if run["state"] == "released" and run["answer"] is not None:
-            return result_from_run(run, self._facts.purpose, sentence)
+            found = result_from_run(run, self._facts.purpose, words, self.titles)
+            return self._combined(found) if run["tops_up"] else found
         if not run["code"]:
             raise Refused(Code.NOT_PERMITTED, "Your role sees no results.")
         openings = run["max_attempts"] * self._facts.max_memberships**2
         delta = self._facts.delta_fraction
         raise refusal(Code(run["code"]), run["title"], run["fields"], delta, openings)
+
+    def _combined(self, last: Result) -> Result:
+        try:
+            said = self.transport.get(f"/v1/releases/{last.release}/combined")
+        except Refused as refused:
+            if refused.code is not Code.NOT_COMBINABLE:
+                raise
+            title = f"{refused.title} The newest stands alone as release {last.release}."
+            raise Refused(refused.code, title, refused.public_fields) from None
+        return combined_result(last, said)
 
     @property
     def _path(self) -> str:
@@ -110,6 +164,13 @@ class RemoteStudy:
             raise VerificationFailed("not the study that was asked for")
         return found
 
+    @cached_property
+    def _dictionary(self) -> Dictionary:
+        found = Dictionary.from_json(self.transport.get(f"{self._path}/dictionary"))
+        if found.digest != self._facts.dictionary:
+            raise VerificationFailed("not the dictionary that the study names")
+        return found
+
     def _sign(self, question: Question, terms: Terms) -> Envelope:
         now = datetime.now(UTC)
         asked = plan.Question(
@@ -118,6 +179,7 @@ class RemoteStudy:
             analysis=question.analysis_json,
             cohort=question.cohort,
             epsilon=terms.epsilon,
+            tops_up=terms.tops_up,
             max_attempts=terms.max_attempts,
             asked_at=instant_text(now),
             expires=instant_text(now + _LIFETIME),
@@ -126,6 +188,6 @@ class RemoteStudy:
         return Envelope.seal("question", asked.to_json(), self.key())
 
 
-def _wait(until: float) -> float:
+def _wait(timeout_seconds: float) -> float:
     """Whole seconds to wait in one request, at least one."""
-    return float(int(max(1.0, min(until - time.monotonic(), _LONGEST_WAIT_SECONDS))))
+    return float(int(max(1.0, min(timeout_seconds, _LONGEST_WAIT_SECONDS))))

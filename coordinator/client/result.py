@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from coordinator.client import errors, export, summary
+from coordinator.client.titles import Titles
 from models import result as estimates
 from models.aggregates.requests import parse_analysis
 from models.noise_law import NoiseLaw
-from privacy.contract.canonical import parse_rational
+from privacy.contract.canonical import parse_rational, rational
 from privacy.errors import BadInput
 from privacy.mechanism import GaussianSum
 
 if TYPE_CHECKING:
     import pandas as pd
+    from altair.typing import ChartType
+
+    from coordinator.client.question import Epsilon, Question
 
 _SHOWN_ROWS = 40
-_SUMMED_ROWS = 6
-_NOISY = 0.5
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,30 @@ class Noise:
 
 
 @dataclass(frozen=True)
+class CombinedNoise(Noise):
+    """The noise of several releases together, on the grid of one of them."""
+
+    combined_variance: int
+
+    @property
+    def sd_grid(self) -> float:
+        return math.sqrt(self.combined_variance)
+
+
+@dataclass(frozen=True)
+class Released:
+    """One of the releases that an answer is made of."""
+
+    digest: str
+    rho: Fraction
+    epsilon: float
+    released_at: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "rho": rational(self.rho)}
+
+
+@dataclass(frozen=True)
 class Asked:
     """The question that was answered, in words and in canonical form."""
 
@@ -91,6 +119,10 @@ class Result:
     run: str
     repeat: bool
     mock: bool = False
+    rounds: int = 1  # `noise` is that of the last one; there is a receipt of every one
+    releases: tuple[Released, ...] = ()  # all that the answer is made of, the newest last
+    question: Question | None = field(default=None, repr=False, compare=False)
+    titles: Callable[[], Titles] = field(default=dict, compare=False, repr=False)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -105,7 +137,26 @@ class Result:
     @property
     def spent(self) -> float:
         """What this run cost, as epsilon: 0 for a stored answer and for mock data."""
-        return 0.0 if self.repeat or self.mock else self.epsilon
+        if self.repeat or self.mock:
+            return 0.0
+        return self.releases[-1].epsilon if self.releases else self.epsilon
+
+    def top_up(
+        self, *, epsilon: Epsilon, max_attempts: int = 1, timeout_seconds: float = 120.0
+    ) -> Result:
+        """Ask the same again for `epsilon` more, and combine all releases into one answer.
+
+        Each weighs by the inverse of its noise variance. Costs `epsilon`, and what was spent
+        before stays spent. Raises Refused(NOT_COMBINABLE), before anything is spent, where
+        other nodes would answer, the month is another or the analysis asks in rounds.
+        """
+        if self.question is None:
+            raise errors.BadInput(
+                "this result does not know its question", instead="question.top_up(…)"
+            )
+        return self.question.top_up(
+            self, epsilon=epsilon, max_attempts=max_attempts, timeout_seconds=timeout_seconds
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain JSON values."""
@@ -117,28 +168,43 @@ class Result:
                 "cohort": self.asked.cohort,
             },
             "result": self.answer.to_json(),
-            "rho": f"{self.rho.numerator}/{self.rho.denominator}",
+            "rho": rational(self.rho),
             "epsilon": self.epsilon,
-            "delta": f"{self.delta.numerator}/{self.delta.denominator}",
+            "delta": rational(self.delta),
             "spent": self.spent,
+            "rounds": self.rounds,
             "noise": self.noise.to_json(),
             "receipts": [vars(receipt) for receipt in self.receipts],
             "identity": self.identity,
             "release": self.release,
+            "releases": [each.to_json() for each in self.releases],
             "run": self.run,
             "repeat": self.repeat,
             "mock": self.mock,
         }
 
+    def plot(self, *, raw: bool = True) -> ChartType:
+        """An Altair chart of the answer with its intervals, which hold the noise.
+
+        It draws `table`; with `raw=False` what `display` has, clipped to the legal range. The
+        data are inside the chart, so `.save("x.svg")` needs no network.
+        """
+        from coordinator.client.plots.draw import chart_of
+
+        return chart_of(self, self.titles(), raw=raw)
+
     def methods(self) -> str:
         """A paragraph for the methods section."""
         nodes = self.noise.survivors
+        times = "The release satisfies"
+        if len(self.releases) > 1:
+            times = f"{len(self.releases)} releases, averaged by inverse variance, together satisfy"
         kept = "made-up members" if self.mock else f"members of {nodes} organisations"
         return (
             f"{self.asked.sentence} ({kept}; study {self.asked.study!r}, purpose "
             f"{self.asked.purpose!r}). The records stayed at the organisations; a secure sum "
             "opened only the total, with discrete Gaussian noise added by every organisation. "
-            "The release satisfies zero-concentrated differential privacy with "
+            f"{times} zero-concentrated differential privacy with "
             f"rho = {float(self.rho):.6g}, "
             f"that is (epsilon = {self.epsilon:.4g}, delta = {float(self.delta):.3g}), for adding "
             "or removing one member with all their records. Estimates are unbiased and not "
@@ -157,22 +223,11 @@ class Result:
 
     def summary(self) -> str:
         """The answer in a few plain sentences: at most six figures, then what to bear in mind."""
-        title = "Made-up members: " if self.mock else ""
-        rows = [
-            f"{_label(row.cell)} {_short(row.estimate)} (95 % interval {_short(row.low)} to "
-            f"{_short(row.high)})"
-            + (", which says nothing" if row.note == estimates.NO_INFORMATION else "")
-            for row in self.answer.rows[:_SUMMED_ROWS]
-        ]
-        more = len(self.answer.rows) - len(rows)
-        unit = f" Figures are in {self.answer.unit}." if self.answer.unit else ""
-        also = f" {more:,} more figures are in the table." if more else ""
-        sampled = [row for row in self.answer.rows if row.se_sampling > 0]
-        noisy = sum(row.noise_share > _NOISY for row in sampled)
-        warn = ""
-        if noisy:
-            warn = f" In {noisy:,} of {len(sampled):,} estimates noise is most of the error."
-        return f"{title}{self.asked.sentence}: {'; '.join(rows)}.{unit}{also}{warn}"
+        return summary.summary(self.answer, self.asked.sentence, mock=self.mock)
+
+    def save(self, path: str | Path) -> None:
+        """Write the table with its notes, cost and receipts: .csv, .parquet or .json."""
+        export.save(self, path)
 
     def __str__(self) -> str:
         title = "MOCK DATA — " if self.mock else ""
@@ -180,6 +235,8 @@ class Result:
         lines = [f"{title}{self.asked.sentence}", *self._rows()]
         lines += [f"  {note}" for note in self.answer.notes]
         lines.append(f"  cost: {how} at delta {float(self.delta):.3g}")
+        if len(self.releases) > 1:
+            lines.append(f"  combined of {len(self.releases)} releases")
         return "\n".join([*lines, *(f"  receipt: {receipt}" for receipt in self.receipts)])
 
     __repr__ = __str__
@@ -196,31 +253,52 @@ class Result:
         return rows + ([f"  … and {more} more cells"] if more else [])
 
 
-def _label(cell: tuple[str, ...]) -> str:
-    return ", ".join(cell) if cell else "the estimate is"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.4g}" if abs(value) < 1e15 else "without bound"
-
-
-def result_from_run(run: Mapping[str, Any], purpose: str, sentence: str) -> Result:
-    """From the coordinator's view of a released run."""
+def result_from_run(
+    run: Mapping[str, Any], purpose: str, sentence: str, titles: Callable[[], Titles] = dict
+) -> Result:
+    """From the coordinator's view of a released run; `titles` are fetched when a chart is drawn."""
     said = run["answer"]
-    survivors = len(said["survivors"])
+    last = said["rounds"][-1]
     return Result(
         asked=Asked(run["study"], purpose, sentence, run["analysis"], run["cohort"]),
         answer=estimates.Result.from_json(said["result"]),
         rho=parse_rational(said["rho"]),
         epsilon=float(said["epsilon"]),
         delta=parse_rational(said["delta"]),
-        noise=Noise(GaussianSum.from_json(said["mechanism"]), survivors),
-        receipts=tuple(_receipt(receipt) for receipt in said["receipts"]),
+        noise=Noise(GaussianSum.from_json(last["mechanism"]), len(last["survivors"])),
+        receipts=_receipts(said),
+        rounds=len(said["rounds"]),
         identity=run["identity"],
         release=said["release"],
         run=run["id"],
         repeat=run["repeat"],
+        releases=(_released(said),),
+        titles=titles,
     )
+
+
+def combined_result(last: Result, combined: Mapping[str, Any]) -> Result:
+    """`last` as all releases together answer it, from the coordinator's view of them."""
+    answers = [release["answer"] for release in combined["releases"]]
+    mechanism = GaussianSum.from_json(combined["mechanism"])
+    return replace(
+        last,
+        answer=estimates.Result.from_json(combined["result"]),
+        rho=parse_rational(combined["rho"]),
+        epsilon=float(combined["epsilon"]),
+        noise=CombinedNoise(mechanism, last.noise.survivors, int(combined["variance_grid"])),
+        receipts=tuple(receipt for said in answers for receipt in _receipts(said)),
+        releases=tuple(map(_released, answers)),
+    )
+
+
+def _released(said: Mapping[str, Any]) -> Released:
+    rho, epsilon = parse_rational(said["rho"]), float(said["epsilon"])
+    return Released(said["release"], rho, epsilon, said["released_at"])
+
+
+def _receipts(said: Mapping[str, Any]) -> tuple[Receipt, ...]:
+    return tuple(_receipt(each) for one in said["rounds"] for each in one["receipts"])
 
 
 def _receipt(said: Mapping[str, Any]) -> Receipt:

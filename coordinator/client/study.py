@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from coordinator.client.analyses import Asking
+from coordinator.client.attrition import Attrition
 from coordinator.client.errors import BadInput, Refused, checking
 from coordinator.client.facts import Budget, ColumnInfo, Source
 from coordinator.client.mock import MockBackend, MockSource
-from coordinator.client.question import Question
-from models.aggregates.requests import Analysis, normalise
+from coordinator.client.plan import Plan
+from coordinator.client.question import Epsilon, Question
+from coordinator.client.result import Result
+from models.aggregates.requests import Analysis, normalise, parse_analysis
 from models.cohort.parse import parse_cohort
+from models.cohort.steps import steps_of
 from models.cohort.text import canonical_text
 from privacy.contract import study as contract
 from privacy.contract.dictionary import Dictionary
@@ -77,7 +83,27 @@ class Study(Asking):
             raise BadInput("a cohort is text", where="cohort", code=Code.BAD_EXPRESSION)
         with checking(Code.BAD_EXPRESSION, "cohort"):
             tree = parse_cohort(cohort, self.dictionary)
-        return Selection(self, canonical_text(tree))
+        return Selection(self, canonical_text(tree), steps_of(cohort))
+
+    def attrition(self, conditions: Sequence[str]) -> Attrition:
+        """How many made-up members meet the first condition, the first two, and so on."""
+        return self._source.backend.attrition(conditions)
+
+    def plan(self, epsilon: Epsilon) -> Plan:
+        """A pre-registered set of questions that share `epsilon` by weight; see `Plan`."""
+        return Plan(self, epsilon)
+
+    def plan_from(self, value: Mapping[str, Any]) -> Plan:
+        """The plan that `Plan.to_json` wrote down; raises BadInput."""
+        return Plan.from_json(self, value)
+
+    def release(self, digest: str) -> Result:
+        """An earlier answer, by its digest or the first digits of it; costs nothing."""
+        if not isinstance(digest, str):
+            raise BadInput("a release is named by its digest", where="release")
+        found = self._source.backend.release(digest)
+        analysis = parse_analysis(found.asked.analysis)
+        return replace(found, question=self.ask(analysis, found.asked.cohort))
 
     def asked(self, analysis: Analysis) -> Question:
         """The analysis of all members."""
@@ -121,6 +147,7 @@ class Selection(Asking):
 
     study: Study
     cohort: str
+    written: tuple[str, ...] = field(default=(), compare=False)  # its conditions, in that order
 
     def asked(self, analysis: Analysis) -> Question:
         """The analysis of this cohort."""
@@ -130,9 +157,18 @@ class Selection(Asking):
         """Narrow further: both conditions hold."""
         if not self.cohort:
             return self.study.where(cohort)
-        added = self.study.where(cohort).cohort
-        both = f"({self.cohort}) and ({added})" if added else self.cohort
-        return self.study.where(both)
+        added = self.study.where(cohort)
+        if not added.cohort:
+            return self
+        both = self.study.where(f"({self.cohort}) and ({added.cohort})")
+        return replace(both, written=(*self.written, *added.written))
+
+    def attrition(self) -> Attrition:
+        """For each condition in turn, how many members remain: on made-up members alone.
+
+        On a network the numbers would be members' data; it is refused there.
+        """
+        return self.study.attrition(self.written)
 
     def __repr__(self) -> str:
         return f"Selection({self.study.id!r} where {self.cohort or 'everyone'})"

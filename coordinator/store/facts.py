@@ -25,7 +25,7 @@ class NodeState(StrEnum):
 
 
 class RunState(StrEnum):
-    """queued -> running -> released | refused | lost; queued -> cancelled."""
+    """queued -> running -> released | refused | lost | cancelled; queued -> cancelled."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -100,7 +100,10 @@ class ReleaseFacts:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """One run as it stands. `code` and `fields` say why a run ended without a release."""
+    """One run as it stands. `code` and `fields` say why a run ended without a release.
+
+    `opened` counts the rounds that are done; `cancelling` that somebody asked it to stop.
+    """
 
     id: str
     number: int
@@ -117,6 +120,8 @@ class RunFacts:
     finished: str | None
     release: str | None
     repeat: bool
+    opened: int
+    cancelling: bool
 
     @property
     def plan(self) -> Plan:

@@ -1,4 +1,4 @@
-"""The release library: each release with its transcript, findable by the analysis' identity."""
+"""The release library: each release, findable by the analysis' identity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import select
 from coordinator.store.database import Database
 from coordinator.store.facts import ReleaseFacts
 from coordinator.store.tables import PlanRow, ReleaseRow
-from privacy.contract.canonical import canonical_bytes, parse_canonical
+from privacy.contract.canonical import parse_canonical
 from privacy.contract.plan import Plan
 from privacy.contract.signing import Envelope
 from privacy.errors import Code, Refused
@@ -26,7 +26,6 @@ class Releases:
         envelope: Envelope,
         result: Mapping[str, Any],
         at: str,
-        transcript: Mapping[str, Any] | None = None,
     ) -> str:
         """Store a release of a stored plan and return its digest; storing it twice is once."""
         with self._database.write() as session:
@@ -42,7 +41,6 @@ class Releases:
                         plan=plan_digest,
                         study_digest=plan.study_digest,
                         envelope=envelope.to_bytes(),
-                        transcript=None if transcript is None else canonical_bytes(transcript),
                         result=dict(result),
                         created=at,
                     )
@@ -57,11 +55,13 @@ class Releases:
                 raise Refused(Code.NOT_FOUND)
             return _facts(row)
 
-    def transcript(self, digest: str) -> bytes | None:
-        """The canonical transcript from which anyone recomputes the total, if one was kept."""
-        wanted = select(ReleaseRow.transcript).where(ReleaseRow.digest == digest)
+    def plan(self, release: ReleaseFacts) -> Plan:
+        """The plan that a release answers."""
         with self._database.read() as session:
-            return session.scalars(wanted).first()
+            row = session.get(PlanRow, release.plan)
+            if row is None:
+                raise Refused(Code.NOT_FOUND)
+            return Plan.from_json(parse_canonical(Envelope.from_bytes(row.envelope).body))
 
     def by_identity(self, identity: str, study_digest: str) -> ReleaseFacts | None:
         """The stored release of this analysis within this study version, if there is one."""
@@ -74,6 +74,27 @@ class Releases:
         with self._database.read() as session:
             row = session.scalars(wanted).first()
             return None if row is None else _facts(row)
+
+    def of_study(self, study_digest: str, limit: int) -> tuple[tuple[ReleaseFacts, Plan], ...]:
+        """The newest releases of a study version with their plans, newest first."""
+        wanted = (
+            select(ReleaseRow, PlanRow.envelope)
+            .join(PlanRow, PlanRow.digest == ReleaseRow.plan)
+            .where(ReleaseRow.study_digest == study_digest)
+            .order_by(ReleaseRow.created.desc(), ReleaseRow.digest)
+            .limit(limit)
+        )
+        with self._database.read() as session:
+            return tuple(
+                (_facts(row), Plan.from_json(parse_canonical(Envelope.from_bytes(plan).body)))
+                for row, plan in session.execute(wanted)
+            )
+
+    def beginning(self, prefix: str) -> tuple[str, ...]:
+        """Digests that begin so, at most ten."""
+        wanted = select(ReleaseRow.digest).where(ReleaseRow.digest.startswith(prefix)).limit(10)
+        with self._database.read() as session:
+            return tuple(session.scalars(wanted))
 
     def digests(self) -> tuple[str, ...]:
         with self._database.read() as session:

@@ -110,10 +110,20 @@ class Runs:
         with self._database.write() as session:
             return _move(session, run_id, (RunState.QUEUED,), values)
 
+    def ask_to_cancel(self, run_id: str) -> bool:
+        """Have a running run stopped; False if it is not running."""
+        with self._database.write() as session:
+            return _move(session, run_id, (RunState.RUNNING,), {"cancelling": True})
+
+    def cancelling(self, run_id: str) -> bool:
+        """Whether somebody asked the run to stop."""
+        with self._database.read() as session:
+            return bool(session.scalars(select(RunRow.cancelling).where(RunRow.id == run_id)).one())
+
     def fail(
         self, run_id: str, state: RunState, code: Code, fields: Mapping[str, object], at: str
     ) -> bool:
-        """End a run as refused or lost, with a catalogue code and public fields."""
+        """End a run as refused, lost or cancelled, with a catalogue code and public fields."""
         values = {
             "state": state.value,
             "code": code.value,
@@ -229,4 +239,6 @@ def _facts(row: RunRow, plan: bytes) -> RunFacts:
         finished=row.finished,
         release=row.release,
         repeat=row.repeat,
+        opened=row.opened,
+        cancelling=row.cancelling,
     )

@@ -10,6 +10,7 @@ from coordinator.store.database import Database, open_engine
 from coordinator.store.ledgers import Ledgers
 from coordinator.store.network import NetworkDocuments
 from coordinator.store.nodes import Nodes
+from coordinator.store.openings import Openings
 from coordinator.store.people import People
 from coordinator.store.releases import Releases
 from coordinator.store.runs import Runs
@@ -26,6 +27,7 @@ class Store:
         self.studies = Studies(self.database)
         self.people = People(self.database)
         self.runs = Runs(self.database)
+        self.openings = Openings(self.database)
         self.releases = Releases(self.database)
         self.ledgers = Ledgers(self.database)
 

@@ -96,13 +96,40 @@ class ReleaseRow(Table):
     plan: Mapped[str] = mapped_column(_HASH, ForeignKey("plans.digest"))
     study_digest: Mapped[str] = mapped_column(_HASH, index=True)
     envelope: Mapped[bytes] = mapped_column(LargeBinary)
-    transcript: Mapped[bytes | None] = mapped_column(LargeBinary, default=None, deferred=True)
     result: Mapped[dict[str, Any]] = mapped_column(JSON)
     created: Mapped[str] = mapped_column(_AT)
 
 
+class UnderWayRow(Table):
+    """The newest attempt of a plan, written before any node is asked for it."""
+
+    __tablename__ = "under_way"
+    plan: Mapped[str] = mapped_column(_HASH, ForeignKey("plans.digest"), primary_key=True)
+    round: Mapped[int]
+    attempt: Mapped[int]
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class OpeningRow(Table):
+    """What one round of a plan opened: totals as 64-bit integers, little end first."""
+
+    __tablename__ = "openings"
+    plan: Mapped[str] = mapped_column(_HASH, ForeignKey("plans.digest"), primary_key=True)
+    round: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    attempt: Mapped[int]
+    state: Mapped[bytes] = mapped_column(LargeBinary)
+    totals: Mapped[bytes] = mapped_column(LargeBinary)
+    survivors: Mapped[list[str]] = mapped_column(JSON)
+    receipts: Mapped[dict[str, Any]] = mapped_column(JSON)
+    transcript_sha256: Mapped[str] = mapped_column(_HASH)
+    transcript: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
+
+
 class RunRow(Table):
-    """One run of one plan. `number` orders runs; `fields` are the public fields of `code`."""
+    """One run of one plan. `number` orders runs; `fields` are the public fields of `code`.
+
+    `opened` counts the rounds whose totals are stored; `cancelling` asks the bridge to stop.
+    """
 
     __tablename__ = "runs"
     __table_args__ = (
@@ -124,6 +151,8 @@ class RunRow(Table):
     finished: Mapped[str | None] = mapped_column(_AT, default=None)
     release: Mapped[str | None] = mapped_column(_HASH, ForeignKey("releases.digest"), default=None)
     repeat: Mapped[bool] = mapped_column(default=False)
+    opened: Mapped[int] = mapped_column(default=0)
+    cancelling: Mapped[bool] = mapped_column(default=False)
 
 
 class IdempotencyRow(Table):

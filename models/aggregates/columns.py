@@ -19,7 +19,11 @@ MAX_EDGES = 1001
 
 def cell_column(dictionary: Dictionary, name: str) -> ColumnRef:
     """A column with declared cells: levels, or bins. Raises BadInput for any other."""
-    ref = dictionary.resolve(name)
+    return celled(dictionary.resolve(name))
+
+
+def celled(ref: ColumnRef) -> ColumnRef:
+    """`ref` itself, which has declared cells. Raises BadInput for any other."""
     column = ref.column
     if column.type not in CELLED:
         raise BadInput(
@@ -89,6 +93,27 @@ def _edge(text: str, where: str) -> float:
     return number
 
 
+def narrowed(ref: ColumnRef, limits: Sequence[str]) -> ColumnRef:
+    """A bounded numeric column to be clamped to two limits (decimal text) within its bounds.
+
+    Raises BadInput. Without limits `ref` itself.
+    """
+    where = f"range of {ref.name!r}"
+    lower, upper = bounds_of(numeric(ref).column)
+    if not limits:
+        return ref
+    numbers = [_edge(limit, where) for limit in limits]
+    if len(numbers) != 2 or not numbers[0] < numbers[1]:
+        raise BadInput("a range is its lower and its upper limit", where=where)
+    if numbers[0] < lower or numbers[1] > upper:
+        raise BadInput(
+            "the range lies outside the bounds",
+            where=where,
+            instead=f"stay within {lower:g} to {upper:g}",
+        )
+    return replace(ref, column=changed(ref.column, lower=limits[0], upper=limits[1]))
+
+
 def capped(ref: ColumnRef, rows: int) -> ColumnRef:
     """The same column of a table of which each member brings no more than `rows` rows.
 
@@ -100,7 +125,11 @@ def capped(ref: ColumnRef, rows: int) -> ColumnRef:
 
 def value_column(dictionary: Dictionary, name: str) -> ColumnRef:
     """A numeric column with declared bounds. Raises BadInput for any other."""
-    ref = dictionary.resolve(name)
+    return numeric(dictionary.resolve(name))
+
+
+def numeric(ref: ColumnRef) -> ColumnRef:
+    """`ref` itself, a number with declared bounds. Raises BadInput for any other."""
     column = ref.column
     if column.type in (ColumnType.CATEGORICAL, ColumnType.BOOLEAN):
         raise BadInput(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.aggregates.columns import bounds_of
 from models.aggregates.expected import scale_of
-from models.contribution import BoundedValue, Products, Summary
+from models.contribution import BoundedValue, Products, Stack, Summary
 from models.noise_law import NoiseLaw
 from privacy.contract.dictionary import ColumnRef
 
 Floats = NDArray[np.float64]
+Scaled = TypeVar("Scaled", Products, Stack)
 Statistic = Callable[[Floats], float]
 _STEP = 1e-5
 
@@ -34,7 +36,7 @@ def variable(ref: ColumnRef, scale: int) -> BoundedValue:
     )
 
 
-def largest(build: Callable[[int], Products], delta_grid: int) -> Products:
+def largest(build: Callable[[int], Scaled], delta_grid: int) -> Scaled:
     """The contribution of the largest scale whose norm stays within `delta_grid`.
 
     Guarantee: norm_squared <= delta_grid**2. Raises BadInput where not even scale 1 fits.

@@ -63,7 +63,10 @@ class Request(Fact):
     def expected(
         self, dictionary: Dictionary, law: NoiseLaw, members: int | None
     ) -> Expected | None:
-        """The expected half-width per cell from public facts; None where it needs `members`."""
+        """The expected half-width per cell from public facts; None where it needs `members`.
+
+        `law` is that of the last round.
+        """
 
     @abstractmethod
     def words(self) -> str:
@@ -90,12 +93,19 @@ class Request(Fact):
     def contribution_at(
         self, dictionary: Dictionary, delta_grid: int, number: int, state: bytes
     ) -> Contribution:
-        """What one member adds in round `number`; its length does not depend on `state`.
+        """What one member adds in round `number`; its length is `length_at`, whatever `state`.
 
         Within the bound for EVERY state, honest or not. Raises BadInput for bytes that are no
         state of this analysis.
         """
         return self.contribution(dictionary, delta_grid)
+
+    def length_at(self, dictionary: Dictionary, delta_grid: int, number: int) -> int:
+        """How many numbers round `number` opens; known, like its cost, before the first round.
+
+        To be given by an analysis that has a state: no state is taken for one here.
+        """
+        return self.contribution_at(dictionary, delta_grid, number, b"").length
 
     def conclude(self, dictionary: Dictionary, opened: Sequence[Opening]) -> Result:
         """Estimates with intervals from the openings of every round."""

@@ -10,13 +10,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.aggregates.associations import Associations
+from models.aggregates.compare import Compare
 from models.aggregates.correlation import Correlation
 from models.aggregates.counts import Count, Histogram
 from models.aggregates.density import Density
 from models.aggregates.describe import Describe
 from models.aggregates.disproportionality import Disproportionality
 from models.aggregates.incidence import Incidence
+from models.aggregates.member_summary import MemberSummary
 from models.aggregates.prevalence import Prevalence
+from models.aggregates.quantiles import Quantiles
 from models.aggregates.regions import Map
 from models.aggregates.survival import Survival
 from models.aggregates.tables import Table
@@ -31,6 +34,7 @@ __all__ = [
     "KINDS",
     "Analysis",
     "Associations",
+    "Compare",
     "Correlation",
     "Count",
     "Density",
@@ -40,7 +44,9 @@ __all__ = [
     "Incidence",
     "Map",
     "Mean",
+    "MemberSummary",
     "Prevalence",
+    "Quantiles",
     "Sum",
     "Survival",
     "Table",
@@ -53,6 +59,7 @@ __all__ = [
 
 Analysis = (
     Associations
+    | Compare
     | Correlation
     | Count
     | Density
@@ -62,7 +69,9 @@ Analysis = (
     | Incidence
     | Map
     | Mean
+    | MemberSummary
     | Prevalence
+    | Quantiles
     | Sum
     | Survival
     | Table
@@ -89,6 +98,9 @@ _BY_KIND: Mapping[str, type[Analysis]] = {
     "top": Top,
     "treatment_report": TreatmentReport,
     "incidence": Incidence,
+    "quantiles": Quantiles,
+    "compare": Compare,
+    "member_summary": MemberSummary,
 }
 KINDS: tuple[str, ...] = tuple(_BY_KIND)
 

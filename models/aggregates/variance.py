@@ -54,10 +54,7 @@ class Variance(Request):
         ref = dictionary.resolve(self.column)
         shape = self.contribution(dictionary, law.mechanism.delta_grid)
         (found,) = sums(shape, totals, law)
-        lower, upper = bounds_of(ref.column)
-        middle, half = (lower + upper) / 2, (upper - lower) / 2
-        spread = _variance(found)
-        rows = (_mean(found, middle, half), _scaled(spread, half**2), _root(spread, half))
+        rows = spread_rows(found, bounds_of(ref.column))
         notes = (
             f"Members without a value of {short_name(dictionary, ref)} are left out.",
             f"About {max(0.0, found.count):.0f} members have a value (a noisy count).",
@@ -92,6 +89,13 @@ class Variance(Request):
             "powers of values clamped to public bounds; the variance's interval uses the "
             "estimated kurtosis."
         )
+
+
+def spread_rows(found: Sums, bounds: tuple[float, float]) -> tuple[Estimate, Estimate, Estimate]:
+    """Mean, variance and standard deviation of numbers that were scaled from `bounds`."""
+    middle, half = (bounds[0] + bounds[1]) / 2, (bounds[1] - bounds[0]) / 2
+    spread = _variance(found)
+    return _mean(found, middle, half), _scaled(spread, half**2), _root(spread, half)
 
 
 def central(values: Floats) -> Floats:

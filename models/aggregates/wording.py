@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from models.figures.words import figure_in_words, joined, plain_word
+
+__all__ = ["joined", "word", "words"]
+
 
 def word(name: str) -> str:
-    """A column's name as a word: without its table, spaces for underscores."""
-    return name.rsplit(".", 1)[-1].replace("_", " ")
-
-
-def joined(items: Sequence[str], last: str) -> str:
-    """a, b and c."""
-    if len(items) == 1:
-        return items[0]
-    return f"{', '.join(items[:-1])} {last} {items[-1]}"
+    """A column's name as a word: without its table, spaces for underscores. A figure in words."""
+    found = figure_in_words(name) if "(" in name else name
+    return plain_word(name) if found == name else found
 
 
 def words(names: Sequence[str]) -> str:

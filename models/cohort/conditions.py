@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from models.cohort.cursor import Cursor
-from models.cohort.expression import Between, Expression, Leaf, Missing, Not, Op, Value
+from models.cohort.expression import Between, Compare, Expression, Missing, Not, OneOf, Op, Value
 from models.cohort.normal import between, compare, conjunction, disjunction, negation, one_of
 from models.cohort.text import name_text, quoted
 from models.cohort.tokens import Kind, Token, refuse
@@ -63,13 +63,13 @@ class Conditions:
             return between(column, *self._ends(column))
         return self._comparison(column)
 
-    def test(self, column: ColumnRef) -> Leaf:
+    def test(self, column: ColumnRef) -> Compare | Between | OneOf:
         """What follows the column of a share: one comparison."""
         if self._cursor.sees("between"):
             return Between(column, *self._ends(column))
         return self._comparison(column)
 
-    def _comparison(self, column: ColumnRef) -> Leaf:
+    def _comparison(self, column: ColumnRef) -> Compare | OneOf:
         sign = self._cursor.advance()
         match sign.kind, sign.text:
             case Kind.SIGN, "==" | "!=" | "<" | "<=" | ">" | ">=":
@@ -82,7 +82,7 @@ class Conditions:
             case _:
                 raise _no_comparison(column, sign)
 
-    def _compared(self, column: ColumnRef, sign: Token) -> Leaf:
+    def _compared(self, column: ColumnRef, sign: Token) -> Compare:
         op = Op(sign.text)
         if column.column.levels and op not in (Op.EQ, Op.NE):
             raise refuse(

@@ -20,11 +20,10 @@ from __future__ import annotations
 
 from models.cohort.conditions import Conditions
 from models.cohort.cursor import MAX_DEPTH, Cursor
-from models.cohort.expression import Everyone, Expression, columns_of
+from models.cohort.expression import Everyone, Expression
 from models.cohort.text import canonical_text
 from models.cohort.tokens import MAX_CHARACTERS, Kind, Token, refuse
 from models.figures.parse import FigureParser
-from models.figures.types import FigureColumn
 from models.figures.walk import size_of
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
@@ -47,8 +46,6 @@ def parse_cohort(text: str, dictionary: Dictionary) -> Expression:
     tree: Expression = Everyone() if cursor.at_end() else conditions.any_of()
     if not cursor.at_end():
         raise _not_joined(cursor.next)
-    if any(isinstance(column, FigureColumn) for column in columns_of(tree)):
-        raise refuse("figures of many rows cannot be computed yet", 1, "compare columns")
     if size_of(tree) > MAX_NODES:
         raise refuse(f"more than {MAX_NODES} conditions", 1, "ask a simpler question")
     if len(canonical_text(tree)) > MAX_CHARACTERS:

@@ -7,12 +7,12 @@ added up as 64-bit integers, and divided once, in IEEE double precision and in t
     sum    sum(q) / 10^digits
     mean   (sum(q) / n) / 10^digits                       n: rows with a known value
     share  m / n                                          m: rows where the test holds
-    slope  ((n sum(t q) - sum(t) sum(q)) / (n sum(t t) - sum(t)^2) * 30.4375) / 10^digits
+    slope  ((n sum(t q) - sum(t) sum(q)) / (n sum(t t) - sum(t)^2)) * 30.4375 / 10^digits
 
 with division by 10^digits read as multiplication by 10^-digits where digits < 0, and t the day
 of the row. The day of a date is the number of days since 1900-01-01; that of a counted time x is
-floor(x * days per unit + 0.5). In a slope a day is counted from 1900-01-01, or from the day of
-the clock's lower bound, and clamped to 0 ... 65,535.
+floor(x * days per unit + 0.5), clamped to ten million days. In a slope a day is counted from
+1900-01-01, or from the day of the clock's lower bound, and clamped to 0 ... 65,535.
 
 Guarantee: no integer above reaches 2^62, whatever the rows hold; integers that are divided
 in a mean, sum or share are below 2^53, so that doubles hold them exactly.
@@ -31,13 +31,14 @@ from privacy.errors import BadInput
 DAYS_PER_MONTH = 30.4375
 ORIGIN = date(1900, 1, 1)
 LAST_DAY = 2**16 - 1
+DAY_LIMIT = 10_000_000
 MOST_DIGITS = 6
 LEAST_DIGITS = -15
+MOST_SLOPE_ROWS = 2**15
 _SUM_BITS = 52
 _SLOPE_BITS = 61
 _DAY_BITS = 16
 _FINEST = 2**31
-_COARSEST = 2**10
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,12 @@ def sum_grid(column: ColumnRef) -> Grid:
 def slope_grid(column: ColumnRef) -> Grid:
     """For slopes: coarser, because products with days are added up."""
     most = column.table.max_rows_per_member
-    finest = 2 ** (_SLOPE_BITS - _DAY_BITS) // most**2
-    if finest < _COARSEST:
+    if most > MOST_SLOPE_ROWS:
         raise BadInput(
             f"{column.table.name} has too many rows per member for a slope",
-            instead="declare a max_rows_per_member of at most 185,000",
+            instead=f"declare a max_rows_per_member of at most {MOST_SLOPE_ROWS:,}",
         )
-    return _grid(column, min(_FINEST, finest))
+    return _grid(column, min(_FINEST, 2 ** (_SLOPE_BITS - _DAY_BITS) // most**2))
 
 
 def _grid(column: ColumnRef, finest: int) -> Grid:

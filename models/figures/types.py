@@ -27,7 +27,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from models.cohort.expression import Expression, Leaf
+from models.cohort.expression import Between, Compare, Expression, OneOf
 from privacy.contract.dictionary import ColumnRef, Table
 
 
@@ -116,7 +116,7 @@ class Summary:
 class Share:
     """`share(test: …)`: `test` is one condition on one column of the table, seen row by row."""
 
-    test: Leaf
+    test: Compare | Between | OneOf
     rows: RowsOf
     least_rows: int = 1
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from node.engines.protocol import Column, Columns, Expr, integers
 
@@ -30,6 +32,17 @@ class DuckDBReading:
             return {name: integers([row[at] for row in rows]) for at, name in enumerate(names)}
         found = self._cursor.fetchnumpy()
         return {name: _filled(found[name]) for name in names}
+
+    def batches(self, asked: Expr, size: int) -> Iterator[Mapping[str, NDArray[Any]]]:
+        import ibis
+
+        found = self._cursor.sql(str(ibis.to_sql(asked, dialect="duckdb")))
+        read = getattr(found, "to_arrow_reader", None) or found.fetch_record_batch  # before 1.4
+        for batch in read(size):
+            yield {
+                name: batch.column(name).to_numpy(zero_copy_only=False)
+                for name in batch.schema.names
+            }
 
 
 def columns_of(cursor: Any, table: str) -> tuple[str, ...]:

@@ -6,16 +6,26 @@ computed is an `Engine`. All engines hold the tables of `node.layout` and return
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from privacy.errors import CairnError
+
 Expr = Any  # an Ibis expression; the library has no types
 Column = NDArray[Any]  # int64; or Python's integers, where sums are wider; NULL is 0
 Columns = Mapping[str, Column]
+
+
+class TotalTooLargeError(CairnError):
+    """A total beyond 2^62: the declared number of members was too small. Never a wrong number."""
+
+
+class EngineError(CairnError):
+    """The engine did not do what it was asked. What it said is left out: it may quote a value."""
 
 
 class Reading(Protocol):
@@ -29,6 +39,13 @@ class Reading(Protocol):
         """The rows of an expression whose columns are all integers, by column."""
         ...
 
+    def batches(self, asked: Expr, size: int) -> Iterator[Mapping[str, NDArray[Any]]]:
+        """The rows of an expression in their order, about `size` at a time, by column.
+
+        A column of doubles has NaN for NULL; any other is of whole numbers, none of them NULL.
+        """
+        ...
+
 
 class Engine(Protocol):
     """Members' records, wherever they lie."""
@@ -36,6 +53,44 @@ class Engine(Protocol):
     def reading(self) -> AbstractContextManager[Reading]:
         """The records as they are now; what changes meanwhile does not show."""
         ...
+
+
+class RemoteReading(Reading, Protocol):
+    """A reading of a copy of the records."""
+
+    @property
+    def mark(self) -> str | None:
+        """The mark of the change (see `node.records`) up to which the copy goes."""
+        ...
+
+
+class Remote(Protocol):
+    """A database beside the node that holds a copy of the records. Errors are EngineError."""
+
+    def reading(self) -> AbstractContextManager[RemoteReading]: ...
+
+    def published(self) -> str | None:
+        """The mark of the copy; None if there is none."""
+        ...
+
+    def publish(self, records: Any, mark: str) -> None:
+        """Copy all tables from a DuckDB cursor, all or nothing. Raises BadInput for what the
+        database cannot hold."""
+        ...
+
+    def publish_member(self, records: Any, member: str, before: str, mark: str) -> bool:
+        """Bring a copy that goes up to `before` to `mark`, between which one member's consent
+        changed. False if the copy is another, and nothing was done."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+        ...
+
+
+def doubles(values: Sequence[Any]) -> Column:
+    """A column of doubles; NULL is NaN."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def integers(values: Sequence[Any]) -> Column:

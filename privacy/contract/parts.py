@@ -26,3 +26,10 @@ def cut_parts(lengths: Mapping[str, int], blob: bytes) -> dict[str, bytes]:
     if offset != len(blob):
         raise BadInput("lengths and binary part do not agree")
     return parts
+
+
+def cut_head(length: int, blob: bytes) -> tuple[bytes, bytes]:
+    """The first `length` bytes and the rest; raises BadInput where there are not so many."""
+    if not isinstance(length, int) or isinstance(length, bool) or not 0 <= length <= len(blob):
+        raise BadInput("length and binary part do not agree")
+    return blob[:length], blob[length:]

@@ -20,7 +20,9 @@ from privacy.errors import BadInput
 class Question(Fact):
     """What a researcher asks and signs (envelope kind `question`).
 
-    `epsilon` is decimal text: the loss of one opening for one membership at the study's delta.
+    `epsilon` is decimal text: the loss of one run, all its rounds once, for one membership at
+    the study's delta. `tops_up` are digests of earlier releases of the same analysis: this run
+    is a new one, charged like any other, to be combined with them.
     """
 
     study: str
@@ -28,17 +30,27 @@ class Question(Fact):
     analysis: dict[str, JsonValue]
     cohort: str
     epsilon: str
+    tops_up: tuple[str, ...] = ()
     max_attempts: int = 1
     asked_at: str
     expires: str
     nonce: str
 
 
+class PlannedRound(Fact):
+    """What one round opens and costs: `length` numbers, at `rho` per attempt (rational text)."""
+
+    mechanism: dict[str, int]
+    rho: str
+    length: int
+
+
 class Plan(Fact):
     """A compiled question (envelope kind `plan`, signed by the coordinator).
 
-    `rho` is the cost of one opening as rational text, memberships included; a run reserves
-    rounds * max_attempts * rho. `nonce` makes two runs of one question two plans.
+    `rho` is the cost of the run, each of its rounds once, as rational text, memberships
+    included; a run reserves max_attempts * rho. `nonce` makes two runs of one question two
+    plans.
     """
 
     question: dict[str, Any]  # the researcher's envelope
@@ -52,12 +64,10 @@ class Plan(Fact):
     participants: tuple[str, ...]
     t_drop: int
     t_collude: int
-    mechanism: dict[str, int]
     rho: str
     delta: str
-    rounds: int
+    rounds: tuple[PlannedRound, ...]
     max_attempts: int
-    length: int
     epoch: str
     created: str
     expires: str
@@ -90,11 +100,13 @@ def identity_of(
     participants: tuple[str, ...],
     epoch: str,
     rho: str,
+    tops_up: tuple[str, ...] = (),
 ) -> str:
     """The identity of an analysis: equal identities have equal answers, so one is stored.
 
     Covers what is computed and for whom, without nonce, attempt or expiry. The study digest
-    carries the purpose and the consent rule.
+    carries the purpose and the consent rule. An opening that tops up others is no repetition
+    of them.
     """
     if not participants:
         raise BadInput("an analysis needs participants")
@@ -107,5 +119,6 @@ def identity_of(
             "participants": list(participants),
             "epoch": epoch,
             "rho": rho,
+            **({"tops_up": list(tops_up)} if tops_up else {}),
         }
     )

@@ -28,6 +28,7 @@ from privacy.units import Rho
 MAX_ENTRY_BYTES = 2**18
 FIRST_PREV = "0" * 64
 BYTES_PER_NUMBER = 8
+MAX_ROUNDS = 1024
 
 
 # Field names are ASCII and every number is bounded below, so this is the canonical encoding,
@@ -163,10 +164,17 @@ class Approval(Fact):
     reason: Words
 
 
+class ReservedRound(Fact):
+    """One round of a reserved plan: its mechanism, and what one attempt of it costs."""
+
+    mechanism: Mechanism
+    rho: RhoText
+
+
 class Reserve(Fact):
     """Set aside what a plan may cost at most, before any data is read.
 
-    `rho` is rounds * max_attempts times the cost of one opening. `question` is the digest of
+    `rho` is max_attempts times the cost of all `rounds`, each once. `question` is the digest of
     what the researcher signed: it is answered once, whatever plans are made of it.
     """
 
@@ -179,8 +187,7 @@ class Reserve(Fact):
     identity: Digest
     sentence: Words
     dictionary: Digest
-    mechanism: Mechanism
-    rounds: Positive
+    rounds: Annotated[tuple[ReservedRound, ...], Field(min_length=1, max_length=MAX_ROUNDS)]
     max_attempts: Positive
     rho: RhoText
     expires: Instant
@@ -189,6 +196,7 @@ class Reserve(Fact):
 class Commit(Fact):
     """Charge one opening, before the first byte of the masked vector leaves.
 
+    Mechanism and rho are those that the reservation names for the round.
     `masked_sha256` and `bytes` describe exactly what may leave; `length` counts its numbers.
     """
 

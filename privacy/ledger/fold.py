@@ -31,12 +31,13 @@ from privacy.ledger.entry import (
     PolicySet,
     Released,
     Reserve,
+    ReservedRound,
     Resumed,
     RosterPinned,
     Witnessed,
     parse_rho,
 )
-from privacy.ledger.state import LedgerState, OpenPlan
+from privacy.ledger.state import LedgerState, OpenPlan, OpenRound
 from privacy.units import Rho
 
 SHORTEST_PERIOD = timedelta(days=365)  # a policy's limit is for a year
@@ -142,18 +143,19 @@ def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
         raise Refused(Code.EXPIRED)
     if not state.dictionary or body.dictionary != state.dictionary:
         raise Refused(Code.DICTIONARY_MISMATCH)
-    cost = _checked_cost(state, body.mechanism)
-    reserved = cost * (body.rounds * body.max_attempts)
-    if parse_rho(body.rho) != reserved:
+    rounds = tuple(_round(state, each) for each in body.rounds)
+    plan = OpenPlan(body.plan, body.study, rounds, body.max_attempts, at, body.expires)
+    if parse_rho(body.rho) != plan.reserved:
         raise Refused(Code.PLAN_MISMATCH, what="rho")
-    _admit(state, body, reserved)
-    return state.reserved_plan(
-        OpenPlan(
-            body.plan, body.study, body.mechanism, cost, reserved,
-            body.rounds, body.max_attempts, body.expires,
-        ),
-        body.question,
-    )  # fmt: skip
+    _admit(state, body, plan.reserved)
+    return state.reserved_plan(plan, body.question)
+
+
+def _round(state: LedgerState, body: ReservedRound) -> OpenRound:
+    cost = _checked_cost(state, body.mechanism)
+    if parse_rho(body.rho) != cost:
+        raise Refused(Code.PLAN_MISMATCH, what="rho")
+    return OpenRound(body.mechanism, cost)
 
 
 def _check_period(state: LedgerState, at: str) -> None:
@@ -192,15 +194,14 @@ def _commit(state: LedgerState, body: Commit, at: str) -> LedgerState:
     plan = _open(state, body.plan)
     if not at < plan.expires:
         raise Refused(Code.EXPIRED)
-    if body.mechanism != plan.mechanism or parse_rho(body.rho) != plan.cost:
+    if body.round >= len(plan.rounds) or body.attempt >= plan.max_attempts:
+        raise Refused(Code.TOO_MANY_ATTEMPTS)
+    planned = plan.rounds[body.round]
+    if body.mechanism != planned.mechanism or parse_rho(body.rho) != planned.cost:
         raise Refused(Code.PLAN_MISMATCH, what="mechanism or rho")
     opening = (body.round, body.attempt)
-    if plan.committed and opening <= plan.committed[-1]:
+    if plan.has_passed(opening):
         raise Refused(Code.REPLAYED)
-    same_round = sum(1 for number, _ in plan.committed if number == body.round)
-    rounds = {number for number, _ in plan.committed} | {body.round}
-    if same_round >= plan.max_attempts or len(rounds) > plan.rounds:
-        raise Refused(Code.TOO_MANY_ATTEMPTS)
     return state.charged_plan(plan, opening)
 
 

@@ -1,7 +1,7 @@
 """A ledger folded into its balances: what is set aside, what is charged, what is in force.
 
-    reserve   sets aside rounds * max_attempts * rho          before data is read
-    commit    charges rho, once per (plan, round, attempt)    before a byte leaves
+    reserve   sets aside max_attempts times all rounds' rho       before data is read
+    commit    charges its round's rho, once per (plan, round, attempt)  before a byte leaves
     released | aborted | expired   frees what was set aside and not charged; the plan is over
     lost      frees nothing
 
@@ -39,28 +39,39 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True)
+class OpenRound:
+    """One round of an open plan, and what one attempt of it costs."""
+
+    mechanism: Mechanism
+    cost: Rho
+
+
+@dataclass(frozen=True)
 class OpenPlan:
-    """A plan that was reserved and has not ended."""
+    """A plan that was reserved, at `reserved_at`, and has not ended."""
 
     plan: str
     study: str
-    mechanism: Mechanism
-    cost: Rho  # of one opening
-    reserved: Rho
-    rounds: int
+    rounds: tuple[OpenRound, ...]
     max_attempts: int
+    reserved_at: str
     expires: str
     committed: tuple[tuple[int, int], ...] = ()  # (round, attempt), ascending
     lost: tuple[tuple[int, int], ...] = ()
+    charged: Rho = Rho.ZERO
 
     @property
-    def charged(self) -> Rho:
-        return self.cost * len(self.committed)
+    def reserved(self) -> Rho:
+        return Rho.total(each.cost for each in self.rounds) * self.max_attempts
 
     @property
     def held(self) -> Rho:
         """Still set aside."""
         return self.reserved - self.charged
+
+    def has_passed(self, opening: tuple[int, int]) -> bool:
+        """Whether this (round, attempt) or a later one was charged."""
+        return bool(self.committed) and opening <= self.committed[-1]
 
 
 class _Reserved:
@@ -169,8 +180,12 @@ class LedgerState:
 
     def charged_plan(self, open_plan: OpenPlan, opening: tuple[int, int]) -> LedgerState:
         """With one opening moved from set aside to charged."""
-        study, cost = open_plan.study, open_plan.cost
-        after = replace(open_plan, committed=(*open_plan.committed, opening))
+        study, cost = open_plan.study, open_plan.rounds[opening[0]].cost
+        after = replace(
+            open_plan,
+            committed=(*open_plan.committed, opening),
+            charged=open_plan.charged + cost,
+        )
         return replace(
             self,
             plans=_with(self.plans, open_plan.plan, after),

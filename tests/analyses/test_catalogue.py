@@ -13,6 +13,7 @@ from models.cohort_size import noised_members
 from models.contribution import CellCounts, Stack
 from models.mock import mock_rows
 from models.noise_law import NoiseLaw
+from models.opening import Opening
 from models.planner import preview
 from models.reference import contribute, total
 from models.result import Result, display, table
@@ -97,7 +98,7 @@ def test_the_noised_size_is_the_cohorts(analysis: Analysis) -> None:
     asked = normalise(analysis, clinic())
     shape = contribution(asked, clinic(), 2**20)
     totals = total(shape, rows, np.ones(200, dtype=bool)).tolist()
-    found = noised_members(asked, clinic(), totals, LAW)
+    found = noised_members(asked, clinic(), (Opening(tuple(totals), LAW),))
     if found is None:
         parts = shape.parts if isinstance(shape, Stack) else (shape,)
         assert all(isinstance(part, CellCounts) and part.max_cells > 1 for part in parts)
@@ -106,7 +107,7 @@ def test_the_noised_size_is_the_cohorts(analysis: Analysis) -> None:
 
 
 @EVERY
-@pytest.mark.parametrize("members", [None, 20, 5000])
+@pytest.mark.parametrize("members", [None, 60, 5000])
 def test_a_preview_knows_the_price_and_the_error(analysis: Analysis, members: int | None) -> None:
     promised = preview(
         analysis,
@@ -120,7 +121,7 @@ def test_a_preview_knows_the_price_and_the_error(analysis: Analysis, members: in
     )
     assert 0 < promised.epsilon_charged <= 1
     assert promised.cells == len(cells(normalise(analysis, clinic()), clinic()))
-    if members != 20:
+    if members != 60:
         assert promised.half_width is not None
         assert 0 < promised.half_width < float("inf")
     assert str(promised).startswith(promised.sentence)

@@ -55,7 +55,8 @@ def test_the_half_width_is_that_of_the_answer(analysis: Analysis) -> None:
 
 def test_the_mean_needs_a_size_and_states_it() -> None:
     unknown = see(Mean(column="age"))
-    assert unknown == see(Mean(column="age"), members=1000)
+    said = see(Mean(column="age"), members=1000)
+    assert unknown == replace(said, members=None)
     assert "1,000 members" in str(unknown)
     few = see(Mean(column="age"), epsilon="0.1", members=60)
     assert few.half_width is None

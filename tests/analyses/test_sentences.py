@@ -36,7 +36,7 @@ def test_what_is_computed(analysis: Analysis, words: str) -> None:
         ("age is not missing and smoker == true", "a known age and smoker true"),
         ("severity between 3 and 7", "severity from 3 to 7"),
         ("age < 65 and sex != 'f'", "age below 65 and sex other than f"),
-        ("born > '1980-12-31'", "born above 1980-12-31"),
+        ("born > '1980-12-31'", "born after 1980-12-31"),
     ],
 )
 def test_of_whom(cohort: str, words: str) -> None:

@@ -48,6 +48,12 @@ OPERATIONS = [
         "/v1/releases/" + "0" * 64,
         frozenset({Role.RESEARCHER, Role.AUDITOR}),
     ),
+    Operation(
+        "getCombined",
+        "GET",
+        "/v1/releases/" + "0" * 64 + "/combined",
+        frozenset({Role.RESEARCHER, Role.AUDITOR}),
+    ),
     Operation("getAuditBundle", "GET", "/v1/audit/bundle", frozenset({Role.AUDITOR, Role.ADMIN})),
     Operation(
         "createInvitation",
@@ -92,6 +98,7 @@ def test_the_operations_and_their_names_are_stable(world: World) -> None:
         "/v1/runs/none": "/v1/runs/{run}",
         "/v1/runs/none/cancel": "/v1/runs/{run}/cancel",
         "/v1/releases/" + "0" * 64: "/v1/releases/{digest}",
+        "/v1/releases/" + "0" * 64 + "/combined": "/v1/releases/{digest}/combined",
     }
     assert found == {
         (each.id, each.method, templates.get(each.path, each.path)) for each in OPERATIONS

@@ -33,7 +33,9 @@ def test_a_question_is_planned_run_and_answered(world: World, http: httpx.Client
     assert answer.headers["location"] == f"/v1/runs/{body['id']}"
     rows = body["answer"]["result"]["rows"]
     assert [row["cell"] for row in rows] == [["none"], ["riluzole"], ["other"]]
-    assert {receipt["node"] for receipt in body["answer"]["receipts"]} == set(NODES)
+    (opened,) = body["answer"]["rounds"]
+    assert {receipt["node"] for receipt in opened["receipts"]} == set(NODES)
+    assert opened["rho"] == body["answer"]["rho"] == body["rho"]
     assert body["answer"]["epsilon"] <= 0.5
     assert world.executor.executed == [body["id"]]
     plan = world.store.runs.get(body["id"]).plan_envelope

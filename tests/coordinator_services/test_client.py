@@ -110,6 +110,22 @@ def test_a_result_explains_itself(net: Network) -> None:
     assert (display["high"] <= 10).all()
 
 
+def test_a_chart_needs_no_further_request_and_no_coordinator(url: str, token: str) -> None:
+    recorder = Recorder()
+    net = connect(url, token=token, transport=recorder)
+    assert isinstance(net, Network)
+    result = net.study("als-progression").where(ALS).mean("age").run(epsilon=1)
+    sent = len(recorder.seen)
+    drawn = json.dumps(result.plot().to_dict())
+    assert "mean of age" in drawn
+    assert "MADE-UP" not in drawn
+    assert len(recorder.seen) == sent
+    later = net.run(result.run)  # of another session, who has not read the dictionary
+    recorder.breaks = lambda *_: True
+    assert "mean of age" in json.dumps(later.plot().to_dict())
+    net.close()
+
+
 @pytest.mark.parametrize("by", [None, "treatment", ["treatment"], ["condition", "treatment"], ()])
 def test_by_takes_none_a_name_or_a_list(by: Any, net: Network) -> None:
     rows = net.study("als-progression").count(by=by).run(epsilon=5).answer.rows

@@ -11,15 +11,17 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect
+from sqlalchemy.exc import IntegrityError
 
 from coordinator.store.database import open_engine
 from coordinator.store.facts import Decision, NodeState, RunState
+from coordinator.store.openings import StoredOpening, UnderWay
 from coordinator.store.people import Credential
 from coordinator.store.runs import NewRun
 from coordinator.store.store import Store
 from coordinator.store.tables import Table
 from models.dictionary_file import load_dictionary
-from privacy.contract.plan import Plan, Question
+from privacy.contract.plan import Plan, PlannedRound, Question
 from privacy.contract.roster import Roster, RosterNode
 from privacy.contract.signing import Envelope, SigningKey
 from privacy.contract.study import Study
@@ -163,11 +165,10 @@ class StoreContract:
     ) -> None:
         first = store.runs.create(_new("r1", person, "", nonce="1"))
         envelope = Envelope.seal("release", {"plan": first.plan_digest}, KEY)
-        digest = store.releases.add(first.plan_digest, envelope, {"kind": "count"}, AT, {"a": [1]})
+        digest = store.releases.add(first.plan_digest, envelope, {"kind": "count"}, AT)
         assert store.releases.add(first.plan_digest, envelope, {}, AT) == digest
         store.runs.start("r1")
         assert store.runs.release("r1", digest, AT)
-        assert store.releases.transcript(digest) == b'{"a":[1]}'
         second = store.runs.create(_new("r2", person, "", nonce="2"))
         assert (second.state, second.release, second.repeat) == (RunState.RELEASED, digest, True)
         other = store.runs.create(_new("r3", person, "", nonce="3", identity="b" * 64))
@@ -176,6 +177,35 @@ class StoreContract:
         assert other_study.state is RunState.QUEUED
         assert store.releases.by_identity("a" * 64, "d" * 64) is not None
         assert store.releases.by_identity("a" * 64, "c" * 64) is None
+
+    def test_what_a_round_opened_is_kept_and_counted(self, store: Store, person: str) -> None:
+        plan = store.runs.create(_new("r", person, "", nonce="1")).plan_digest
+        assert store.openings.under_way(plan) is None
+        assert store.openings.attempts(plan) == ()
+        for attempt in (0, 1):
+            store.openings.begin(plan, UnderWay(0, attempt, {"of": attempt}))
+        assert store.openings.under_way(plan) == UnderWay(0, 1, {"of": 1})
+        assert store.openings.attempts(plan) == (2,)
+        opening = StoredOpening(0, 1, b"s", (-(2**61), 5), ("a", "b"), {"a": {"seq": 4}}, "f" * 64)
+        store.openings.add(plan, opening, b"transcript")
+        assert store.openings.of(plan) == (opening,)
+        assert store.runs.get("r").opened == 1
+        assert store.openings.transcript(plan, 0) == b"transcript"
+        assert (store.openings.state(plan, 0), store.openings.state(plan, 1)) == (b"s", None)
+        store.openings.begin(plan, UnderWay(1, 0, {}))
+        assert store.openings.attempts(plan) == (2, 1)
+        with pytest.raises(IntegrityError):
+            store.openings.add(plan, opening, b"another")
+
+    def test_only_a_running_run_can_be_asked_to_stop(self, store: Store, person: str) -> None:
+        store.runs.create(_new("r", person, "", nonce="1"))
+        assert not store.runs.ask_to_cancel("r")
+        store.runs.start("r")
+        assert not store.runs.cancelling("r")
+        assert store.runs.ask_to_cancel("r")
+        assert store.runs.cancelling("r")
+        store.runs.fail("r", RunState.CANCELLED, Code.CANCELLED, {}, AT)
+        assert not store.runs.ask_to_cancel("r")
 
     def test_a_mirrored_ledger_is_never_rewritten(self, store: Store) -> None:
         store.ledgers.append("a", 0, [b"0", b"1"])
@@ -284,12 +314,10 @@ def _new(
         participants=("a", "b", "c"),
         t_drop=0,
         t_collude=1,
-        mechanism={},
         rho="1/2",
         delta="1/1000000",
-        rounds=1,
+        rounds=(PlannedRound(mechanism={}, rho="1/2", length=1),),
         max_attempts=1,
-        length=1,
         epoch="2026-03",
         created=AT,
         expires=AT,

@@ -18,7 +18,7 @@ from models.result import Estimate
 from models.rows import Rows, from_tables
 from tests.support.seeded import seeded_entropy
 
-PAGE = Path(__file__).parents[2] / "docs" / "survival.md"
+PAGE = Path(__file__).parents[2] / "docs" / "catalogue" / "survival.md"
 EDGES = ("0", "91", "183", "365", "730")
 ASKED = Survival(time="survival_days", event="status", happened="died", by=("sex",), edges=EDGES)
 CELLS = (

@@ -20,13 +20,14 @@ import pytest
 
 from coordinator.audit.bundle import Held, LedgerFacts, ReleaseFacts, write_bundle
 from coordinator.audit.verify import Pinned, verify_bundle
+from coordinator.statement import totals_digest
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
 from privacy.contract.plan import Plan
 from privacy.contract.signing import Envelope
 from privacy.errors import BadInput, VerificationFailed
 from privacy.ledger.chain import replay
-from privacy.ledger.entry import Commit, Entry, Mechanism, Released, Reserve
+from privacy.ledger.entry import Commit, Entry, Mechanism, Released, Reserve, ReservedRound
 from privacy.mechanism import GaussianSum
 from privacy.units import Rho
 from tests.support.bundle_factory import COORDINATOR, DELTA, NODES, Network, resign
@@ -253,8 +254,24 @@ def changed_release(network: Network, **changes: Any) -> None:
     last = network.releases[-1]
     body = parse_canonical(last.envelope.body) | changes
     network.releases[-1] = ReleaseFacts(
-        Envelope.seal("release", body, COORDINATOR), last.transcript
+        Envelope.seal("release", body, COORDINATOR), last.transcripts
     )
+
+
+def changed_round(network: Network, **changes: Any) -> None:
+    body = parse_canonical(network.releases[-1].envelope.body)
+    changed_release(network, rounds=[body["rounds"][0] | changes])
+
+
+def other_totals(network: Network) -> None:
+    """All figures of the release agree, and are not what the nodes' vectors give."""
+    changed_release(network, totals=["1", "2", "3"])
+    changed_round(network, totals=totals_digest([1, 2, 3]))
+
+
+def planned(network: Network, **changes: Any) -> dict[str, Any]:
+    """The only round of the last plan, with changes."""
+    return {"rounds": [parse_canonical(network.plans[-1].body)["rounds"][0] | changes]}
 
 
 def unfinished() -> Network:
@@ -265,13 +282,13 @@ def unfinished() -> Network:
 
 def less_noise(network: Network) -> dict[str, int]:
     """The last plan's mechanism with one grid unit more of sensitivity."""
-    mechanism: dict[str, int] = parse_canonical(network.plans[-1].body)["mechanism"]
+    mechanism: dict[str, int] = planned(network)["rounds"][0]["mechanism"]
     return mechanism | {"delta_grid": mechanism["delta_grid"] + 1}
 
 
 LIES: list[tuple[str, Callable[[Network], None], str]] = [
     ("rho of a plan", lambda n: changed_plan(n, rho=Rho(1).text), "plans/"),
-    ("mechanism of a plan", lambda n: changed_plan(n, mechanism=less_noise(n)),
+    ("mechanism of a plan", lambda n: changed_plan(n, **planned(n, mechanism=less_noise(n))),
      "plans/"),
     ("identity", lambda n: changed_plan(n, identity="0" * 64), "plans/"),
     ("cohort", lambda n: changed_plan(n, cohort="age >= 18"), "plans/"),
@@ -279,7 +296,13 @@ LIES: list[tuple[str, Callable[[Network], None], str]] = [
     ("participants", lambda n: changed_plan(n, participants=sorted(NODES)[:2]),
      "plans/"),
     ("a plan made up afterwards", lambda n: changed_plan(n, nonce="f" * 32), "releases/"),
-    ("totals", lambda n: changed_release(n, totals=["1", "2", "3"]), "transcripts/"),
+    ("length of a round", lambda n: changed_plan(n, **planned(n, length=2)), "plans/"),
+    ("a round more", lambda n: changed_plan(n, rounds=2 * planned(n)["rounds"]), "plans/"),
+    ("totals", lambda n: changed_release(n, totals=["1", "2", "3"]), "releases/"),
+    ("totals and their hash", other_totals, "transcripts/"),
+    ("no round", lambda n: changed_release(n, rounds=[]), "releases/"),
+    ("rho of a round", lambda n: changed_round(n, rho=Rho(1).text), "releases/"),
+    ("a state that was not asked with", lambda n: changed_round(n, state="0" * 64), "states/"),
     ("number of totals", lambda n: changed_release(n, totals=["1"]), "releases/"),
     ("a total that is none", lambda n: changed_release(n, totals=["1", "2", "03"]),
      "releases/"),
@@ -289,14 +312,14 @@ LIES: list[tuple[str, Callable[[Network], None], str]] = [
     ("rho of a release", lambda n: changed_release(n, rho=Rho(1).text), "releases/"),
     ("delta", lambda n: changed_release(n, delta="1/1000"), "releases/"),
     ("mechanism of a release",
-     lambda n: changed_release(n, mechanism=less_noise(n)), "releases/"),
-    ("survivors", lambda n: changed_release(n, survivors=sorted(NODES)[:2]),
+     lambda n: changed_round(n, mechanism=less_noise(n)), "releases/"),
+    ("survivors", lambda n: changed_round(n, survivors=sorted(NODES)[:2]),
      "releases/"),
     ("another plan", lambda n: changed_release(n, plan="0" * 64), "releases/"),
-    ("no receipts", lambda n: changed_release(n, receipts={}), "releases/"),
+    ("no receipts", lambda n: changed_round(n, receipts={}), "releases/"),
     ("a hidden transcript", lambda n: n.releases.__setitem__(
-        0, replace(n.releases[0], transcript=None)), "transcripts/"),
-    ("an unnamed transcript", lambda n: changed_release(n, transcript=None), "transcripts/"),
+        0, replace(n.releases[0], transcripts=())), "transcripts/"),
+    ("an unnamed transcript", lambda n: changed_round(n, transcript=None), "transcripts/"),
     ("a dropped plan", lambda n: n.plans.clear(), "releases/"),
     ("a dropped plan and release", lambda n: (n.plans.clear(), n.releases.clear())[0],
      f"{ENTRIES}: entry 6"),
@@ -322,7 +345,7 @@ def test_a_release_left_out_is_found_by_the_nodes_that_heard_of_it(tmp_path: Pat
 def test_two_releases_of_one_plan_are_found(tmp_path: Path) -> None:
     network = unfinished()
     changed = parse_canonical(network.releases[0].envelope.body) | {"released_at": "later"}
-    network.releases.append(ReleaseFacts(Envelope.seal("release", changed, COORDINATOR), None))
+    network.releases.append(ReleaseFacts(Envelope.seal("release", changed, COORDINATOR), ()))
     assert where(network.write(tmp_path / "bundle")).startswith("releases/")
 
 
@@ -330,23 +353,23 @@ def test_two_releases_of_one_plan_are_found(tmp_path: Path) -> None:
                                     {"checkpoint": "x"}])  # fmt: skip
 def test_a_receipt_that_is_not_the_nodes_is_found(change: dict[str, Any], tmp_path: Path) -> None:
     network = unfinished()
-    receipts = parse_canonical(network.releases[0].envelope.body)["receipts"]
+    receipts = parse_canonical(network.releases[0].envelope.body)["rounds"][0]["receipts"]
     receipts[NODE] |= change
-    changed_release(network, receipts=receipts)
+    changed_round(network, receipts=receipts)
     assert where(network.write(tmp_path / "bundle")).startswith("releases/")
 
 
 def test_a_receipt_of_another_nodes_claim_is_found_in_the_transcript(tmp_path: Path) -> None:
     network = unfinished()
     network.tick()
-    receipts = parse_canonical(network.releases[0].envelope.body)["receipts"]
+    receipts = parse_canonical(network.releases[0].envelope.body)["rounds"][0]["receipts"]
     receipts[NODE]["checkpoint"] = network.ledgers[NODE].note(receipts[NODE]["seq"] + 1)
-    changed_release(network, receipts=receipts)
+    changed_round(network, receipts=receipts)
     verify_bundle(network.write(tmp_path / "same"))
     book = network.ledgers[NODE]
     book.append(Released(plan=network.plans[0].digest, release=digest_of("x")))
     receipts[NODE]["checkpoint"] = book.note()
-    changed_release(network, receipts=receipts)
+    changed_round(network, receipts=receipts)
     assert ENTRIES in where(network.write(tmp_path / "bundle"))
 
 
@@ -354,11 +377,9 @@ def test_another_transcript_of_the_same_release_is_found(tmp_path: Path) -> None
     network = Network()
     network.ask("0.5", finish=False)
     network.ask("0.25", finish=False)
-    data = network.releases[0].transcript
-    assert data is not None
-    last = network.releases[1]
-    body = parse_canonical(last.envelope.body) | {"transcript": sha256_hex(data)}
-    network.releases[1] = ReleaseFacts(Envelope.seal("release", body, COORDINATOR), data)
+    (data,) = network.releases[0].transcripts
+    network.releases[1] = replace(network.releases[1], transcripts=(data,))
+    changed_round(network, transcript=sha256_hex(data))
     assert where(network.write(tmp_path / "bundle")).startswith("transcripts/")
 
 
@@ -397,9 +418,17 @@ def louder(entry: Entry) -> Entry:
     """A mechanism that looks cheaper, with its own right price."""
     if not isinstance(entry.body, Commit | Reserve):
         return entry
-    event = replace(entry.body.mechanism.event, delta_grid=10)
-    body = entry.body.model_copy(update={"mechanism": Mechanism.of(event), "rho": event.rho.text})
-    return entry.model_copy(update={"body": body})
+    if isinstance(entry.body, Reserve):
+        terms = _louder(entry.body.rounds[0].mechanism)
+        changes = {"rounds": (ReservedRound(**terms),), "rho": terms["rho"]}
+    else:
+        changes = _louder(entry.body.mechanism)
+    return entry.model_copy(update={"body": entry.body.model_copy(update=changes)})
+
+
+def _louder(mechanism: Mechanism) -> dict[str, Any]:
+    event = replace(mechanism.event, delta_grid=10)
+    return {"mechanism": Mechanism.of(event), "rho": event.rho.text}
 
 
 def test_a_node_that_charges_less_is_found_in_its_own_ledger(tmp_path: Path) -> None:
@@ -512,6 +541,7 @@ def test_another_networks_ledger_is_found(tmp_path: Path) -> None:
 def test_a_mechanism_that_costs_more_than_was_asked_is_found(tmp_path: Path) -> None:
     network = unfinished()
     plan = Plan.from_json(parse_canonical(network.plans[0].body))
-    event = replace(GaussianSum.from_json(plan.mechanism), delta_grid=2**20)
-    changed_plan(network, mechanism=event.to_json(), rho=event.rho.text)
+    event = replace(GaussianSum.from_json(plan.rounds[0].mechanism), delta_grid=2**20)
+    dearer = planned(network, mechanism=event.to_json(), rho=event.rho.text)
+    changed_plan(network, **dearer, rho=event.rho.text)
     assert where(network.write(tmp_path / "bundle")).startswith("plans/")

@@ -97,7 +97,7 @@ def test_amounts_keys_and_codes_have_their_one_form() -> None:
         {"rho": "1/3"},
         {"rho": 0.25},
         {"researcher": "AAAA"},
-        {"rounds": 0},
+        {"rounds": ()},
         {"plan": "p"},
         {"expires": "soon"},
     ):

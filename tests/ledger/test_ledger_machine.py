@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from node.ledger_store import LedgerStore
-from privacy.errors import CairnError
+from privacy.errors import CairnError, Code, Refused
 from privacy.ledger import fold
 from privacy.ledger.entry import Commit
 from privacy.ledger.state import LedgerState, OpenPlan
@@ -101,11 +101,11 @@ def losing_refunds(patch: pytest.MonkeyPatch) -> None:
     original = LedgerState.lost_plan
 
     def lost(self: LedgerState, plan: OpenPlan, opening: tuple[int, int]) -> LedgerState:
-        after = original(self, plan, opening)
+        after, cost = original(self, plan, opening), plan.rounds[opening[0]].cost
         return replace(
             after,
-            total_charged=after.total_charged - plan.cost,
-            period_charged=Rho(max(0, after.period_charged.units - plan.cost.units)),
+            total_charged=after.total_charged - cost,
+            period_charged=Rho(max(0, after.period_charged.units - cost.units)),
         )
 
     patch.setattr(LedgerState, "lost_plan", lost)
@@ -125,6 +125,8 @@ def a_plan_may_be_reserved_again(patch: pytest.MonkeyPatch) -> None:
 def an_opening_may_be_charged_again(patch: pytest.MonkeyPatch) -> None:
     def careless(state: LedgerState, body: Commit, at: str) -> LedgerState:
         plan = fold._open(state, body.plan)
+        if body.round >= len(plan.rounds):
+            raise Refused(Code.TOO_MANY_ATTEMPTS)
         return state.charged_plan(plan, (body.round, body.attempt))
 
     patch.setattr(fold, "_commit", careless)

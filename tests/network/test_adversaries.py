@@ -410,7 +410,7 @@ def test_a_node_whose_vector_is_not_the_one_it_signed_is_lost(five: Steps) -> No
         from privacy.contract.messages import seal_reply
 
         body = Envelope.from_bytes(reply.header).to_json()["body"]
-        blob = bytes(8 * five.plan.length)
+        blob = bytes(8 * five.plan.rounds[0].length)
         real["lost"] = node
         key = network.nodes[node].service.key
         return seal_reply(key, node, body["request"], body["payload"], blob)
@@ -419,7 +419,9 @@ def test_a_node_whose_vector_is_not_the_one_it_signed_is_lost(five: Steps) -> No
     run = network.run(five.compiled)
     assert real == {"lost": "stroke-club"}
     statement = network.store.releases.get(run.release or "").envelope.to_json()["body"]
-    assert statement["survivors"] == [n for n in net_data.MORE_NODES if n != "stroke-club"]
+    assert statement["rounds"][0]["survivors"] == [
+        n for n in net_data.MORE_NODES if n != "stroke-club"
+    ]
 
 
 def test_refusal_fields_of_a_node_cannot_break_the_coordinator(network: Network) -> None:

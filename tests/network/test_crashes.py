@@ -201,7 +201,7 @@ def test_afterwards_every_answer_is_paid_for_exactly_once(world: World) -> None:
         per_plan = Counter(commit.plan for commit in commits)
         assert set(per_plan.values()) == {1}
         for release in releases:
-            assert node in release["survivors"]
+            assert node in release["rounds"][0]["survivors"]
             assert per_plan[release["plan"]] == 1
         state = replay([entry.data for entry in entries]).state
         charged = sum((Rho.parse(commit.rho) for commit in commits), Rho.ZERO)

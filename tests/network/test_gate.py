@@ -82,7 +82,7 @@ def _with_epsilon(case: Case, epsilon: str, *, question_too: bool) -> Envelope:
         study.digest, case.facts.dictionary, case.plan.participants, case.plan.epoch
     )
     changes: dict[str, Any] = {
-        "mechanism": other.mechanism.to_json(),
+        "rounds": [each.to_json() for each in other.planned],
         "rho": other.rho.text,
         "identity": identity,
     }
@@ -100,35 +100,49 @@ def test_more_or_less_noise_than_the_question_asked_for_is_refused(case: Case) -
         assert refused.value.public_fields == {"what": "mechanism"}
 
 
+def _round(case: Case, **changes: Any) -> dict[str, Any]:
+    """The plan's rounds with one thing changed in the only one."""
+    return {"rounds": [{**case.plan.rounds[0].to_json(), **changes}]}
+
+
 def _mechanism(case: Case, **changes: int) -> dict[str, int]:
-    return {**case.plan.mechanism, **changes}
+    return {**case.plan.rounds[0].mechanism, **changes}
 
 
 def _double(case: Case) -> int:
-    return 2 * case.plan.mechanism["delta_grid"]
+    return 2 * case.plan.rounds[0].mechanism["delta_grid"]
 
 
 PLAN_CHANGES: dict[str, tuple[Callable[[Case], dict[str, Any]], Code, str]] = {
     "less noise": (
-        lambda c: {"mechanism": _mechanism(c, delta_grid=_double(c))},
+        lambda c: _round(c, mechanism=_mechanism(c, delta_grid=_double(c))),
         Code.PLAN_MISMATCH,
         "mechanism",
     ),
     "less noise at its true price": (
         lambda c: {
-            "mechanism": _mechanism(c, delta_grid=_double(c)),
+            **_round(
+                c,
+                mechanism=_mechanism(c, delta_grid=_double(c)),
+                rho=GaussianSum(_double(c), 3, 1).rho.text,
+            ),
             "rho": GaussianSum(_double(c), 3, 1).rho.text,
         },
         Code.PLAN_MISMATCH,
         "mechanism",
     ),
     "smaller shares of noise": (
-        lambda c: {"mechanism": _mechanism(c, log2_sigma=19)},
+        lambda c: _round(c, mechanism=_mechanism(c, log2_sigma=19)),
         Code.PLAN_MISMATCH,
         "mechanism",
     ),
     "a cheaper claim": (
         lambda c: {"rho": Rho(Rho.parse(c.plan.rho).units - 1).text},
+        Code.PLAN_MISMATCH,
+        "rho",
+    ),
+    "a cheaper round": (
+        lambda c: _round(c, rho=Rho(Rho.parse(c.plan.rho).units - 1).text),
         Code.PLAN_MISMATCH,
         "rho",
     ),
@@ -139,9 +153,14 @@ PLAN_CHANGES: dict[str, tuple[Callable[[Case], dict[str, Any]], Code, str]] = {
         "analysis",
     ),
     "another identity": (lambda _c: {"identity": "0" * 64}, Code.PLAN_MISMATCH, "identity"),
-    "more rounds": (lambda _c: {"rounds": 2}, Code.PLAN_MISMATCH, "rounds"),
+    "more rounds": (
+        lambda c: {"rounds": [each.to_json() for each in c.plan.rounds * 2]},
+        Code.PLAN_MISMATCH,
+        "rounds",
+    ),
+    "no round": (lambda _c: {"rounds": []}, Code.PLAN_MISMATCH, "rounds"),
     "more attempts": (lambda _c: {"max_attempts": 2}, Code.PLAN_MISMATCH, "max_attempts"),
-    "another length": (lambda _c: {"length": 4}, Code.PLAN_MISMATCH, "length"),
+    "another length": (lambda c: _round(c, length=4), Code.PLAN_MISMATCH, "length"),
     "another delta": (lambda _c: {"delta": "1/100000"}, Code.PLAN_MISMATCH, "delta"),
     "another epoch": (lambda _c: {"epoch": "2026-02"}, Code.PLAN_MISMATCH, "epoch"),
     "no collusion allowed for": (lambda _c: {"t_collude": 0}, Code.POLICY_FLOOR, "margin"),

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2, norm
 
 from node import runner
+from node.cut import Beginning
 from privacy.contract.messages import Ask
 from tests.support import net_data
 from tests.support.distributions import ALPHA, fits, gaussian_cdf
@@ -29,15 +30,16 @@ CELLS = 12_000
 def _noise(network: Network, cohort: str = "") -> tuple[NDArray[np.float64], int]:
     """What was added to every cell, and how many nodes' shares are in it."""
     compiled = network.plan(network.question(ASKED, cohort))
-    opened = network.rounds.run(compiled.envelope, compiled.plan)
+    opened = network.open(compiled)
     exact = np.zeros(CELLS, dtype=np.int64)
     for name in opened.survivors:
         service = network.nodes[name].service
         derived = compiled.derivation
-        asked = (derived.contribution, derived.cohort, network.study.consent_purpose)
-        exact += service.runner.engine(*asked, network.clock())
+        asked = (derived.contribution_at(0, b""), derived.cohort, network.study.consent_purpose)
+        today = network.clock().date()
+        exact += service.runner.engine(*asked, today, Beginning(today, service.runner.cut()))
     assert len(opened.total) == CELLS
-    sigma = 2.0 ** compiled.plan.mechanism["log2_sigma"]
+    sigma = 2.0 ** compiled.plan.rounds[0].mechanism["log2_sigma"]
     return (opened.total - exact) / sigma, len(opened.survivors)
 
 

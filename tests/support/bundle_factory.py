@@ -22,11 +22,12 @@ from coordinator.audit.bundle import (
     ReleaseFacts,
     write_bundle,
 )
+from coordinator.statement import totals_digest
 from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_epsilon
 from privacy.checkpoint import coordinator_name, cosign, node_origin, open_checkpoint
 from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
 from privacy.contract.dictionary import Column, ColumnType, Dictionary, Rows, Table
-from privacy.contract.plan import Plan, Question, identity_of
+from privacy.contract.plan import Plan, PlannedRound, Question, identity_of
 from privacy.contract.roster import Roster, RosterNode
 from privacy.contract.signing import Envelope
 from privacy.contract.study import ConsentRule, Study
@@ -39,6 +40,7 @@ from privacy.ledger.entry import (
     Mechanism,
     Released,
     Reserve,
+    ReservedRound,
     RosterPinned,
 )
 from privacy.mechanism import plan_mechanism
@@ -199,11 +201,11 @@ class Network:
             roster=self.roster.digest,
             t_drop=0,
             t_collude=1,
-            mechanism=mechanism.to_json(),
             delta=DELTA_TEXT,
-            rounds=1,
+            rounds=(
+                PlannedRound(mechanism=mechanism.to_json(), rho=mechanism.rho.text, length=LENGTH),
+            ),
             max_attempts=1,
-            length=LENGTH,
             created=instant_text(self.now),
             expires=instant_text(self.now + timedelta(minutes=10)),
             nonce=question.nonce,
@@ -229,12 +231,12 @@ class Network:
             set_index=0,
             t_drop=0,
             t_collude=1,
-            length=plan.length,
+            length=plan.rounds[0].length,
         )
         masked, openings, claims, receipts = {}, {}, {}, {}
         for node, session in sessions.items():
             pieces = {p: split_sealed(blobs[node])[0] for p, blobs in sealed.items() if p != node}
-            vector = np.arange(plan.length, dtype=np.uint64) + np.uint64(len(node))
+            vector = np.arange(plan.rounds[0].length, dtype=np.uint64) + np.uint64(len(node))
             masked[node], openings[node] = session.take(0).mask(attempt, vector, pieces)
             receipts[node] = self._commit(node, digest, plan, masked[node].tobytes())
             receipt = {name: receipts[node][name] for name in ("seq", "leaf")}
@@ -272,10 +274,10 @@ class Network:
                 plan=digest,
                 round=0,
                 attempt=0,
-                mechanism=Mechanism(**plan.mechanism),
-                rho=plan.rho,
+                mechanism=Mechanism(**plan.rounds[0].mechanism),
+                rho=plan.rounds[0].rho,
                 masked_sha256=sha256_hex(data),
-                length=plan.length,
+                length=plan.rounds[0].length,
                 bytes=len(data),
             )
         )
@@ -294,16 +296,23 @@ class Network:
             "plan": digest,
             "identity": plan.identity,
             "totals": [str(int(total)) for total in totals],
-            "survivors": list(plan.participants),
-            "mechanism": plan.mechanism,
+            "rounds": [
+                {
+                    "survivors": list(plan.participants),
+                    "mechanism": plan.rounds[0].mechanism,
+                    "rho": plan.rounds[0].rho,
+                    "receipts": receipts,
+                    "totals": totals_digest([int(total) for total in totals]),
+                    "transcript": sha256_hex(data),
+                    "state": sha256_hex(b""),
+                }
+            ],
             "rho": plan.rho,
             "epsilon": repr(epsilon_of_rho(Rho.parse(plan.rho), DELTA)),
             "delta": plan.delta,
             "released_at": instant_text(self.now),
-            "receipts": receipts,
-            "transcript": sha256_hex(data),
         }
-        return ReleaseFacts(Envelope.seal("release", body, COORDINATOR), data)
+        return ReleaseFacts(Envelope.seal("release", body, COORDINATOR), (data,))
 
     def witness(self, by: str, node: str) -> None:
         """`by` cosigns the newest checkpoint of `node`."""
@@ -352,10 +361,12 @@ def _reservation(digest: str, plan: Plan) -> Reserve:
         identity=plan.identity,
         sentence="How many members by treatment?",
         dictionary=plan.dictionary,
-        mechanism=Mechanism(**plan.mechanism),
-        rounds=plan.rounds,
+        rounds=tuple(
+            ReservedRound(mechanism=Mechanism(**each.mechanism), rho=each.rho)
+            for each in plan.rounds
+        ),
         max_attempts=plan.max_attempts,
-        rho=(Rho.parse(plan.rho) * (plan.rounds * plan.max_attempts)).text,
+        rho=(Rho.parse(plan.rho) * plan.max_attempts).text,
         expires=plan.expires,
     )
 

@@ -27,6 +27,7 @@ from privacy.ledger.entry import (
     PolicySet,
     Released,
     Reserve,
+    ReservedRound,
     Resumed,
     RosterPinned,
     Witnessed,
@@ -87,8 +88,11 @@ def reserve(
     mechanism: Mechanism = SMALL,
     rounds: int = 1,
     max_attempts: int = 1,
+    mechanisms: tuple[Mechanism, ...] = (),
 ) -> Reserve:
-    """A reservation for the plan named `plan` (any text; hashed)."""
+    """A reservation for the plan named `plan` (any text; hashed); `mechanisms` by round."""
+    each = mechanisms or (mechanism,) * rounds
+    cost = Rho.total(one.event.rho for one in each)
     return Reserve(
         plan=digest_of(plan),
         question=digest_of("question of " + plan),
@@ -98,10 +102,9 @@ def reserve(
         identity=digest_of("identity of " + plan),
         sentence=f"How many members, by treatment? ({plan})",
         dictionary=digest_of("dictionary"),
-        mechanism=mechanism,
-        rounds=rounds,
+        rounds=tuple(ReservedRound(mechanism=one, rho=one.event.rho.text) for one in each),
         max_attempts=max_attempts,
-        rho=(mechanism.event.rho * (rounds * max_attempts)).text,
+        rho=(cost * max_attempts).text,
         expires=instant_text(expires),
     )
 
@@ -187,7 +190,7 @@ def random_body(rng: random.Random, ledger: MemoryLedger) -> Body:
             rounds=rng.choice([1, 1, 2]), max_attempts=rng.choice([1, 2]),
         )  # fmt: skip
     plan = rng.choice(plans)
-    opening = (rng.randrange(plan.rounds), rng.randrange(plan.max_attempts))
+    opening = (rng.randrange(len(plan.rounds)), rng.randrange(plan.max_attempts))
     endings: list[Body] = [
         Released(plan=plan.plan, release=digest_of("release" + plan.plan)),
         Aborted(plan=plan.plan, code="not_enough_nodes"),
@@ -199,7 +202,7 @@ def random_body(rng: random.Random, ledger: MemoryLedger) -> Body:
         period(COST * 60, rng.randrange(1, 3)),
     ]
     if choice < 0.8:
-        return commit(plan.plan, *opening, rng.randbytes(16), plan.mechanism)
+        return commit(plan.plan, *opening, rng.randbytes(16), plan.rounds[0].mechanism)
     return rng.choice(endings)
 
 

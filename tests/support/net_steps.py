@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from coordinator.key_stock import Margin, PreparedSet
 from coordinator.node_link import Answer, Body, Declined
 from coordinator.planning import Compiled
-from coordinator.rounds import NO_STATE
+from coordinator.rounds import NO_STATE, contribute_body
 from privacy.contract.messages import Ask
-from privacy.contract.parts import join_parts
 from privacy.contract.plan import Plan
 from privacy.contract.signing import Envelope
 from privacy.errors import Code
@@ -77,6 +76,7 @@ class Steps:
 
     def attempt(self, keys: PreparedSet, number: int = 0, **changes: Any) -> Attempt:
         plan = self.plan
+        planned = plan.rounds[min(changes.get("round", 0), len(plan.rounds) - 1)]
         facts: dict[str, Any] = {
             "plan": self.digest,
             "round": 0,
@@ -88,17 +88,19 @@ class Steps:
             "set_index": keys.index,
             "t_drop": plan.t_drop,
             "t_collude": plan.t_collude,
-            "length": plan.length,
+            "length": planned.length,
         }
         return Attempt(**{**facts, **changes})
 
     def contribute(
-        self, attempt: Attempt, keys: PreparedSet, nodes: Iterable[str] | None = None
+        self,
+        attempt: Attempt,
+        keys: PreparedSet,
+        nodes: Iterable[str] | None = None,
+        state: bytes = b"",
     ) -> dict[str, Answer]:
-        bodies = {}
-        for node in self.plan.participants if nodes is None else nodes:
-            lengths, blob = join_parts(keys.sealed[node])
-            bodies[node] = Body({"attempt": attempt.to_json(), "lengths": lengths}, blob)
+        to = self.plan.participants if nodes is None else nodes
+        bodies = {node: contribute_body(attempt, keys, node, state) for node in to}
         return self.network.link.ask(Ask.CONTRIBUTE, bodies, TIMEOUT)
 
     def sign(

@@ -29,7 +29,7 @@ from coordinator.key_stock import KeyStock
 from coordinator.mirror import Mirror
 from coordinator.node_link import NodeLink
 from coordinator.planning import Compiled, make_plan
-from coordinator.rounds import Rounds
+from coordinator.rounds import Opened, Rounds
 from coordinator.store.facts import RunFacts
 from coordinator.store.people import Credential
 from coordinator.store.runs import NewRun
@@ -322,11 +322,29 @@ class Network:
         self.execution.over(run.id)
         return self.store.runs.get(run.id)
 
+    def open(self, compiled: Compiled) -> Opened:
+        """The first round of a plan, with nothing kept."""
+        envelope, plan = compiled.envelope, compiled.plan
+        self.rounds.reserve(envelope, plan)
+        state = compiled.derivation.first_state
+        attempt, prepared = self.rounds.attempt(envelope.digest, plan, (0, 0), state)
+        return self.rounds.open(attempt, prepared, state, plan)
+
     def queue(self, compiled: Compiled) -> RunFacts:
         run_id = f"run-{self.entropy(12).hex()}"
         by, at = self.principal, instant_text(self.clock())
         new = NewRun(run_id, compiled.envelope, by, "", run_id, at)
         return self.store.runs.create(new)
+
+    def restart_coordinator(self) -> None:
+        """What the coordinator held in memory is gone: keys, and whatever was under way."""
+        self.execution.close()
+        self.stock = KeyStock(self.link)
+        self.rounds = Rounds(self.link, self.stock, self.rounds.roster)
+        self.execution = SettlingExecution(
+            self.store, self.rounds, self.mirror, self.key, self.clock
+        )
+        self.contact.stock = self.stock
 
     def settle(self) -> None:
         """Let nodes and coordinator exchange everything that is waiting."""

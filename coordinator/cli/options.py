@@ -1,0 +1,32 @@
+"""Arguments and options that several commands of `cairn` take."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from coordinator.cli.kinds import Kind
+from coordinator.cli.output import Format
+
+StudyId = Annotated[str, typer.Argument(help="The study's id.")]
+KindOf = Annotated[Kind, typer.Argument(help="What to compute.")]
+Columns = Annotated[list[str] | None, typer.Argument(help="The columns, in the kind's order.")]
+By = Annotated[list[str] | None, typer.Option("--by", help="For groups; may be repeated.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting, name=value; may be repeated.")
+]
+Where = Annotated[str, typer.Option("--where", help="The cohort; everyone without it.")]
+Epsilon = Annotated[str, typer.Option("--epsilon", help="What the question may cost.")]
+FormatOf = Annotated[Format, typer.Option("--format", help="How to print data.")]
+Mock = Annotated[bool, typer.Option("--mock", help="On made-up members, at no cost.")]
+TargetError = Annotated[
+    str,
+    typer.Option("--target-error", help="Instead of --epsilon: the half-width of a 95 % interval."),
+]
+AskedEpsilon = Annotated[str, typer.Option("--epsilon", help="What the question may cost.")]
+Members = Annotated[int | None, typer.Option(help="Your guess of the cohort's size.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Preview only.")]
+Attempts = Annotated[int, typer.Option(help="Attempts, each at the full cost.")]
+Timeout = Annotated[float, typer.Option(help="Seconds to wait.")]

@@ -1,0 +1,96 @@
+"""What a member adds in the rounds of training and scoring, as frozen facts with a pure fold.
+
+Guarantee: every member adds an integer vector of squared L2 norm at most `norm_squared`, for
+every weight that a state can hold. Gradients are taken in single precision, so that machines, or
+parts of other sizes, may differ by some grid units; the bound is checked on the integers.
+Assumes: a member is in one part only, with all rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.neural.features import Encoding, encode
+from models.neural.outcome import Outcome
+from models.neural.scoring import Tables, counted, group_codes, scores
+from models.neural.step import Step, clipped_total
+from models.rows import Rows
+from models.streamed import Streamed
+from privacy.contract.dictionary import ColumnRef
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+_NUMBERS_AT_ONCE = 3_000_000  # of all members' vectors held together
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class MemberVectors(Streamed):
+    """Clipped gradients, or the clipped ends of members' own descents."""
+
+    step: Step
+    encoding: Encoding
+    outcome: Outcome
+    weights: Floats
+    delta_grid: int
+
+    @property
+    def length(self) -> int:
+        return self.step.length
+
+    @property
+    def norm_squared(self) -> int:
+        return self.delta_grid**2
+
+    @property
+    def columns(self) -> frozenset[ColumnRef]:
+        return frozenset((*self.encoding.static, *self.encoding.visit, self.outcome.column))
+
+    def fold(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
+        from models.neural.gradient import member_vectors
+
+        batch = encode(self.encoding, self.outcome, rows, asked)
+        batch = batch.part(batch.known)
+        most = min(max(_NUMBERS_AT_ONCE // self.length, 16), 512)
+        total = np.zeros(self.length, dtype=np.int64)
+        for start in range(0, batch.members, most):
+            part = batch.part(slice(start, start + most))
+            vectors = member_vectors(self.step, self.weights, part)
+            total += clipped_total(vectors, part.known, self.step.clip, self.delta_grid)
+        return total
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class ScoreTables(Streamed):
+    """Members counted by their own score, their outcome and their group."""
+
+    step: Step
+    encoding: Encoding
+    outcome: Outcome
+    weights: Floats
+    tables: Tables
+    delta_grid: int
+
+    @property
+    def length(self) -> int:
+        return self.tables.length
+
+    @property
+    def norm_squared(self) -> int:
+        return self.tables.weight(self.delta_grid) ** 2 * self.tables.most_cells
+
+    @property
+    def columns(self) -> frozenset[ColumnRef]:
+        read = (*self.encoding.static, *self.encoding.visit, self.outcome.column, *self.tables.by)
+        return frozenset(read)
+
+    def fold(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
+        batch = encode(self.encoding, self.outcome, rows, asked)
+        score = scores(self.step.network, self.step.layout, self.weights, self.outcome, batch)
+        groups = group_codes(self.tables.by, rows)
+        found = counted(self.tables, self.outcome, score, batch, groups)
+        return found * self.tables.weight(self.delta_grid)

@@ -1,0 +1,63 @@
+"""The streamed contribution of a regression: a round's vectors as integers on the grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from models.regression.batch import Batch, Mask, batch_of, slices
+from models.regression.member_vectors import Round, length, vectors
+from models.regression.outcome import Model
+from models.rows import Rows
+from models.streamed import Integers, Streamed
+from privacy.contract.dictionary import ColumnRef
+from privacy.grid import to_grid
+
+SLICE = 8192  # members at a time, so that what is in work stays in the processor's cache
+
+
+@dataclass(frozen=True, eq=False)
+class MemberSum(Streamed):
+    """What the members add in one round.
+
+    Guarantee: each member's integer vector has L2 norm at most `delta_grid`: `vectors` lie in
+    the unit ball, and `privacy.grid.to_grid` checks the integers themselves.
+    """
+
+    model: Model
+    asked: Round
+    delta_grid: int
+    sites: tuple[str, ...] = ()
+
+    @cached_property
+    def length(self) -> int:
+        return length(self.model, self.asked)
+
+    @property
+    def norm_squared(self) -> int:
+        return self.delta_grid**2
+
+    @property
+    def columns(self) -> frozenset[ColumnRef]:
+        return self.model.columns
+
+    def fold(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
+        total = np.zeros(self.length, dtype=np.int64)
+        for part in slices(self._batch(rows, asked, site), SLICE):
+            total += self._vectors(part).sum(axis=0)
+        return total
+
+    def each(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
+        """[members who are asked and have rows, length]: one vector per member."""
+        return self._vectors(self._batch(rows, asked, site))
+
+    def _batch(self, rows: Rows, asked: Mask, site: str) -> Batch:
+        place = self.sites.index(site) if site in self.sites else -1
+        return batch_of(rows, self.columns, asked, place)
+
+    def _vectors(self, batch: Batch) -> Integers:
+        if not batch.members:
+            return np.zeros((0, self.length), dtype=np.int64)
+        return to_grid(vectors(self.model, self.asked, batch), self.delta_grid)

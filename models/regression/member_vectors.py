@@ -1,0 +1,194 @@
+"""What one member adds in each kind of round, before it becomes integers.
+
+Guarantee: every row of `vectors` is finite and has L2 norm at most 1, whatever the rows and the
+state hold (`in_ball` scales by the norm, and drops what is not finite).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+
+from models.regression.batch import Batch, Floats
+from models.regression.outcome import Model, ModelRows
+
+NEWTON_SPLIT = (0.5, 0.5)  # of a Newton round's squared norm: the score's part, the information's
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Counts, and sums of columns, squares and outcome. `clip` is in those numbers."""
+
+    clip: float
+
+
+@dataclass(frozen=True, eq=False)
+class Gram:
+    """Sums of products of columns mapped by `x @ linear`; a product's matrix has norm `clip`."""
+
+    linear: Floats
+    clip: float
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Sums of scores at `theta`, mapped by `score @ whiten`, each clipped to norm `clip`."""
+
+    theta: Floats
+    whiten: Floats
+    clip: float
+
+
+@dataclass(frozen=True, eq=False)
+class Newton:
+    """Sums of scores and information at `theta`, each within its public bound."""
+
+    theta: Floats
+
+
+Round = Moments | Gram | Scores | Newton
+
+
+def length(model: Model, asked: Round) -> int:
+    """Numbers that a round opens."""
+    match asked:
+        case Moments():
+            return len(moment_places(model))
+        case Gram():
+            return packed_length(model.width)
+        case Scores():
+            return model.size
+        case Newton():
+            return 1 + model.size + packed_length(model.size)
+        case _:
+            assert_never(asked)
+
+
+def vectors(model: Model, asked: Round, batch: Batch) -> Floats:
+    """[members, length]: what each member adds, in the unit ball."""
+    with np.errstate(all="ignore"):
+        first = isinstance(asked, Moments | Gram)
+        rows = model.first_rows(batch) if first else model.rows(batch)
+        match asked:
+            case Moments(clip):
+                return in_ball(_moments(model, rows), clip)
+            case Gram(linear, clip):
+                columns = rows.x @ linear
+                products = packed(columns[:, :, None] * columns[:, None, :])
+                return in_ball(summed(products * rows.weight[:, None], rows), clip)
+            case Scores(theta, whiten, clip):
+                return in_ball(summed(scores(model, rows, theta) @ whiten, rows), clip)
+            case Newton(theta):
+                return _newton(model, rows, theta)
+            case _:
+                assert_never(asked)
+
+
+def in_ball(matrix: Floats, clip: float) -> Floats:
+    """Rows divided by `clip`, those beyond it scaled down to norm 1; zero where not finite."""
+    norm = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
+    scale = 1.0 / np.maximum(norm, clip)
+    result: Floats = matrix * scale[:, None]
+    if not np.isfinite(norm).all():
+        result[~np.isfinite(norm)] = 0.0
+    return result
+
+
+def summed(matrix: Floats, rows: ModelRows) -> Floats:
+    """[rows, d] to [members, d]."""
+    if len(rows.member) == rows.members:
+        return matrix
+    total = np.zeros((rows.members, matrix.shape[1]))
+    if len(rows.member):
+        starts = np.flatnonzero(np.diff(rows.member, prepend=-1))
+        total[rows.member[starts]] = np.add.reduceat(matrix, starts, axis=0)
+    return total
+
+
+def scores(model: Model, rows: ModelRows, theta: Floats) -> Floats:
+    """[rows, size]: the weighted gradient of each row's log-likelihood."""
+    b, kappa = theta[: model.width], theta[model.width :]
+    found = model.family.score(rows.y, rows.x @ b + rows.offset, kappa)
+    by_x = rows.x * (found.eta * rows.weight)[:, None]
+    if not model.family.extras:
+        return by_x
+    return np.concatenate([by_x, found.kappa * rows.weight[:, None]], axis=1)
+
+
+def informations(model: Model, rows: ModelRows, theta: Floats) -> Floats:
+    """[rows, packed size]: minus the second derivatives, weighted."""
+    b, kappa = theta[: model.width], theta[model.width :]
+    found = model.family.information(rows.y, rows.x @ b + rows.offset, kappa)
+    d, p = model.width, model.size
+    full = np.zeros((len(rows.y), p, p))
+    full[:, :d, :d] = rows.x[:, :, None] * (rows.x * found.eta[:, None])[:, None, :]
+    full[:, d:, :d] = found.mixed[:, :, None] * rows.x[:, None, :]
+    full[:, :d, d:] = np.swapaxes(full[:, d:, :d], 1, 2)
+    full[:, d:, d:] = found.kappa
+    return packed(full) * rows.weight[:, None]
+
+
+def _newton(model: Model, rows: ModelRows, theta: Floats) -> Floats:
+    """One for the member, the score and the information, each within its part of the ball."""
+    first, second = newton_bounds(model, theta)
+    part = math.sqrt(1 / 3)
+    there = (summed(rows.weight[:, None], rows) > 0).astype(np.float64)
+    score = in_ball(summed(scores(model, rows, theta), rows), first)
+    curve = in_ball(summed(informations(model, rows, theta), rows), second)
+    return np.concatenate([there, score, curve], axis=1) * part
+
+
+def newton_bounds(model: Model, theta: Floats) -> tuple[float, float]:
+    """Public bounds of a member's score and information at `theta`: the dictionary's, in full."""
+    size = model.largest_score(theta) * model.most_rows
+    bound = model.bound_squared + (16.0 if model.family.extras else 0.0)
+    return size * math.sqrt(bound), 2 * size * bound
+
+
+def _moments(model: Model, rows: ModelRows) -> Floats:
+    places = moment_places(model)
+    weight = rows.weight[:, None]
+    there = (summed(weight, rows) > 0).astype(np.float64)
+    curved = [at for at in range(model.width) if f"xx{at}" in places]
+    kept = [at for at in range(model.width) if f"x{at}" in places]
+    parts = [np.ones((len(rows.y), 1)), rows.x[:, kept], rows.x[:, curved] ** 2]
+    parts += (
+        [model.moments(rows), rows.offset[:, None]] if "offset" in places else [model.moments(rows)]
+    )
+    sums = summed(np.concatenate(parts, axis=1) * weight, rows) / model.most_rows
+    return np.concatenate([there, sums], axis=1) if "members" in places else sums
+
+
+def moment_places(model: Model) -> dict[str, int]:
+    """Where each number of a moments round stands."""
+    names = ["members"] if model.weighted or model.most_rows > 1 else []
+    names += ["rows"]
+    free = [at for at in range(model.width) if model.constant(at) is None]
+    names += [f"x{at}" for at in free]
+    names += [f"xx{at}" for at in free if not model.flat[at]]
+    names += [f"y{at}" for at in range(model.moment_count)]
+    names += ["offset"] if model.offsets else []
+    return {name: at for at, name in enumerate(names)}
+
+
+def packed_length(size: int) -> int:
+    return size * (size + 1) // 2
+
+
+def packed(matrices: Floats) -> Floats:
+    """[n, s, s] symmetric to [n, s(s+1)/2]: the L2 norm of a row is the Frobenius norm."""
+    upper, lower = np.triu_indices(matrices.shape[-1])
+    scale = np.where(upper == lower, 1.0, math.sqrt(2.0))
+    return np.asarray(matrices[..., upper, lower] * scale)
+
+
+def unpacked(row: Floats, size: int) -> Floats:
+    """The symmetric matrix that `packed` wrote."""
+    upper, lower = np.triu_indices(size)
+    scale = np.where(upper == lower, 1.0, math.sqrt(0.5))
+    matrix = np.zeros((size, size))
+    matrix[upper, lower] = matrix[lower, upper] = row * scale
+    return matrix

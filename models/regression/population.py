@@ -1,0 +1,170 @@
+"""The covariates' law as the released totals describe it, and what it says of a fit.
+
+The law is taken for normal, within the public bounds: its points are the same on every machine.
+It serves to choose what is asked next (how scores are mapped, how far a step goes); an estimate
+rests on the scores that were released.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from models.regression.batch import Floats
+from models.regression.member_vectors import moment_places, unpacked
+from models.regression.outcome import Model
+from models.regression.special import even_normal
+
+PRIOR_VARIANCE = 0.1  # of a number scaled to [-1, 1], before anything is known
+PRIOR_SPREAD = 0.05  # and how far from it variances usually are
+LEAST_VARIANCE = 0.003
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """`rows` in all (noised) of `members`; `mean` [d] and `covariance` [d, d] of a row's x.
+
+    `noise` is the standard deviation of the noise on a sum of x over its rows, of rows.
+    `size` members are made up. Where weights are precisions, `rows` are the members with a row
+    and `weight` is their mean weight.
+    """
+
+    rows: float
+    members: float
+    mean: Floats
+    covariance: Floats
+    offset: float
+    outcome: Floats
+    noise: float
+    size: int
+    weight: float = 1.0
+
+    @cached_property
+    def points(self) -> Floats:
+        """[size, d]: rows of this law."""
+        scale = np.sqrt(np.diag(self.covariance))
+        free = np.flatnonzero(scale > 0)
+        x = np.tile(self.mean, (self.size, 1))
+        if len(free):
+            root = np.linalg.cholesky(self.covariance[np.ix_(free, free)])
+            x[:, free] += even_normal(self.size, len(free) + 1)[:, :-1] @ root.T
+        return np.clip(x, -1.5, 1.5)
+
+    @property
+    def normal(self) -> Floats:
+        """[size]: a standard normal number for the outcome at each point."""
+        free = int((np.diag(self.covariance) > 0).sum())
+        return even_normal(self.size, free + 1)[:, -1]
+
+    def information(self, model: Model, theta: Floats) -> Floats:
+        """[size, size]: expected, of one row."""
+        d, rows = model.width, model.pretend(self, theta)
+        x = rows.x
+        found = model.family.average(x @ theta[:d] + rows.offset, theta[d:])
+        full = np.zeros((model.size, model.size))
+        full[:d, :d] = (x * found.eta[:, None]).T @ x
+        full[d:, :d] = found.mixed.T @ x
+        full[:d, d:] = full[d:, :d].T
+        full[d:, d:] = found.kappa.sum(axis=0)
+        return full / rows.members
+
+
+def first_population(model: Model, sums: Floats, noise: float) -> Population:
+    """From the sums of a moments round, each with `noise`."""
+    at = moment_places(model)
+    least = 2.0 * model.size
+    members = max(float(sums[at.get("members", at["rows"])]), least)
+    rows = max(float(sums[at["rows"]]) * model.most_rows, least)
+    per = model.most_rows / rows
+    tau = noise * per
+    mean, variance = np.zeros(model.width), np.zeros(model.width)
+    for column in range(model.width):
+        known = model.constant(column)
+        if known is not None:
+            mean[column] = known
+            continue
+        mean[column] = float(np.clip(sums[at[f"x{column}"]] * per, -1, 1))
+        variance[column] = _variance(model, column, mean[column], sums, per, tau)
+    outcome = np.array([sums[at[f"y{k}"]] * per for k in range(model.moment_count)])
+    offset = float(sums[at["offset"]] * per) if "offset" in at else 0.0
+    weight = rows / members if model.precise else 1.0
+    rows = members if model.precise else rows
+    return Population(
+        rows,
+        members,
+        mean,
+        np.diag(variance),
+        offset,
+        outcome,
+        noise,
+        model.sketch_size,
+        weight,
+    )
+
+
+def _variance(
+    model: Model, column: int, mean: float, sums: Floats, per: float, tau: float
+) -> float:
+    if model.flat[column]:
+        low = model.shifts[column]
+        share = float(np.clip(mean - low, 0.02, 0.98))
+        return share * (1 - share)
+    found = float(sums[moment_places(model)[f"xx{column}"]]) * per - mean**2
+    kept = PRIOR_SPREAD**2 / (PRIOR_SPREAD**2 + tau**2)
+    return float(np.clip(PRIOR_VARIANCE + kept * (found - PRIOR_VARIANCE), LEAST_VARIANCE, 1.0))
+
+
+def gram_map(population: Population) -> Floats:
+    """[d, d]: `x @ map` has variance 1 and, where there is a constant, mean 0, as far as known."""
+    scale = np.sqrt(np.diag(population.covariance))
+    ones = np.flatnonzero((scale == 0) & (population.mean == 1))
+    linear = np.diag(1 / np.where(scale > 0, scale, 1.0))
+    if len(ones):
+        linear[ones[0], :] -= np.where(scale > 0, population.mean * np.diag(linear), 0.0)
+    return linear
+
+
+def with_gram(population: Population, linear: Floats, sums: Floats, noise: float) -> Population:
+    """After a Gram round: means and covariance, shrunk towards no correlation as noise demands.
+
+    `sums` is packed, each number with `noise`. The correlations are shrunk by the part of their
+    mean square that is noise, and their matrix is made positive.
+    Source: Ledoit and Wolf (2004), J. Multivariate Analysis 88, 365-411, the idea of the target.
+    """
+    size, n = len(linear), population.rows
+    gram = unpacked(sums, size) / (n * population.weight)
+    inverse = np.linalg.inv(linear)
+    moved = population.mean @ linear
+    second = gram - np.outer(moved, moved)
+    scale = np.sqrt(np.diag(population.covariance))
+    free = np.flatnonzero(scale > 0)
+    if not len(free):
+        return population
+    tau = noise / (n * population.weight)
+    spread = _shrunk_diagonal(np.diag(second)[free], tau)
+    off = second[np.ix_(free, free)] / np.sqrt(np.outer(spread, spread))
+    correlation = _shrunk_correlation(off, tau / math.sqrt(2))
+    covariance = np.zeros((size, size))
+    covariance[np.ix_(free, free)] = correlation * np.sqrt(np.outer(spread, spread))
+    return replace(population, covariance=inverse.T @ covariance @ inverse)
+
+
+def _shrunk_diagonal(found: Floats, tau: float) -> Floats:
+    spread = max(float(np.mean((found - 1) ** 2)) - tau**2, 1e-9)
+    kept = spread / (spread + tau**2)
+    return np.clip(1 + kept * (found - 1), 0.1, 10.0)
+
+
+def _shrunk_correlation(off: Floats, tau: float) -> Floats:
+    """Positive definite, with ones on its diagonal."""
+    size = len(off)
+    pairs = off[np.triu_indices(size, 1)]
+    signal = max(float(np.mean(pairs**2)) - tau**2, 1e-9) if len(pairs) else 1e-9
+    matrix = np.eye(size) + signal / (signal + tau**2) * (off - np.diag(np.diag(off)))
+    values, axes = np.linalg.eigh(matrix)
+    floor = min(max(0.5 * tau * math.sqrt(size), 1e-4), 0.6)
+    repaired = (axes * np.maximum(values, floor)) @ axes.T
+    return np.asarray((repaired + repaired.T) / 2)

@@ -1,0 +1,169 @@
+"""From a finished fit to figures in the researcher's units, with warnings from noisy totals."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from models.regression.batch import Floats
+from models.regression.families import Linear, NegativeBinomial, Ordinal
+from models.regression.fitting import Course, Standing, small_sample
+from models.regression.outcome import Glm, Model
+from models.result import NO_INFORMATION, Z95, Estimate, normal_estimate
+
+COEFFICIENT, PREDICTION, FACT = "coefficient", "prediction", "fact"
+PRIOR_EFFECT = 0.4  # usual size of a coefficient per standard deviation, on the predictor's scale
+SEPARATED = 6.0  # a predictor's spread beyond which outcomes are nearly certain
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """Coefficients outside, their names, both covariances, and shrunk ones for prediction."""
+
+    names: tuple[str, ...]
+    values: Floats
+    sampling: Floats
+    privacy: Floats
+    shrunk: Floats
+
+    def estimates(self) -> tuple[Estimate, ...]:
+        rows = [
+            with_errors((COEFFICIENT, name), *three)
+            for name, *three in zip(
+                self.names,
+                self.values,
+                np.diag(self.sampling),
+                np.diag(self.privacy),
+                strict=True,
+            )
+        ]
+        shrunk = zip(self.names, self.shrunk, strict=True)
+        return (
+            *rows,
+            *(
+                Estimate((PREDICTION, name), float(v), 0.0, 0.0, float(v), float(v))
+                for name, v in shrunk
+            ),
+        )
+
+
+def with_errors(cell: tuple[str, str], value: float, sampling: float, privacy: float) -> Estimate:
+    if not (math.isfinite(value) and math.isfinite(sampling + privacy)):
+        return Estimate(cell, 0.0, 0.0, 0.0, -math.inf, math.inf, NO_INFORMATION)
+    first, second = math.sqrt(max(sampling, 0.0)), math.sqrt(max(privacy, 0.0))
+    half = Z95 * math.hypot(first, second)
+    return Estimate(cell, float(value), first, second, float(value - half), float(value + half))
+
+
+def figures(model: Glm, now: Standing, levels: tuple[str, ...]) -> Figures:
+    """Coefficients and thresholds in the researcher's units. `levels` name an ordinal's classes."""
+    matrix, constant = outside(model)
+    values = matrix @ now.theta + constant
+    shrunk = matrix @ shrunk_theta(model, now) + constant
+    sampling, privacy = (matrix @ each @ matrix.T for each in (now.sampling, now.privacy))
+    return Figures(_names(model, levels), values, sampling, privacy, shrunk)
+
+
+def outside(model: Glm) -> tuple[Floats, Floats]:
+    """(matrix, constant): `matrix @ theta + constant` are coefficients and thresholds outside."""
+    back, shift = model.design.back
+    middle, half = model.scaling
+    kept = len(back) + (model.family.extras if isinstance(model.family, Ordinal) else 0)
+    matrix, constant = np.zeros((kept, model.size)), np.zeros(kept)
+    matrix[: len(back), : model.width] = back * half
+    if model.design.intercept:
+        constant[0] = middle
+    if isinstance(model.family, Ordinal):
+        matrix[len(back) :, model.width :] = np.eye(model.family.extras)
+        matrix[len(back) :, : model.width] = -shift[None, :]
+    return matrix, constant
+
+
+def _names(model: Glm, levels: tuple[str, ...]) -> tuple[str, ...]:
+    if not isinstance(model.family, Ordinal):
+        return model.design.names
+    return model.design.names + tuple(f"{low} | {high}" for low, high in pairwise(levels))
+
+
+def shrunk_theta(model: Model, now: Standing) -> Floats:
+    """Drawn towards no effect as far as the whole error demands: better for prediction.
+
+    The posterior mean under independent normal effects of usual size PRIOR_EFFECT per standard
+    deviation (of the outcome too, in a linear model).
+    """
+    variance = now.sampling + now.privacy
+    if not np.isfinite(variance).all():
+        return now.theta
+    scale = np.sqrt(np.diag(now.population.covariance))
+    effect = PRIOR_EFFECT
+    if isinstance(model.family, Linear):
+        effect *= math.exp(float(now.theta[-1]) / 2)
+    prior = np.zeros((model.size, model.size))
+    prior[np.arange(model.width), np.arange(model.width)] = (scale / effect) ** 2
+    return np.asarray(np.linalg.solve(np.eye(model.size) + variance @ prior, now.theta))
+
+
+def facts(model: Glm, now: Standing, noise_members: float) -> tuple[Estimate, ...]:
+    """How many members (noised), and the outcome's spread where the law has one."""
+    found = [members_row(now, noise_members)]
+    if isinstance(model.family, Linear):
+        name, log_value, factor = "residual variance", now.theta[-1], model.scaling[1] ** 2
+    elif isinstance(model.family, NegativeBinomial) and model.family.extras:
+        name, log_value, factor = "dispersion", now.theta[-1], 1.0
+    else:
+        return tuple(found)
+    value = factor * math.exp(float(np.clip(log_value, -30, 30)))
+    if isinstance(model.family, Linear):
+        value *= small_sample(model, now.population)
+    errors = [value**2 * float(each[-1, -1]) for each in (now.sampling, now.privacy)]
+    return (*found, with_errors((FACT, name), value, *errors))
+
+
+def members_row(now: Standing, noise: float) -> Estimate:
+    """The noised number of members with everything known."""
+    return normal_estimate((FACT, "members"), now.population.members, noise)
+
+
+def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
+    """What a reader must know, from noisy totals and public facts alone."""
+    found = []
+    if course.method == "gradient":
+        found.append(
+            "There is too little epsilon or too few members to learn how covariates go together: "
+            "intervals take them for uncorrelated, and may be too narrow where they are not."
+        )
+    if now.population.rows <= 2.0 * model.size:
+        found.append("There are hardly any complete members, as far as the noise lets one see.")
+    if now.lifted or _undetermined(now):
+        found.append(
+            "Some coefficients cannot be told apart: a column is constant, a level absent, or "
+            "columns follow from others."
+        )
+    if _spread(model, now) > SEPARATED:
+        found.append(
+            "The outcome is nearly certain from the covariates (separation): coefficients have "
+            "no finite best value, and those shown are where the search stopped."
+        )
+    if course.method == "newton" and not now.step < 0.1:
+        found.append("The fit had not converged when the last round was opened.")
+    variance = np.diag(now.sampling) + np.diag(now.privacy)
+    if np.any(np.diag(now.privacy)[: model.width] > variance[: model.width] / 2):
+        found.append("More than half of the variance of a coefficient is privacy noise.")
+    if not model.independent:
+        found.append("A member's rows are taken for independent in the sampling error.")
+    return tuple(found)
+
+
+def _undetermined(now: Standing) -> bool:
+    size = np.sqrt(np.maximum(np.diag(now.sampling), 0.0))
+    return bool(np.any(size > 1e3))
+
+
+def _spread(model: Model, now: Standing) -> float:
+    """The predictor's standard deviation over the covariates' law."""
+    if isinstance(model.family, Linear):
+        return 0.0
+    return float(np.std(now.population.points @ now.theta[: model.width]))

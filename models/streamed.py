@@ -1,0 +1,46 @@
+"""A contribution that is computed by a function of members' rows instead of by SQL.
+
+Regressions and networks need each member's gradient, clipped member by member: the node reads the
+columns that are named, in batches of whole members, and `fold` adds the members up as integers.
+
+Guarantee (of every subclass): `fold` of one member has squared L2 norm at most `norm_squared`,
+whatever the rows and the state hold; the fold of some members is the sum of their folds.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.rows import Rows
+from privacy.contract.dictionary import ColumnRef
+
+Integers = NDArray[np.int64]
+
+
+class Streamed(ABC):
+    """One vector of integers per member, from the named columns."""
+
+    @property
+    @abstractmethod
+    def length(self) -> int:
+        """Numbers in a vector."""
+
+    @property
+    @abstractmethod
+    def norm_squared(self) -> int:
+        """The squared L2 norm of one member's vector is not above it."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> frozenset[ColumnRef]:
+        """What is read, from one-row tables and at most one many-row table."""
+
+    @abstractmethod
+    def fold(self, rows: Rows, asked: NDArray[np.bool_], site: str = "") -> Integers:
+        """[length]: the sum over the members of `rows` who are asked, all rows of each given.
+
+        `site` is the organisation's id, for an analysis by organisation.
+        """

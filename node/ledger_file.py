@@ -1,0 +1,63 @@
+"""The SQLite file of a ledger: its tables, its version, and how it is opened."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.ledger.entry import Entry, Genesis
+
+FORMAT = 2
+
+SCHEMA = """
+CREATE TABLE entries (seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE head (
+    id INTEGER PRIMARY KEY CHECK (id = 1), size INTEGER NOT NULL, frontier BLOB NOT NULL,
+    checkpoint TEXT NOT NULL);
+INSERT INTO head VALUES (1, 0, x'', '');
+CREATE TABLE outbox (
+    plan TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, payload BLOB NOT NULL,
+    PRIMARY KEY (plan, round, attempt));
+CREATE TABLE cuts (plan TEXT PRIMARY KEY, cut TEXT NOT NULL);
+CREATE TABLE held (node TEXT PRIMARY KEY, checkpoint TEXT NOT NULL);
+CREATE TABLE cosigned (
+    node TEXT PRIMARY KEY, checkpoint TEXT NOT NULL, cosignature TEXT NOT NULL);
+CREATE TABLE beside (what TEXT PRIMARY KEY, mark TEXT NOT NULL);
+"""
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Whatever the database raises stops the ledger; its text stays in the building."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise Refused(Code.LEDGER_STOPPED, what="storage") from error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+def genesis_of(db: sqlite3.Connection) -> Genesis:
+    row = db.execute("SELECT data FROM entries WHERE seq = 0").fetchone()
+    try:
+        first = None if row is None else Entry.from_bytes(row[0]).body
+    except BadInput:
+        first = None
+    if not isinstance(first, Genesis):
+        raise VerificationFailed("does not begin a ledger", where="entry 0")
+    return first
+
+
+def head_of(db: sqlite3.Connection) -> tuple[int, bytes, str]:
+    row = db.execute("SELECT size, frontier, checkpoint FROM head").fetchone()
+    if row is None:
+        raise VerificationFailed("the ledger has no head", where="head")
+    return int(row[0]), bytes(row[1]), str(row[2])

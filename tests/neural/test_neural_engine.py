@@ -1,0 +1,91 @@
+"""What a node's database hands over gives the vectors of the members in memory."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.cohort.parse import parse_cohort
+from models.neural.architecture import Gru, Mlp
+from models.neural.law import State
+from models.neural.request import Train
+from models.neural.specification import Specification
+from models.reference import cohort_mask
+from models.rows import Rows, from_tables
+from node import engine_stream
+from node.engine import total
+from node.importer import import_folder
+from node.records import Records
+from tests.support.data_factory import TODAY, World, make_world, write_folder
+
+GRID = 2**12
+CASES = [
+    (Mlp(widths=(4,)), "grade0", ("kind0", "grade1", "flag0", "kind1")),
+    (Mlp(widths=(4,)), "grade1", ("grade2", "kind2", "grade0")),
+    (Gru(width=3), "grade0", ("grade2", "kind2", "grade1")),
+    (Mlp(widths=(4,)), "grade0", ("mean(t2.grade2)", "count(t3)", "any(t2: grade2 > 1)")),
+]
+
+
+def stores(seed: int) -> tuple[World, Records, Rows]:
+    world = make_world(random.Random(seed), members=50)
+    records = Records.open(":memory:")
+    with tempfile.TemporaryDirectory() as folder:
+        import_folder(records, world.dictionary, write_folder(world, Path(folder)))
+    tables = {}
+    for table in world.dictionary.tables:
+        lines = [
+            {"who": key, **row}
+            for key, person in world.people.items()
+            for row in person[table.name]
+        ]
+        names = ["who", "tick", *(column.name for column in table.columns)]
+        tables[table.name] = {name: [line.get(name) for line in lines] for name in names}
+    return world, records, from_tables(world.dictionary, tables, world.people)
+
+
+@pytest.mark.parametrize("case", range(len(CASES)))
+@pytest.mark.parametrize("batch", [7, 65_536])
+def test_a_nodes_sums_are_those_in_memory(
+    case: int, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradients to one grid unit per member (single precision in parts of other sizes), tables
+    of scores exactly."""
+    monkeypatch.setattr(engine_stream, "BATCH", batch)
+    network, outcome, features = CASES[case]
+    world, records, rows = stores(3)
+    cohort = parse_cohort("grade0 > 1 or flag0 is missing", world.dictionary)
+    mask = cohort_mask(cohort, rows)
+    inner = Specification(network=network, outcome=outcome, features=features)
+    request = Train(specification=inner, rounds=2, by=("kind0",)).normalised(world.dictionary)
+    length = request.compiled(world.dictionary).length
+    weights = np.random.default_rng(1).normal(0, 0.3, length).astype(np.float32)
+    state = State.start(weights, 50, np.full(1, 0.2, np.float32)).to_bytes()
+    for number in (0, 1, 3):
+        shape = request.contribution_at(world.dictionary, GRID, number, state)
+        found = total(records, shape, cohort, purpose=None, today=TODAY)
+        assert found.any()
+        if number == 0:
+            continue
+        expected = shape.fold(rows, mask)
+        most = int(mask.sum()) if number == 1 else 0
+        assert np.abs(found - expected).max() <= most
+
+
+def test_an_empty_node_gives_zeros() -> None:
+    world, records, _ = stores(1)
+    network, outcome, features = CASES[0]
+    inner = Specification(network=network, outcome=outcome, features=features)
+    request = Train(specification=inner, rounds=1).normalised(world.dictionary)
+    length = request.compiled(world.dictionary).length
+    state = State.start(np.ones(length, np.float32), 50, np.full(1, 0.2, np.float32)).to_bytes()
+    nobody = parse_cohort("grade0 > 100", world.dictionary)
+    for number in (1, 2):
+        shape = request.contribution_at(world.dictionary, GRID, number, state)
+        for store, cohort in ((Records.open(":memory:"), parse_cohort("", world.dictionary)),
+                              (records, nobody)):  # fmt: skip
+            assert not total(store, shape, cohort, purpose=None, today=TODAY).any()
