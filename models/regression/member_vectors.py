@@ -15,7 +15,7 @@ import numpy as np
 
 from models.regression.batch import Batch, Floats
 from models.regression.outcome import Model, ModelRows
-from models.rowwise import product, squared_norms
+from models.rowwise import Array, product, squared_norms
 
 NEWTON_SPLIT = (0.5, 0.5)  # of a Newton round's squared norm: the score's part, the information's
 
@@ -100,11 +100,11 @@ def in_ball(matrix: Floats, clip: float) -> Floats:
     return result
 
 
-def summed(matrix: Floats, rows: ModelRows) -> Floats:
+def summed(matrix: Array, rows: ModelRows) -> Floats:
     """[rows, d] to [members, d]. As many rows as members may still be many of one and none of
     another."""
     if np.array_equal(rows.member, np.arange(rows.members)):
-        return matrix
+        return np.asarray(matrix)
     total = np.zeros((rows.members, matrix.shape[1]))
     if len(rows.member):
         starts = np.flatnonzero(np.diff(rows.member, prepend=-1))
