@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from coordinator.client.errors import BadInput
 from coordinator.client.figures import Rows, figure_of, needed
+from coordinator.client.fits import Fitting
 from coordinator.client.question import Question
 from models.aggregates.associations import Claim
 from models.aggregates.requests import (
@@ -39,7 +40,7 @@ Names = str | Sequence[str]
 Numbers = Sequence[float | int | str | Decimal]
 
 
-class Asking(ABC):
+class Asking(Fitting):
     """Each method checks the question against the dictionary and returns it, not yet asked."""
 
     @abstractmethod

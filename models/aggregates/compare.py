@@ -4,7 +4,8 @@ Members are matched by public strata: parts of the slope before the index, parts
 score before it, and groups. A member is in one cell of strata and arm, and in one of the arms.
 
 Guarantee: one member's vector is a count and a number in one cell of the first part; half a count,
-a number and its square in one cell of the second. Coverage: `models.aggregates.weighted_difference`.
+a number and its square in one cell of the second.
+Coverage: `models.aggregates.weighted_difference`.
 """
 
 from __future__ import annotations
