@@ -14,6 +14,7 @@ from models.contribution import (
     Stack,
 )
 from models.opening import Opening
+from models.streamed import Streamed
 from privacy.contract.dictionary import Dictionary
 
 
@@ -25,13 +26,17 @@ def noised_members(
     Guarantee: a function of the released totals alone, so judging a minimum cohort by it
     costs nothing and leaks nothing.
     """
-    for number, each in enumerate(opened):
-        delta_grid = each.law.mechanism.delta_grid
-        shape = analysis.contribution_at(dictionary, delta_grid, number, each.state)
-        found = _members(shape, each.totals)
-        if found is not None:
-            return found
-    return None
+    told = (members_at(analysis, dictionary, at, each) for at, each in enumerate(opened))
+    return next((found for found in told if found is not None), None)
+
+
+def members_at(
+    analysis: Analysis, dictionary: Dictionary, number: int, opening: Opening
+) -> float | None:
+    """The noised number of members behind one round, or None where its total does not tell."""
+    delta_grid = opening.law.mechanism.delta_grid
+    shape = analysis.contribution_at(dictionary, delta_grid, number, opening.state)
+    return _members(shape, opening.totals)
 
 
 def _members(shape: Contribution, totals: Sequence[int]) -> float | None:
@@ -46,6 +51,8 @@ def _members(shape: Contribution, totals: Sequence[int]) -> float | None:
             return _members(shape.cells, totals[: shape.cells.length])
         case Stack():
             return _first(shape, totals)
+        case Streamed():
+            return shape.members_in(totals)
         case _:
             return None
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from coordinator.client.result import Result, receipt_lines
+from coordinator.client.result import Result
 from models.digits import digits
 from models.result import NUMBERS
 
@@ -99,8 +99,8 @@ def _explain(result: Result) -> None:
     for note in result.answer.notes:
         out.print(note, markup=False)
     out.print(f"cost: {result.cost}")
-    for line in receipt_lines(result.receipts):
-        out.print(f"receipt: {line}", markup=False)
+    for receipt in result.shown_receipts:
+        out.print(f"receipt: {receipt}", markup=False)
 
 
 def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import operator
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, SupportsIndex
 
 from coordinator.client.errors import BadInput
 from coordinator.client.figures import Rows, figure_of, needed
+from coordinator.client.fits import Fitting
 from coordinator.client.question import Question
 from models.aggregates.associations import Claim
 from models.aggregates.requests import (
@@ -36,7 +37,6 @@ from models.aggregates.requests import (
     Variance,
 )
 from privacy import errors
-from privacy.contract.dictionary import Dictionary
 
 Names = str | Sequence[str]
 Numbers = Iterable[float | int | str | Decimal]
@@ -45,13 +45,8 @@ MOST_PLACES = 10  # of a ranking, unless written
 _MOST_SIGNS = 60  # of one number
 
 
-class Asking(ABC):
+class Asking(Fitting):
     """Each method checks the question against the dictionary and returns it, not yet asked."""
-
-    @property
-    @abstractmethod
-    def dictionary(self) -> Dictionary:
-        """Tables and columns with their levels, bounds and bins."""
 
     @abstractmethod
     def asked(self, analysis: Analysis) -> Question:
@@ -216,16 +211,16 @@ class Asking(ABC):
 
     def _counted(self, column: str) -> str:
         """A column in full, whose known values are counted; a table as it is."""
-        if any(table.name == column for table in self.dictionary.tables):
+        if any(table.name == column for table in self.declared().tables):
             return column
         try:
-            return self.dictionary.resolve(column).name
+            return self.declared().resolve(column).name
         except errors.BadInput:
             return column  # what is wrong with it is said when it is asked
 
     def _places(self, column: str) -> int:
         try:
-            levels = len(self.dictionary.resolve(column).column.cell_labels)
+            levels = len(self.declared().resolve(column).column.cell_labels)
         except errors.BadInput:
             return MOST_PLACES  # what is wrong with the column is said when it is asked
         return min(levels, MOST_PLACES) or MOST_PLACES

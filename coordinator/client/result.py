@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -210,7 +210,8 @@ class Result:
         return (
             f"{self.asked.sentence} ({kept}; study {self.asked.study!r}, purpose "
             f"{self.asked.purpose!r}). The records stayed at the organisations; a secure sum "
-            "opened only the total, with discrete Gaussian noise added by every organisation. "
+            f"opened only {self._opened}, with discrete Gaussian noise added by every "
+            "organisation. "
             f"{times} zero-concentrated differential privacy with "
             f"rho = {float(self.rho):.6g}, "
             f"that is (epsilon = {self.epsilon:.4g}, delta = {float(self.delta):.3g}), for adding "
@@ -219,6 +220,11 @@ class Result:
             f"{self.noise.relative_to_curator:.2f} times a trusted curator's standard deviation."
             f"{self._method()}"
         )
+
+    @property
+    def _opened(self) -> str:
+        many = f"the totals of {self.rounds} rounds, each asked with what was opened before it"
+        return "the total" if self.rounds == 1 else many
 
     def _method(self) -> str:
         """What is special about this analysis, after the general part."""
@@ -243,7 +249,20 @@ class Result:
         lines.append(f"  cost: {self.cost}")
         if len(self.releases) > 1:
             lines.append(f"  combined of {len(self.releases)} releases")
-        return "\n".join([*lines, *(f"  receipt: {line}" for line in receipt_lines(self.receipts))])
+        return "\n".join([*lines, *(f"  receipt: {each}" for each in self.shown_receipts)])
+
+    @property
+    def shown_receipts(self) -> list[str]:
+        """One line per entry; of a run of several rounds one per node."""
+        if self.rounds == 1:
+            return [str(receipt) for receipt in self.receipts]
+        entries: dict[str, list[int]] = {}
+        for receipt in self.receipts:
+            entries.setdefault(receipt.node, []).append(receipt.seq)
+        return [
+            f"{node}: {len(seen)} entries, {min(seen)} to {max(seen)}"
+            for node, seen in entries.items()
+        ]
 
     __repr__ = __str__
 
@@ -260,23 +279,6 @@ class Result:
         noted = f" ({row.note})" if row.note else ""
         share = f"noise {row.noise_share:.0%} of the variance"
         return f"{name}: {middle}{unit}{squared} [{low}, {high}], {share}{noted}"
-
-
-def receipt_lines(receipts: Sequence[Receipt]) -> list[str]:
-    """A line for each node, which has an entry for every round."""
-    nodes = dict.fromkeys(receipt.node for receipt in receipts)
-    return [_entries([each for each in receipts if each.node == node]) for node in nodes]
-
-
-def _entries(receipts: Sequence[Receipt]) -> str:
-    """The entries of one node, with runs of them told by their ends."""
-    if len(receipts) == 1:
-        return str(receipts[0])
-    seqs = [receipt.seq for receipt in receipts]
-    starts = [seq for seq in seqs if seq - 1 not in seqs]
-    ends = [seq for seq in seqs if seq + 1 not in seqs]
-    runs = [f"{a} to {b}" if a < b else f"{a}" for a, b in zip(starts, ends, strict=True)]
-    return f"{receipts[0].node}: entries {', '.join(runs)}"
 
 
 def result_from_run(
