@@ -160,7 +160,7 @@ def test_every_kind_has_its_word_and_its_method() -> None:
         (["treatment_report"], "needs a treatment"),
         (["table"], "1 to 4 columns"),
         (["quantiles", "age", "--set", "q=0.5,1"], "no share between 0 and 1"),
-        (["quantiles", "age", "--set", "q=half"], "finite numbers"),
+        (["quantiles", "age", "--set", "q=half"], "not a finite number"),
         (["quantiles", "months"], "many rows per member"),
         (["compare", "phq9_visit", "sex", "months"], "sex' has no level 'true'"),
         (["compare", "phq9_visit", "sex"], "needs a index"),
