@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import assert_never
+from typing import Any, assert_never, get_args
 
 from coordinator.client.analyses import Asking
+from coordinator.client.fits import MEMBERS, WAYS
 from coordinator.client.question import Question
 from coordinator.client.study import Study
+from models.regression.request import FamilyName
 from privacy.errors import BadInput
 
 
@@ -34,6 +36,9 @@ class Kind(StrEnum):
     SURVIVAL = "survival"
     DISPROPORTIONALITY = "disproportionality"
     ASSOCIATIONS = "associations"
+    GLM = "glm"
+    COX = "cox"
+    PROGRESSION = "progression"
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class Written:
 
 def _whole(setting: str, text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise BadInput(f"{setting} is a whole number", where=setting)
+        raise BadInput("not a whole number", where=setting)
     return int(text)
 
 
@@ -152,7 +157,8 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             return cohort.map(*written.take("region"))
         case Kind.TOP:
             (column,) = written.take("column", settings=("k", "cap"))
-            return cohort.top(column, written.whole("k", 10), cap=written.whole("cap", 5))
+            k = written.whole("k", 10) if "k" in written.settings else None
+            return cohort.top(column, k, cap=written.whole("cap", 5))
         case Kind.TREATMENT_REPORT:
             treatment, *columns = written.any_number() or written.take("treatment")
             return cohort.treatment_report(treatment, columns)
@@ -168,8 +174,74 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             claims = [claim.split(":") for claim in written.words("claims") or ()]
             exposures, outcomes = written.words("exposures"), written.words("outcomes")
             return cohort.associations(exposures, outcomes, claims=claims)
+        case Kind.GLM:
+            return _glm(cohort, written)
+        case Kind.COX:
+            return _cox(cohort, written)
+        case Kind.PROGRESSION:
+            return _progression(cohort, written)
         case _:
             assert_never(written.kind)
+
+
+_OF_FITS = ("members", "way")
+
+
+def _guess(written: Written) -> dict[str, Any]:
+    """How a fit is chosen: a guessed size, or the way itself."""
+    way = written.settings.get("way")
+    if way is not None and way not in WAYS:
+        raise BadInput("no way of fitting", where="way", instead="write " + ", ".join(WAYS))
+    return {"members": written.whole("members", MEMBERS), "way": way}
+
+
+def _glm(cohort: Asking, written: Written) -> Question:
+    own = ("family", "happened", "dispersion")
+    (formula,) = written.take("formula", settings=(*own, *_OF_FITS))
+    family = written.settings.get("family", "linear")
+    if family not in get_args(FamilyName):
+        listed = ", ".join(get_args(FamilyName))
+        raise BadInput("no family", where="family", instead=f"write {listed}")
+    return cohort.glm(
+        formula,
+        family,  # type: ignore[arg-type]
+        happened=written.settings.get("happened", ""),
+        dispersion=written.settings.get("dispersion"),
+        **_guess(written),
+    )
+
+
+def _cox(cohort: Asking, written: Written) -> Question:
+    own = ("start", "happened", "grid")
+    time, event, formula = written.take("time", "event", "formula", settings=(*own, *_OF_FITS))
+    return cohort.cox(
+        time,
+        event,
+        formula,
+        start=written.settings.get("start", ""),
+        happened=written.settings.get("happened", "true"),
+        grid=written.numbers("grid"),
+        **_guess(written),
+    )
+
+
+def _progression(cohort: Asking, written: Written) -> Question:
+    own = ("lower", "upper", "slope_sd", "visit_sd", "members", "way")
+    outcome, time, formula = written.take("outcome", "time", "formula", settings=own)
+    said = written.settings
+    for name in ("lower", "upper"):
+        if name not in said:
+            raise BadInput(f"{name} is missing", where=name, instead="write --set lower=-3")
+    return cohort.progression(
+        outcome,
+        time,
+        formula,
+        lower=said["lower"],
+        upper=said["upper"],
+        slope_sd=said.get("slope_sd"),
+        visit_sd=said.get("visit_sd"),
+        **_guess(written),
+    )
 
 
 _OF_ROWS = ("summary", "low", "high", "where", "window", "needing", "clip")

@@ -24,6 +24,12 @@ _ANY_TIME = 86_400.0  # of a run that is only started
 Epsilon = float | int | str | Decimal | Fraction
 
 
+class Suit(Protocol):
+    """From an analysis and epsilon (decimal text) to the analysis as it is asked."""
+
+    def __call__(self, analysis: Analysis, epsilon: str) -> Analysis: ...
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What a preview is asked for: decimal text of the one or the other, "" for the other one."""
@@ -68,11 +74,18 @@ class Question:
     analysis: Analysis
     cohort: str
     backend: Backend
+    suit: Suit | None = None  # fits the analysis to epsilon, where it can be asked in several ways
+
+    def suited(self, epsilon: str) -> Question:
+        """The question as it is sent for `epsilon`."""
+        if self.suit is None or not epsilon:
+            return self
+        return replace(self, analysis=self.suit(self.analysis, epsilon), suit=None)
 
     def preview(
         self,
-        *,
         epsilon: Epsilon | None = None,
+        *,
         target_error: Epsilon | None = None,
         members: int | None = None,
     ) -> Preview:
@@ -82,12 +95,13 @@ class Question:
         answer's unit, for which the least epsilon is found (`.epsilon` of the preview).
         `members` is your own guess of the cohort's size, for what depends on it.
         """
-        return self.backend.preview(self, wanted_of(epsilon, target_error, members))
+        wanted = wanted_of(epsilon, target_error, members)
+        return self.backend.preview(self.suited(wanted.epsilon), wanted)
 
     def run(
         self,
-        *,
         epsilon: Epsilon,
+        *,
         max_attempts: int = 1,
         timeout_seconds: float = 120.0,
     ) -> Result:
@@ -98,18 +112,19 @@ class Question:
         """
         return self._run(terms_of(epsilon, max_attempts, timeout_seconds))
 
-    def start(self, *, epsilon: Epsilon, max_attempts: int = 1) -> Job:
+    def start(self, epsilon: Epsilon, *, max_attempts: int = 1) -> Job:
         """Ask the network and go on; the job tells how far the run is, waits for it and stops it.
 
         Where a run has many rounds, `max_attempts` counts for each of them.
         """
-        return self.backend.start(self, terms_of(epsilon, max_attempts, _ANY_TIME))
+        terms = terms_of(epsilon, max_attempts, _ANY_TIME)
+        return self.backend.start(self.suited(terms.epsilon), terms)
 
     def top_up(
         self,
         earlier: Result,
-        *,
         epsilon: Epsilon,
+        *,
         max_attempts: int = 1,
         timeout_seconds: float = 120.0,
     ) -> Result:
@@ -122,7 +137,8 @@ class Question:
         return self._run(replace(terms, tops_up=digests))
 
     def _run(self, terms: Terms) -> Result:
-        return replace(self.backend.run(self, terms), question=self)
+        asked = self.suited(terms.epsilon)
+        return replace(self.backend.run(asked, terms), question=asked)
 
     @property
     def sentence(self) -> str:
@@ -154,10 +170,10 @@ def wanted_of(epsilon: Epsilon | None, target: Epsilon | None, members: int | No
 
 def terms_of(epsilon: Epsilon, max_attempts: int, timeout_seconds: float) -> Terms:
     """The terms of a run, checked; raises BadInput."""
-    if not 1 <= max_attempts <= 10:
+    if type(max_attempts) is not int or not 1 <= max_attempts <= 10:
         raise BadInput("max_attempts is 1 to 10", code=Code.TOO_MANY_ATTEMPTS)
-    if not 0 < timeout_seconds < float("inf"):
-        raise BadInput("timeout_seconds is above 0")
+    if not isinstance(timeout_seconds, int | float) or not 0 < timeout_seconds < float("inf"):
+        raise BadInput("timeout_seconds is a number above 0")
     return Terms(epsilon_text(epsilon), max_attempts, timeout_seconds)
 
 

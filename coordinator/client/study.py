@@ -87,6 +87,8 @@ class Study(Asking):
 
     def attrition(self, conditions: Sequence[str]) -> Attrition:
         """How many made-up members meet the first condition, the first two, and so on."""
+        if isinstance(conditions, str) or not all(isinstance(each, str) for each in conditions):
+            raise BadInput("conditions are a list of texts", where="conditions")
         return self._source.backend.attrition(conditions)
 
     def plan(self, epsilon: Epsilon) -> Plan:
@@ -105,6 +107,9 @@ class Study(Asking):
         analysis = parse_analysis(found.asked.analysis)
         return replace(found, question=self.ask(analysis, found.asked.cohort))
 
+    def declared(self) -> Dictionary:
+        return self.dictionary
+
     def asked(self, analysis: Analysis) -> Question:
         """The analysis of all members."""
         return self.ask(analysis, "")
@@ -121,7 +126,7 @@ class Study(Asking):
                 "The study does not allow this analysis.",
                 {"allowed": ", ".join(self.facts.analyses)},
             )
-        with checking(Code.UNKNOWN_COLUMN):
+        with checking(Code.UNKNOWN_COLUMN, named=Code.BAD_REQUEST):
             full = normalise(analysis, self.dictionary)
         return Question(self.id, full, cohort, self._source.backend)
 
@@ -148,6 +153,9 @@ class Selection(Asking):
     study: Study
     cohort: str
     written: tuple[str, ...] = field(default=(), compare=False)  # its conditions, in that order
+
+    def declared(self) -> Dictionary:
+        return self.study.dictionary
 
     def asked(self, analysis: Analysis) -> Question:
         """The analysis of this cohort."""

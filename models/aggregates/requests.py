@@ -27,6 +27,9 @@ from models.aggregates.top import Top
 from models.aggregates.treatment import TreatmentReport
 from models.aggregates.values import Mean, Sum
 from models.aggregates.variance import Variance
+from models.regression.cox import Cox
+from models.regression.progression import Progression
+from models.regression.request import Regression
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
 
@@ -37,6 +40,7 @@ __all__ = [
     "Compare",
     "Correlation",
     "Count",
+    "Cox",
     "Density",
     "Describe",
     "Disproportionality",
@@ -46,7 +50,9 @@ __all__ = [
     "Mean",
     "MemberSummary",
     "Prevalence",
+    "Progression",
     "Quantiles",
+    "Regression",
     "Sum",
     "Survival",
     "Table",
@@ -62,6 +68,7 @@ Analysis = (
     | Compare
     | Correlation
     | Count
+    | Cox
     | Density
     | Describe
     | Disproportionality
@@ -71,7 +78,9 @@ Analysis = (
     | Mean
     | MemberSummary
     | Prevalence
+    | Progression
     | Quantiles
+    | Regression
     | Sum
     | Survival
     | Table
@@ -101,6 +110,9 @@ _BY_KIND: Mapping[str, type[Analysis]] = {
     "quantiles": Quantiles,
     "compare": Compare,
     "member_summary": MemberSummary,
+    "glm": Regression,
+    "cox": Cox,
+    "progression": Progression,
 }
 KINDS: tuple[str, ...] = tuple(_BY_KIND)
 
