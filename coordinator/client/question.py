@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any, Protocol
@@ -25,9 +25,9 @@ Epsilon = float | int | str | Decimal | Fraction
 
 
 class Suit(Protocol):
-    """From an analysis and epsilon (decimal text) to the analysis as it is asked."""
+    """From an analysis and epsilon (decimal text) to the analysis as it is asked, and why so."""
 
-    def __call__(self, analysis: Analysis, epsilon: str) -> Analysis: ...
+    def __call__(self, analysis: Analysis, epsilon: str) -> tuple[Analysis, str]: ...
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,14 @@ class Question:
     cohort: str
     backend: Backend
     suit: Suit | None = None  # fits the analysis to epsilon, where it can be asked in several ways
+    why: str = field(default="", compare=False)  # the analysis is asked in this way
 
     def suited(self, epsilon: str) -> Question:
         """The question as it is sent for `epsilon`."""
         if self.suit is None or not epsilon:
             return self
-        return replace(self, analysis=self.suit(self.analysis, epsilon), suit=None)
+        analysis, why = self.suit(self.analysis, epsilon)
+        return replace(self, analysis=analysis, suit=None, why=why)
 
     def preview(
         self,

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coordinator.client import errors, export, summary
+from coordinator.client import errors, export, fitted, summary
 from coordinator.client.titles import Titles
 from models import result as estimates
 from models.aggregates.requests import parse_analysis
@@ -135,6 +135,12 @@ class Result:
         """Clipped to the legal range and rounded to what the noise supports."""
         return estimates.display(self.answer)
 
+    @cached_property
+    def coefficients(self) -> pd.DataFrame:
+        """Of `glm`, `cox` and `progression`, by term: coef, se_sampling, se_noise, se, z, p, low,
+        high, noise_share. Raises AttributeError for any other kind."""
+        return fitted.coefficients(self.answer)
+
     @property
     def cost(self) -> str:
         """What the answer cost, in words."""
@@ -235,7 +241,11 @@ class Result:
         return f" {said}" if said else ""
 
     def summary(self) -> str:
-        """The answer in a few plain sentences: at most six figures, then what to bear in mind."""
+        """The answer in a few plain sentences: at most six figures, then what to bear in mind.
+
+        Of `glm`, `cox` and `progression` a table of coefficients, for reading."""
+        if self.answer.kind in fitted.KINDS:
+            return fitted.summary(self)
         return summary.summary(self.answer, self.asked.sentence, mock=self.mock)
 
     def save(self, path: str | Path) -> None:
