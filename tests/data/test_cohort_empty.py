@@ -39,7 +39,9 @@ CLINIC = Dictionary(
 )
 def test_nobody_can_be_in_it(text: str) -> None:
     tree = parse_cohort(text, CLINIC)
-    with pytest.raises(BadInput, match=r"nobody can have .* — .* is declared as (integer|number) from "):
+    with pytest.raises(
+        BadInput, match=r"nobody can have .* — .* is declared as (integer|number) from "
+    ):
         refuse_empty(tree)
     rows = mock_rows(CLINIC, members=500, seed=3)
     assert not np.any(cohort_mask(tree, rows))
