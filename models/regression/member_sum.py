@@ -16,7 +16,10 @@ from models.streamed import Integers, Streamed
 from privacy.contract.dictionary import ColumnRef
 from privacy.grid import to_grid
 
-SLICE = 8192  # members at a time, so that what is in work stays in the processor's cache
+# At a time, so that what is in work stays in the processor's cache:
+SLICE = 8192  # members
+NUMBERS = 2**17  # of the members' vectors
+LEAST = 64  # members, however long a vector is
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,8 @@ class MemberSum(Streamed):
 
     def fold(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
         total = np.zeros(self.length, dtype=np.int64)
-        for part in slices(self._batch(rows, asked, site), SLICE):
+        most = min(SLICE, max(NUMBERS // self.length, LEAST))
+        for part in slices(self._batch(rows, asked, site), most):
             total += self._vectors(part).sum(axis=0)
         return total
 

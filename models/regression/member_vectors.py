@@ -13,6 +13,14 @@ from typing import assert_never
 import numpy as np
 
 from models.regression.batch import Batch, Floats
+from models.regression.columns import (
+    dot,
+    empty,
+    packed_places,
+    packed_products,
+    product,
+    squared_norms,
+)
 from models.regression.outcome import Model, ModelRows
 
 NEWTON_SPLIT = (0.5, 0.5)  # of a Newton round's squared norm: the score's part, the information's
@@ -76,11 +84,11 @@ def vectors(model: Model, asked: Round, batch: Batch) -> Floats:
             case Moments(clip):
                 return in_ball(_moments(model, rows), clip)
             case Gram(linear, clip):
-                columns = rows.x @ linear
-                products = packed(columns[:, :, None] * columns[:, None, :])
-                return in_ball(summed(products * rows.weight[:, None], rows), clip)
+                products = empty(len(rows.y), packed_length(linear.shape[1]))
+                packed_products(product(rows.x, linear), rows.weight, products)
+                return in_ball(summed(products, rows), clip)
             case Scores(theta, whiten, clip):
-                return in_ball(summed(scores(model, rows, theta) @ whiten, rows), clip)
+                return in_ball(summed(product(scores(model, rows, theta), whiten), rows), clip)
             case Newton(theta):
                 return _newton(model, rows, theta)
             case _:
@@ -89,7 +97,7 @@ def vectors(model: Model, asked: Round, batch: Batch) -> Floats:
 
 def in_ball(matrix: Floats, clip: float) -> Floats:
     """Rows divided by `clip`, those beyond it scaled down to norm 1; zero where not finite."""
-    norm = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
+    norm = np.sqrt(squared_norms(matrix))
     scale = 1.0 / np.maximum(norm, clip)
     result: Floats = matrix * scale[:, None]
     if not np.isfinite(norm).all():
@@ -101,7 +109,8 @@ def summed(matrix: Floats, rows: ModelRows) -> Floats:
     """[rows, d] to [members, d]."""
     if len(rows.member) == rows.members:
         return matrix
-    total = np.zeros((rows.members, matrix.shape[1]))
+    total = empty(rows.members, matrix.shape[1])
+    total[:] = 0.0
     if len(rows.member):
         starts = np.flatnonzero(np.diff(rows.member, prepend=-1))
         total[rows.member[starts]] = np.add.reduceat(matrix, starts, axis=0)
@@ -111,7 +120,7 @@ def summed(matrix: Floats, rows: ModelRows) -> Floats:
 def scores(model: Model, rows: ModelRows, theta: Floats) -> Floats:
     """[rows, size]: the weighted gradient of each row's log-likelihood."""
     b, kappa = theta[: model.width], theta[model.width :]
-    found = model.family.score(rows.y, rows.x @ b + rows.offset, kappa)
+    found = model.family.score(rows.y, dot(rows.x, b) + rows.offset, kappa)
     by_x = rows.x * (found.eta * rows.weight)[:, None]
     if not model.family.extras:
         return by_x
@@ -121,14 +130,19 @@ def scores(model: Model, rows: ModelRows, theta: Floats) -> Floats:
 def informations(model: Model, rows: ModelRows, theta: Floats) -> Floats:
     """[rows, packed size]: minus the second derivatives, weighted."""
     b, kappa = theta[: model.width], theta[model.width :]
-    found = model.family.information(rows.y, rows.x @ b + rows.offset, kappa)
+    found = model.family.information(rows.y, dot(rows.x, b) + rows.offset, kappa)
     d, p = model.width, model.size
-    full = np.zeros((len(rows.y), p, p))
-    full[:, :d, :d] = rows.x[:, :, None] * (rows.x * found.eta[:, None])[:, None, :]
-    full[:, d:, :d] = found.mixed[:, :, None] * rows.x[:, None, :]
-    full[:, :d, d:] = np.swapaxes(full[:, d:, :d], 1, 2)
-    full[:, d:, d:] = found.kappa
-    return packed(full) * rows.weight[:, None]
+    result = empty(len(rows.y), packed_length(p))
+    packed_products(rows.x, found.eta * rows.weight, result)
+    if not model.family.extras:
+        return result
+    places = packed_places(p, packed_length(p))
+    mixed = found.mixed * (rows.weight * math.sqrt(2.0))[:, None]
+    for at in range(d):
+        last = slice(places[at + 1] - model.family.extras, places[at + 1])
+        np.multiply(mixed, rows.x[:, at, None], out=result[:, last])
+    result[:, places[d] :] = packed(found.kappa) * rows.weight[:, None]
+    return result
 
 
 def _newton(model: Model, rows: ModelRows, theta: Floats) -> Floats:
@@ -136,9 +150,13 @@ def _newton(model: Model, rows: ModelRows, theta: Floats) -> Floats:
     first, second = newton_bounds(model, theta)
     part = math.sqrt(1 / 3)
     there = (summed(rows.weight[:, None], rows) > 0).astype(np.float64)
+    result, end = empty(rows.members, length(model, Newton(theta))), 1 + model.size
+    result[:, :1] = there * part
     score = in_ball(summed(scores(model, rows, theta), rows), first)
+    np.multiply(score, part, out=result[:, 1:end])
     curve = in_ball(summed(informations(model, rows, theta), rows), second)
-    return np.concatenate([there, score, curve], axis=1) * part
+    np.multiply(curve, part, out=result[:, end:])
+    return result
 
 
 def newton_bounds(model: Model, theta: Floats) -> tuple[float, float]:
