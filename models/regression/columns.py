@@ -1,8 +1,8 @@
 """Matrices of rows that are kept column by column, and sums along their rows.
 
-Guarantee: a row of `product`, `dot` and `squared_norms` has the same bits in every batch: its terms
-are added one by one in the order of the columns, however many rows there are. Only `product` of
-more than MOST_COLUMNS columns leaves the order to the library of linear algebra.
+Guarantee, as of `models.rowwise`: a row of a result is a function of that row alone, to the last
+bit. Every element is made by additions and products of doubles in the order of the columns, each
+rounded as IEEE 754 says, whatever the other rows hold and how many they are.
 """
 
 from __future__ import annotations
@@ -13,32 +13,29 @@ import numpy as np
 
 from models.regression.batch import Floats
 
-MOST_COLUMNS = 32
-
 
 def empty(rows: int, width: int) -> Floats:
     """[rows, width], each column in one piece; nothing is written yet."""
     return np.empty((width, rows)).T
 
 
-def dot(matrix: Floats, vector: Floats) -> Floats:
-    """[rows, d] and [d] to [rows]."""
-    total, term = np.zeros(len(matrix)), np.empty(len(matrix))
-    for column, factor in zip(matrix.T, vector.tolist(), strict=True):
+def product(rows: Floats, matrix: Floats) -> Floats:
+    """[n, d] times [d] or [d, k]: shape [n] or [n, k]. Zeros of `matrix` are passed over."""
+    if matrix.ndim == 1:
+        return _combined(rows, matrix)
+    result = empty(len(rows), matrix.shape[1])
+    for at, vector in enumerate(matrix.T):
+        result[:, at] = _combined(rows, vector)
+    return result
+
+
+def _combined(rows: Floats, vector: Floats) -> Floats:
+    total, term = np.zeros(len(rows)), np.empty(len(rows))
+    for column, factor in zip(rows.T, vector.tolist(), strict=True):
         if factor:
             np.multiply(column, factor, out=term)
             total += term
     return total
-
-
-def product(matrix: Floats, linear: Floats) -> Floats:
-    """[rows, d] and [d, k] to [rows, k]."""
-    if len(linear) > MOST_COLUMNS:
-        return np.asarray(np.matmul(linear.T, matrix.T)).T
-    result = empty(len(matrix), linear.shape[1])
-    for at, vector in enumerate(linear.T):
-        result[:, at] = dot(matrix, vector)
-    return result
 
 
 def squared_norms(matrix: Floats) -> Floats:

@@ -14,12 +14,23 @@ from models.regression.outcome import Model
 from models.rows import Rows
 from models.streamed import Integers, Streamed
 from privacy.contract.dictionary import ColumnRef
+from privacy.errors import BadInput
 from privacy.grid import to_grid
 
-# At a time, so that what is in work stays in the processor's cache:
-SLICE = 8192  # members
-NUMBERS = 2**17  # of the members' vectors
-LEAST = 64  # members, however long a vector is
+SLICE = 8192  # members at a time
+CACHED = 2**17  # numbers of all rows' matrices that stay in the processor's cache
+LEAST = 64  # rows at a time, even so
+NUMBERS = 2**23  # of all rows' matrices held at once
+MOST_NUMBERS = 2**27  # of one member's
+
+
+def check_memory(model: Model) -> None:
+    """Raises BadInput where the declared rows of one member are more than a node can hold."""
+    if model.most_rows * model.lines_per_row * model.size**2 > MOST_NUMBERS:
+        raise BadInput(
+            f"{model.size} coefficients are too many for {model.most_rows:,} rows per member",
+            instead="fewer terms, or figures of the rows: mean(…), last(…)",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +66,16 @@ class MemberSum(Streamed):
 
     def fold(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
         total = np.zeros(self.length, dtype=np.int64)
-        most = min(SLICE, max(NUMBERS // self.length, LEAST))
-        for part in slices(self._batch(rows, asked, site), most):
+        batch = self._batch(rows, asked, site)
+        for part in slices(batch, SLICE, self._rows_at_once):
             total += self._vectors(part).sum(axis=0)
         return total
+
+    @property
+    def _rows_at_once(self) -> int:
+        """Stored rows whose matrices are quick to work on, and fit into memory together."""
+        each = self.model.lines_per_row * max(self.length, self.model.size)
+        return min(max(CACHED // each, LEAST), max(NUMBERS // each, 1))
 
     def each(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
         """[members who are asked and have rows, length]: one vector per member."""

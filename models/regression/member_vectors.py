@@ -1,7 +1,8 @@
 """What one member adds in each kind of round, before it becomes integers.
 
 Guarantee: every row of `vectors` is finite and has L2 norm at most 1, whatever the rows and the
-state hold (`in_ball` scales by the norm, and drops what is not finite).
+state hold (`in_ball` scales by the norm, and drops what is not finite); and no bit of it depends
+on the other members of the batch, nor on how many they are (`models.rowwise`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import numpy as np
 
 from models.regression.batch import Batch, Floats
 from models.regression.columns import (
-    dot,
     empty,
     packed_places,
     packed_products,
@@ -22,6 +22,7 @@ from models.regression.columns import (
     squared_norms,
 )
 from models.regression.outcome import Model, ModelRows
+from models.rowwise import Array
 
 NEWTON_SPLIT = (0.5, 0.5)  # of a Newton round's squared norm: the score's part, the information's
 
@@ -105,10 +106,11 @@ def in_ball(matrix: Floats, clip: float) -> Floats:
     return result
 
 
-def summed(matrix: Floats, rows: ModelRows) -> Floats:
-    """[rows, d] to [members, d]."""
-    if len(rows.member) == rows.members:
-        return matrix
+def summed(matrix: Array, rows: ModelRows) -> Floats:
+    """[rows, d] to [members, d]. As many rows as members may still be many of one and none of
+    another."""
+    if np.array_equal(rows.member, np.arange(rows.members)):
+        return np.asarray(matrix)
     total = empty(rows.members, matrix.shape[1])
     total[:] = 0.0
     if len(rows.member):
@@ -120,7 +122,7 @@ def summed(matrix: Floats, rows: ModelRows) -> Floats:
 def scores(model: Model, rows: ModelRows, theta: Floats) -> Floats:
     """[rows, size]: the weighted gradient of each row's log-likelihood."""
     b, kappa = theta[: model.width], theta[model.width :]
-    found = model.family.score(rows.y, dot(rows.x, b) + rows.offset, kappa)
+    found = model.family.score(rows.y, product(rows.x, b) + rows.offset, kappa)
     by_x = rows.x * (found.eta * rows.weight)[:, None]
     if not model.family.extras:
         return by_x
@@ -130,7 +132,7 @@ def scores(model: Model, rows: ModelRows, theta: Floats) -> Floats:
 def informations(model: Model, rows: ModelRows, theta: Floats) -> Floats:
     """[rows, packed size]: minus the second derivatives, weighted."""
     b, kappa = theta[: model.width], theta[model.width :]
-    found = model.family.information(rows.y, dot(rows.x, b) + rows.offset, kappa)
+    found = model.family.information(rows.y, product(rows.x, b) + rows.offset, kappa)
     d, p = model.width, model.size
     result = empty(len(rows.y), packed_length(p))
     packed_products(rows.x, found.eta * rows.weight, result)

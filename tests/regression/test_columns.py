@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from models.regression.columns import (
-    MOST_COLUMNS,
-    dot,
     empty,
     packed_products,
     product,
@@ -22,24 +20,24 @@ def matrix(rows: int, width: int, seed: int = 0) -> np.ndarray:
     return found
 
 
-@pytest.mark.parametrize("width", [1, 7, 11, MOST_COLUMNS])
+@pytest.mark.parametrize("width", [1, 7, 11, 60])
 def test_a_row_has_the_same_bits_in_every_batch(width: int) -> None:
     x = matrix(103, width)
     linear = np.random.default_rng(1).normal(size=(width, 5))
-    whole = product(x, linear), dot(x, linear[:, 0]), squared_norms(x)
+    whole = product(x, linear), product(x, linear[:, 0]), squared_norms(x)
     for start, end in ((0, 1), (1, 8), (50, 103)):
         for part in (x[start:end], np.ascontiguousarray(x[start:end])):
-            found = product(part, linear), dot(part, linear[:, 0]), squared_norms(part)
+            found = product(part, linear), product(part, linear[:, 0]), squared_norms(part)
             for mine, all_rows in zip(found, whole, strict=True):
                 np.testing.assert_array_equal(mine, all_rows[start:end])
 
 
-@pytest.mark.parametrize("width", [1, 11, MOST_COLUMNS + 1])
+@pytest.mark.parametrize("width", [1, 11, 60])
 def test_sums_are_those_of_linear_algebra(width: int) -> None:
     x = matrix(40, width)
     linear = np.triu(np.random.default_rng(2).normal(size=(width, width)))
     np.testing.assert_allclose(product(x, linear), x @ linear, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(dot(x, linear[0]), x @ linear[0], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(product(x, linear[0]), x @ linear[0], rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(squared_norms(x), (x * x).sum(axis=1), rtol=1e-12)
 
 
