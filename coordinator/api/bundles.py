@@ -76,10 +76,9 @@ def _releases(
         held = all(said["seq"] < covered.get(node, 0) for node, said in receipts)
         if digest in settled or held:
             every = range(len(body["rounds"]))
-            proven = [at for at in every if body["rounds"][at]["transcript"] is not None]
             yield ReleaseFacts(
                 envelope,
-                _kept(store.openings.transcript, body["plan"], proven),
+                _kept(store.openings.transcript, body["plan"], every),
                 _kept(store.openings.state, body["plan"], every),
             )
 

@@ -71,7 +71,7 @@ class ReleasedRound:
     survivors: tuple[str, ...]
     receipts: dict[str, dict[str, Any]]
     totals: str
-    transcript: str | None
+    transcript: str
     state: str
 
 
@@ -222,7 +222,7 @@ def _released_round(value: Any) -> ReleasedRound:
             "survivors": list(survivors),
             "receipts": dict(receipts),
             "totals": str(totals),
-            "transcript": None | str() as transcript,
+            "transcript": str(transcript),
             "state": str(state),
         }:
             pass

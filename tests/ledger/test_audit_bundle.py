@@ -269,6 +269,13 @@ def other_totals(network: Network) -> None:
     changed_round(network, totals=totals_digest([1, 2, 3]))
 
 
+def without_transcript(network: Network) -> None:
+    """Other figures, and nothing to make them from."""
+    other_totals(network)
+    changed_round(network, transcript=None)
+    network.releases[-1] = replace(network.releases[-1], transcripts=())
+
+
 def planned(network: Network, **changes: Any) -> dict[str, Any]:
     """The only round of the last plan, with changes."""
     return {"rounds": [parse_canonical(network.plans[-1].body)["rounds"][0] | changes]}
@@ -319,7 +326,8 @@ LIES: list[tuple[str, Callable[[Network], None], str]] = [
     ("no receipts", lambda n: changed_round(n, receipts={}), "releases/"),
     ("a hidden transcript", lambda n: n.releases.__setitem__(
         0, replace(n.releases[0], transcripts=())), "transcripts/"),
-    ("an unnamed transcript", lambda n: changed_round(n, transcript=None), "transcripts/"),
+    ("an unnamed transcript", lambda n: changed_round(n, transcript=None), "releases/"),
+    ("a transcript neither named nor there", without_transcript, "releases/"),
     ("a dropped plan", lambda n: n.plans.clear(), "releases/"),
     ("a dropped plan and release", lambda n: (n.plans.clear(), n.releases.clear())[0],
      f"{ENTRIES}: entry 6"),
