@@ -6,13 +6,18 @@ from models.aggregates.requests import Analysis
 from models.aggregates.wording import joined
 from models.figures.words import conditions_in_words
 
+LONGEST = 4096  # characters that a ledger keeps; the plan holds the whole question
+_CUT = " … (cut; the plan has the rest)"
+
 
 def sentence(analysis: Analysis, cohort_text: str) -> str:
     """What is computed, among whom. `cohort_text` is the canonical text of the cohort.
 
-    A cohort of conditions joined by `and` is put in words; any other is quoted as it is.
+    A cohort of conditions joined by `and` is put in words; any other is quoted as it is. What a
+    ledger could not keep is cut, and says so.
     """
-    return f"{analysis.words()}, {_whom(cohort_text)}"
+    text = f"{analysis.words()}, {_whom(cohort_text)}"
+    return text if len(text) <= LONGEST else text[: LONGEST - len(_CUT)] + _CUT
 
 
 def _whom(text: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from models.aggregates.requests import Analysis, Count, Histogram, Mean, Sum, normalise
 from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
-from models.sentences import sentence
+from models.sentences import LONGEST, sentence
+from privacy.ledger.entry import Words
 from tests.support.rows_factory import clinic
 
 
@@ -52,3 +55,11 @@ def test_another_cohort_is_quoted(cohort: str) -> None:
 
 def test_text_that_is_no_cohort_is_quoted_too() -> None:
     assert sentence(Count(), "a == 'x' and ???").endswith("where a == 'x' and ???")
+
+
+def test_what_a_ledger_could_not_keep_is_cut_and_says_so() -> None:
+    text = " or ".join(f"members.age > {at}" for at in range(400))
+    kept = sentence(Count(), text)
+    assert len(kept) == LONGEST == get_args(Words)[1].max_length
+    assert kept.endswith("(cut; the plan has the rest)")
+    assert kept.startswith("Counts members, among members where members.age > 0 or")
