@@ -14,6 +14,7 @@ from models.contribution import (
     Stack,
 )
 from models.opening import Opening
+from models.streamed import Streamed
 from privacy.contract.dictionary import Dictionary
 
 
@@ -46,6 +47,8 @@ def _members(shape: Contribution, totals: Sequence[int]) -> float | None:
             return _members(shape.cells, totals[: shape.cells.length])
         case Stack():
             return _first(shape, totals)
+        case Streamed():
+            return shape.members(totals)
         case _:
             return None
 

@@ -10,6 +10,7 @@ whatever the rows and the state hold; the fold of some members is the sum of the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,10 @@ class Streamed(ABC):
     @abstractmethod
     def columns(self) -> frozenset[ColumnRef]:
         """What is read, from one-row tables and at most one many-row table."""
+
+    def members(self, totals: Sequence[int]) -> float | None:
+        """The noised number of members in an opened total, where it says so."""
+        return None
 
     @abstractmethod
     def fold(self, rows: Rows, asked: NDArray[np.bool_], site: str = "") -> Integers:

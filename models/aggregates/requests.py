@@ -27,6 +27,8 @@ from models.aggregates.top import Top
 from models.aggregates.treatment import TreatmentReport
 from models.aggregates.values import Mean, Sum
 from models.aggregates.variance import Variance
+from models.neural.evaluate import Evaluate
+from models.neural.request import Train
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
 
@@ -40,6 +42,7 @@ __all__ = [
     "Density",
     "Describe",
     "Disproportionality",
+    "Evaluate",
     "Histogram",
     "Incidence",
     "Map",
@@ -51,6 +54,7 @@ __all__ = [
     "Survival",
     "Table",
     "Top",
+    "Train",
     "TreatmentReport",
     "Variance",
     "normalise",
@@ -65,6 +69,7 @@ Analysis = (
     | Density
     | Describe
     | Disproportionality
+    | Evaluate
     | Histogram
     | Incidence
     | Map
@@ -76,6 +81,7 @@ Analysis = (
     | Survival
     | Table
     | Top
+    | Train
     | TreatmentReport
     | Variance
 )
@@ -97,6 +103,8 @@ _BY_KIND: Mapping[str, type[Analysis]] = {
     "map": Map,
     "top": Top,
     "treatment_report": TreatmentReport,
+    "train": Train,
+    "evaluate": Evaluate,
     "incidence": Incidence,
     "quantiles": Quantiles,
     "compare": Compare,

@@ -52,15 +52,19 @@ def straightening(
 
 
 def metrics(
-    tables: Tables, outcome: Outcome, totals: NDArray[np.int64], delta_grid: int, sd_grid: float
+    tables: Tables,
+    outcome: Outcome,
+    totals: NDArray[np.int64],
+    delta_grid: int,
+    sd_grid: float,
+    straight: Straightening | None = None,
 ) -> tuple[Estimate, ...]:
     """Estimates of every group, all members first; `cell` is (group, figure).
 
-    Risks of an event are straightened first.
+    Risks of an event are straightened first, if that is asked for.
     """
     weight = tables.weight(delta_grid)
-    straight = straightening(tables, outcome, totals, delta_grid)
-    if isinstance(outcome, Event):
+    if isinstance(outcome, Event) and straight is not None:
         tables = replace(tables, bins=(straight.bins(tables.bins[0]),))
     found: list[Estimate] = []
     for (column, level), block in zip(tables.groups, tables.cut(totals / weight), strict=True):
