@@ -177,12 +177,16 @@ def assemble(
     timeout_seconds: float,
     clock: Callable[[], datetime],
 ) -> Bridge:
-    stock = KeyStock(link)
+    stock = KeyStock(link, _in_background)
     mirror = Mirror(store, link, key, directory.roster, clock)
     rounds = Rounds(link, stock, directory.roster, timeout_seconds)
     execution = Execution(store, rounds, mirror, key, clock, directory.await_nodes)
     contact = Contact(store, link, stock, mirror, directory.roster, directory.connected, clock)
     return Bridge(store, flower, contact, execution, mirror, directory)
+
+
+def _in_background(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="keys", daemon=True).start()
 
 
 def run(root: Path, entropy: Entropy) -> None:

@@ -14,7 +14,7 @@ import structlog
 from coordinator.course import Course, opening_of
 from coordinator.mirror import Mirror
 from coordinator.rounds import Rounds
-from coordinator.statement import release_statement
+from coordinator.statement import charged_fields, release_statement
 from coordinator.store.facts import RunFacts, RunState
 from coordinator.store.openings import StoredOpening
 from coordinator.store.store import Store
@@ -22,13 +22,11 @@ from models.aggregates.catalogue import conclude
 from models.aggregates.requests import parse_analysis
 from models.cohort_size import noised_members
 from models.result import Result
-from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.plan import Plan
 from privacy.contract.signing import Envelope, SigningKey
 from privacy.contract.study import Study
 from privacy.contract.time import instant_text
 from privacy.errors import Code, Refused
-from privacy.units import Rho
 
 WORKERS = 8
 _LOST = (Code.ATTEMPT_LOST, Code.INTERNAL)
@@ -210,17 +208,9 @@ class Execution:
         return release
 
     def _charged(self, run: RunFacts) -> dict[str, str | int]:
-        """What a run that was cancelled cost: an organisation was charged at most this."""
-        plan, attempts = run.plan, self.store.openings.attempts(run.plan_digest)
-        costs = zip(plan.rounds, attempts, strict=False)
-        rho = Rho.total(Rho.parse(each.rho) * times for each, times in costs)
-        delta = self.store.studies.version(plan.study_digest).study.delta_fraction
-        return {
-            "rho": rho.text,
-            "epsilon": repr(epsilon_of_rho(rho, delta)),
-            "round": self.store.runs.get(run.id).opened,
-            "rounds": len(plan.rounds),
-        }
+        attempts = self.store.openings.attempts(run.plan_digest)
+        delta = self.store.studies.version(run.study_digest).study.delta_fraction
+        return charged_fields(run.plan, attempts, run.opened, delta)
 
     def _fail(self, run_id: str, refused: Refused) -> None:
         fields: Mapping[str, object] = refused.public_fields

@@ -60,3 +60,20 @@ def _round(planned: PlannedRound, stored: StoredOpening) -> dict[str, Any]:
         "transcript": stored.transcript,
         "state": sha256_hex(stored.state),
     }
+
+
+def charged_fields(
+    plan: Plan, attempts: Sequence[int], opened: int, delta: Fraction
+) -> dict[str, str | int]:
+    """What a run that was stopped cost: each organisation was charged at most this.
+
+    `attempts` were begun in each of the first rounds, of which `opened` were opened.
+    """
+    costs = zip(plan.rounds, attempts, strict=False)
+    rho = Rho.total(Rho.parse(each.rho) * times for each, times in costs)
+    return {
+        "rho": rho.text,
+        "epsilon": repr(epsilon_of_rho(rho, delta)),
+        "round": opened,
+        "rounds": len(plan.rounds),
+    }

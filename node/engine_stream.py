@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from models.figures.types import FigureColumn
 from models.regression.batch import many_table as one_many_table
+from models.regression.slopes import DAYS_PER_YEAR
 from models.rows import Rows, TableRows
 from models.streamed import Streamed
-from node.engine_cohort import Expr, ibis, many_table, whole
+from node.engine_cohort import Expr, ibis, many_table, number, whole
 from node.engines.protocol import Reading
-from node.layout import is_coded
+from node.layout import is_coded, is_date
 from privacy.contract.dictionary import ColumnRef, Dictionary, Table
 
 BATCH = 65_536
+DAY_SECONDS = 86_400
 Arrays = Mapping[str, NDArray[Any]]
 _MEMBER, _RANK = "member_ix", "row_rank"
 
@@ -57,7 +59,10 @@ def _lines(members: Expr, refs: list[ColumnRef], table: Table) -> Expr:
 
 
 def _plain(rows: Expr, ref: ColumnRef) -> Expr:
-    """Doubles as they are; codes with -1 for what is missing."""
+    """Doubles as they are, dates in years; codes with -1 for what is missing."""
+    if is_date(ref.column):
+        seconds = rows[ref.name].cast("timestamp").epoch_seconds().cast("float64")
+        return seconds / number(DAY_SECONDS * DAYS_PER_YEAR)
     if not is_coded(ref.column):
         return rows[ref.name].cast("float64")
     return ibis().coalesce(rows[ref.name].cast("int64"), whole(-1))

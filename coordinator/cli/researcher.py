@@ -17,7 +17,7 @@ from typing import IO, Annotated
 import typer
 
 from coordinator.audit.verify import Pinned, verify_bundle
-from coordinator.cli import planned
+from coordinator.cli import planned, runs
 from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.diagnosis import diagnose
 from coordinator.cli.kinds import Kind, Written, question_of, settings_of
@@ -55,11 +55,13 @@ app = typer.Typer(
 )
 study_app = typer.Typer(no_args_is_help=True, help="Studies you may ask.")
 query_app = typer.Typer(no_args_is_help=True, help="Ask a study.")
+runs_app = typer.Typer(no_args_is_help=True, help="Runs under way and done.")
 audit_app = typer.Typer(no_args_is_help=True, help="Check the network offline.")
 node_app = typer.Typer(no_args_is_help=True, help="The organisations' nodes.")
 for name, part in {
     "study": study_app,
     "query": query_app,
+    "runs": runs_app,
     "audit": audit_app,
     "node": node_app,
 }.items():
@@ -197,16 +199,16 @@ def query_run(
             return
         if not (yes or mock):
             confirm(lambda: str(question.preview(epsilon=epsilon)))
-        with working("waiting for the nodes"):
-            result = question.run(
-                epsilon=epsilon, max_attempts=max_attempts, timeout_seconds=timeout
-            )
-        show_result(result, form)
+        job = question.start(epsilon=epsilon, max_attempts=max_attempts)
+        show_result(runs.answered(job, timeout), form)
 
 
 query_app.command("show")(planned.show_release)
 query_app.command("top-up")(planned.top_up)
 app.command("plan")(planned.run_plan)
+runs_app.command("list")(runs.list_runs)
+runs_app.command("watch")(runs.watch)
+runs_app.command("cancel")(runs.cancel)
 
 
 @audit_app.command("pull")

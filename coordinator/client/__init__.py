@@ -21,6 +21,7 @@ from coordinator.client.errors import (
     TimedOut,
     Unreachable,
 )
+from coordinator.client.job import Job, Progress, Stopped
 from coordinator.client.network import Network, connect
 from coordinator.client.plan import Plan
 from coordinator.client.preview import Preview
@@ -31,16 +32,19 @@ from coordinator.client.study import Selection, Study
 __all__ = [
     "BadInput",
     "BudgetExceeded",
+    "Job",
     "Network",
     "NodeOffline",
     "NotSignedIn",
     "Plan",
     "Preview",
+    "Progress",
     "Question",
     "Receipt",
     "Refused",
     "Result",
     "Selection",
+    "Stopped",
     "Study",
     "TimedOut",
     "Unreachable",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 from coordinator.client.attrition import Attrition, attrition
 from coordinator.client.errors import BadInput, Refused, checking
 from coordinator.client.facts import Budget, Loss
+from coordinator.client.job import Job
 from coordinator.client.preview import Preview, reworded
 from coordinator.client.question import Question, Terms, Wanted
 from coordinator.client.result import Asked, Noise, Released, Result
@@ -104,6 +106,12 @@ class MockBackend:
             answer = combined_result(question.analysis, self.dictionary, opened)
         return self._result(self._keep(question, terms, made, answer, earlier))
 
+    def start(self, question: Question, terms: Terms) -> Job:
+        """Made-up members answer at once."""
+        result = self.run(question, terms)
+        view = {"id": "", "state": "released", "round": result.rounds, "rounds": result.rounds}
+        return Job(_Answered(result), view, question.sentence, question)
+
     def _in_rounds(self, question: Question, terms: Terms) -> estimates.Result:
         return mock_run(
             question.analysis,
@@ -181,6 +189,24 @@ class MockBackend:
         asked, nodes = question.analysis, len(NODES)
         with checking(Code.BAD_REQUEST):
             return rounds_of(asked, self.dictionary, rho, nodes, self._margin, members)
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """A run that is over."""
+
+    result: Result
+
+    def look(self, run_id: str, wait_seconds: float) -> Mapping[str, Any]:
+        del wait_seconds
+        raise Refused(Code.NOT_FOUND, "Made-up members keep no runs.", {"run": run_id})
+
+    def cancel(self, run_id: str) -> Mapping[str, Any]:
+        raise Refused(Code.CONFLICT, "The run is over.", {"run": run_id})
+
+    def finished(self, run: Mapping[str, Any], words: str) -> Result:
+        del run, words
+        return self.result
 
 
 @dataclass(frozen=True)

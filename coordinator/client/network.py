@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from coordinator.client.errors import BadInput, NotSignedIn, Refused
+from coordinator.client.job import Job
 from coordinator.client.question import Question
 from coordinator.client.remote import RemoteStudy
 from coordinator.client.result import Result
@@ -44,6 +45,19 @@ class NodeInfo:
         return f"{self.id} ({self.name}): {self.state}, last contact {seen}"
 
     __repr__ = __str__
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """A run with its state and how many of its rounds are done."""
+
+    id: str
+    study: str
+    state: str
+    round: int
+    rounds: int
+    created: str
+    finished: str | None
 
 
 class Network:
@@ -84,6 +98,18 @@ class Network:
             return self._study(study).ask(analysis, cohort)
         except (BadInput, Refused):
             return None
+
+    def job(self, run_id: str) -> Job:
+        """A run that was started earlier: its progress, its result, and how to stop it."""
+        run: Mapping[str, Any] = self.transport.get(f"/v1/runs/{_path_part(run_id)}")
+        words = sentence(parse_analysis(run["analysis"]), run["cohort"])
+        return Job(self._remote(run["study"]), run, words)
+
+    def runs(self, limit: int = 20) -> list[RunInfo]:
+        """The newest runs of the studies you may see."""
+        names = RunInfo.__dataclass_fields__
+        said = self.transport.get("/v1/runs", limit=limit)["runs"]
+        return [RunInfo(**{name: run[name] for name in names}) for run in said]
 
     def close(self) -> None:
         self.transport.close()

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from coordinator.client.attrition import Attrition
 from coordinator.client.errors import BadInput, checking
+from coordinator.client.job import Job
 from coordinator.client.preview import Preview
 from coordinator.client.result import Result
 from models.aggregates.requests import Analysis
@@ -19,6 +20,7 @@ from privacy.accounting.conversion import parse_epsilon
 from privacy.errors import Code
 
 MOST_MEMBERS = 10**9
+_ANY_TIME = 86_400.0  # of a run that is only started
 Epsilon = float | int | str | Decimal | Fraction
 
 
@@ -47,6 +49,8 @@ class Backend(Protocol):
     def preview(self, question: Question, wanted: Wanted) -> Preview: ...
 
     def run(self, question: Question, terms: Terms) -> Result: ...
+
+    def start(self, question: Question, terms: Terms) -> Job: ...
 
     def attrition(self, conditions: Sequence[str]) -> Attrition: ...
 
@@ -93,6 +97,13 @@ class Question:
         Raises BudgetExceeded, Refused, NodeOffline, TimedOut.
         """
         return self._run(terms_of(epsilon, max_attempts, timeout_seconds))
+
+    def start(self, *, epsilon: Epsilon, max_attempts: int = 1) -> Job:
+        """Ask the network and go on; the job tells how far the run is, waits for it and stops it.
+
+        Where a run has many rounds, `max_attempts` counts for each of them.
+        """
+        return self.backend.start(self, terms_of(epsilon, max_attempts, _ANY_TIME))
 
     def top_up(
         self,

@@ -12,8 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from coordinator.client.attrition import Attrition
-from coordinator.client.errors import BadInput, Refused, TimedOut, Unreachable, refusal
+from coordinator.client.errors import BadInput, Refused, Unreachable, refusal
 from coordinator.client.facts import Budget, Loss
+from coordinator.client.job import Job
 from coordinator.client.preview import Preview, reworded
 from coordinator.client.question import Question, Terms, Wanted
 from coordinator.client.result import Result, combined_result, result_from_run
@@ -104,20 +105,31 @@ class RemoteStudy:
 
     def run(self, question: Question, terms: Terms) -> Result:
         """Sign once and ask; whatever is retried on the way is the same run."""
-        signed = self._sign(question, terms)
         until = time.monotonic() + terms.timeout_seconds
-        run = self.transport.post(
-            "/v1/runs",
-            {"question": signed.to_json()},
-            key=signed.digest,
-            wait_seconds=_wait(until),
+        job = self._start(question, terms, _wait(terms.timeout_seconds))
+        return job.wait(max(0.0, until - time.monotonic()))
+
+    def start(self, question: Question, terms: Terms) -> Job:
+        """The same without waiting for the end."""
+        return self._start(question, terms, 0.0)
+
+    def _start(self, question: Question, terms: Terms, wait_seconds: float) -> Job:
+        signed = self._sign(question, terms)
+        body = {"question": signed.to_json()}
+        run = self.transport.post("/v1/runs", body, key=signed.digest, wait_seconds=wait_seconds)
+        return Job(self, run, question.sentence, question)
+
+    def look(self, run_id: str, wait_seconds: float) -> Mapping[str, Any]:
+        """A run as it stands, or as it ends within so many seconds."""
+        found: Mapping[str, Any] = self.transport.get(
+            f"/v1/runs/{run_id}", wait=wait_seconds, wait_seconds=wait_seconds
         )
-        while run["state"] in ("queued", "running"):
-            if time.monotonic() >= until:
-                raise TimedOut(run["id"], terms.timeout_seconds)
-            wait = _wait(until)
-            run = self.transport.get(f"/v1/runs/{run['id']}", wait=wait, wait_seconds=wait)
-        return self.finished(run, question.sentence)
+        return found
+
+    def cancel(self, run_id: str) -> Mapping[str, Any]:
+        """Ask for a run to stop."""
+        found: Mapping[str, Any] = self.transport.post(f"/v1/runs/{run_id}/cancel", {})
+        return found
 
     def finished(self, run: Mapping[str, Any], words: str) -> Result:
         """The result of a finished run; raises what it ended with otherwise."""
@@ -176,6 +188,6 @@ class RemoteStudy:
         return Envelope.seal("question", asked.to_json(), self.key())
 
 
-def _wait(until: float) -> float:
+def _wait(timeout_seconds: float) -> float:
     """Whole seconds to wait in one request, at least one."""
-    return float(int(max(1.0, min(until - time.monotonic(), _LONGEST_WAIT_SECONDS))))
+    return float(int(max(1.0, min(timeout_seconds, _LONGEST_WAIT_SECONDS))))

@@ -13,6 +13,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
+from models.regression.families import Linear
 from models.regression.fitting import Course
 from models.regression.outcome import Model
 
@@ -20,6 +23,8 @@ Way = Literal["gradient", "gram", "newton"]
 NEWTON_ROUNDS = 7
 GRAM_ROUNDS = 6
 GRADIENT_ROUNDS = 8
+MOST_ROUNDS = 16
+_SHORT = 2  # targets that count
 _MOMENTS, _GRAM = 0.10, 0.25  # parts of the cost
 _GRADIENT_MOMENTS = 0.20
 _LAST = 5.0  # how much more Newton's last round costs than all before it
@@ -37,20 +42,35 @@ class Choice:
 
 def course_of(model: Model, way: Way, clip: float) -> Course:
     """The rounds of a run: their weights and the members' bounds."""
-    flat = sum(model.flat)
-    moments = math.sqrt(1 + 0.25 * flat + 0.5 * (model.width - flat) + 0.25 * model.moment_count)
+    free = [flat for at, flat in enumerate(model.flat) if model.constant(at) is None]
+    columns = sum(0.25 if flat else 0.5 for flat in free)
+    moments = math.sqrt(1 + columns + model.usual_moments)
     match way:
         case "newton":
             early = NEWTON_ROUNDS - 1
             weights = (1,) * (1 + early) + (math.ceil(_LAST * (1 + early)),)
         case "gram":
-            each = (1 - _MOMENTS - _GRAM) / GRAM_ROUNDS
-            weights = _whole(_MOMENTS, _GRAM, *[each] * GRAM_ROUNDS)
+            gram = gram_part(model.width)
+            each = (1 - _MOMENTS - gram) / GRAM_ROUNDS
+            weights = _whole(_MOMENTS, gram, *[each] * GRAM_ROUNDS)
         case _:
             each = (1 - _GRADIENT_MOMENTS) / GRADIENT_ROUNDS
             weights = _whole(_GRADIENT_MOMENTS, *[each] * GRADIENT_ROUNDS)
     damping = 1.5 if way == "gradient" else 1.0
-    return Course(way, weights, moments, float(model.width), clip * math.sqrt(model.size), damping)
+    memory = _SHORT if skewed(model, way) else MOST_ROUNDS
+    size = clip * float(np.linalg.norm(model.loudness))
+    return Course(way, weights, moments, float(model.width), size, damping, memory)
+
+
+def gram_part(width: int) -> float:
+    """The part of the cost for products of so many columns."""
+    return _GRAM * min(1.0, width / 8)
+
+
+def skewed(model: Model, way: Way) -> bool:
+    """Is the law of covariates too rough a guide? A count's information lies with few members:
+    the first targets are far off, and a close clip draws estimates away."""
+    return model.family.log_link and way == "gram"
 
 
 def _whole(*parts: float) -> tuple[int, ...]:
@@ -60,7 +80,7 @@ def _whole(*parts: float) -> tuple[int, ...]:
 def choose(model: Model, unit_noise: float, members: int) -> Choice:
     """For a cohort of about `members`; `unit_noise` is the standard deviation of the noise on a
     number to which each member adds at most 1, if the whole cost went into one opening."""
-    clip = f"{min(max(0.9 / math.sqrt(_relative(model, unit_noise, members)), 1.1), 6.0):.2f}"
+    noise = _relative(model, unit_noise, members)
     bound = math.sqrt(model.bound_squared) * model.most_rows
     part = _LAST / (1 + _LAST)
     full = bound * math.sqrt(3 / part) * unit_noise
@@ -68,24 +88,38 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
     if newton <= 0.5:
         return Choice(
             "newton",
-            clip,
+            _clip(model, noise, 1.1),
             f"newton, since even with full bounds the noise is about {newton:.2g} "
             f"of the sampling error with {members:,} members",
         )
-    gram = model.width * unit_noise / math.sqrt(_GRAM) * math.sqrt(model.width) / members
+    gram = (
+        model.width
+        * unit_noise
+        / math.sqrt(gram_part(model.width))
+        * math.sqrt(model.width)
+        / members
+    )
     if gram <= 0.5:
         return Choice(
             "gram",
-            clip,
+            _clip(model, noise, 3.0 if skewed(model, "gram") else 1.1),
             f"gram, since the noise on the products is about {gram:.0%} of them "
             f"with {members:,} members",
         )
     return Choice(
         "gradient",
-        clip,
+        _clip(model, noise, 0.7),
         f"gradient, since the noise on products of covariates would be about {gram:.0%} of them "
         f"with {members:,} members",
     )
+
+
+def _clip(model: Model, noise: float, least: float) -> str:
+    """Closer where there is more noise. A linear model's scores are symmetric, so that a close
+    clip costs precision and no bias; so it does, nearly, where a fit is drawn to zero anyway."""
+    close = least < 1 or isinstance(model.family, Linear)
+    found = (0.65 if close else 0.9) / math.sqrt(noise)
+    return f"{min(max(found, 0.7 if close else least), 6.0):.2f}"
 
 
 def _relative(model: Model, unit_noise: float, members: int) -> float:

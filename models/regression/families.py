@@ -21,6 +21,7 @@ from models.regression.batch import Floats
 from models.regression.special import digamma, logistic, trigamma
 
 LARGEST = 30.0  # beyond it a predictor's effect cannot be told from certainty
+QUIET = 0.35  # a spread is needed less exactly than coefficients are
 MOST = 1000  # of a drawn count
 _LEAST = 1e-300
 
@@ -47,6 +48,7 @@ class Family(ABC):
 
     extras: int = 0
     log_link: bool = False
+    quiet: float = 1.0  # how loud kappa speaks in a mapped score, next to a coefficient
 
     @abstractmethod
     def score(self, y: Floats, eta: Floats, kappa: Floats) -> Score: ...
@@ -136,6 +138,7 @@ class Linear(Family):
     """A number with normal error; kappa is the log of the error's variance."""
 
     extras = 1
+    quiet = QUIET
 
     def score(self, y: Floats, eta: Floats, kappa: Floats) -> Score:
         variance = _mean(kappa)[0]
@@ -162,6 +165,7 @@ class NegativeBinomial(Family):
 
     dispersion: float | None = None
     log_link = True
+    quiet = QUIET
 
     @property
     def extras(self) -> int:  # type: ignore[override]

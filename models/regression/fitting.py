@@ -24,6 +24,8 @@ from models.regression.member_vectors import (
     Round,
     Scores,
     newton_bounds,
+    scores,
+    summed,
     unpacked,
 )
 from models.regression.outcome import Model
@@ -44,6 +46,7 @@ class Course:
     gram_clip: float
     score_clip: float
     damping: float
+    memory: int = 100  # of so many targets, the last ones, the mean is taken
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -90,7 +93,7 @@ def next_round(model: Model, course: Course, opened: Sequence[Opened]) -> Round:
     if course.method == "newton":
         return Newton(standing(model, course, opened).theta)
     now = standing(model, course, opened)
-    return Scores(now.theta, now.whiten, course.score_clip)
+    return Scores(now.theta, now.whiten * model.loudness, course.score_clip)
 
 
 def standing(model: Model, course: Course, opened: Sequence[Opened]) -> Standing:
@@ -133,12 +136,14 @@ def _after_scores(model: Model, course: Course, now: Standing, each: Opened) -> 
         return now
     rows = now.population.rows
     gain, spread, centre = clipped_law(model, now.population, asked)
-    inverse = np.linalg.inv(_firm(gain))
-    back = asked.whiten @ inverse
+    loud = model.loudness
+    inverse = np.linalg.inv(_firm(gain / np.outer(loud, loud))) / loud
+    plain = asked.whiten / loud
+    back = plain @ inverse
     step = inverse @ (each.sums / rows - centre) / course.damping
     step *= min(1.0, LARGEST_STEP / max(float(np.linalg.norm(step)), 1e-300))
-    target = asked.theta + asked.whiten @ step
-    targets = (*now.targets, target)
+    target = asked.theta + plain @ step
+    targets = (*now.targets, target)[-course.memory :]
     theta = repaired(model, np.mean(targets, axis=0))
     noise = (each.noise / rows) ** 2 / len(targets)
     whiten = _whitening(now.population.information(model, theta))
@@ -147,7 +152,12 @@ def _after_scores(model: Model, course: Course, now: Standing, each: Opened) -> 
         theta=theta,
         population=now.population,
         whiten=whiten,
-        sampling=back @ spread @ back.T / rows * _small_sample(model, rows) / model.largest_weight,
+        sampling=back
+        @ spread
+        @ back.T
+        / rows
+        * small_sample(model, now.population)
+        / model.largest_weight,
         privacy=back @ back.T * noise,
         targets=targets,
         step=float(moved) * math.sqrt(rows),
@@ -167,15 +177,11 @@ def clipped_law(model: Model, population: Population, asked: Scores) -> tuple[Fl
     The gain is how much a mapped coefficient moves the clipped score: by the identity of
     information, E[clipped score' score], where the second is the mapped score itself.
     """
-    d, x = model.width, population.points
-    b, kappa = asked.theta[:d], asked.theta[d:]
-    eta = x @ b + population.offset
-    y = model.family.draw(eta, kappa, population.normal)
-    found = model.family.score(y, eta, kappa)
-    whole = np.concatenate([x * found.eta[:, None], found.kappa], axis=1) @ asked.whiten
+    rows = model.pretend(population, asked.theta)
+    whole = summed(scores(model, rows, asked.theta) @ asked.whiten, rows)
     norm = np.sqrt((whole**2).sum(axis=1))
     clipped = whole * np.minimum(1.0, asked.clip / np.maximum(norm, 1e-12))[:, None]
-    points = len(x)
+    points = rows.members
     centre = clipped.mean(axis=0) - whole.mean(axis=0)
     return clipped.T @ whole / points, clipped.T @ clipped / points, centre
 
@@ -187,7 +193,6 @@ def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
     score, information, noise, blur = newton_sums(model, asked.theta, each)
     curve, lifted = positive(information, blur)
     step = np.asarray(np.linalg.solve(curve, score), dtype=np.float64)
-    rows = now.population.rows
     length = math.sqrt(max(float(step @ curve @ step), 0.0))
     theta = repaired(model, asked.theta + _taken(model, now.population, asked.theta, step, length))
     inverse = np.asarray(np.linalg.inv(curve), dtype=np.float64)
@@ -195,7 +200,7 @@ def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
         theta=theta,
         population=replace(now.population, members=max(float(each.sums[0] * math.sqrt(3)), 1.0)),
         whiten=now.whiten,
-        sampling=inverse * _small_sample(model, rows) / model.largest_weight,
+        sampling=inverse * small_sample(model, now.population) / model.largest_weight,
         privacy=inverse @ inverse * noise**2,
         targets=(*now.targets, theta),
         step=length,
@@ -219,28 +224,30 @@ def _taken(
         taken = step.copy()
         taken[-1] = math.log(max(1 + taken[-1], 0.02))
         return taken
-    eta = population.points @ theta[: model.width] + population.offset
-    usual = float(np.mean(model.family.average(eta, theta[model.width :]).eta))
+    rows = model.pretend(population, theta)
+    eta = rows.x @ theta[: model.width] + rows.offset
+    usual = float(np.sum(model.family.average(eta, theta[model.width :]).eta)) / rows.members
     limit = LARGEST_STEP * math.sqrt(max(usual, 1e-6) * population.rows)
     return step * min(1.0, limit / max(length, 1e-300))
 
 
-def _small_sample(model: Model, rows: float) -> float:
+def small_sample(model: Model, population: Population) -> float:
     """A linear model's variance is estimated with as many degrees of freedom less."""
     if not isinstance(model.family, Linear):
         return 1.0
-    return rows / max(rows - model.width, 1.0)
+    return population.rows / max(population.rows - model.width, 1.0)
 
 
 def positive(matrix: Floats, noise: float) -> tuple[Floats, bool]:
     """The matrix with its eigenvalues kept above the noise, and whether any had to be lifted."""
-    scale = np.sqrt(np.maximum(np.diag(matrix), noise + 1e-12))
+    blur = noise * math.sqrt(len(matrix))
+    scale = np.sqrt(np.maximum(np.diag(matrix), 2 * blur + 1e-12))
     unit = matrix / np.outer(scale, scale)
     values, axes = np.linalg.eigh((unit + unit.T) / 2)
-    least = max(RIDGE, noise * math.sqrt(len(matrix)) / float(np.min(scale) ** 2) * 0.5)
+    least = max(RIDGE, min(blur / float(np.median(scale) ** 2), 0.05))
     lifted = bool(values[0] < least)
     fixed = (axes * np.maximum(values, least)) @ axes.T
-    return fixed * np.outer(scale, scale), lifted
+    return np.asarray(fixed * np.outer(scale, scale), dtype=np.float64), lifted
 
 
 def repaired(model: Model, theta: Floats) -> Floats:

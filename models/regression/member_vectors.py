@@ -70,7 +70,8 @@ def length(model: Model, asked: Round) -> int:
 def vectors(model: Model, asked: Round, batch: Batch) -> Floats:
     """[members, length]: what each member adds, in the unit ball."""
     with np.errstate(all="ignore"):
-        rows = model.rows(batch)
+        first = isinstance(asked, Moments | Gram)
+        rows = model.first_rows(batch) if first else model.rows(batch)
         match asked:
             case Moments(clip):
                 return in_ball(_moments(model, rows), clip)
@@ -151,7 +152,7 @@ def _moments(model: Model, rows: ModelRows) -> Floats:
     places = moment_places(model)
     weight = rows.weight[:, None]
     there = (summed(weight, rows) > 0).astype(np.float64)
-    curved = [at for at, flat in enumerate(model.flat) if not flat]
+    curved = [at for at in range(model.width) if f"xx{at}" in places]
     kept = [at for at in range(model.width) if f"x{at}" in places]
     parts = [np.ones((len(rows.y), 1)), rows.x[:, kept], rows.x[:, curved] ** 2]
     parts += (
@@ -165,8 +166,9 @@ def moment_places(model: Model) -> dict[str, int]:
     """Where each number of a moments round stands."""
     names = ["members"] if model.weighted or model.most_rows > 1 else []
     names += ["rows"]
-    names += [f"x{at}" for at in range(model.width) if not model.constant(at)]
-    names += [f"xx{at}" for at, flat in enumerate(model.flat) if not flat]
+    free = [at for at in range(model.width) if model.constant(at) is None]
+    names += [f"x{at}" for at in free]
+    names += [f"xx{at}" for at in free if not model.flat[at]]
     names += [f"y{at}" for at in range(model.moment_count)]
     names += ["offset"] if model.offsets else []
     return {name: at for at, name in enumerate(names)}

@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -33,6 +34,22 @@ class ModelRows:
     weight: Floats
     member: Codes
     members: int
+
+
+class Sketch(Protocol):
+    """Made-up members: covariates [n, width], as many standard normal numbers for the outcome,
+    the mean offset, what was learnt of the outcome, and the mean weight."""
+
+    @property
+    def points(self) -> Floats: ...
+    @property
+    def normal(self) -> Floats: ...
+    @property
+    def offset(self) -> float: ...
+    @property
+    def outcome(self) -> Floats: ...
+    @property
+    def weight(self) -> float: ...
 
 
 class Model(ABC):
@@ -77,11 +94,19 @@ class Model(ABC):
         """Is there an offset?"""
 
     @abstractmethod
-    def constant(self, column: int) -> bool:
-        """Is it the column of ones?"""
+    def constant(self, column: int) -> float | None:
+        """The value of a column that is known to be the same in every first row; else None."""
 
     @abstractmethod
     def rows(self, batch: Batch) -> ModelRows: ...
+
+    def first_rows(self, batch: Batch) -> ModelRows:
+        """What moments and products are taken of."""
+        return self.rows(batch)
+
+    @abstractmethod
+    def pretend(self, sketch: Sketch, theta: Floats) -> ModelRows:
+        """Rows of made-up members, whose outcomes have the law of `theta`."""
 
     @abstractmethod
     def moments(self, rows: ModelRows) -> Floats:
@@ -91,9 +116,36 @@ class Model(ABC):
     @abstractmethod
     def moment_count(self) -> int: ...
 
+    @property
+    def usual_moments(self) -> float:
+        """About the squared norm of a row's moments."""
+        return 0.25 * self.moment_count
+
     @abstractmethod
     def begin(self, mean: Floats, offset: float) -> Floats:
         """Where to start, from the mean moments and offset: coefficients, then kappa."""
+
+    @property
+    def sketch_size(self) -> int:
+        """How many made-up members a fit looks at."""
+        return 1024
+
+    @property
+    def independent(self) -> bool:
+        """Do a member's rows add to the likelihood as if they were of different members?"""
+        return self.most_rows == 1
+
+    @property
+    def precise(self) -> bool:
+        """Do weights say how precise a row is, instead of how many members it stands for?"""
+        return False
+
+    @property
+    def loudness(self) -> Floats:
+        """[size]: by what each number of a mapped score is multiplied."""
+        loud = np.ones(self.size)
+        loud[self.width :] = self.family.quiet
+        return loud
 
     @property
     def size(self) -> int:
@@ -143,8 +195,8 @@ class Glm(Model):
     def offsets(self) -> bool:
         return self.design.formula.offset is not None
 
-    def constant(self, column: int) -> bool:
-        return self.design.intercept and column == 0
+    def constant(self, column: int) -> float | None:
+        return 1.0 if self.design.intercept and column == 0 else None
 
     @cached_property
     def scaling(self) -> tuple[float, float]:
@@ -191,6 +243,13 @@ class Glm(Model):
         middle, half = self.scaling
         values = (number_values(self.outcome, batch) - middle) / half
         return values if isinstance(self.family, Linear) else np.rint(np.maximum(values, 0.0))
+
+    def pretend(self, sketch: Sketch, theta: Floats) -> ModelRows:
+        x = sketch.points
+        n = len(x)
+        offset = np.full(n, sketch.offset)
+        y = self.family.draw(x @ theta[: self.width] + offset, theta[self.width :], sketch.normal)
+        return ModelRows(x, y, offset, np.ones(n), np.arange(n), n)
 
     @property
     def moment_count(self) -> int:

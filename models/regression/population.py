@@ -18,7 +18,6 @@ from models.regression.member_vectors import moment_places, unpacked
 from models.regression.outcome import Model
 from models.regression.special import even_normal
 
-POINTS = 1024
 PRIOR_VARIANCE = 0.1  # of a number scaled to [-1, 1], before anything is known
 PRIOR_SPREAD = 0.05  # and how far from it variances usually are
 LEAST_VARIANCE = 0.003
@@ -29,6 +28,8 @@ class Population:
     """`rows` in all (noised) of `members`; `mean` [d] and `covariance` [d, d] of a row's x.
 
     `noise` is the standard deviation of the noise on a sum of x over its rows, of rows.
+    `size` members are made up. Where weights are precisions, `rows` are the members with a row
+    and `weight` is their mean weight.
     """
 
     rows: float
@@ -38,34 +39,37 @@ class Population:
     offset: float
     outcome: Floats
     noise: float
+    size: int
+    weight: float = 1.0
 
     @cached_property
     def points(self) -> Floats:
-        """[POINTS, d]: rows of this law."""
+        """[size, d]: rows of this law."""
         scale = np.sqrt(np.diag(self.covariance))
         free = np.flatnonzero(scale > 0)
-        x = np.tile(self.mean, (POINTS, 1))
+        x = np.tile(self.mean, (self.size, 1))
         if len(free):
             root = np.linalg.cholesky(self.covariance[np.ix_(free, free)])
-            x[:, free] += even_normal(POINTS, len(free) + 1)[:, :-1] @ root.T
+            x[:, free] += even_normal(self.size, len(free) + 1)[:, :-1] @ root.T
         return np.clip(x, -1.5, 1.5)
 
     @property
     def normal(self) -> Floats:
-        """[POINTS]: a standard normal number for the outcome at each point."""
+        """[size]: a standard normal number for the outcome at each point."""
         free = int((np.diag(self.covariance) > 0).sum())
-        return even_normal(POINTS, free + 1)[:, -1]
+        return even_normal(self.size, free + 1)[:, -1]
 
     def information(self, model: Model, theta: Floats) -> Floats:
         """[size, size]: expected, of one row."""
-        d, x = model.width, self.points
-        found = model.family.average(x @ theta[:d] + self.offset, theta[d:])
+        d, rows = model.width, model.pretend(self, theta)
+        x = rows.x
+        found = model.family.average(x @ theta[:d] + rows.offset, theta[d:])
         full = np.zeros((model.size, model.size))
         full[:d, :d] = (x * found.eta[:, None]).T @ x
         full[d:, :d] = found.mixed.T @ x
         full[:d, d:] = full[d:, :d].T
         full[d:, d:] = found.kappa.sum(axis=0)
-        return full / len(x)
+        return full / rows.members
 
 
 def first_population(model: Model, sums: Floats, noise: float) -> Population:
@@ -78,14 +82,27 @@ def first_population(model: Model, sums: Floats, noise: float) -> Population:
     tau = noise * per
     mean, variance = np.zeros(model.width), np.zeros(model.width)
     for column in range(model.width):
-        if model.constant(column):
-            mean[column] = 1.0
+        known = model.constant(column)
+        if known is not None:
+            mean[column] = known
             continue
         mean[column] = float(np.clip(sums[at[f"x{column}"]] * per, -1, 1))
         variance[column] = _variance(model, column, mean[column], sums, per, tau)
     outcome = np.array([sums[at[f"y{k}"]] * per for k in range(model.moment_count)])
     offset = float(sums[at["offset"]] * per) if "offset" in at else 0.0
-    return Population(rows, members, mean, np.diag(variance), offset, outcome, noise)
+    weight = rows / members if model.precise else 1.0
+    rows = members if model.precise else rows
+    return Population(
+        rows,
+        members,
+        mean,
+        np.diag(variance),
+        offset,
+        outcome,
+        noise,
+        model.sketch_size,
+        weight,
+    )
 
 
 def _variance(
@@ -103,7 +120,7 @@ def _variance(
 def gram_map(population: Population) -> Floats:
     """[d, d]: `x @ map` has variance 1 and, where there is a constant, mean 0, as far as known."""
     scale = np.sqrt(np.diag(population.covariance))
-    ones = np.flatnonzero(scale == 0)
+    ones = np.flatnonzero((scale == 0) & (population.mean == 1))
     linear = np.diag(1 / np.where(scale > 0, scale, 1.0))
     if len(ones):
         linear[ones[0], :] -= np.where(scale > 0, population.mean * np.diag(linear), 0.0)
@@ -118,7 +135,7 @@ def with_gram(population: Population, linear: Floats, sums: Floats, noise: float
     Source: Ledoit and Wolf (2004), J. Multivariate Analysis 88, 365-411, the idea of the target.
     """
     size, n = len(linear), population.rows
-    gram = unpacked(sums, size) / n
+    gram = unpacked(sums, size) / (n * population.weight)
     inverse = np.linalg.inv(linear)
     moved = population.mean @ linear
     second = gram - np.outer(moved, moved)
@@ -126,7 +143,7 @@ def with_gram(population: Population, linear: Floats, sums: Floats, noise: float
     free = np.flatnonzero(scale > 0)
     if not len(free):
         return population
-    tau = noise / n
+    tau = noise / (n * population.weight)
     spread = _shrunk_diagonal(np.diag(second)[free], tau)
     off = second[np.ix_(free, free)] / np.sqrt(np.outer(spread, spread))
     correlation = _shrunk_correlation(off, tau / math.sqrt(2))

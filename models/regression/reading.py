@@ -10,9 +10,9 @@ import numpy as np
 
 from models.regression.batch import Floats
 from models.regression.families import Linear, NegativeBinomial, Ordinal
-from models.regression.fitting import Course, Standing
+from models.regression.fitting import Course, Standing, small_sample
 from models.regression.outcome import Glm, Model
-from models.result import NO_INFORMATION, Z95, Estimate
+from models.result import NO_INFORMATION, Z95, Estimate, normal_estimate
 
 COEFFICIENT, PREDICTION, FACT = "coefficient", "prediction", "fact"
 PRIOR_EFFECT = 0.4  # usual size of a coefficient per standard deviation, on the predictor's scale
@@ -31,7 +31,7 @@ class Figures:
 
     def estimates(self) -> tuple[Estimate, ...]:
         rows = [
-            _estimate((COEFFICIENT, name), *three)
+            with_errors((COEFFICIENT, name), *three)
             for name, *three in zip(
                 self.names,
                 self.values,
@@ -50,7 +50,7 @@ class Figures:
         )
 
 
-def _estimate(cell: tuple[str, str], value: float, sampling: float, privacy: float) -> Estimate:
+def with_errors(cell: tuple[str, str], value: float, sampling: float, privacy: float) -> Estimate:
     if not (math.isfinite(value) and math.isfinite(sampling + privacy)):
         return Estimate(cell, 0.0, 0.0, 0.0, -math.inf, math.inf, NO_INFORMATION)
     first, second = math.sqrt(max(sampling, 0.0)), math.sqrt(max(privacy, 0.0))
@@ -62,7 +62,7 @@ def figures(model: Glm, now: Standing, levels: tuple[str, ...]) -> Figures:
     """Coefficients and thresholds in the researcher's units. `levels` name an ordinal's classes."""
     matrix, constant = outside(model)
     values = matrix @ now.theta + constant
-    shrunk = matrix @ _shrunk(model, now) + constant
+    shrunk = matrix @ shrunk_theta(model, now) + constant
     sampling, privacy = (matrix @ each @ matrix.T for each in (now.sampling, now.privacy))
     return Figures(_names(model, levels), values, sampling, privacy, shrunk)
 
@@ -88,7 +88,7 @@ def _names(model: Glm, levels: tuple[str, ...]) -> tuple[str, ...]:
     return model.design.names + tuple(f"{low} | {high}" for low, high in pairwise(levels))
 
 
-def _shrunk(model: Model, now: Standing) -> Floats:
+def shrunk_theta(model: Model, now: Standing) -> Floats:
     """Drawn towards no effect as far as the whole error demands: better for prediction.
 
     The posterior mean under independent normal effects of usual size PRIOR_EFFECT per standard
@@ -108,11 +108,7 @@ def _shrunk(model: Model, now: Standing) -> Floats:
 
 def facts(model: Glm, now: Standing, noise_members: float) -> tuple[Estimate, ...]:
     """How many members (noised), and the outcome's spread where the law has one."""
-    half = Z95 * noise_members
-    members = now.population.members
-    found = [
-        Estimate((FACT, "members"), members, 0.0, noise_members, members - half, members + half)
-    ]
+    found = [members_row(now, noise_members)]
     if isinstance(model.family, Linear):
         name, log_value, factor = "residual variance", now.theta[-1], model.scaling[1] ** 2
     elif isinstance(model.family, NegativeBinomial) and model.family.extras:
@@ -121,9 +117,14 @@ def facts(model: Glm, now: Standing, noise_members: float) -> tuple[Estimate, ..
         return tuple(found)
     value = factor * math.exp(float(np.clip(log_value, -30, 30)))
     if isinstance(model.family, Linear):
-        value *= now.population.rows / max(now.population.rows - model.width, 1.0)
+        value *= small_sample(model, now.population)
     errors = [value**2 * float(each[-1, -1]) for each in (now.sampling, now.privacy)]
-    return (*found, _estimate((FACT, name), value, *errors))
+    return (*found, with_errors((FACT, name), value, *errors))
+
+
+def members_row(now: Standing, noise: float) -> Estimate:
+    """The noised number of members with everything known."""
+    return normal_estimate((FACT, "members"), now.population.members, noise)
 
 
 def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
@@ -151,7 +152,7 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
     variance = np.diag(now.sampling) + np.diag(now.privacy)
     if np.any(np.diag(now.privacy)[: model.width] > variance[: model.width] / 2):
         found.append("More than half of the variance of a coefficient is privacy noise.")
-    if model.most_rows > 1:
+    if not model.independent:
         found.append("A member's rows are taken for independent in the sampling error.")
     return tuple(found)
 

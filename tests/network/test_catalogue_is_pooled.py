@@ -18,7 +18,9 @@ from models.aggregates.requests import (
     Disproportionality,
     Incidence,
     Map,
+    MemberSummary,
     Prevalence,
+    Quantiles,
     Survival,
     Table,
     Top,
@@ -46,6 +48,7 @@ ASKED: tuple[Analysis, ...] = (
     Correlation(columns=("age", "score", "severity")),
     Density(x="age", y="score", x_edges=("0", "47.5", "110"), y_edges=("-20", "0", "11.1", "60")),
     Map(region="treatment"),
+    MemberSummary(figure="max(severity)", by=("condition",)),
     Top(column="symptom", k=2, cap=1),
     TreatmentReport(treatment="symptom", columns=("severity",)),
     Incidence(events="age", time="age", by=("condition",), weights=("1", "2", "1"), per=100),
@@ -69,6 +72,16 @@ def test_a_cohort_of_figures_is_the_pooled_one(make: Callable[..., Network]) -> 
     pain = "any(symptoms: symptom == 'pain' and severity > 3)"
     cohort = f"last(symptoms.severity) < 8 and ({pain} or mean(symptoms.severity) < 5)"
     _check(make(**HUGE), Count(by=("condition",)), cohort)
+
+
+def test_quantiles_are_found_in_rounds(make: Callable[..., Network]) -> None:
+    network = make(**HUGE)
+    asked = Quantiles(column="age", q=("0.25", "0.5", "0.75"))
+    run = network.ask(asked.to_json(), "", epsilon="100000000000000")
+    ages = network.pooled["age"].dropna()
+    for (share,), found in network.estimates(run).items():
+        rank = (ages < found).mean(), (ages <= found).mean()
+        assert rank[0] - 0.02 <= float(share) <= rank[1] + 0.02
 
 
 def _check(network: Network, asked: Analysis, cohort: str) -> None:

@@ -22,12 +22,12 @@ from fastapi import FastAPI
 
 from coordinator.api.app import create_app
 from coordinator.api.services import ApiSettings
-from coordinator.statement import release_statement
+from coordinator.statement import charged_fields, release_statement
 from coordinator.store.facts import Decision, NodeState, RunState
 from coordinator.store.openings import StoredOpening
 from coordinator.store.people import Credential
 from coordinator.store.store import Store
-from models.aggregates.catalogue import conclude, contribution
+from models.aggregates.catalogue import conclude
 from models.aggregates.requests import parse_analysis
 from models.cohort.parse import parse_cohort
 from models.dictionary_file import load_dictionary
@@ -104,7 +104,8 @@ class Clock:
 
 @dataclass
 class FakeExecutor:
-    """`refuse` ends every run with that code; `hold` leaves runs queued until `let_go`."""
+    """`refuse` ends every run with that code; `hold` leaves runs queued until `let_go`;
+    `before_round` is told the number of every round that is about to be asked for."""
 
     store: Store
     key: SigningKey
@@ -112,6 +113,7 @@ class FakeExecutor:
     entropy: Callable[[int], bytes]
     refuse: Refused | None = None
     hold: bool = False
+    before_round: Callable[[int], object] = lambda _number: None
     executed: list[str] = field(default_factory=list)
     syncs: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
@@ -151,44 +153,67 @@ class FakeExecutor:
     def _answer(self, run_id: str, at: str) -> None:
         run = self.store.runs.get(run_id)
         plan = run.plan
-        opening = self._opening(plan)
-        dictionary = self.store.network.dictionary
-        result = conclude(parse_analysis(plan.analysis), dictionary, (opening,))
-        stored = StoredOpening(
-            number=0,
-            attempt=0,
-            state=b"",
-            totals=opening.totals,
-            survivors=plan.participants,
-            receipts={
-                node: self._record(node, run.plan_digest, plan, at) for node in plan.participants
-            },
-            transcript="",
-        )
-        statement = release_statement(
-            run.plan_digest, plan, (stored,), parse_rational(plan.delta), at
-        )
-        statement["rounds"][0]["transcript"] = None
+        analysis, dictionary = parse_analysis(plan.analysis), self.store.network.dictionary
+        self._reserve(run.plan_digest, plan, at)
+        done: list[StoredOpening] = []
+        opened: list[Opening] = []
+        for number in range(len(plan.rounds)):
+            self.before_round(number)
+            if self.store.runs.cancelling(run_id):
+                return self._stop(run_id, at)
+            opened.append(self._opening(plan, number, opened))
+            done.append(self._kept(run.plan_digest, plan, number, opened[-1], at))
+        result = conclude(analysis, dictionary, opened)
+        statement = release_statement(run.plan_digest, plan, done, parse_rational(plan.delta), at)
+        for each in statement["rounds"]:
+            each["transcript"] = None
         envelope = Envelope.seal("release", statement, self.key)
         digest = self.store.releases.add(run.plan_digest, envelope, result.to_json(), at)
         self.store.runs.release(run_id, digest, at)
+        return None
 
-    def _opening(self, plan: Plan) -> Opening:
+    def _stop(self, run_id: str, at: str) -> None:
+        run = self.store.runs.get(run_id)
+        delta = parse_rational(run.plan.delta)
+        fields = charged_fields(run.plan, (1,) * run.opened, run.opened, delta)
+        self.store.runs.fail(run_id, RunState.CANCELLED, Code.CANCELLED, fields, at)
+
+    def _opening(self, plan: Plan, number: int, opened: list[Opening]) -> Opening:
         dictionary = self.store.network.dictionary
         analysis = parse_analysis(plan.analysis)
-        mechanism = GaussianSum.from_json(plan.rounds[0].mechanism)
-        shape = contribution(analysis, dictionary, mechanism.delta_grid)
+        mechanism = GaussianSum.from_json(plan.rounds[number].mechanism)
+        state = analysis.state(dictionary, opened)
+        shape = analysis.contribution_at(dictionary, mechanism.delta_grid, number, state)
         rows = mock_rows(dictionary, 600, seed=7)
         exact = total(shape, rows, cohort_mask(parse_cohort(plan.cohort, dictionary), rows))
         noisy = exact + shares(mechanism, shape.length, self.entropy)
         law = NoiseLaw(mechanism, survivors=mechanism.nodes)
-        return Opening(tuple(int(each) for each in noisy), law)
+        return Opening(tuple(int(each) for each in noisy), law, state)
 
-    def _record(self, node: str, digest: str, plan: Plan, at: str) -> dict[str, Any]:
-        """Reserve and commit in the mirrored ledger of `node`; its receipt."""
-        (planned,) = plan.rounds
-        mechanism = Mechanism.of(GaussianSum.from_json(planned.mechanism))
-        reserve = Reserve(
+    def _kept(
+        self, digest: str, plan: Plan, number: int, opening: Opening, at: str
+    ) -> StoredOpening:
+        stored = StoredOpening(
+            number=number,
+            attempt=0,
+            state=opening.state,
+            totals=opening.totals,
+            survivors=plan.participants,
+            receipts={
+                node: self._commit(node, digest, plan, number, at) for node in plan.participants
+            },
+            transcript="",
+        )
+        self.store.openings.add(digest, stored, b"")
+        return stored
+
+    def _reserve(self, digest: str, plan: Plan, at: str) -> None:
+        """Set the run's cost aside in every mirrored ledger."""
+        rounds = tuple(
+            ReservedRound(mechanism=Mechanism(**each.mechanism), rho=each.rho)
+            for each in plan.rounds
+        )
+        body = Reserve(
             plan=digest,
             question=plan.question_envelope.digest,
             study=plan.study,
@@ -197,22 +222,28 @@ class FakeExecutor:
             identity=plan.identity,
             sentence="Counts members",
             dictionary=plan.dictionary,
-            rounds=(ReservedRound(mechanism=mechanism, rho=planned.rho),),
+            rounds=rounds,
             max_attempts=plan.max_attempts,
             rho=(Rho.parse(plan.rho) * plan.max_attempts).text,
             expires=plan.expires,
         )
+        for node in plan.participants:
+            append_entries(self.store, node, at, body)
+
+    def _commit(self, node: str, digest: str, plan: Plan, number: int, at: str) -> dict[str, Any]:
+        """Charge one round in the mirrored ledger of `node`; its receipt."""
+        planned = plan.rounds[number]
         commit = Commit(
             plan=digest,
-            round=0,
+            round=number,
             attempt=0,
-            mechanism=mechanism,
-            rho=plan.rho,
+            mechanism=Mechanism(**planned.mechanism),
+            rho=planned.rho,
             masked_sha256="a" * 64,
             length=planned.length,
             bytes=8 * planned.length,
         )
-        last, checkpoint = append_entries(self.store, node, at, reserve, commit)
+        last, checkpoint = append_entries(self.store, node, at, commit)
         return {"seq": last.seq, "leaf": last.leaf.hex(), "checkpoint": checkpoint}
 
 

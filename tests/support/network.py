@@ -336,6 +336,16 @@ class Network:
         new = NewRun(run_id, compiled.envelope, by, "", run_id, at)
         return self.store.runs.create(new)
 
+    def restart_coordinator(self) -> None:
+        """What the coordinator held in memory is gone: keys, and whatever was under way."""
+        self.execution.close()
+        self.stock = KeyStock(self.link)
+        self.rounds = Rounds(self.link, self.stock, self.rounds.roster)
+        self.execution = SettlingExecution(
+            self.store, self.rounds, self.mirror, self.key, self.clock
+        )
+        self.contact.stock = self.stock
+
     def settle(self) -> None:
         """Let nodes and coordinator exchange everything that is waiting."""
         for _ in range(4):

@@ -1,0 +1,203 @@
+"""Survival by covariates: hazard ratios of proportional hazards, as an analysis in rounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Literal, Self
+
+import numpy as np
+
+from models.aggregates.request import Labels
+from models.aggregates.wording import word
+from models.changed import changed
+from models.noise_law import NoiseLaw
+from models.opening import Opening
+from models.regression.design import compile_design
+from models.regression.formula import parse_formula
+from models.regression.reading import (
+    COEFFICIENT,
+    PREDICTION,
+    members_row,
+    shrunk_theta,
+    warnings,
+    with_errors,
+)
+from models.regression.rounds import InRounds
+from models.regression.survival import PiecewiseHazard
+from models.regression.syntax import Formula, Levels, Number, formula_text
+from models.result import Estimate, Result
+from privacy.contract.dictionary import Dictionary
+from privacy.errors import BadInput
+
+INTERVALS = 12
+_INTERVALS = {"newton": INTERVALS, "gram": 6, "gradient": 4}
+MOST_INTERVALS = 100
+RATIO, BASELINE = "hazard ratio", "baseline hazard"
+
+
+class Cox(InRounds):
+    """Proportional hazards of `event` at `time`, by the terms of `formula`.
+
+    Time is followed on `edges` (decimal text), or on the declared bins of `time`, or on twelve
+    equal intervals of its bounds. `start` names the column where a row's time at risk begins,
+    for delayed entry and covariates that change. `strata` gives each of `organisations` a
+    baseline of its own.
+    """
+
+    kind: Literal["cox"] = "cox"
+    time: str
+    event: str
+    formula: str
+    start: str = ""
+    happened: str = "true"
+    edges: tuple[str, ...] = ()
+    strata: bool = False
+
+    def normalised(self, dictionary: Dictionary) -> Self:
+        self.check()
+        tree = parse_formula(self.formula, dictionary)
+        stop = _number(dictionary, self.time, "time")
+        start = _number(dictionary, self.start, "start").column.name if self.start else ""
+        full = changed(
+            self,
+            formula=formula_text(tree),
+            time=stop.column.name,
+            event=dictionary.resolve(self.event).name,
+            start=start,
+            edges=self.edges or _default_edges(stop),
+        )
+        model_of(full, dictionary)
+        return full
+
+    def chosen(self, dictionary: Dictionary, law: NoiseLaw, members: int) -> tuple[Self, str]:
+        """Also the grid, where none is written: the noisier, the coarser."""
+        way, why = super().chosen(dictionary, law, members)
+        if self.edges:
+            return way, why
+        stop = _number(dictionary, self.time, "time")
+        return changed(way, edges=_equal_edges(stop, _INTERVALS[way.way])), why
+
+    def model(self, dictionary: Dictionary) -> PiecewiseHazard:
+        return model_of(self, dictionary)
+
+    def cells(self, dictionary: Dictionary) -> Labels:
+        return tuple((COEFFICIENT, name) for name in self.model(dictionary).design.names)
+
+    def words(self) -> str:
+        right = self.formula
+        return f"Fits hazards of {word(self.event)} by {word(self.time)}, proportional in {right}"
+
+    def method(self) -> str:
+        return (
+            "Hazards are proportional, with a baseline that is constant within each interval of a "
+            "public grid, fitted as a Poisson regression of events with time at risk as exposure. "
+            + super().method()
+        )
+
+    def conclude(self, dictionary: Dictionary, opened: Sequence[Opening]) -> Result:
+        model, course = self.model(dictionary), self.course(dictionary)
+        now, noise = self.standing(dictionary, opened)
+        k, names = model.baselines, model.design.names
+        back, shift = model.design.back
+        matrix = np.zeros((model.width, model.width))
+        matrix[: len(names), k:] = back
+        matrix[len(names) :, :k] = np.eye(k)
+        matrix[len(names) :, k:] = shift[None, :]
+        sampling, privacy = (matrix @ each @ matrix.T for each in (now.sampling, now.privacy))
+        values, drawn = matrix @ now.theta, matrix @ shrunk_theta(model, now)
+        errors = list(zip(values, np.diag(sampling), np.diag(privacy), strict=True))
+        rows = [with_errors((COEFFICIENT, n), *e) for n, e in zip(names, errors, strict=False)]
+        rows += [_exponential((RATIO, row.cell[1]), row) for row in rows]
+        rows += [
+            Estimate((PREDICTION, n), float(v), 0.0, 0.0, float(v), float(v))
+            for n, v in zip(names, drawn, strict=False)
+        ]
+        labels = _baseline_labels(self, model)
+        rows += [
+            _exponential((BASELINE, label), with_errors((BASELINE, label), *error))
+            for label, error in zip(labels, errors[len(names) :], strict=True)
+        ]
+        rows.append(members_row(now, noise))
+        said = warnings(model, course, now)
+        missing = "Members with a missing value are left out."
+        return Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
+
+
+def _baseline_labels(asked: Cox, model: PiecewiseHazard) -> list[str]:
+    spans = [f"({low}, {high}]" for low, high in pairwise(asked.edges)]
+    if model.sites == 1:
+        return spans
+    return [f"{site} {span}" for site in asked.organisations for span in spans]
+
+
+def _exponential(cell: tuple[str, str], log: Estimate) -> Estimate:
+    """Of a logarithm: the interval's ends are transformed, errors to first order."""
+    value, low, high = (math.exp(min(each, 700.0)) for each in (log.estimate, log.low, log.high))
+    return Estimate(cell, value, value * log.se_sampling, value * log.se_noise, low, high, log.note)
+
+
+@lru_cache(maxsize=128)
+def model_of(request: Cox, dictionary: Dictionary) -> PiecewiseHazard:
+    """The compiled model. Raises BadInput."""
+    tree = parse_formula(request.formula, dictionary)
+    _check(tree)
+    design = compile_design(tree, intercept=False, sites=request.organisations, absorbs=True)
+    if not design.width:
+        raise BadInput("there is no term", where="formula", instead="write arm + age")
+    if request.strata and len(request.organisations) < 2:
+        raise BadInput("strata need the organisations' names", where="organisations")
+    event = dictionary.resolve(request.event)
+    if request.happened not in event.column.levels:
+        raise BadInput(
+            f"{event.name!r} has no level {request.happened!r}",
+            where="happened",
+            instead="write one of " + ", ".join(event.column.levels[:20]),
+        )
+    stop = _number(dictionary, request.time, "time")
+    start = _number(dictionary, request.start, "start") if request.start else None
+    edges = _edges(request.edges or _default_edges(stop), stop)
+    happened = event.column.levels.index(request.happened)
+    outcome = Levels(event, event.column.levels[0])
+    sites = len(request.organisations) if request.strata else 1
+    return PiecewiseHazard(design, stop, outcome, happened, edges, start, sites)
+
+
+def _check(tree: Formula) -> None:
+    if tree.outcome is not None:
+        raise BadInput("time and event stand apart", where="formula", instead="write arm + age")
+    if tree.offset is not None or tree.weight is not None:
+        raise BadInput("hazards take neither offset nor weights", where="formula")
+    if not tree.intercept:
+        raise BadInput("the baseline stands for the intercept", where="formula", instead="no 0")
+
+
+def _number(dictionary: Dictionary, name: str, where: str) -> Number:
+    ref = dictionary.resolve(name)
+    bounds = ref.column.bounds
+    if bounds is None or not bounds[0] < bounds[1]:
+        raise BadInput(f"{ref.name!r} has no bounds", where=where, instead="declare them")
+    return Number(ref, *bounds)
+
+
+def _default_edges(stop: Number) -> tuple[str, ...]:
+    return stop.column.column.bins or _equal_edges(stop, INTERVALS)
+
+
+def _equal_edges(stop: Number, intervals: int) -> tuple[str, ...]:
+    low, high = max(stop.lower, 0.0), stop.upper
+    return tuple(f"{low + (high - low) * k / intervals:.12g}" for k in range(intervals + 1))
+
+
+def _edges(written: tuple[str, ...], stop: Number) -> tuple[float, ...]:
+    try:
+        edges = tuple(map(float, written))
+    except ValueError:
+        raise BadInput("an edge is no number", where="edges") from None
+    if not 2 <= len(edges) <= MOST_INTERVALS + 1:
+        raise BadInput(f"1 to {MOST_INTERVALS} intervals", where="edges")
+    if not all(a < b for a, b in pairwise(edges)) or edges[0] < 0 or edges[-1] > stop.upper:
+        raise BadInput("edges ascend within the bounds of time, from 0", where="edges")
+    return edges

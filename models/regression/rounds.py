@@ -1,0 +1,178 @@
+"""What regressions share as analyses in rounds: how they go, what is told, what is read."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from typing import ClassVar, Self
+
+import numpy as np
+
+from models.aggregates.expected import Expected
+from models.aggregates.request import Request
+from models.changed import changed
+from models.noise_law import NoiseLaw
+from models.opening import Opening
+from models.regression.choosing import Way, choose, course_of
+from models.regression.fitting import Course, Opened, Standing, next_round, standing
+from models.regression.member_sum import MemberSum
+from models.regression.member_vectors import Gram, Moments, Newton, Round, Scores, length
+from models.regression.outcome import Model
+from models.regression.states import close, round_of, state_bytes
+from models.result import Z95, Result
+from privacy.contract.dictionary import Dictionary
+from privacy.errors import BadInput
+
+MAX_CLIP = 1000.0
+
+
+class InRounds(Request):
+    """`way` and `clip` (decimal text) come from `chosen`, and are stated so that everybody derives
+    the same rounds. `organisations` are listed, in order, where a figure is by organisation."""
+
+    by_size: ClassVar[bool] = True
+    organisations: tuple[str, ...] = ()
+    way: Way = "gram"
+    clip: str = "2"
+
+    @abstractmethod
+    def model(self, dictionary: Dictionary) -> Model:
+        """The compiled model. Raises BadInput."""
+
+    def chosen(self, dictionary: Dictionary, law: NoiseLaw, members: int) -> tuple[Self, str]:
+        """The same analysis with the best way for about `members`, and why.
+
+        `law` is that of a single opening for the whole cost. Raises BadInput.
+        """
+        if members < 1:
+            raise BadInput("the number of members is at least 1", where="members")
+        unit = law.sd_grid / law.mechanism.delta_grid
+        choice = choose(self.model(dictionary), unit, members)
+        return changed(self, way=choice.way, clip=choice.clip), choice.why
+
+    def check(self) -> None:
+        """Raises BadInput for settings that no run can have."""
+        decimal(self.clip, "clip", MAX_CLIP)
+        if len(set(self.organisations)) < len(self.organisations):
+            raise BadInput("an organisation stands twice", where="organisations")
+
+    def contribution(self, dictionary: Dictionary, delta_grid: int) -> MemberSum:
+        return self.contribution_at(dictionary, delta_grid, 0, b"")
+
+    def estimate(self, dictionary: Dictionary, totals: Sequence[int], law: NoiseLaw) -> Result:
+        raise BadInput("a regression is concluded from all its rounds")
+
+    def expected(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int | None
+    ) -> Expected | None:
+        """Of a coefficient per standard deviation, in units of a member's information."""
+        if members is None:
+            return None
+        model, course = self.model(dictionary), self.course(dictionary)
+        unit = law.sd_grid / law.mechanism.delta_grid
+        rounds = sum(kind == course.kinds[-1] for kind in course.kinds)
+        bound = course.score_clip / math.sqrt(rounds)
+        if self.way == "newton":
+            bound = math.sqrt(3 * model.bound_squared) / 0.3
+        noise, sampling = Z95 * bound * unit / members, Z95 / math.sqrt(members)
+        said = f"{members:,} members, uncorrelated covariates, per standard deviation"
+        return Expected(noise, sampling, "roots of one member's information", said)
+
+    def method(self) -> str:
+        return _METHODS[self.way]
+
+    def course(self, dictionary: Dictionary) -> Course:
+        return course_of(self.model(dictionary), self.way, float(self.clip))
+
+    def shares(self, dictionary: Dictionary) -> tuple[int, ...]:
+        return self.course(dictionary).weights
+
+    def state(self, dictionary: Dictionary, opened: Sequence[Opening]) -> bytes:
+        model, course = self.model(dictionary), self.course(dictionary)
+        return state_bytes(next_round(model, course, self.read(dictionary, opened)))
+
+    def same_state(self, stated: bytes, recomputed: bytes) -> bool:
+        return close(stated, recomputed)
+
+    def contribution_at(
+        self, dictionary: Dictionary, delta_grid: int, number: int, state: bytes
+    ) -> MemberSum:
+        model = self.model(dictionary)
+        asked = round_of(model, self.course(dictionary), number, state)
+        return MemberSum(model, asked, delta_grid, self.organisations)
+
+    def length_at(self, dictionary: Dictionary, delta_grid: int, number: int) -> int:
+        model = self.model(dictionary)
+        return length(model, empty_round(model, self.course(dictionary).kinds[number]))
+
+    def read(self, dictionary: Dictionary, opened: Sequence[Opening]) -> list[Opened]:
+        """Openings in the rounds' own numbers."""
+        model, course = self.model(dictionary), self.course(dictionary)
+        return [_read(model, course, at, each) for at, each in enumerate(opened)]
+
+    def standing(self, dictionary: Dictionary, opened: Sequence[Opening]) -> tuple[Standing, float]:
+        """The fit after `opened`, and the noise on the number of members."""
+        model, course = self.model(dictionary), self.course(dictionary)
+        read = self.read(dictionary, opened)
+        noise = read[-1].noise * math.sqrt(3) if self.way == "newton" else read[0].noise
+        return standing(model, course, read), noise
+
+
+def empty_round(model: Model, kind: str) -> Round:
+    """A round of a kind, for its length alone."""
+    theta = np.zeros(model.size)
+    match kind:
+        case "moments":
+            return Moments(1.0)
+        case "gram":
+            return Gram(np.eye(model.width), 1.0)
+        case "scores":
+            return Scores(theta, np.eye(model.size), 1.0)
+        case _:
+            return Newton(theta)
+
+
+def _read(model: Model, course: Course, number: int, opening: Opening) -> Opened:
+    """One opening in the round's own numbers. Raises BadInput for one of another length."""
+    asked = round_of(model, course, number, opening.state)
+    if len(opening.totals) != length(model, asked):
+        raise BadInput(f"the total has {len(opening.totals)} numbers, not {length(model, asked)}")
+    clip = 1.0 if isinstance(asked, Newton) else asked.clip
+    unit = clip / opening.law.mechanism.delta_grid
+    sums = np.array(opening.totals, dtype=np.float64) * unit
+    return Opened(asked, sums, opening.law.sd_grid * unit)
+
+
+def decimal(text: str, where: str, most: float) -> float:
+    """A number above 0. Raises BadInput."""
+    try:
+        number = float(Decimal(text))
+    except InvalidOperation:
+        raise BadInput("not a number", where=where) from None
+    if not 0 < number <= most:
+        raise BadInput(f"above 0 and at most {most:g}", where=where)
+    return number
+
+
+_METHODS = {
+    "newton": (
+        "Coefficients are maximum likelihood estimates by Newton's method; every round opened the "
+        "noisy sum of members' scores and information at the last coefficients. Standard errors "
+        "add the inverse information and the noise carried through it."
+    ),
+    "gram": (
+        "Noisy means, variances and products of covariates, scaled by public bounds, were opened "
+        "first; then, in rounds, noisy sums of members' scores, mapped to have about the identity "
+        "for covariance and clipped member by member. Coefficients are the mean of the Newton "
+        "targets of all rounds, corrected for clipping under a normal law of the covariates; "
+        "standard errors hold sampling and noise."
+    ),
+    "gradient": (
+        "Noisy means and variances of covariates, scaled by public bounds, were opened first; "
+        "then, in rounds, noisy sums of members' scores, clipped member by member. Coefficients "
+        "are the mean of damped Newton targets of all rounds, which draws them towards no effect; "
+        "standard errors hold sampling and noise and take covariates for uncorrelated."
+    ),
+}

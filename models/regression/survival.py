@@ -1,0 +1,227 @@
+"""Proportional hazards as a Poisson regression on a public grid of time.
+
+Within an interval the baseline hazard is constant; a member adds, for every interval at risk, the
+time at risk (as exposure) and whether the event came. With a fine grid it is Cox's model, but the
+score of one member depends on that member alone, while Cox's depends on everybody at risk.
+
+Source: Holford (1980), Biometrics 36, 299-305; Laird and Olivier (1981), JASA 76, 231-240.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from models.regression.batch import Batch, Floats, Mask
+from models.regression.coding import known_rows, number_values
+from models.regression.design import Design
+from models.regression.families import Family, Poisson
+from models.regression.outcome import Model, ModelRows, Sketch
+from models.regression.syntax import Levels, Number
+from models.rows import Codes
+from privacy.contract.dictionary import ColumnRef
+
+INSTANT = 1e-6  # of an interval: the least time at risk of who has an event in it
+LARGEST_HAZARD = 10.0  # cumulative, of a member, near the fit
+
+
+@dataclass(frozen=True)
+class PiecewiseHazard(Model):
+    """`edges` ascend from the beginning of time; beyond the last nobody is followed.
+
+    `start` is the column with the beginning of a row's time at risk, 0 where there is none.
+    `sites` is the number of organisations with a baseline each; 1 for one baseline.
+    """
+
+    design: Design
+    stop: Number
+    event: Levels
+    happened: int
+    edges: tuple[float, ...]
+    start: Number | None = None
+    sites: int = 1
+    family: Family = field(default_factory=Poisson, init=False)
+    weighted: bool = field(default=False, init=False)
+    most_rows: int = field(init=False)
+    largest_weight: float = field(default=1.0, init=False)
+
+    def __post_init__(self) -> None:
+        most = max(ref.table.max_rows_per_member for ref in self.columns)
+        object.__setattr__(self, "most_rows", most)
+
+    @cached_property
+    def columns(self) -> frozenset[ColumnRef]:
+        own = {self.stop.column, self.event.column}
+        start = set() if self.start is None else {self.start.column}
+        return self.design.columns | own | start
+
+    @property
+    def intervals(self) -> int:
+        return len(self.edges) - 1
+
+    @property
+    def baselines(self) -> int:
+        return self.intervals * self.sites
+
+    @property
+    def width(self) -> int:
+        return self.baselines + self.design.width
+
+    @property
+    def bound_squared(self) -> float:
+        return 1.0 + self.design.bound_squared
+
+    def largest_score(self, theta: Floats) -> float:
+        return 1.0 + LARGEST_HAZARD
+
+    @property
+    def flat(self) -> tuple[bool, ...]:
+        return (True,) * self.baselines + self.design.flat
+
+    @property
+    def shifts(self) -> tuple[float, ...]:
+        return (0.0,) * self.baselines + self.design.shifts
+
+    @property
+    def offsets(self) -> bool:
+        return False
+
+    @property
+    def independent(self) -> bool:
+        return True
+
+    def constant(self, column: int) -> float | None:
+        return 0.0 if column < self.baselines else None
+
+    def rows(self, batch: Batch) -> ModelRows:
+        found = self.design.rows(batch)
+        known, start, stop, event = self._times(batch, found.known)
+        site = max(batch.site, 0) if self.sites > 1 else 0
+        return self._at_risk(found.x, start, stop, event, known, batch.member, batch.members, site)
+
+    def _times(self, batch: Batch, known: Mask) -> tuple[Mask, Floats, Floats, Mask]:
+        """Who is known, from when to when each row is at risk, and whether it ends in the event."""
+        known = known & known_rows(self.stop, batch) & known_rows(self.event, batch)
+        start = np.full(batch.rows, self.edges[0])
+        if self.start is not None:
+            known &= known_rows(self.start, batch)
+            start = np.maximum(number_values(self.start, batch), self.edges[0])
+        stop = number_values(self.stop, batch)
+        event = (batch.of(self.event.column) == self.happened) & (stop <= self.edges[-1])
+        stop = np.minimum(stop, self.edges[-1])
+        known &= (stop >= start) & (stop >= self.edges[0])
+        return known, start, stop, event & known
+
+    def _at_risk(
+        self,
+        x: Floats,
+        start: Floats,
+        stop: Floats,
+        event: Mask,
+        known: Mask,
+        member: Codes,
+        members: int,
+        site: int = 0,
+    ) -> ModelRows:
+        """One row per given row and interval at risk."""
+        low, high = np.array(self.edges[:-1]), np.array(self.edges[1:])
+        time = np.minimum(stop[:, None], high) - np.maximum(start[:, None], low)
+        ends = event[:, None] & (np.arange(self.intervals) == self.interval_of(stop)[:, None])
+        time = np.where(ends, np.maximum(time, INSTANT * (high - low)), time)
+        line, interval = np.nonzero((time > 0) & known[:, None])
+        wide = np.zeros((len(line), self.width))
+        wide[np.arange(len(line)), interval + site * self.intervals] = 1.0
+        wide[:, self.baselines :] = x[line]
+        return ModelRows(
+            x=wide,
+            y=ends[line, interval].astype(np.float64),
+            offset=np.log(time[line, interval]),
+            weight=np.ones(len(line)),
+            member=member[line],
+            members=members,
+        )
+
+    def interval_of(self, time: Floats) -> Codes:
+        """The interval that ends at `time` or holds it."""
+        place = np.searchsorted(np.array(self.edges), time, side="left") - 1
+        return np.clip(place, 0, self.intervals - 1)
+
+    def first_rows(self, batch: Batch) -> ModelRows:
+        """Covariates as they are; the outcome is the interval of the end, and how it ended."""
+        found = self.design.rows(batch)
+        known, _, stop, event = self._times(batch, found.known)
+        wide = np.zeros((batch.rows, self.width))
+        wide[:, self.baselines :] = found.x
+        use = known.astype(np.float64)
+        code = (2 * self.interval_of(stop) + event).astype(np.float64)
+        return ModelRows(
+            wide * use[:, None], code, np.zeros(batch.rows), use, batch.member, batch.members
+        )
+
+    @property
+    def moment_count(self) -> int:
+        return 2 * self.intervals
+
+    @property
+    def usual_moments(self) -> float:
+        return 1.0
+
+    @property
+    def sketch_size(self) -> int:
+        return 256
+
+    def moments(self, rows: ModelRows) -> Floats:
+        return np.asarray(rows.y[:, None] == np.arange(self.moment_count), dtype=np.float64)
+
+    def begin(self, mean: Floats, offset: float) -> Floats:
+        """Each interval's hazard, drawn towards the mean one."""
+        ends, events = self._ends(mean)
+        there = np.cumsum(ends[::-1])[::-1] - ends / 2
+        time = there * np.diff(self.edges)
+        usual = max(float(events.sum()), 0.01) / max(float(time.sum()), 1e-9)
+        prior = 0.1
+        hazard = (events + prior * usual * np.diff(self.edges)) / (
+            time + prior * np.diff(self.edges)
+        )
+        theta = np.zeros(self.size)
+        theta[: self.baselines] = np.tile(np.log(hazard), self.sites)
+        return theta
+
+    def _ends(self, mean: Floats) -> tuple[Floats, Floats]:
+        """Shares of members whose time ends in each interval, and with the event."""
+        parts = np.clip(mean.reshape(self.intervals, 2), 0.0, 1.0)
+        parts = parts / max(float(parts.sum()), 1e-9)
+        return parts.sum(axis=1), parts[:, 1]
+
+    def pretend(self, sketch: Sketch, theta: Floats) -> ModelRows:
+        """Members who enter at the beginning; censored as those who were, as far as known."""
+        x, n = sketch.points[:, self.baselines :], len(sketch.points)
+        ends, events = self._ends(sketch.outcome)
+        lengths = np.diff(self.edges)
+        baseline = theta[: self.baselines].reshape(self.sites, -1).mean(axis=0)
+        eta = np.clip(baseline + (x @ theta[self.baselines :])[:, None], -30, 30)
+        alive = np.exp(-np.cumsum(np.exp(eta) * lengths, axis=1))
+        there = np.cumsum(ends[::-1])[::-1]
+        leave = np.clip((ends - events) / np.maximum(there, 1e-9), 0.0, 1.0)
+        stay = np.cumprod(1 - leave)
+        one, two = _uniforms(sketch.normal)
+        failing = (one[:, None] < alive).sum(axis=1)
+        leaving = np.minimum((two[:, None] < stay).sum(axis=1), self.intervals - 1)
+        event = (failing <= leaving) & (failing < self.intervals)
+        last = np.where(event, failing, leaving)
+        stop = (
+            np.array(self.edges)[last]
+            + np.where(~event & (leave[last] <= 0), 1.0, 0.5) * lengths[last]
+        )
+        start = np.full(n, self.edges[0])
+        return self._at_risk(x, start, stop, event, np.ones(n, dtype=bool), np.arange(n), n)
+
+
+def _uniforms(normal: Floats) -> tuple[Floats, Floats]:
+    """Two even sequences: ranks of the given numbers, and a recurrence along them."""
+    n = len(normal)
+    first = (np.argsort(np.argsort(normal)) + 0.5) / n
+    second = np.modf(np.arange(1, n + 1) * 0.6180339887498949)[0]
+    return first, second

@@ -1,0 +1,132 @@
+"""Data that leave a fit without an answer: a finite result and a warning, or a clear refusal."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.regression.cox import Cox
+from models.regression.request import Regression
+from models.result import Result
+from privacy.errors import BadInput
+from tests.support.regression_world import HUGE, as_rows, clinic, coefficients, people, run
+
+WAYS = ("newton", "gram", "gradient")
+FRAME = people(600, seed=4)
+
+
+def fitted(frame: pd.DataFrame, way: str, epsilon: str = HUGE, **asked: object) -> Result:
+    request = Regression(**{"formula": "better ~ age + sex", "family": "binomial", **asked})
+    request = request.model_copy(update={"way": way}).normalised(clinic())
+    parts = [as_rows(frame.iloc[:200]), as_rows(frame.iloc[200:]), as_rows(frame.iloc[:0])]
+    return run(request, parts, epsilon=epsilon)
+
+
+def finite(result: Result) -> bool:
+    return all(math.isfinite(row.estimate) for row in result.rows)
+
+
+@pytest.mark.parametrize("epsilon", [HUGE, "1", "0.01"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    "frame",
+    [
+        FRAME.assign(better=np.where(FRAME.age > 55, "true", "false")),  # separated
+        FRAME.assign(better="false"),  # no event
+        FRAME.assign(age=50.0),  # constant
+        FRAME.assign(sex="m"),  # a level absent
+        FRAME.assign(age=np.nan),  # nothing known
+        FRAME.iloc[:0],  # nobody
+        FRAME.iloc[:3],
+    ],
+    ids=["separated", "no event", "constant", "level absent", "missing", "nobody", "three"],
+)
+def test_the_answer_is_finite(frame: pd.DataFrame, way: str, epsilon: str) -> None:
+    assert finite(fitted(frame, way, epsilon))
+
+
+def test_separation_is_said() -> None:
+    frame = FRAME.assign(better=np.where(FRAME.age > 55, "true", "false"))
+    assert any("separation" in note for note in fitted(frame, "newton").notes)
+
+
+@pytest.mark.parametrize("column", [{"age": 50.0}, {"sex": "m"}])
+def test_what_cannot_be_told_apart_is_said(column: dict[str, object]) -> None:
+    result = fitted(FRAME.assign(**column), "newton")
+    assert any("cannot be told apart" in note for note in result.notes)
+
+
+def test_collinear_columns_are_said() -> None:
+    frame = FRAME.assign(bmi=(FRAME.age / 2).clip(10, 55))
+    frame["age"] = frame.bmi * 2
+    result = fitted(frame, "newton", formula="better ~ age + bmi")
+    assert any("cannot be told apart" in note for note in result.notes)
+    assert finite(result)
+
+
+def test_nobody_is_said() -> None:
+    for way in WAYS:
+        assert any("hardly any" in note for note in fitted(FRAME.iloc[:0], way).notes)
+
+
+def test_an_empty_node_changes_nothing() -> None:
+    request = Regression(formula="score ~ age", way="newton").normalised(clinic())
+    whole = coefficients(run(request, [as_rows(FRAME)]))
+    split = coefficients(run(request, [as_rows(FRAME.iloc[:0]), as_rows(FRAME)]))
+    assert whole == split
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("family", "outcome"),
+    [("poisson", "relapses"), ("negative_binomial", "relapses"), ("linear", "score")],
+)
+def test_outcomes_that_never_vary(way: str, family: str, outcome: str) -> None:
+    for value in (0.0, 20.0):
+        frame = FRAME.assign(**{outcome: value})
+        for epsilon in (HUGE, "1"):
+            formula = f"{outcome} ~ age"
+            assert finite(fitted(frame, way, epsilon, formula=formula, family=family))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_class_without_members(way: str) -> None:
+    frame = FRAME.assign(grade=FRAME.grade.replace("mid", "high"))
+    for epsilon in (HUGE, "1"):
+        result = fitted(frame, way, epsilon, formula="grade ~ age", family="ordinal")
+        assert finite(result)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_survival_without_events(way: str) -> None:
+    frame = FRAME.assign(better="false")
+    request = Cox(time="years", event="better", formula="age", way=way).normalised(clinic())
+    for epsilon in (HUGE, "1"):
+        assert finite(run(request, [as_rows(frame)], epsilon=epsilon))
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"formula": "score ~ age", "family": "binomial"}, "boolean or a column with levels"),
+        ({"formula": "better ~ age", "family": "linear"}, "ask binomial or ordinal"),
+        ({"formula": "arm ~ age", "family": "binomial"}, "which level"),
+        ({"formula": "score ~ age", "family": "poisson"}, "declared to be 0 or more"),
+        ({"formula": "sex ~ age", "family": "ordinal"}, "three levels"),
+        ({"formula": "grade ~ age - 1", "family": "ordinal"}, "thresholds"),
+        ({"formula": "age + sex", "family": "linear"}, "no outcome"),
+        ({"formula": "score ~ 0", "family": "linear"}, "no term"),
+        ({"formula": "score ~ age + organisation"}, "organisations are named"),
+        ({"formula": "score ~ age", "clip": "0"}, "above 0"),
+        ({"formula": "score ~ age", "clip": "NaN"}, "above 0"),
+        ({"formula": "score ~ age", "dispersion": "-1"}, "above 0"),
+        ({"formula": "score ~ age", "organisations": ("a", "a")}, "stands twice"),
+    ],
+)
+def test_what_does_not_fit_is_refused(asked: dict[str, object], said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        Regression(**asked).normalised(clinic())
+    assert said in str(caught.value)

@@ -1,0 +1,221 @@
+"""Proportional hazards against lifelines' Cox models, delayed entry and changing covariates."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from lifelines import CoxPHFitter, CoxTimeVaryingFitter
+from lifelines.datasets import load_gbsg2
+from lifelines.utils import concordance_index
+
+from models.regression.cox import Cox
+from models.rows import Rows, from_tables
+from privacy.contract.dictionary import Column, ColumnType, Dictionary
+from privacy.errors import BadInput
+from tests.support.regression_world import coefficients, law, run
+from tests.support.rows_factory import categorical, many_rows, number, one_row
+
+EVENT = Column(name="cens", type=ColumnType.BOOLEAN, levels=("false", "true"))
+CANCER = Dictionary(
+    tables=(
+        one_row(
+            "patients",
+            categorical("horTh", "no", "yes"),
+            number("age", ("20", "80")),
+            categorical("menostat", "Pre", "Post"),
+            number("tsize", ("0", "80")),
+            categorical("tgrade", "I", "II", "III"),
+            number("pnodes", ("1", "40")),
+            number("progrec", ("0", "1000")),
+            number("estrec", ("0", "500")),
+            number("time", ("0", "2700")),
+            EVENT,
+        ),
+    )
+)
+TERMS = "horTh + age + menostat + tsize + tgrade + log(pnodes) + log1p(progrec) + log1p(estrec)"
+
+
+def cancer() -> pd.DataFrame:
+    frame = load_gbsg2()
+    frame["cens"] = np.where(frame.cens == 1, "true", "false")
+    frame["id"] = np.arange(len(frame))
+    for name, most in (("progrec", 1000), ("estrec", 500), ("pnodes", 40), ("tsize", 80)):
+        frame[name] = frame[name].clip(upper=most)
+    return frame
+
+
+def columns(frame: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "horTh[yes]": (frame.horTh == "yes") * 1.0,
+            "age": frame.age,
+            "menostat[Post]": (frame.menostat == "Post") * 1.0,
+            "tsize": frame.tsize,
+            "tgrade[II]": (frame.tgrade == "II") * 1.0,
+            "tgrade[III]": (frame.tgrade == "III") * 1.0,
+            "log(pnodes)": np.log(frame.pnodes),
+            "log1p(progrec)": np.log1p(frame.progrec),
+            "log1p(estrec)": np.log1p(frame.estrec),
+        }
+    )
+
+
+def split(frame: pd.DataFrame, nodes: int) -> list[Rows]:
+    edges = np.linspace(0, len(frame), nodes + 1).astype(int)
+    return [from_tables(CANCER, {"patients": frame.iloc[a:b]}) for a, b in pairwise(edges)]
+
+
+def cox_of(frame: pd.DataFrame) -> CoxPHFitter:
+    known = columns(frame).assign(T=frame.time, E=(frame.cens == "true") * 1)
+    return CoxPHFitter().fit(known, "T", "E")
+
+
+def asked(intervals: int, way: str = "newton", clip: str = "2") -> Cox:
+    edges = tuple(f"{2700 * k / intervals:g}" for k in range(intervals + 1))
+    request = Cox(time="time", event="cens", formula=TERMS, way=way, clip=clip, edges=edges)
+    return request.normalised(CANCER)
+
+
+@pytest.mark.parametrize("intervals", [8, 20])
+def test_negligible_noise_gives_coxs_coefficients(intervals: int) -> None:
+    frame = cancer()
+    fit, result = cox_of(frame), run(asked(intervals), split(frame, 3))
+    found, spread = coefficients(result), columns(frame).std()
+    names = list(spread.index)
+    ours = np.array([found[name].estimate for name in names])
+    theirs, scale = fit.params_[names].to_numpy(), spread.to_numpy()
+    assert np.linalg.norm((ours - theirs) * scale) < 0.02 * np.linalg.norm(theirs * scale)
+    errors = np.array([found[name].se for name in names])
+    np.testing.assert_allclose(errors, fit.standard_errors_[names], rtol=0.01)
+    risk = columns(frame).to_numpy() @ ours
+    index = concordance_index(frame.time, -risk, frame.cens == "true")
+    assert abs(index - fit.concordance_index_) < 0.005
+    ratio = coefficients(result, "hazard ratio")["horTh[yes]"]
+    assert ratio.estimate == pytest.approx(np.exp(found["horTh[yes]"].estimate))
+    assert ratio.low < ratio.estimate < ratio.high
+
+
+def test_changing_covariates_and_delayed_entry_are_those_of_lifelines() -> None:
+    rng = np.random.default_rng(7)
+    lines = []
+    for member in range(900):
+        treated_at, fixed = rng.uniform(0, 6), rng.normal()
+        enter = max(0.0, rng.normal(0, 1.5))
+        hazard = 0.15 * np.exp(0.6 * fixed)
+        wait = rng.exponential() / hazard
+        end = wait if wait < treated_at else treated_at + (wait - treated_at) / np.exp(-0.8)
+        stop = min(end, 9.9, rng.uniform(2, 14))
+        if stop <= enter:
+            continue
+        died = "true" if stop == end else "false"
+        if enter < treated_at < stop:
+            lines.append((member, enter, treated_at, 0.0, fixed, "false"))
+            lines.append((member, treated_at, stop, 1.0, fixed, died))
+        else:
+            lines.append((member, enter, stop, float(enter >= treated_at), fixed, died))
+    frame = pd.DataFrame(lines, columns=["id", "begin", "end", "treated", "fixed", "died"])
+    dictionary = Dictionary(
+        tables=(
+            many_rows(
+                "spells",
+                2,
+                number("begin", ("0", "10")),
+                number("end", ("0", "10")),
+                number("treated", ("0", "1")),
+                number("fixed", ("-4", "4")),
+                Column(name="died", type=ColumnType.BOOLEAN, levels=("false", "true")),
+            ),
+        )
+    )
+    request = Cox(
+        time="end",
+        event="died",
+        start="begin",
+        formula="treated + fixed",
+        way="newton",
+        edges=tuple(f"{k / 2:g}" for k in range(21)),
+    ).normalised(dictionary)
+    parts = [from_tables(dictionary, {"spells": frame[frame.id % 3 == k]}) for k in range(3)]
+    found = coefficients(run(request, parts))
+    fit = CoxTimeVaryingFitter().fit(
+        frame.assign(died=(frame.died == "true") * 1),
+        id_col="id",
+        event_col="died",
+        start_col="begin",
+        stop_col="end",
+    )
+    for name in ("treated", "fixed"):
+        size = max(abs(fit.params_[name]), fit.standard_errors_[name])
+        assert abs(found[name].estimate - fit.params_[name]) < 0.02 * size
+        assert found[name].se == pytest.approx(fit.standard_errors_[name], rel=0.03)
+
+
+def test_a_baseline_for_each_organisation_is_a_stratified_model() -> None:
+    frame = cancer()
+    frame["site"] = np.repeat([0, 1, 2], [200, 200, 286])
+    request = asked(12).model_copy(
+        update={"strata": True, "organisations": ("a", "b", "c"), "formula": "horTh + age"}
+    )
+    parts = [
+        from_tables(CANCER, {"patients": frame[frame.site == k].drop(columns="site")})
+        for k in range(3)
+    ]
+    found = coefficients(run(request.normalised(CANCER), parts, sites=("a", "b", "c")))
+    known = columns(frame)[["horTh[yes]", "age"]]
+    known = known.assign(T=frame.time, E=(frame.cens == "true") * 1, site=frame.site)
+    fit = CoxPHFitter().fit(known, "T", "E", strata=["site"])
+    for name, row in found.items():
+        assert abs(row.estimate - fit.params_[name]) < 0.03 * fit.standard_errors_[name]
+
+
+def test_the_grid_is_coarser_where_noise_is_larger() -> None:
+    request = Cox(time="time", event="cens", formula=TERMS)
+    counts = []
+    for epsilon, members in (("0.5", 500), ("1e12", 10**6)):
+        chosen, why = request.chosen(CANCER, law(epsilon), members)
+        counts.append(len(chosen.edges) - 1)
+        assert chosen.way in why
+    assert counts == [4, 12]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"formula": "cens ~ age"}, "stand apart"),
+        ({"formula": "age - 1"}, "baseline"),
+        ({"formula": "age + offset(tsize)"}, "neither offset"),
+        ({"happened": "dead"}, "false, true"),
+        ({"edges": ("0", "5000")}, "within the bounds"),
+        ({"edges": ("0", "x")}, "no number"),
+        ({"strata": True}, "organisations"),
+        ({"time": "horTh"}, "no bounds"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change: dict[str, object], said: str) -> None:
+    request = Cox(time="time", event="cens", formula="age").model_copy(update=change)
+    with pytest.raises(BadInput) as caught:
+        request.normalised(CANCER)
+    assert said in str(caught.value)
+
+
+@pytest.mark.statistical
+def test_at_epsilon_one_the_order_of_risks_is_nearly_coxs() -> None:
+    frame, ratios = cancer(), []
+    rng = np.random.default_rng(0)
+    for repeat in range(20):
+        order = rng.permutation(len(frame))
+        train, test = frame.iloc[order[:514]], frame.iloc[order[514:]]
+        chosen, _ = Cox(time="time", event="cens", formula=TERMS).chosen(CANCER, law("1"), 500)
+        result = run(chosen.normalised(CANCER), split(train, 3), epsilon="1", seed=900 + repeat)
+        found, fit = coefficients(result, "prediction"), cox_of(train)
+        names, x = list(found), columns(test)
+        values = np.array([found[name].estimate for name in names])
+        happened = test.cens == "true"
+        ours = concordance_index(test.time, -(x[names].to_numpy() @ values), happened)
+        best = concordance_index(test.time, -(x.to_numpy() @ fit.params_.to_numpy()), happened)
+        ratios.append(ours / best)
+    assert np.mean(ratios) > 0.97
