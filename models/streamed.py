@@ -41,6 +41,7 @@ class Streamed(ABC):
 
     def members(self, totals: Sequence[int]) -> float | None:
         """The noised number of members in an opened total, where it says so."""
+        del totals
         return None
 
     @abstractmethod

@@ -149,6 +149,11 @@ class Selection(Asking):
     cohort: str
     written: tuple[str, ...] = field(default=(), compare=False)  # its conditions, in that order
 
+    @property
+    def dictionary(self) -> Dictionary:
+        """The study's."""
+        return self.study.dictionary
+
     def asked(self, analysis: Analysis) -> Question:
         """The analysis of this cohort."""
         return self.study.ask(analysis, self.cohort)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from models.figures.types import FigureColumn
 from models.figures.walk import stored_columns
@@ -14,9 +13,7 @@ from privacy.contract.dictionary import Rows as Many
 from privacy.errors import BadInput
 
 
-def rows_of(
-    made: Compiled, dictionary: Dictionary, given: Columns | Mapping[str, Columns]
-) -> Rows:
+def rows_of(made: Compiled, dictionary: Dictionary, given: Columns | Mapping[str, Columns]) -> Rows:
     """`given` is a frame of the one table that is read, a line per member unless it has the key
     column; or tables by name, each with its key column.
 
