@@ -18,7 +18,6 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from models.aggregates.expected import Expected
 from models.aggregates.request import Labels, Request
@@ -39,7 +38,6 @@ from privacy.errors import BadInput
 
 Floats = NDArray[np.float32]
 MAX_WEIGHTS = 20_000
-_MAX_TEXT = 4 * (4 * MAX_WEIGHTS // 3 + 2)
 
 
 class Evaluate(Request):
@@ -50,7 +48,7 @@ class Evaluate(Request):
     kind: Literal["evaluate"] = "evaluate"
     by_size: ClassVar[bool] = True
     specification: Specification
-    weights: str = Field(max_length=_MAX_TEXT)
+    weights: str
     base: tuple[str, ...]
     by: tuple[str, ...] = ()
 
@@ -150,6 +148,8 @@ def read_weights(text: str, length: int) -> Floats:
             where="weights",
             instead="train a narrower one",
         )
+    if len(text) != 4 * -(-4 * length // 3):
+        raise BadInput(f"the network has {length:,} weights", where="weights")
     try:
         data = b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):
