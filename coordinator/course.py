@@ -28,14 +28,14 @@ from privacy.errors import Code, ProtocolError, Refused
 from privacy.mechanism import GaussianSum
 from privacy.secure_sum.attempt import Attempt
 
-Judge = Callable[[Sequence[Opening]], None]
+Judge = Callable[[int, Opening], None]
 
 
 @dataclass
 class Course:
     """One run of one plan. `proceed` and `judge` end it by raising Refused.
 
-    `proceed` is asked before every message, `judge` after every opening, with all there are.
+    `proceed` is asked before every message, `judge` of every round's opening in turn.
     """
 
     rounds: Rounds
@@ -57,9 +57,11 @@ class Course:
         else:
             self._absent = set(self.plan.participants)
         self._make_keys()
+        for number, opening in enumerate(self._opened(done)):
+            self.judge(number, opening)
         while len(done) < len(self.plan.rounds):
             done.append(self._round(done))
-            self.judge(self._opened(done))
+            self.judge(len(done) - 1, self._opened(done)[-1])
         return tuple(done)
 
     @property
@@ -88,12 +90,7 @@ class Course:
                 self._give_up(attempt, failed)
             else:
                 return self._keep(attempt, state, opened)
-        raise Refused(Code.ATTEMPT_LOST, attempts=self.plan.max_attempts, **self._place(number))
-
-    def _place(self, number: int) -> dict[str, int]:
-        """Which round, for a run that has more than one."""
-        rounds = len(self.plan.rounds)
-        return {"round": number + 1, "rounds": rounds} if rounds > 1 else {}
+        raise Refused(Code.ATTEMPT_LOST, attempts=self.plan.max_attempts)
 
     def _attempts(self, number: int, state: bytes) -> Iterator[tuple[Attempt, PreparedSet]]:
         """The attempt that was cut off, if there is one, and then new ones."""

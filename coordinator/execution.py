@@ -19,16 +19,18 @@ from coordinator.store.facts import RunFacts, RunState
 from coordinator.store.openings import StoredOpening
 from coordinator.store.store import Store
 from models.aggregates.catalogue import conclude
-from models.aggregates.requests import parse_analysis
-from models.cohort_size import noised_members
+from models.aggregates.requests import Analysis, parse_analysis
+from models.cohort_size import members_at
+from models.opening import Opening
 from models.result import Result
+from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Plan
 from privacy.contract.signing import Envelope, SigningKey
-from privacy.contract.study import Study
 from privacy.contract.time import instant_text
 from privacy.errors import Code, Refused
 
 WORKERS = 8
+LONG_WORKERS = 4  # for runs of several rounds, so that they keep no other waiting
 _LOST = (Code.ATTEMPT_LOST, Code.INTERNAL)
 
 _log = structlog.get_logger("cairn.bridge")
@@ -46,6 +48,9 @@ class Execution:
     await_nodes: Callable[[Collection[str]], None] = lambda _nodes: None
     _pool: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(WORKERS, thread_name_prefix="run")
+    )
+    _long: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(LONG_WORKERS, thread_name_prefix="long-run")
     )
     _done: dict[str, threading.Event] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -89,8 +94,12 @@ class Execution:
         with self._lock:
             if run_id not in self._done:
                 self._done[run_id] = threading.Event()
-                self._pool.submit(self._run, run_id)
+                self._pool_of(run_id).submit(self._run, run_id)
             return self._done[run_id]
+
+    def _pool_of(self, run_id: str) -> ThreadPoolExecutor:
+        rounds = self.store.runs.get(run_id).plan.rounds
+        return self._pool if len(rounds) == 1 else self._long
 
     def resume(self) -> None:
         """After a restart: queued runs start, and runs cut off in the middle go on.
@@ -103,7 +112,8 @@ class Execution:
             self.execute(run.id)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._long):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _run(self, run_id: str) -> None:
         try:
@@ -179,7 +189,7 @@ class Execution:
             analysis=analysis,
             dictionary=dictionary,
             proceed=lambda: self._check_cancelled(run),
-            judge=lambda opened: _check_cohort(study, noised_members(analysis, dictionary, opened)),
+            judge=CohortJudge(study.min_cohort, analysis, dictionary),
         )
         try:
             done = course.run()
@@ -207,22 +217,39 @@ class Execution:
         self.store.runs.release(run.id, release, self._now())
         return release
 
-    def _charged(self, run: RunFacts) -> dict[str, str | int]:
-        attempts = self.store.openings.attempts(run.plan_digest)
+    def _charged(self, run: RunFacts, begun: Sequence[int]) -> dict[str, str | int]:
+        """What a run that ended early cost: an organisation was charged at most this."""
         delta = self.store.studies.version(run.study_digest).study.delta_fraction
-        return charged_fields(run.plan, attempts, run.opened, delta)
+        return charged_fields(run.plan, begun, run.opened, delta)
 
     def _fail(self, run_id: str, refused: Refused) -> None:
         fields: Mapping[str, object] = refused.public_fields
         state = RunState.LOST if refused.code in _LOST else RunState.REFUSED
         if refused.code is Code.CANCELLED:
-            state, fields = RunState.CANCELLED, self._charged(self.store.runs.get(run_id))
+            state = RunState.CANCELLED
+        run = self.store.runs.get(run_id)
+        begun = self.store.openings.attempts(run.plan_digest)
+        if state is RunState.CANCELLED or (begun and len(run.plan.rounds) > 1):
+            fields = {**fields, **self._charged(run, begun)}
         self.store.runs.fail(run_id, state, refused.code, fields, self._now())
 
     def _now(self) -> str:
         return instant_text(self.clock())
 
 
-def _check_cohort(study: Study, members: float | None) -> None:
-    if members is not None and members < study.min_cohort > 0:
-        raise Refused(Code.COHORT_TOO_SMALL, least=study.min_cohort)
+@dataclass
+class CohortJudge:
+    """Ends a run whose cohort is too small, by the first opening that tells its noised size."""
+
+    least: int
+    analysis: Analysis
+    dictionary: Dictionary
+    told: bool = False
+
+    def __call__(self, number: int, opening: Opening) -> None:
+        if self.told or self.least <= 0:
+            return
+        members = members_at(self.analysis, self.dictionary, number, opening)
+        self.told = members is not None
+        if members is not None and members < self.least:
+            raise Refused(Code.COHORT_TOO_SMALL, least=self.least)

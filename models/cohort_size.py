@@ -26,13 +26,17 @@ def noised_members(
     Guarantee: a function of the released totals alone, so judging a minimum cohort by it
     costs nothing and leaks nothing.
     """
-    for number, each in enumerate(opened):
-        delta_grid = each.law.mechanism.delta_grid
-        shape = analysis.contribution_at(dictionary, delta_grid, number, each.state)
-        found = _members(shape, each.totals)
-        if found is not None:
-            return found
-    return None
+    told = (members_at(analysis, dictionary, at, each) for at, each in enumerate(opened))
+    return next((found for found in told if found is not None), None)
+
+
+def members_at(
+    analysis: Analysis, dictionary: Dictionary, number: int, opening: Opening
+) -> float | None:
+    """The noised number of members behind one round, or None where its total does not tell."""
+    delta_grid = opening.law.mechanism.delta_grid
+    shape = analysis.contribution_at(dictionary, delta_grid, number, opening.state)
+    return _members(shape, opening.totals)
 
 
 def _members(shape: Contribution, totals: Sequence[int]) -> float | None:
@@ -48,7 +52,7 @@ def _members(shape: Contribution, totals: Sequence[int]) -> float | None:
         case Stack():
             return _first(shape, totals)
         case Streamed():
-            return shape.members(totals)
+            return shape.members_in(totals)
         case _:
             return None
 

@@ -22,6 +22,7 @@ from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
 from models.combining import check_topping_up
 from models.contribution import Contribution
+from models.regression.rounds import InRounds
 from models.sentences import sentence
 from privacy.accounting.conversion import parse_epsilon, rho_of_epsilon
 from privacy.contract.dictionary import Dictionary
@@ -129,6 +130,8 @@ def derive(question: Question, study: Study, dictionary: Dictionary, nodes: int)
         raise Refused(Code.ANALYSIS_NOT_ALLOWED, analysis=analysis.kind)
     if not 1 <= question.max_attempts <= MAX_ATTEMPTS:
         raise Refused(Code.TOO_MANY_ATTEMPTS, most=MAX_ATTEMPTS)
+    if isinstance(analysis, InRounds) and analysis.organisations:
+        raise Refused(Code.ANALYSIS_NOT_ALLOWED, analysis="terms by organisation")
     check_topping_up(analysis, dictionary, question.tops_up)
     cohort = parse_cohort(question.cohort, dictionary)
     rho = rho_of_epsilon(parse_epsilon(question.epsilon), study.delta_fraction)

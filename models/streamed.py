@@ -39,9 +39,8 @@ class Streamed(ABC):
     def columns(self) -> frozenset[ColumnRef]:
         """What is read, from one-row tables and at most one many-row table."""
 
-    def members(self, totals: Sequence[int]) -> float | None:
-        """The noised number of members in an opened total, where it says so."""
-        del totals
+    def members_in(self, totals: Sequence[int]) -> float | None:  # noqa: ARG002
+        """How many members an opened total of these vectors speaks of; None if it does not say."""
         return None
 
     @abstractmethod

@@ -224,6 +224,8 @@ def _departure(entry: Entry, commit: Commit, reserve: Reserve, delta: Any) -> di
         "sentence": reserve.sentence,
         "study": reserve.study,
         "plan": commit.plan,
+        "round": commit.round + 1,
+        "rounds": len(reserve.rounds),
         "bytes": commit.bytes,
         "sha256": commit.masked_sha256,
         **_amount(Rho.parse(commit.rho), delta),

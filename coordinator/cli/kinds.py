@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, assert_never
+from typing import Any, assert_never, get_args
 
 from coordinator.client.analyses import Asking
+from coordinator.client.fits import MEMBERS, WAYS
 from coordinator.client.question import Question
 from coordinator.client.study import Study
+from models.regression.request import FamilyName
 from privacy.errors import BadInput
 
 
@@ -36,6 +38,9 @@ class Kind(StrEnum):
     ASSOCIATIONS = "associations"
     TRAIN = "train"
     EVALUATE = "evaluate"
+    GLM = "glm"
+    COX = "cox"
+    PROGRESSION = "progression"
 
 
 @dataclass(frozen=True)
@@ -175,8 +180,74 @@ def question_of(study: Study, written: Written, where: str) -> Question:
         case Kind.EVALUATE:
             written.take(by=True, settings=("model",))
             return cohort.evaluate(written.settings.get("model", ""), list(written.by))
+        case Kind.GLM:
+            return _glm(cohort, written)
+        case Kind.COX:
+            return _cox(cohort, written)
+        case Kind.PROGRESSION:
+            return _progression(cohort, written)
         case _:
             assert_never(written.kind)
+
+
+_OF_FITS = ("members", "way")
+
+
+def _guess(written: Written) -> dict[str, Any]:
+    """How a fit is chosen: a guessed size, or the way itself."""
+    way = written.settings.get("way")
+    if way is not None and way not in WAYS:
+        raise BadInput("no way of fitting", where="way", instead="write " + ", ".join(WAYS))
+    return {"members": written.whole("members", MEMBERS), "way": way}
+
+
+def _glm(cohort: Asking, written: Written) -> Question:
+    own = ("family", "happened", "dispersion")
+    (formula,) = written.take("formula", settings=(*own, *_OF_FITS))
+    family = written.settings.get("family", "linear")
+    if family not in get_args(FamilyName):
+        listed = ", ".join(get_args(FamilyName))
+        raise BadInput("no family", where="family", instead=f"write {listed}")
+    return cohort.glm(
+        formula,
+        family,  # type: ignore[arg-type]
+        happened=written.settings.get("happened", ""),
+        dispersion=written.settings.get("dispersion"),
+        **_guess(written),
+    )
+
+
+def _cox(cohort: Asking, written: Written) -> Question:
+    own = ("start", "happened", "grid")
+    time, event, formula = written.take("time", "event", "formula", settings=(*own, *_OF_FITS))
+    return cohort.cox(
+        time,
+        event,
+        formula,
+        start=written.settings.get("start", ""),
+        happened=written.settings.get("happened", "true"),
+        grid=written.numbers("grid"),
+        **_guess(written),
+    )
+
+
+def _progression(cohort: Asking, written: Written) -> Question:
+    own = ("lower", "upper", "slope_sd", "visit_sd", "members", "way")
+    outcome, time, formula = written.take("outcome", "time", "formula", settings=own)
+    said = written.settings
+    for name in ("lower", "upper"):
+        if name not in said:
+            raise BadInput(f"{name} is missing", where=name, instead="write --set lower=-3")
+    return cohort.progression(
+        outcome,
+        time,
+        formula,
+        lower=said["lower"],
+        upper=said["upper"],
+        slope_sd=said.get("slope_sd"),
+        visit_sd=said.get("visit_sd"),
+        **_guess(written),
+    )
 
 
 _OF_ROWS = ("summary", "low", "high", "where", "window", "needing", "clip")

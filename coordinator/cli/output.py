@@ -99,7 +99,7 @@ def _explain(result: Result) -> None:
         out.print(note, markup=False)
     how = "a stored answer, at no cost" if result.repeat else f"epsilon {result.epsilon:.4g}"
     out.print(f"cost: {how} at delta {float(result.delta):.3g}")
-    for receipt in result.receipts:
+    for receipt in result.shown_receipts:
         out.print(f"receipt: {receipt}", markup=False)
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from coordinator.client.errors import BadInput
 from coordinator.client.figures import Rows, figure_of, needed
+from coordinator.client.fits import Fitting
 from coordinator.client.learning import Learning
 from coordinator.client.question import Question
 from coordinator.client.words import Names, Numbers, decimals, name, names, optional, whole
@@ -35,7 +36,7 @@ from models.aggregates.requests import (
 )
 
 
-class Asking(Learning):
+class Asking(Fitting, Learning):
     """Each method checks the question against the dictionary and returns it, not yet asked."""
 
     def count(self, by: Names | None = None) -> Question:

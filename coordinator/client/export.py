@@ -51,7 +51,7 @@ def _header(result: Result) -> list[str]:
         f"{whose}, study {result.asked.study}, {cost}",
         unit,
         *result.answer.notes,
-        *(f"receipt: {receipt}" for receipt in result.receipts),
+        *(f"receipt: {receipt}" for receipt in result.shown_receipts),
     ]
     return [" ".join(line.split()) for line in lines if line]
 

@@ -27,14 +27,13 @@ Model = TrainedNetwork | Result | Job | str | Path
 class Learning(ABC):
     """What is asked of members to train and to judge networks."""
 
-    @property
-    @abstractmethod
-    def dictionary(self) -> Dictionary:
-        """The study's."""
-
     @abstractmethod
     def asked(self, analysis: Analysis) -> Question:
         """The analysis of these members."""
+
+    @abstractmethod
+    def declared(self) -> Dictionary:
+        """What the study's columns mean."""
 
     @overload
     def train(
@@ -116,7 +115,7 @@ class Learning(ABC):
         `model` is what `load_model` gave, a result or job of training, or the file's path.
         """
         network = _network(model)
-        if network.dictionary.digest != self.dictionary.digest:
+        if network.dictionary.digest != self.declared().digest:
             raise BadInput(
                 "the network was trained with another dictionary",
                 where="model",

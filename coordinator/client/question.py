@@ -24,6 +24,12 @@ _ANY_TIME = 86_400.0  # of a run that is only started
 Epsilon = float | int | str | Decimal | Fraction
 
 
+class Suit(Protocol):
+    """From an analysis and epsilon (decimal text) to the analysis as it is asked."""
+
+    def __call__(self, analysis: Analysis, epsilon: str) -> Analysis: ...
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What a preview is asked for: decimal text of the one or the other, "" for the other one."""
@@ -68,6 +74,13 @@ class Question:
     analysis: Analysis
     cohort: str
     backend: Backend
+    suit: Suit | None = None  # fits the analysis to epsilon, where it can be asked in several ways
+
+    def suited(self, epsilon: str) -> Question:
+        """The question as it is sent for `epsilon`."""
+        if self.suit is None or not epsilon:
+            return self
+        return replace(self, analysis=self.suit(self.analysis, epsilon), suit=None)
 
     def preview(
         self,
@@ -82,7 +95,8 @@ class Question:
         answer's unit, for which the least epsilon is found (`.epsilon` of the preview).
         `members` is your own guess of the cohort's size, for what depends on it.
         """
-        return self.backend.preview(self, wanted_of(epsilon, target_error, members))
+        wanted = wanted_of(epsilon, target_error, members)
+        return self.backend.preview(self.suited(wanted.epsilon), wanted)
 
     def run(
         self,
@@ -103,7 +117,8 @@ class Question:
 
         Where a run has many rounds, `max_attempts` counts for each of them.
         """
-        return self.backend.start(self, terms_of(epsilon, max_attempts, _ANY_TIME))
+        terms = terms_of(epsilon, max_attempts, _ANY_TIME)
+        return self.backend.start(self.suited(terms.epsilon), terms)
 
     def top_up(
         self,
@@ -122,7 +137,8 @@ class Question:
         return self._run(replace(terms, tops_up=digests))
 
     def _run(self, terms: Terms) -> Result:
-        return replace(self.backend.run(self, terms), question=self)
+        asked = self.suited(terms.epsilon)
+        return replace(self.backend.run(asked, terms), question=asked)
 
     @property
     def sentence(self) -> str:

@@ -206,7 +206,8 @@ class Result:
         return (
             f"{self.asked.sentence} ({kept}; study {self.asked.study!r}, purpose "
             f"{self.asked.purpose!r}). The records stayed at the organisations; a secure sum "
-            "opened only the total, with discrete Gaussian noise added by every organisation. "
+            f"opened only {self._opened}, with discrete Gaussian noise added by every "
+            "organisation. "
             f"{times} zero-concentrated differential privacy with "
             f"rho = {float(self.rho):.6g}, "
             f"that is (epsilon = {self.epsilon:.4g}, delta = {float(self.delta):.3g}), for adding "
@@ -215,6 +216,11 @@ class Result:
             f"{self.noise.relative_to_curator:.2f} times a trusted curator's standard deviation."
             f"{self._method()}"
         )
+
+    @property
+    def _opened(self) -> str:
+        many = f"the totals of {self.rounds} rounds, each asked with what was opened before it"
+        return "the total" if self.rounds == 1 else many
 
     def _method(self) -> str:
         """What is special about this analysis, after the general part."""
@@ -255,7 +261,20 @@ class Result:
         lines.append(f"  cost: {how} at delta {float(self.delta):.3g}")
         if len(self.releases) > 1:
             lines.append(f"  combined of {len(self.releases)} releases")
-        return "\n".join([*lines, *(f"  receipt: {receipt}" for receipt in self.receipts)])
+        return "\n".join([*lines, *(f"  receipt: {each}" for each in self.shown_receipts)])
+
+    @property
+    def shown_receipts(self) -> list[str]:
+        """One line per entry; of a run of several rounds one per node."""
+        if self.rounds == 1:
+            return [str(receipt) for receipt in self.receipts]
+        entries: dict[str, list[int]] = {}
+        for receipt in self.receipts:
+            entries.setdefault(receipt.node, []).append(receipt.seq)
+        return [
+            f"{node}: {len(seen)} entries, {min(seen)} to {max(seen)}"
+            for node, seen in entries.items()
+        ]
 
     __repr__ = __str__
 

@@ -105,6 +105,9 @@ class Study(Asking):
         analysis = parse_analysis(found.asked.analysis)
         return replace(found, question=self.ask(analysis, found.asked.cohort))
 
+    def declared(self) -> Dictionary:
+        return self.dictionary
+
     def asked(self, analysis: Analysis) -> Question:
         """The analysis of all members."""
         return self.ask(analysis, "")
@@ -149,9 +152,7 @@ class Selection(Asking):
     cohort: str
     written: tuple[str, ...] = field(default=(), compare=False)  # its conditions, in that order
 
-    @property
-    def dictionary(self) -> Dictionary:
-        """The study's."""
+    def declared(self) -> Dictionary:
         return self.study.dictionary
 
     def asked(self, analysis: Analysis) -> Question:

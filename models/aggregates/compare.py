@@ -3,8 +3,9 @@
 Members are matched by public strata: parts of the slope before the index, parts of the last
 score before it, and groups. A member is in one cell of strata and arm, and in one of the arms.
 
-Guarantee: one member's vector is a count and a number in one cell of the first part, a number and
-its square in one cell of the second. Coverage: `models.aggregates.weighted_difference`.
+Guarantee: one member's vector is a count and a number in one cell of the first part; half a count,
+a number and its square in one cell of the second.
+Coverage: `models.aggregates.weighted_difference`.
 """
 
 from __future__ import annotations
@@ -216,7 +217,7 @@ class Design:
         return (lower + upper) / 2, (upper - lower) / 2
 
     def contribution(self, scale: int) -> Stack:
-        """Count and slope by strata and arm; slope and its square by arm.
+        """Count and slope by strata and arm; half a count, slope and its square by arm.
 
         The strata stand in the second part as variables that no monomial uses: who is in no
         stratum is in no arm either.

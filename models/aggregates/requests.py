@@ -29,6 +29,9 @@ from models.aggregates.values import Mean, Sum
 from models.aggregates.variance import Variance
 from models.neural.evaluate import Evaluate
 from models.neural.request import Train
+from models.regression.cox import Cox
+from models.regression.progression import Progression
+from models.regression.request import Regression
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
 
@@ -39,6 +42,7 @@ __all__ = [
     "Compare",
     "Correlation",
     "Count",
+    "Cox",
     "Density",
     "Describe",
     "Disproportionality",
@@ -49,7 +53,9 @@ __all__ = [
     "Mean",
     "MemberSummary",
     "Prevalence",
+    "Progression",
     "Quantiles",
+    "Regression",
     "Sum",
     "Survival",
     "Table",
@@ -66,6 +72,7 @@ Analysis = (
     | Compare
     | Correlation
     | Count
+    | Cox
     | Density
     | Describe
     | Disproportionality
@@ -76,7 +83,9 @@ Analysis = (
     | Mean
     | MemberSummary
     | Prevalence
+    | Progression
     | Quantiles
+    | Regression
     | Sum
     | Survival
     | Table
@@ -109,6 +118,9 @@ _BY_KIND: Mapping[str, type[Analysis]] = {
     "quantiles": Quantiles,
     "compare": Compare,
     "member_summary": MemberSummary,
+    "glm": Regression,
+    "cox": Cox,
+    "progression": Progression,
 }
 KINDS: tuple[str, ...] = tuple(_BY_KIND)
 

@@ -89,7 +89,7 @@ class ScoreTables(Streamed):
         read = (*self.encoding.static, *self.encoding.visit, self.outcome.column, *self.tables.by)
         return frozenset(read)
 
-    def members(self, totals: Sequence[int]) -> float | None:
+    def members_in(self, totals: Sequence[int]) -> float | None:
         """Those with a known outcome: the cells of the first table of all members."""
         first = self.tables.bins[0].count * self.tables.answers
         return sum(totals[:first]) / self.tables.weight(self.delta_grid)

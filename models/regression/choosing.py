@@ -44,22 +44,23 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
     """The rounds of a run: their weights and the members' bounds."""
     free = [flat for at, flat in enumerate(model.flat) if model.constant(at) is None]
     columns = sum(0.25 if flat else 0.5 for flat in free)
-    moments = math.sqrt(1 + columns + model.usual_moments)
+    size = math.sqrt(1 + columns + model.usual_moments)
     match way:
         case "newton":
             early = NEWTON_ROUNDS - 1
             weights = (1,) * (1 + early) + (math.ceil(_LAST * (1 + early)),)
         case "gram":
             gram = gram_part(model.width)
-            each = (1 - _MOMENTS - gram) / GRAM_ROUNDS
-            weights = _whole(_MOMENTS, gram, *[each] * GRAM_ROUNDS)
+            moments = _MOMENTS * min(1.0, 0.4 + model.width / 10)
+            each = (1 - moments - gram) / GRAM_ROUNDS
+            weights = _whole(moments, gram, *[each] * GRAM_ROUNDS)
         case _:
             each = (1 - _GRADIENT_MOMENTS) / GRADIENT_ROUNDS
             weights = _whole(_GRADIENT_MOMENTS, *[each] * GRADIENT_ROUNDS)
     damping = 1.5 if way == "gradient" else 1.0
     memory = _SHORT if skewed(model, way) else MOST_ROUNDS
-    size = clip * float(np.linalg.norm(model.loudness))
-    return Course(way, weights, moments, float(model.width), size, damping, memory)
+    bound = clip * float(np.linalg.norm(model.loudness))
+    return Course(way, weights, size, float(model.width), bound, damping, memory)
 
 
 def gram_part(width: int) -> float:

@@ -100,6 +100,8 @@ def standing(model: Model, course: Course, opened: Sequence[Opened]) -> Standing
     """The estimate after `opened`, which holds the moments at least."""
     population = _population(model, opened)
     theta = model.begin(population.outcome, population.offset)
+    if model.precise:  # the variance is that of a row of weight 1
+        theta[-1] += math.log(min(max(population.weight, 0.01), 1.0))
     whiten = _whitening(population.information(model, theta))
     nothing = np.full((model.size, model.size), np.nan)
     now = Standing(theta, population, whiten, nothing, nothing)
@@ -196,16 +198,25 @@ def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
     length = math.sqrt(max(float(step @ curve @ step), 0.0))
     theta = repaired(model, asked.theta + _taken(model, now.population, asked.theta, step, length))
     inverse = np.asarray(np.linalg.inv(curve), dtype=np.float64)
+    counted = _counted(model, now.population, float(each.sums[0] * math.sqrt(3)))
     return Standing(
         theta=theta,
-        population=replace(now.population, members=max(float(each.sums[0] * math.sqrt(3)), 1.0)),
+        population=counted,
         whiten=now.whiten,
-        sampling=inverse * small_sample(model, now.population) / model.largest_weight,
+        sampling=inverse * small_sample(model, counted) / model.largest_weight,
         privacy=inverse @ inverse * noise**2,
         targets=(*now.targets, theta),
         step=length,
         lifted=lifted,
     )
+
+
+def _counted(model: Model, population: Population, members: float) -> Population:
+    """With the number of members, which a Newton round counts without clipping."""
+    least = max(members, 2.0 * model.size)
+    if model.most_rows > 1 or (model.weighted and not model.precise):
+        return replace(population, members=least)
+    return replace(population, members=least, rows=least)
 
 
 def newton_sums(model: Model, theta: Floats, each: Opened) -> tuple[Floats, Floats, float, float]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from models.regression.batch import Batch, Mask, batch_of, slices
-from models.regression.member_vectors import Round, length, vectors
+from models.regression.member_vectors import Moments, Round, length, moment_places, vectors
 from models.regression.outcome import Model
 from models.rows import Rows
 from models.streamed import Integers, Streamed
@@ -42,6 +43,12 @@ class MemberSum(Streamed):
     @property
     def columns(self) -> frozenset[ColumnRef]:
         return self.model.columns
+
+    def members_in(self, totals: Sequence[int]) -> float | None:
+        if not isinstance(self.asked, Moments):
+            return None
+        places = moment_places(self.model)
+        return totals[places.get("members", places["rows"])] * self.asked.clip / self.delta_grid
 
     def fold(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
         total = np.zeros(self.length, dtype=np.int64)

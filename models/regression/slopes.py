@@ -22,6 +22,7 @@ from models.rows import Values, is_known
 from privacy.contract.dictionary import ColumnRef
 
 DAYS_PER_YEAR = 365.25
+GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,13 @@ class Slopes(Glm):
         return replace(found, x=found.x * root[:, None], y=found.y * root, weight=known)
 
     def pretend(self, sketch: Sketch, theta: Floats) -> ModelRows:
+        """With weights spread evenly about their mean."""
         made = super().pretend(sketch, theta)
-        root = np.sqrt(sketch.weight)
+        even = np.modf(np.arange(1, made.members + 1) * GOLDEN)[0]
+        reach = min(sketch.weight, max(1 - sketch.weight, 0.0))
+        root = np.sqrt(np.clip(sketch.weight + reach * (2 * even - 1), 1e-3, 1.0))
         eta = made.x @ theta[: self.width]
-        return replace(made, x=made.x * root, y=made.y - eta * (1 - root))
+        return replace(made, x=made.x * root[:, None], y=made.y - eta * (1 - root))
 
     def first_rows(self, batch: Batch) -> ModelRows:
         slope, weight, known = self.slopes(batch)

@@ -16,7 +16,7 @@ import pytest
 from coordinator.audit import documents
 from coordinator.audit.verify import verify_bundle
 from privacy.contract.dictionary import Dictionary
-from privacy.contract.plan import Plan, Question, identity_of
+from privacy.contract.plan import Plan, PlannedRound, Question, identity_of
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope
 from privacy.errors import VerificationFailed
@@ -31,7 +31,9 @@ class Lying(Network):
     lie: dict[str, Any] = {}  # noqa: RUF012 - set by the test
 
     def _compiled(self, question: Question, asked: Envelope) -> Plan:
-        plan = super()._compiled(question, asked).model_copy(update=self.lie)
+        plan = super()._compiled(question, asked)
+        changes = {name: said(plan) if callable(said) else said for name, said in self.lie.items()}
+        plan = plan.model_copy(update=changes)
         identity = identity_of(**{name: getattr(plan, name) for name in PARTS})
         return plan.model_copy(update={"identity": identity})
 
@@ -43,10 +45,14 @@ def _lied(tmp_path: Path, lie: dict[str, Any], **network: Any) -> Path:
     return made.write(tmp_path / "bundle")
 
 
+def _longer(rounds: tuple[PlannedRound, ...]) -> tuple[PlannedRound, ...]:
+    return tuple(each.model_copy(update={"length": each.length + 1}) for each in rounds)
+
+
 LIES: dict[str, dict[str, Any]] = {
     "another analysis": {"lie": {"analysis": {"kind": "count", "by": []}}},
     "another cohort": {"lie": {"cohort": "members.treatment == 'riluzole'"}},
-    "more numbers than were asked for": {"lie": {"length": 4}},
+    "more numbers than were asked for": {"lie": {"rounds": lambda plan: _longer(plan.rounds)}},
     "more attempts than were signed": {"lie": {"max_attempts": 3}},
     "another data epoch's delta": {"lie": {"delta": "1/10"}},
     "one membership where the study allows two": {

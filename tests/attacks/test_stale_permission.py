@@ -76,14 +76,14 @@ def test_a_decision_between_reserving_and_contributing_counts(
     assert network.nodes[TARGET].kinds("commit") == []
 
 
-def _decide_once() -> Callable[[Envelope, Facts], object]:
+def _decide_once() -> Callable[..., object]:
     real, seen = gate.decide, set[str]()
 
-    def decide(envelope: Envelope, facts: Facts) -> object:
+    def decide(envelope: Envelope, facts: Facts, *, reserved: bool = False) -> object:
         if (facts.node + envelope.digest) in seen:
             return None
         seen.add(facts.node + envelope.digest)
-        return real(envelope, facts)
+        return real(envelope, facts, reserved=reserved)
 
     return decide
 

@@ -52,6 +52,13 @@ QUESTIONS: dict[str, Callable[[Study], Question]] = {
     "survival": lambda study: study.survival(
         "years_since_onset", "condition", by="sex", grid=[0, 2.5, 10], happened="als"
     ),
+    "glm": lambda study: study.glm("alsfrs_r_loss ~ age + C(sex)", way="gram"),
+    "cox": lambda study: study.cox(
+        "years_since_onset", "condition", "age + sex", grid=[0, 5, 10], happened="als", way="gram"
+    ),
+    "progression": lambda study: study.progression(
+        "alsfrs_r_visit", "months", "sex", lower=-3, upper=1, way="gram"
+    ),
     "disproportionality": lambda study: study.disproportionality("treatment", "side_effect"),
     "associations": lambda study: study.associations(["sex", "region"], "condition"),
     "train": lambda study: study.train(
@@ -94,6 +101,15 @@ LINES: dict[str, list[str]] = {
     "survival": [
         *("years_since_onset", "condition", "--by", "sex"),
         *("--set", "grid=0,2.5,10", "--set", "happened=als"),
+    ],
+    "glm": ["alsfrs_r_loss ~ age + C(sex)", "--set", "way=gram"],
+    "cox": [
+        *("years_since_onset", "condition", "age + sex", "--set", "grid=0,5,10"),
+        *("--set", "happened=als", "--set", "way=gram"),
+    ],
+    "progression": [
+        *("alsfrs_r_visit", "months", "sex", "--set", "lower=-3", "--set", "upper=1"),
+        *("--set", "way=gram"),
     ],
     "disproportionality": ["treatment", "side_effect"],
     "associations": ["--set", "exposures=sex,region", "--set", "outcomes=condition"],

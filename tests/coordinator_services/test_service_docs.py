@@ -51,7 +51,7 @@ def test_the_python_samples_run(
     monkeypatch.delenv("CAIRN_CA", raising=False)
     names: dict[str, object] = {}
     samples = re.findall(r"```python\n(.*?)```", CLIENT, re.DOTALL)
-    assert len(samples) == 4
+    assert len(samples) == 5
     for sample in samples:
         exec(sample, names)  # noqa: S102 - our own documentation
     shown = capsys.readouterr().out

@@ -245,6 +245,36 @@ def test_an_opening_is_charged_once_in_order_and_within_its_attempts() -> None:
     assert code_of(book, Lost(plan=P, round=1, attempt=0)) is Code.CONFLICT
 
 
+def test_every_round_has_its_own_mechanism_and_cost() -> None:
+    """A first round at four times the cost of the others, and no round at another's price."""
+    dear = Mechanism.of(GaussianSum(2 * SMALL.delta_grid, 3, 1))
+    book = ledger(budget=100, quota=100)
+    cost = dear.event.rho + COST + COST
+    book.append(reserve("p", "als", SOON, mechanisms=(dear, SMALL, SMALL), max_attempts=2))
+    assert book.state.total_held == cost * 2
+    assert code_of(book, opening(0, 0, SMALL)) is Code.PLAN_MISMATCH
+    book.append(opening(0, 0, dear))
+    assert book.state.total_charged == dear.event.rho
+    assert code_of(book, opening(1, 0, dear)) is Code.PLAN_MISMATCH
+    book.append(opening(1, 1))
+    book.append(opening(2, 0))  # a node may be lost in one round and there in the next
+    assert book.state.total_charged == cost
+    assert book.state.total_held == cost
+    book.append(Aborted(plan=P, code="cancelled"))
+    assert (book.state.total_charged, book.state.total_held) == (cost, Rho.ZERO)
+
+
+def test_a_round_is_reserved_at_what_its_mechanism_costs() -> None:
+    honest = reserve("p", "als", SOON, rounds=2)
+    cheap = ReservedRound(mechanism=SMALL, rho=Rho(1).text)
+    lies = (
+        {"rounds": (honest.rounds[0], cheap), "rho": (COST + Rho(1)).text},
+        {"rho": COST.text},
+    )
+    for lie in lies:
+        assert code_of(ledger(), honest.model_copy(update=lie)) is Code.PLAN_MISMATCH
+
+
 def test_nothing_is_reserved_or_charged_while_paused_or_late() -> None:
     book = asked()
     book.append(Paused(by=BY))

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import psutil
 import pytest
 
 from coordinator.audit.verify import verify_bundle
-from coordinator.client import NodeOffline, connect
+from coordinator.client import Job, NodeOffline, Refused, connect
 from coordinator.client.network import Network as Client
 from privacy.errors import VerificationFailed
 from tests.support import net_data
@@ -163,6 +165,48 @@ def test_the_bridge_is_killed_and_the_next_question_is_answered_all_the_same(
     assert again.pid != bridge.pid
     with local.steward("ms-league") as steward:
         assert steward.post("/v1/ledger/verify").json()["holds"] is True
+
+
+def _begun(job: Job) -> None:
+    wait_until(lambda: job.progress.round >= 1, 30, "the first round is done")
+
+
+def test_a_run_of_several_rounds_outlives_its_bridge_and_is_charged_once(
+    local: Local, client: Client
+) -> None:
+    study = client.study("als-progression")
+    before = Fraction(study.budget.committed.rho)
+    question = study.where("age >= 5").quantiles("age", [0.5])
+    job = question.start(epsilon=50)
+    _begun(job)
+    family = psutil.Process(local.process.pid).children(recursive=True)
+    [bridge] = [p for p in family if "coordinator.bridge_main" in p.cmdline()]
+    bridge.kill()
+    result = job.wait(90)
+    local.family = psutil.Process(local.process.pid).children(recursive=True)
+    assert result.rounds > 2
+    assert len(result.receipts) == 3 * result.rounds
+    people = _consenting()
+    median = people[people["age"] >= 5]["age"].median()
+    [row] = result.table.to_dict("records")
+    assert row["low"] <= median <= row["high"]
+    assert Fraction(study.budget.committed.rho) - before == result.rho
+    assert Fraction(study.budget.reserved.rho) == 0
+
+
+def test_a_run_that_is_stopped_charges_no_more_than_it_says(local: Local, client: Client) -> None:
+    study = client.study("als-progression")
+    for age in range(6, 16):  # a run may be over before it can be stopped
+        before = Fraction(study.budget.committed.rho)
+        job = study.where(f"age >= {age}").quantiles("age", [0.5]).start(epsilon=20)
+        _begun(job)
+        with suppress(Refused):
+            stopped = job.cancel()
+            break
+        assert job.result.rounds
+    assert 1 <= stopped.round < stopped.of
+    assert Fraction(study.budget.committed.rho) - before == stopped.rho
+    assert Fraction(study.budget.reserved.rho) == 0
 
 
 def test_an_auditor_pulls_and_verifies_and_notices_one_changed_byte(

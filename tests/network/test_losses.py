@@ -282,7 +282,7 @@ def test_a_total_that_comes_out_too_small_is_not_shown(make: Callable[..., Netwo
 def test_without_a_least_cohort_an_answer_below_zero_is_shown(
     make: Callable[..., Network], monkeypatch: pytest.MonkeyPatch, least: int, state: str
 ) -> None:
-    monkeypatch.setattr(execution, "noised_members", lambda *_: -5.0)
+    monkeypatch.setattr(execution, "members_at", lambda *_: -5.0)
     network = make(min_cohort=least)
     assert network.ask(ASKED).state.value == state
 

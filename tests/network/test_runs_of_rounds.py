@@ -210,10 +210,23 @@ def test_without_a_margin_a_lost_node_costs_another_attempt_of_that_round(
 
 def test_a_round_that_is_lost_ends_the_run_and_what_was_charged_stays(network: Network) -> None:
     compiled = planned(network)
-    network.wire.lose_request("ms-league", Ask.SIGN_SURVIVORS)
+    network.wire.outbound.append(When(Ask.SIGN_SURVIVORS, lose, node="ms-league", round_=2))
     run = network.run(compiled)
     assert (run.state, run.code) == (RunState.LOST, Code.ATTEMPT_LOST)
-    assert run.fields == {"attempts": 1, "round": 1, "rounds": ROUNDS}
+    charged = Rho(cost(compiled, 0, 1, 2))
+    epsilon = repr(epsilon_of_rho(charged, network.study.delta_fraction))
+    cost_of_it = {"rho": charged.text, "epsilon": epsilon}
+    assert run.fields == {"attempts": 1, "round": 2, "rounds": ROUNDS, **cost_of_it}
+    for name in network.nodes:
+        assert network.spent(name) == (charged.units, 0)
+
+
+def test_a_cohort_too_small_is_known_after_the_first_round(make: Callable[..., Network]) -> None:
+    network = make(min_cohort=1000)
+    compiled = planned(network)
+    run = network.run(compiled)
+    assert (run.state, run.code) == (RunState.REFUSED, Code.COHORT_TOO_SMALL)
+    assert run.opened == 1
     for name in network.nodes:
         assert network.spent(name) == (cost(compiled, 0), 0)
 

@@ -132,17 +132,19 @@ def test_what_does_not_fit_is_refused(change: dict[str, str], said: str) -> None
 
 @pytest.mark.statistical
 def test_at_epsilon_one_a_thousand_members_are_nearly_as_good_as_the_mixed_model() -> None:
-    """The weighted regression stands for the mixed model, which it equals to a few percent."""
+    """Ten nodes, of which two may be lost or collude. The weighted regression stands for the
+    mixed model, which it equals to a few percent."""
     plain, private, covered = [], [], []
     request = ASKED.model_copy(update={"formula": "arm"})
-    noisy, _ = request.chosen(DICTIONARY, law("1"), 1000)
-    for seed in range(100):
+    noisy, _ = request.chosen(DICTIONARY, law("1", 10, 2), 1000)
+    for seed in range(300):
         parts = split(*trial(1000, seed))
         best = coefficients(run(request.normalised(DICTIONARY), parts))["arm[b]"]
         plain.append(best.estimate - TRUE)
         asked = noisy.normalised(DICTIONARY)
-        found = coefficients(run(asked, parts, epsilon="1", seed=5000 + seed))["arm[b]"]
+        noisy_run = run(asked, parts, epsilon="1", seed=5000 + seed, nodes=10, margin=2)
+        found = coefficients(noisy_run)["arm[b]"]
         private.append(found.estimate - TRUE)
         covered.append(found.low < TRUE < found.high)
     assert np.sqrt(np.mean(np.square(private))) < 1.15 * np.sqrt(np.mean(np.square(plain)))
-    assert np.mean(covered) > 0.88  # 95 % but for three standard errors
+    assert np.mean(covered) > 0.90  # 95 % but for four standard errors
