@@ -302,7 +302,7 @@ def _distance(truth: dict[Any, float], found: dict[Any, float]) -> Floats:
 def ratio(top: Floats, bottom: Floats) -> float:
     """The ratio of two errors: the median over the figures that noise moves."""
     moved = np.isfinite(top) & np.isfinite(bottom) & (bottom > 0)
-    return statistics.median((top[moved] / bottom[moved]).tolist())
+    return statistics.median((top[moved] / bottom[moved]).tolist()) if moved.any() else math.nan
 
 
 def rows_of(analysis: Analysis, members: int, epsilon: str, runs: int) -> dict[str, Any]:
@@ -313,6 +313,9 @@ def rows_of(analysis: Analysis, members: int, epsilon: str, runs: int) -> dict[s
         for name, words in (("laplace", "Laplace curator"), ("nodes", "noise at each node"))
     )
     measured = ratio(ours, curator)
+    if math.isnan(measured):
+        what = f"{analysis.kind}, n = {members}, eps = {epsilon}"
+        return {"what": what, "value": "no information under any noise", "unit": ""}
     return {
         "what": f"{analysis.kind}: error ÷ trusted curator's, n = {members}, eps = {epsilon}",
         "value": round(measured, 3),

@@ -40,6 +40,8 @@ class TableRows:
     def first(self, most: int) -> TableRows:
         """Only rows of a rank below `most`: what one member may bring."""
         keep = self.rank < most
+        if keep.all():
+            return self
         values = {name: array[keep] for name, array in self.values.items()}
         return TableRows(self.member[keep], self.rank[keep], values)
 

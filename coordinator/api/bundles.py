@@ -75,11 +75,12 @@ def _releases(
         receipts = [pair for each in body["rounds"] for pair in each["receipts"].items()]
         held = all(said["seq"] < covered.get(node, 0) for node, said in receipts)
         if digest in settled or held:
-            rounds = range(len(body["rounds"]))
+            every = range(len(body["rounds"]))
+            proven = [at for at in every if body["rounds"][at]["transcript"] is not None]
             yield ReleaseFacts(
                 envelope,
-                _kept(store.openings.transcript, body["plan"], rounds),
-                _kept(store.openings.state, body["plan"], rounds),
+                _kept(store.openings.transcript, body["plan"], proven),
+                _kept(store.openings.state, body["plan"], every),
             )
 
 
@@ -89,5 +90,5 @@ def _kept(
     """What is stored of every round, one in memory at a time."""
     for number in rounds:
         data = read(plan, number)
-        if data is not None:
+        if data:
             yield data

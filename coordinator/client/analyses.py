@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from coordinator.client.errors import BadInput
@@ -10,7 +10,16 @@ from coordinator.client.figures import Rows, figure_of, needed
 from coordinator.client.fits import Fitting
 from coordinator.client.learning import Learning
 from coordinator.client.question import Question
-from coordinator.client.words import Names, Numbers, decimals, name, names, optional, whole
+from coordinator.client.words import (
+    Names,
+    Numbers,
+    decimals,
+    iterable,
+    name,
+    names,
+    optional,
+    whole,
+)
 from models.aggregates.associations import Claim
 from models.aggregates.requests import (
     Associations,
@@ -34,6 +43,9 @@ from models.aggregates.requests import (
     TreatmentReport,
     Variance,
 )
+from privacy import errors
+
+MOST_PLACES = 10  # of a ranking, unless written
 
 
 class Asking(Fitting, Learning):
@@ -91,7 +103,7 @@ class Asking(Fitting, Learning):
 
         `column` is bounded and has one row per member. Asks in six rounds at one price.
         """
-        shares = q if isinstance(q, Sequence) and not isinstance(q, str) else (q,)
+        shares = (q,) if isinstance(q, str) or not isinstance(q, Iterable) else q
         return self.asked(Quantiles(column=name(column), q=decimals(shares, "q")))
 
     def member_summary(
@@ -115,6 +127,8 @@ class Asking(Fitting, Learning):
         (of a slope rows and days), and `clip` a range that figures are clamped to. Or write the
         whole figure as `column`.
         """
+        if summary == "count":
+            column = self._counted(column)
         rows = Rows(where=where, window=window, needing=needed(needing))
         figure = figure_of(column, summary, rows, optional(low, "low"), optional(high, "high"))
         limits = decimals(clip, "clip")
@@ -167,9 +181,9 @@ class Asking(Fitting, Learning):
         """Mean, variance and standard deviation of a bounded numeric column, at one price."""
         return self.asked(Variance(column=name(column)))
 
-    def correlation(self, *columns: str) -> Question:
+    def correlation(self, *columns: Names) -> Question:
         """Pearson correlations of every pair of 2 to 8 bounded numeric columns."""
-        return self.asked(Correlation(columns=tuple(map(name, columns))))
+        return self.asked(Correlation(columns=_listed(columns)))
 
     def density(
         self, x: str, y: str, *, x_edges: Numbers | None = None, y_edges: Numbers | None = None
@@ -178,17 +192,37 @@ class Asking(Fitting, Learning):
         edges = decimals(x_edges, "x_edges"), decimals(y_edges, "y_edges")
         return self.asked(Density(x=name(x), y=name(y), x_edges=edges[0], y_edges=edges[1]))
 
-    def describe(self, *columns: str) -> Question:
+    def describe(self, *columns: Names) -> Question:
         """A first table: mean, deviation and counts of each of several columns, at one price."""
-        return self.asked(Describe(columns=tuple(map(name, columns))))
+        return self.asked(Describe(columns=_listed(columns)))
 
     def map(self, region: str) -> Question:
         """Members by region and country; a region's level begins with its country, DE-BY."""
         return self.asked(Map(region=name(region)))
 
-    def top(self, column: str, k: int = 10, *, cap: int = 5) -> Question:
-        """The `k` most frequent levels; a member counts with their first `cap` rows."""
-        return self.asked(Top(column=name(column), k=whole(k, "k"), cap=whole(cap, "cap")))
+    def top(self, column: str, k: int | None = None, *, cap: int = 5) -> Question:
+        """The `k` most frequent levels; a member counts with their first `cap` rows.
+
+        Unless written, `k` is 10, or all levels where there are fewer.
+        """
+        places = self._places(name(column)) if k is None else whole(k, "k")
+        return self.asked(Top(column=column, k=places, cap=whole(cap, "cap")))
+
+    def _counted(self, column: str) -> str:
+        """A column in full, whose known values are counted; a table as it is."""
+        if any(table.name == column for table in self.declared().tables):
+            return column
+        try:
+            return self.declared().resolve(column).name
+        except errors.BadInput:
+            return column  # what is wrong with it is said when it is asked
+
+    def _places(self, column: str) -> int:
+        try:
+            levels = len(self.declared().resolve(column).column.cell_labels)
+        except errors.BadInput:
+            return MOST_PLACES  # what is wrong with the column is said when it is asked
+        return min(levels, MOST_PLACES) or MOST_PLACES
 
     def treatment_report(self, treatment: str, columns: Names) -> Question:
         """Members per treatment, and of them the share of each level of `columns`."""
@@ -228,7 +262,7 @@ class Asking(Fitting, Learning):
         exposures: Names | None = None,
         outcomes: Names | None = None,
         *,
-        claims: Sequence[Sequence[str]] = (),
+        claims: Iterable[Sequence[str]] = (),
     ) -> Question:
         """Odds ratios of all exposures with all outcomes, or of a list of claims alone.
 
@@ -239,7 +273,7 @@ class Asking(Fitting, Learning):
             Associations(
                 exposures=names(exposures, "exposures"),
                 outcomes=names(outcomes, "outcomes"),
-                claims=tuple(map(_claim, claims)),
+                claims=tuple(map(_claim, iterable(claims, "claims", "a list of claims"))),
             )
         )
 
@@ -252,3 +286,12 @@ def _claim(parts: Sequence[str]) -> Claim:
             "a claim is (exposure, level, outcome, level, 'above' or 'below')", where="claims"
         )
     return Claim.from_json(dict(zip(fields, map(name, listed), strict=False)))
+
+
+def _listed(columns: Sequence[Names]) -> tuple[str, ...]:
+    """Columns one by one, or as one list."""
+    match columns:
+        case (list() | tuple() as one,):
+            return names(one, "columns")
+        case _:
+            return tuple(map(name, columns))

@@ -87,6 +87,8 @@ class Study(Asking):
 
     def attrition(self, conditions: Sequence[str]) -> Attrition:
         """How many made-up members meet the first condition, the first two, and so on."""
+        if isinstance(conditions, str) or not all(isinstance(each, str) for each in conditions):
+            raise BadInput("conditions are a list of texts", where="conditions")
         return self._source.backend.attrition(conditions)
 
     def plan(self, epsilon: Epsilon) -> Plan:
@@ -124,7 +126,7 @@ class Study(Asking):
                 "The study does not allow this analysis.",
                 {"allowed": ", ".join(self.facts.analyses)},
             )
-        with checking(Code.UNKNOWN_COLUMN):
+        with checking(Code.UNKNOWN_COLUMN, named=Code.BAD_REQUEST):
             full = normalise(analysis, self.dictionary)
         return Question(self.id, full, cohort, self._source.backend)
 

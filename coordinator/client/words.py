@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, SupportsIndex
 
 from coordinator.client.errors import BadInput
 
 Names = str | Sequence[str]
-Numbers = Sequence[float | int | str | Decimal]
+Numbers = Iterable[float | int | str | Decimal]
+
+_MOST_SIGNS = 60  # of one number
 
 
 def names(by: Names | None, where: str = "by") -> tuple[str, ...]:
@@ -22,19 +25,21 @@ def names(by: Names | None, where: str = "by") -> tuple[str, ...]:
         case list() | tuple():
             return tuple(map(name, by))
         case _:
-            raise BadInput(f"{where} is a column's name or a list of names", where=where)
+            raise BadInput("neither a column's name nor a list of names", where=where)
 
 
 def name(column: Any) -> str:
     if not isinstance(column, str):
-        raise BadInput("a column is named by text", where="column")
+        what = type(column).__name__
+        raise BadInput(f"{what} where a name is expected", where="column", instead="write a text")
     return column
 
 
 def whole(number: Any, where: str) -> int:
-    if isinstance(number, bool) or not isinstance(number, int):
-        raise BadInput(f"{where} is a whole number", where=where)
-    return number
+    """An integer, numpy's own too; raises BadInput."""
+    if isinstance(number, bool) or not isinstance(number, SupportsIndex):
+        raise BadInput("not a whole number", where=where)
+    return operator.index(number)
 
 
 def decimals(numbers: Numbers | None, where: str) -> tuple[str, ...]:
@@ -42,10 +47,15 @@ def decimals(numbers: Numbers | None, where: str) -> tuple[str, ...]:
     match numbers:
         case None:
             return ()
-        case str():
-            raise BadInput(f"{where} is a list of numbers", where=where)
         case _:
-            return tuple(decimal(number, where) for number in numbers)
+            listed = iterable(numbers, where, "a list of numbers")
+            return tuple(decimal(number, where) for number in listed)
+
+
+def iterable(values: Any, where: str, what: str) -> Iterable[Any]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise BadInput(f"not {what}", where=where)
+    return values
 
 
 def optional(number: Any, where: str) -> str | None:
@@ -61,6 +71,8 @@ def decimal(number: Any, where: str) -> str:
     except ArithmeticError:
         value = Decimal("nan")
     if not value.is_finite():
-        raise BadInput(f"{where} takes finite numbers", where=where)
-    plain = format(value, "f")
+        raise BadInput("not a finite number", where=where)
+    plain = format(value, "f") if abs(value.adjusted()) < _MOST_SIGNS else ""
+    if not 0 < len(plain) <= _MOST_SIGNS:
+        raise BadInput(f"a number of more than {_MOST_SIGNS} signs", where=where)
     return plain.rstrip("0").rstrip(".") if "." in plain else plain

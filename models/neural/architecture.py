@@ -27,6 +27,7 @@ Vector = NDArray[np.float32]
 
 MAX_PARAMETERS = 1_000_000
 MAX_SEED = 2**31 - 1
+MAX_UNROLLED = 2**17  # units of a recurrent network times visits, of one member
 
 
 class Mlp(Fact):
@@ -144,6 +145,12 @@ def _gru(network: Gru, sizes: Sizes) -> list[Parameter]:
             "a network over visits needs a feature of a many-row table",
             where="features",
             instead="name a column of visits, or take mlp or resnet",
+        )
+    if sizes.visits * network.width > MAX_UNROLLED:
+        raise BadInput(
+            f"a width of {network.width} over {sizes.visits:,} visits is too much for a node",
+            where="network",
+            instead="take a narrower network, or mlp over figures of the visits",
         )
     found: list[Parameter] = []
     for gate in ("reset", "update", "new"):

@@ -2,15 +2,19 @@
 
 The loss of a member is a function of the weights and that member's numbers alone, written for a
 single member and then mapped over many: nothing in it can see a second one. Loading this module
-loads torch.
+loads torch, and tells it to use one thread for one operation.
 
-Guarantee: row i of the result does not depend on the other rows of the batch.
+Guarantee: row i of the result does not depend on the other rows of the batch, nor on how many
+there are, to the last bit. Layers add in one order; members are taken in parts of one size, filled
+up with nobody, a multiple of what a processor takes at once, so that no member is in a remainder
+that a library computes by another function.
+Assumes: elementwise functions of torch give one number one result, wherever in a full part.
 Source: torch.func.vmap and grad.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any, assert_never
 
@@ -19,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch.func import grad, vmap
 
-from models.neural.architecture import Architecture, arrays
+from models.neural.architecture import Architecture, Gru, arrays
 from models.neural.features import Batch
 from models.neural.forward import Inputs, Ops, outputs
 from models.neural.step import Local, Loss, Step
@@ -27,12 +31,50 @@ from models.neural.step import Local, Loss, Step
 Floats = NDArray[np.float32]
 Weights = dict[str, Any]
 
+_NUMBERS_AT_ONCE = 3_000_000  # of all members' vectors held together
+_LANES = 32  # of the widest processors, two registers of numbers at a time
+_MOST = 512
+KEPT = 16  # numbers per visit and unit of a recurrent network, for the way back
+
+torch.set_num_threads(1)  # several would cut a part where the number of threads says
+
+
+class _Product(torch.autograd.Function):  # type: ignore[misc]
+    """[..., inputs] and [outputs, inputs] to [..., outputs], added up input by input."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Any, weights: Any) -> Any:
+        return _added(x.unbind(-1), weights.unbind(-1))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, Any], output: Any) -> None:  # noqa: ARG004
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Any) -> Any:
+        x, weights = ctx.saved_tensors
+        outer = slope[..., :, None] * x[..., None, :]  # of one member, who has no more dimensions
+        if outer.ndim > weights.ndim:
+            outer = outer.flatten(0, -3).sum(0)
+        return _added(slope.unbind(-1), weights.unbind(0)), outer
+
+
+def _added(numbers: Sequence[Any], lines: Sequence[Any]) -> Any:
+    total = numbers[0][..., None] * lines[0]
+    for number, line in zip(numbers[1:], lines[1:], strict=True):
+        total = total + number[..., None] * line
+    return total
+
+
 TORCH = Ops(
     relu=torch.relu,
     tanh=torch.tanh,
     sigmoid=torch.sigmoid,
     sqrt=torch.sqrt,
     join=lambda parts: torch.cat(parts, dim=-1),
+    product=_Product.apply,
 )
 
 
@@ -43,11 +85,34 @@ def member_vectors(step: Step, weights: Floats, batch: Batch) -> list[Floats]:
     descent, divided by its rate, so that one local step is the gradient. A member who is not
     asked, or whose outcome is not known, is computed like any other: the caller leaves them out.
     """
+    most = together(step, batch.inputs.visits.shape[1])
     start = {name: torch.from_numpy(each) for name, each in arrays(step.layout, weights).items()}
-    given = [torch.from_numpy(np.ascontiguousarray(each)) for each in _arrays(batch)]
+    parts = [
+        _part(step, start, batch.part(slice(first, first + most)), most)
+        for first in range(0, max(batch.members, 1), most)
+    ]
+    return [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+
+def together(step: Step, visits: int) -> int:
+    """How many members are taken at once; `visits` is the most that one may have."""
+    kept = visits * KEPT * step.network.width if isinstance(step.network, Gru) else 0
+    most = _NUMBERS_AT_ONCE // max(step.length, kept)
+    return max(min(most, _MOST) // _LANES, 1) * _LANES
+
+
+def _part(step: Step, start: Weights, batch: Batch, most: int) -> list[Floats]:
+    given = [torch.from_numpy(_filled_up(each, most)) for each in _arrays(batch)]
     with torch.no_grad():
         found = _mapped(step.network, step.loss, step.local)(start, *given)
-    return [found[each.name].numpy() for each in step.layout]
+    return [found[each.name].numpy()[: batch.members] for each in step.layout]
+
+
+def _filled_up(array: Floats, most: int) -> Floats:
+    """With as many members of zeros as there are fewer than `most`."""
+    full = np.zeros((most, *array.shape[1:]), dtype=array.dtype)
+    full[: len(array)] = array
+    return full
 
 
 def _arrays(batch: Batch) -> list[Floats]:

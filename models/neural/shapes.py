@@ -1,14 +1,15 @@
 """What a member adds in the rounds of training and scoring, as frozen facts with a pure fold.
 
 Guarantee: every member adds an integer vector of squared L2 norm at most `norm_squared`, for
-every weight that a state can hold. Gradients are taken in single precision, so that machines, or
-parts of other sizes, may differ by some grid units; the bound is checked on the integers.
+every weight that a state can hold, and what a member adds has no bit of the other members in it.
+Gradients are taken in single precision, so that machines may differ by some grid units; the bound
+is checked on the integers.
 Assumes: a member is in one part only, with all rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-_NUMBERS_AT_ONCE = 3_000_000  # of all members' vectors held together
+_NUMBERS_AT_ONCE = 2**24  # of all members' visits held together
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -52,17 +53,30 @@ class MemberVectors(Streamed):
         return frozenset((*self.encoding.static, *self.encoding.visit, self.outcome.column))
 
     def fold(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
-        from models.neural.gradient import member_vectors
+        from models.neural.gradient import member_vectors, together
 
-        batch = encode(self.encoding, self.outcome, rows, asked)
-        batch = batch.part(batch.known)
-        most = min(max(_NUMBERS_AT_ONCE // self.length, 16), 512)
+        most = together(self.step, self.encoding.visits)
         total = np.zeros(self.length, dtype=np.int64)
-        for start in range(0, batch.members, most):
-            part = batch.part(slice(start, start + most))
-            vectors = member_vectors(self.step, self.weights, part)
-            total += clipped_total(vectors, part.known, self.step.clip, self.delta_grid)
+        for some, theirs in few_at_once(self.encoding, rows, asked):
+            batch = encode(self.encoding, self.outcome, some, theirs)
+            batch = batch.part(batch.known)
+            for start in range(0, batch.members, most):
+                part = batch.part(slice(start, start + most))
+                vectors = member_vectors(self.step, self.weights, part)
+                total += clipped_total(vectors, part.known, self.step.clip, self.delta_grid)
         return total
+
+
+def few_at_once(plan: Encoding, rows: Rows, asked: Mask) -> Iterator[tuple[Rows, Mask]]:
+    """The same members, so many at a time as their visits fit into memory."""
+    most = max(_NUMBERS_AT_ONCE // max(plan.visits * plan.visit_width, 1), 1)
+    if rows.members <= most:
+        yield rows, asked
+        return
+    place = np.arange(rows.members)
+    for start in range(0, rows.members, most):
+        chosen = (place >= start) & (place < start + most)
+        yield rows.select(chosen), asked[chosen]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -95,8 +109,10 @@ class ScoreTables(Streamed):
         return sum(totals[:first]) / self.tables.weight(self.delta_grid)
 
     def fold(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
-        batch = encode(self.encoding, self.outcome, rows, asked)
-        score = scores(self.step.network, self.step.layout, self.weights, self.outcome, batch)
-        groups = group_codes(self.tables.by, rows)
-        found = counted(self.tables, self.outcome, score, batch, groups)
+        found = np.zeros(self.length, dtype=np.int64)
+        for some, theirs in few_at_once(self.encoding, rows, asked):
+            batch = encode(self.encoding, self.outcome, some, theirs)
+            score = scores(self.step.network, self.step.layout, self.weights, self.outcome, batch)
+            groups = group_codes(self.tables.by, some)
+            found += counted(self.tables, self.outcome, score, batch, groups)
         return found * self.tables.weight(self.delta_grid)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.neural.architecture import Architecture, Parameter
+from models.rowwise import squared_norms
 from privacy.errors import BadInput
 from privacy.grid import to_grid
 from privacy.mechanism import MAX_DELTA_GRID
@@ -99,7 +100,7 @@ def _scales(
     squares = np.zeros(len(use), dtype=np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         for each in flat:
-            squares += _squares(each)
+            squares += squared_norms(each)
     norm = np.sqrt(squares)
     finite = np.isfinite(norm) & use
     for each in flat:
@@ -130,7 +131,7 @@ def _rounded(
 
 
 def _squares(rows: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Shape [members]: the squared norm of each row, in the precision of the rows."""
+    """Shape [members]: the squared norm of each row of whole numbers."""
     products = np.matmul(rows[:, None, :], rows[:, :, None])
     return np.asarray(products[:, 0, 0], dtype=np.float64)
 

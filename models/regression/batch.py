@@ -91,12 +91,15 @@ def _found(rows: Rows, ref: ColumnRef) -> tuple[TableRows, Values]:
     return values_of(rows, ref)
 
 
-def slices(batch: Batch, members: int) -> Iterator[Batch]:
-    """The same rows, `members` whole members at a time."""
-    edges = np.arange(0, batch.members + members, members)
-    places = np.searchsorted(batch.member, edges, side="left")
-    for start, first, last in zip(edges, places, places[1:], strict=False):
-        part = slice(int(first), int(last))
+def slices(batch: Batch, members: int, rows: int) -> Iterator[Batch]:
+    """The same rows, at most `members` whole members at a time and at most `rows` rows, unless one
+    member alone has more."""
+    starts = np.searchsorted(batch.member, np.arange(batch.members + 1), side="left")
+    begin = 0
+    while begin < batch.members:
+        fit = int(np.searchsorted(starts, starts[begin] + rows, side="right")) - 1
+        end = max(min(begin + members, fit), begin + 1)
+        part = slice(int(starts[begin]), int(starts[end]))
         values = {name: array[part] for name, array in batch.values.items()}
-        count = min(members, batch.members - int(start))
-        yield Batch(batch.member[part] - start, count, values, batch.site)
+        yield Batch(batch.member[part] - begin, end - begin, values, batch.site)
+        begin = end

@@ -75,7 +75,9 @@ class Design:
 
     @property
     def width(self) -> int:
-        return len(self.names)
+        """Counted before anything of that size is made."""
+        terms = (math.prod(len(each.labels) for each in term) for term in self.terms)
+        return self.intercept + sum(terms)
 
     @cached_property
     def bound_squared(self) -> float:

@@ -128,6 +128,8 @@ class _Parser:
             return True
         items = [self._item()]
         while self._take("*"):
+            if len(items) == MAX_FACTORS:
+                raise refuse(f"more than {MAX_FACTORS} factors", here.position, "write fewer")
             items.append(self._item())
         for size in range(1, len(items) + 1):
             for chosen in combinations(items, size):

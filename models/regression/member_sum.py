@@ -14,9 +14,21 @@ from models.regression.outcome import Model
 from models.rows import Rows
 from models.streamed import Integers, Streamed
 from privacy.contract.dictionary import ColumnRef
+from privacy.errors import BadInput
 from privacy.grid import to_grid
 
 SLICE = 8192  # members at a time, so that what is in work stays in the processor's cache
+NUMBERS = 2**23  # of all rows' matrices held at once
+MOST_NUMBERS = 2**27  # of one member's
+
+
+def check_memory(model: Model) -> None:
+    """Raises BadInput where the declared rows of one member are more than a node can hold."""
+    if model.most_rows * model.lines_per_row * model.size**2 > MOST_NUMBERS:
+        raise BadInput(
+            f"{model.size} coefficients are too many for {model.most_rows:,} rows per member",
+            instead="fewer terms, or figures of the rows: mean(…), last(…)",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +64,15 @@ class MemberSum(Streamed):
 
     def fold(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
         total = np.zeros(self.length, dtype=np.int64)
-        for part in slices(self._batch(rows, asked, site), SLICE):
+        batch = self._batch(rows, asked, site)
+        for part in slices(batch, SLICE, self._rows_at_once):
             total += self._vectors(part).sum(axis=0)
         return total
+
+    @property
+    def _rows_at_once(self) -> int:
+        """Stored rows whose matrices fit into memory together."""
+        return max(NUMBERS // (self.model.lines_per_row * self.model.size**2), 1)
 
     def each(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
         """[members who are asked and have rows, length]: one vector per member."""

@@ -1,7 +1,8 @@
 """What one member adds in each kind of round, before it becomes integers.
 
 Guarantee: every row of `vectors` is finite and has L2 norm at most 1, whatever the rows and the
-state hold (`in_ball` scales by the norm, and drops what is not finite).
+state hold (`in_ball` scales by the norm, and drops what is not finite); and no bit of it depends
+on the other members of the batch, nor on how many they are (`models.rowwise`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from models.regression.batch import Batch, Floats
 from models.regression.outcome import Model, ModelRows
+from models.rowwise import Array, product, squared_norms
 
 NEWTON_SPLIT = (0.5, 0.5)  # of a Newton round's squared norm: the score's part, the information's
 
@@ -76,11 +78,12 @@ def vectors(model: Model, asked: Round, batch: Batch) -> Floats:
             case Moments(clip):
                 return in_ball(_moments(model, rows), clip)
             case Gram(linear, clip):
-                columns = rows.x @ linear
-                products = packed(columns[:, :, None] * columns[:, None, :])
-                return in_ball(summed(products * rows.weight[:, None], rows), clip)
+                columns = product(rows.x, linear)
+                squares = packed(columns[:, :, None] * columns[:, None, :])
+                return in_ball(summed(squares * rows.weight[:, None], rows), clip)
             case Scores(theta, whiten, clip):
-                return in_ball(summed(scores(model, rows, theta) @ whiten, rows), clip)
+                mapped = product(scores(model, rows, theta), whiten)
+                return in_ball(summed(mapped, rows), clip)
             case Newton(theta):
                 return _newton(model, rows, theta)
             case _:
@@ -89,7 +92,7 @@ def vectors(model: Model, asked: Round, batch: Batch) -> Floats:
 
 def in_ball(matrix: Floats, clip: float) -> Floats:
     """Rows divided by `clip`, those beyond it scaled down to norm 1; zero where not finite."""
-    norm = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
+    norm = np.sqrt(squared_norms(matrix))
     scale = 1.0 / np.maximum(norm, clip)
     result: Floats = matrix * scale[:, None]
     if not np.isfinite(norm).all():
@@ -97,10 +100,11 @@ def in_ball(matrix: Floats, clip: float) -> Floats:
     return result
 
 
-def summed(matrix: Floats, rows: ModelRows) -> Floats:
-    """[rows, d] to [members, d]."""
-    if len(rows.member) == rows.members:
-        return matrix
+def summed(matrix: Array, rows: ModelRows) -> Floats:
+    """[rows, d] to [members, d]. As many rows as members may still be many of one and none of
+    another."""
+    if np.array_equal(rows.member, np.arange(rows.members)):
+        return np.asarray(matrix)
     total = np.zeros((rows.members, matrix.shape[1]))
     if len(rows.member):
         starts = np.flatnonzero(np.diff(rows.member, prepend=-1))
@@ -111,7 +115,7 @@ def summed(matrix: Floats, rows: ModelRows) -> Floats:
 def scores(model: Model, rows: ModelRows, theta: Floats) -> Floats:
     """[rows, size]: the weighted gradient of each row's log-likelihood."""
     b, kappa = theta[: model.width], theta[model.width :]
-    found = model.family.score(rows.y, rows.x @ b + rows.offset, kappa)
+    found = model.family.score(rows.y, product(rows.x, b) + rows.offset, kappa)
     by_x = rows.x * (found.eta * rows.weight)[:, None]
     if not model.family.extras:
         return by_x
@@ -121,7 +125,7 @@ def scores(model: Model, rows: ModelRows, theta: Floats) -> Floats:
 def informations(model: Model, rows: ModelRows, theta: Floats) -> Floats:
     """[rows, packed size]: minus the second derivatives, weighted."""
     b, kappa = theta[: model.width], theta[model.width :]
-    found = model.family.information(rows.y, rows.x @ b + rows.offset, kappa)
+    found = model.family.information(rows.y, product(rows.x, b) + rows.offset, kappa)
     d, p = model.width, model.size
     full = np.zeros((len(rows.y), p, p))
     full[:, :d, :d] = rows.x[:, :, None] * (rows.x * found.eta[:, None])[:, None, :]

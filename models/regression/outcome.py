@@ -148,6 +148,11 @@ class Model(ABC):
         return loud
 
     @property
+    def lines_per_row(self) -> int:
+        """How many rows to be scored one stored row becomes at most."""
+        return 1
+
+    @property
     def size(self) -> int:
         """Parameters in all."""
         return self.width + self.family.extras

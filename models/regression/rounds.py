@@ -17,7 +17,7 @@ from models.noise_law import NoiseLaw
 from models.opening import Opening
 from models.regression.choosing import Way, choose, course_of
 from models.regression.fitting import Course, Opened, Standing, next_round, standing
-from models.regression.member_sum import MemberSum
+from models.regression.member_sum import MemberSum, check_memory
 from models.regression.member_vectors import Gram, Moments, Newton, Round, Scores, length
 from models.regression.outcome import Model
 from models.regression.states import close, round_of, state_bytes
@@ -105,6 +105,7 @@ class InRounds(Request):
 
     def length_at(self, dictionary: Dictionary, delta_grid: int, number: int) -> int:
         model = self.model(dictionary)
+        check_memory(model)
         return length(model, empty_round(model, self.course(dictionary).kinds[number]))
 
     def read(self, dictionary: Dictionary, opened: Sequence[Opening]) -> list[Opened]:

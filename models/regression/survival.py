@@ -70,6 +70,10 @@ class PiecewiseHazard(Model):
         return self.baselines + self.design.width
 
     @property
+    def lines_per_row(self) -> int:
+        return self.intervals
+
+    @property
     def bound_squared(self) -> float:
         return 1.0 + self.design.bound_squared
 

@@ -93,6 +93,10 @@ def questions() -> Iterator[tuple[str, Question]]:
     lithium = "any(treatments: treatment == 'lithium')"
     index = "first(outcomes.months: months >= 9)"
     yield "compare", als.compare("alsfrs_r_visit", lithium, index, slopes=[-3, 1])
+    yield "glm", study.glm("phq9 ~ age + C(sex) + C(condition)", members=5000)
+    yield "ordinal", study.glm("condition ~ age", "ordinal", way="gram")
+    slopes = {"lower": -3, "upper": 1}
+    yield "progression", als.progression("alsfrs_r_visit", "months", "age + sex", **slopes)
     yield "correlation", als.correlation("age", "alsfrs_r", "alsfrs_r_loss")
     yield "correlation of two", als.correlation("age", "alsfrs_r")
     yield "density", als.density("age", "alsfrs_r_loss")
@@ -114,6 +118,7 @@ def questions() -> Iterator[tuple[str, Question]]:
     yield "survival", patients.survival(*asked, happened="died", by="sex", grid=grid)
     yield "survival of all", patients.survival(*asked, happened="died")
     yield "survival in panels", patients.survival(*asked, happened="died", by="ecog", grid=grid)
+    yield "cox", patients.cox(*asked, "age + sex", happened="died", grid=grid)
     world = study_of(WORLD, 2000)
     yield "map", world.map("home")
     yield "incidence", world.incidence("relapses", "years", "age", weights=[0.3, 0.5, 0.2], per=100)
@@ -376,3 +381,27 @@ def test_the_client_does_not_import_altair() -> None:
         "sys.exit(any(name in sys.modules for name in ('altair', 'vl_convert', 'countryinfo')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "figure", "title"),
+    [
+        ("glm", "coefficient", "coefficient (points)"),
+        ("ordinal", "coefficient", "coefficient (log odds of a higher level)"),
+        ("progression", "coefficient", "coefficient (points per month)"),
+        ("cox", "hazard ratio", "hazard ratio (log axis)"),
+    ],
+)
+def test_a_forest_has_a_line_where_there_is_no_effect(
+    charts: Charts, answered: dict[str, Result], name: str, figure: str, title: str
+) -> None:
+    spec = charts[name]
+    drawn = {row["by1"] for row in rows_in(spec)}
+    table = answered[name].table
+    terms = set(table[table.figure == figure].term)
+    assert drawn == {each for each in terms if each != "Intercept" and " | " not in each}
+    assert {row["by0"] for row in rows_in(spec)} == {figure}
+    assert {"at": 1.0 if name == "cox" else 0.0} in list(_parts(spec))
+    assert title in json.dumps(spec)
+    assert ('"type": "log"' in json.dumps(spec)) == (name == "cox")
+    assert ("in the table" in title_lines(spec)) == (name != "cox")
