@@ -16,6 +16,7 @@ from coordinator.client.plan import Plan
 from coordinator.client.question import Epsilon, Question
 from coordinator.client.result import Result
 from models.aggregates.requests import Analysis, normalise, parse_analysis
+from models.cohort.empty import refuse_empty
 from models.cohort.parse import parse_cohort
 from models.cohort.steps import steps_of
 from models.cohort.text import canonical_text
@@ -83,6 +84,7 @@ class Study(Asking):
             raise BadInput("a cohort is text", where="cohort", code=Code.BAD_EXPRESSION)
         with checking(Code.BAD_EXPRESSION, "cohort"):
             tree = parse_cohort(cohort, self.dictionary)
+            refuse_empty(tree)
         return Selection(self, canonical_text(tree), steps_of(cohort))
 
     def attrition(self, conditions: Sequence[str]) -> Attrition:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pytest
 import vl_convert
 
@@ -290,6 +291,21 @@ def test_ratios_have_a_log_axis_and_a_line_at_one(charts: Charts) -> None:
         spec = json.dumps(charts[name])
         assert '"type": "log"' in spec, name
         assert '{"at": 1.0}' in spec, name
+
+
+def test_a_drawn_curve_is_at_one_half_where_the_median_is(
+    answered: dict[str, Result], charts: Charts
+) -> None:
+    """Straight within a bin, as the median and the restricted mean take it."""
+    assert "interpolate" not in json.dumps(charts["survival"])
+    rows = answered["survival"].answer.rows
+    for group in ("female", "male"):
+        curve = [row for row in rows if row.cell[:2] == ("survival", group)]
+        times = [0.0, *(float(row.cell[2]) for row in curve)]
+        heights = [1.0, *(row.estimate for row in curve)]
+        told = next(r for r in rows if r.cell[0].startswith("median") and r.cell[1] == group)
+        drawn = np.interp(-0.5, [-height for height in heights], times)
+        assert told.note or told.estimate == pytest.approx(drawn, abs=1e-6)
 
 
 def test_axes_have_the_dictionary_s_titles_and_units(
