@@ -104,7 +104,7 @@ class Evaluate(Request):
         """What is computed, as the start of a sentence."""
         given = self.specification
         return (
-            f"Scores members with a released network ({given.network.kind}, {self.name}) from "
+            f"Scores members with a released network ({given.network.kind}) from "
             f"{words(given.features)} and compares with {word(given.outcome)}"
         )
 
