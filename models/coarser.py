@@ -23,6 +23,7 @@ from models.aggregates.requests import (
     Table,
 )
 from models.changed import changed
+from models.digits import digits
 from models.noise_law import NoiseLaw
 from privacy.contract.dictionary import ColumnRef, Dictionary
 
@@ -45,7 +46,8 @@ class Coarser:
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""
-        line = f"{self.words}: ± {self.half_width:.3g}{unit} instead of ± {self.instead:.3g}"
+        line = f"{self.words}: ± {digits(self.half_width)}{unit} instead of "
+        line += f"± {digits(self.instead)}"
         if self.unit == "members":
             return line + (f" for {self.merged} cells added up" if self.merged > 1 else "")
         share, instead = self.noise_share, self.noise_share_instead

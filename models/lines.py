@@ -7,12 +7,15 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from models.aggregates.catalogue import cells
+from models.aggregates.expected import Expected
 from models.aggregates.regions import country_of
 from models.aggregates.requests import Analysis, Map, Table
 from models.aggregates.tables import ALL
-from models.planner import Preview
+from models.planner import ASSUMED_MEMBERS, Preview
+from models.setting import Setting
 from privacy.contract.dictionary import Dictionary
 
 
@@ -46,10 +49,29 @@ def lines(planned: Preview, analysis: Analysis, dictionary: Dictionary) -> tuple
         case Map():
             return tuple(_map(planned, analysis, dictionary))
         case _:
+            named = cells(analysis, dictionary)
+            expected = _expected(planned, analysis, dictionary)
             return tuple(
-                Line(cell, planned.members_per_cell, planned.half_noise, planned.half_sampling)
-                for cell in cells(analysis, dictionary)
+                _told(cell, planned.members_per_cell, each)
+                for cell, each in zip(named, expected, strict=True)
             )
+
+
+def _expected(
+    planned: Preview, analysis: Analysis, dictionary: Dictionary
+) -> tuple[Expected | None, ...]:
+    """What the preview says of one cell, for each of them."""
+    delta = Fraction(str(planned.delta))
+    setting = Setting(delta, planned.nodes, planned.margin, planned.memberships)
+    law = setting.law(analysis, dictionary, planned.epsilon)
+    members = planned.members or (ASSUMED_MEMBERS if analysis.by_size else None)
+    return analysis.expected_cells(dictionary, law, members)
+
+
+def _told(cell: tuple[str, ...], members: float | None, expected: Expected | None) -> Line:
+    if expected is None or not math.isfinite(expected.half_width):
+        return Line(cell, members, None, None)
+    return Line(cell, members, expected.half_noise, expected.half_sampling)
 
 
 def _table(planned: Preview, analysis: Table, dictionary: Dictionary) -> Iterator[Line]:

@@ -17,6 +17,7 @@ from models.aggregates.requests import Analysis, normalise
 from models.coarser import Coarser, coarser
 from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
+from models.digits import digits
 from models.groups import groups, refuse_absurd
 from models.sentences import sentence
 from models.setting import Setting
@@ -36,7 +37,8 @@ class Preview:
 
     `rho` is charged at each node for the run, memberships included; `epsilon_charged` is what
     it comes to at `delta`. Noise and grid are those of the last of its `rounds`. Half-widths
-    are per cell and None where they cannot be told (see `notes`). `answering` names the nodes
+    are per cell and None where they cannot be told (see `notes`); of `figure`, where the cells
+    are figures of several kinds. `answering` names the nodes
     that can answer; the caller knows them.
     `target_error` is the half-width that `epsilon` was found for, if it was. `members` is the
     size that somebody knows (`members_from` says who), divided into `groups`.
@@ -57,6 +59,7 @@ class Preview:
     unit: str
     half_noise: float | None
     half_sampling: float | None
+    figure: str = ""
     rounds: int = 1
     target_error: float | None = None
     members: int | None = None
@@ -115,7 +118,9 @@ class Preview:
     def __str__(self) -> str:
         lines = [("cost", self._cost()), ("answer", self._answer())]
         if self.target_error is not None:
-            lines.insert(0, ("target", f"± {self.target_error:g} takes epsilon {self.epsilon}"))
+            lines.insert(
+                0, ("target", f"± {digits(self.target_error, 6)} takes epsilon {self.epsilon}")
+            )
         if self.members_per_cell is not None and self.groups != 1:
             lines.append(("members", self._per_cell()))
         if self.assumption:
@@ -131,7 +136,8 @@ class Preview:
 
     def _per_cell(self) -> str:
         source = f" ({self.members_from})" if self.members_from else ""
-        return f"{self.members:,}{source}, {self.members_per_cell:.3g} a cell if spread evenly"
+        each = digits(self.members_per_cell or 0.0)
+        return f"{self.members:,}{source}, {each} a cell if spread evenly"
 
     def _cost(self) -> str:
         rho = f"rho {float(Fraction(self.rho)):.6g}"
@@ -139,21 +145,18 @@ class Preview:
         return f"epsilon {self.epsilon_charged:.4g}{many} at delta {self.delta:g} ({rho})"
 
     def _answer(self) -> str:
-        many = f"{self.cells:,} cells, each " if self.cells > 1 else ""
+        each = f"{self.cells:,} cells, each " if self.cells > 1 else ""
+        many = f"{self.figure} " if self.figure else each
         if self.half_noise is None or self.half_sampling is None or self.half_width is None:
             return f"{many}error not known".strip()
         unit = f" {self.unit}" if self.unit else ""
-        split = f"noise {_short(self.half_noise)}, sampling {_short(self.half_sampling)}"
+        split = f"noise {digits(self.half_noise)}, sampling {digits(self.half_sampling)}"
         share = f" ({self.noise_share:.0%} of the variance is noise)" if self._sampled else ""
-        return f"{many}± {_short(self.half_width)}{unit} (95 %): {split}{share}"
+        return f"{many}± {digits(self.half_width)}{unit} (95 %): {split}{share}"
 
     @property
     def _sampled(self) -> bool:
         return bool(self.half_sampling)
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
 def preview(
@@ -234,6 +237,7 @@ def _priced(
         half_noise=expected.half_noise if expected and known else None,
         half_sampling=expected.half_sampling if expected and known else None,
         assumption=expected.assumption if expected else "",
+        figure=expected.figure if expected else "",
         rounds=len(rounds),
     )
 
@@ -254,6 +258,6 @@ def _cell_notes(expected: Expected, number: int, members: int | None) -> tuple[s
     if members is None or expected.half_width <= members / number:
         return ()
     return (
-        f"noise is larger than a cell of {members / number:.3g} members, the average here: "
+        f"noise is larger than a cell of {digits(members / number)} members, the average here: "
         "ask with more epsilon or with fewer cells",
     )

@@ -42,8 +42,9 @@ def check_question(
         raise Refused(Code.ANALYSIS_NOT_ALLOWED, analysis=asked.kind)
     try:
         full = normalise(asked, dictionary)
-    except BadInput:
-        raise Refused(Code.UNKNOWN_COLUMN, where="analysis") from None
+    except BadInput as error:
+        code = Code.BAD_REQUEST if error.where else Code.UNKNOWN_COLUMN
+        raise Refused(code, where="analysis") from None
     try:
         parse_cohort(cohort, dictionary)
     except BadInput:

@@ -90,5 +90,5 @@ def _kept(
     """What is stored of every round, one in memory at a time."""
     for number in rounds:
         data = read(plan, number)
-        if data is not None:
+        if data:
             yield data

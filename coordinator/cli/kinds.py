@@ -95,7 +95,7 @@ class Written:
 
 def _whole(setting: str, text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise BadInput(f"{setting} is a whole number", where=setting)
+        raise BadInput("not a whole number", where=setting)
     return int(text)
 
 
@@ -157,7 +157,8 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             return cohort.map(*written.take("region"))
         case Kind.TOP:
             (column,) = written.take("column", settings=("k", "cap"))
-            return cohort.top(column, written.whole("k", 10), cap=written.whole("cap", 5))
+            k = written.whole("k", 10) if "k" in written.settings else None
+            return cohort.top(column, k, cap=written.whole("cap", 5))
         case Kind.TREATMENT_REPORT:
             treatment, *columns = written.any_number() or written.take("treatment")
             return cohort.treatment_report(treatment, columns)

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from coordinator.client.result import Result
+from models.digits import digits
 from models.result import NUMBERS
 
 _WIDE = 240
@@ -97,8 +98,7 @@ def _explain(result: Result) -> None:
         out.print("MOCK DATA: made-up members")
     for note in result.answer.notes:
         out.print(note, markup=False)
-    how = "a stored answer, at no cost" if result.repeat else f"epsilon {result.epsilon:.4g}"
-    out.print(f"cost: {how} at delta {float(result.delta):.3g}")
+    out.print(f"cost: {result.cost}")
     for receipt in result.shown_receipts:
         out.print(f"receipt: {receipt}", markup=False)
 
@@ -124,7 +124,7 @@ def _cell(value: Any) -> str:
         case None:
             return ""
         case float():
-            return f"{value:,.4g}"
+            return digits(value, 4)
         case list() | tuple():
             return ", ".join(map(str, value))
         case _:

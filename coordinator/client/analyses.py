@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, SupportsIndex
 
 from coordinator.client.errors import BadInput
 from coordinator.client.figures import Rows, figure_of, needed
@@ -35,9 +36,13 @@ from models.aggregates.requests import (
     TreatmentReport,
     Variance,
 )
+from privacy import errors
 
 Names = str | Sequence[str]
-Numbers = Sequence[float | int | str | Decimal]
+Numbers = Iterable[float | int | str | Decimal]
+
+MOST_PLACES = 10  # of a ranking, unless written
+_MOST_SIGNS = 60  # of one number
 
 
 class Asking(Fitting):
@@ -99,7 +104,7 @@ class Asking(Fitting):
 
         `column` is bounded and has one row per member. Asks in six rounds at one price.
         """
-        shares = q if isinstance(q, Sequence) and not isinstance(q, str) else (q,)
+        shares = (q,) if isinstance(q, str) or not isinstance(q, Iterable) else q
         return self.asked(Quantiles(column=name(column), q=decimals(shares, "q")))
 
     def member_summary(
@@ -123,6 +128,8 @@ class Asking(Fitting):
         (of a slope rows and days), and `clip` a range that figures are clamped to. Or write the
         whole figure as `column`.
         """
+        if summary == "count":
+            column = self._counted(column)
         rows = Rows(where=where, window=window, needing=needed(needing))
         figure = figure_of(column, summary, rows, optional(low, "low"), optional(high, "high"))
         limits = decimals(clip, "clip")
@@ -175,9 +182,9 @@ class Asking(Fitting):
         """Mean, variance and standard deviation of a bounded numeric column, at one price."""
         return self.asked(Variance(column=name(column)))
 
-    def correlation(self, *columns: str) -> Question:
+    def correlation(self, *columns: Names) -> Question:
         """Pearson correlations of every pair of 2 to 8 bounded numeric columns."""
-        return self.asked(Correlation(columns=tuple(map(name, columns))))
+        return self.asked(Correlation(columns=_listed(columns)))
 
     def density(
         self, x: str, y: str, *, x_edges: Numbers | None = None, y_edges: Numbers | None = None
@@ -186,17 +193,37 @@ class Asking(Fitting):
         edges = decimals(x_edges, "x_edges"), decimals(y_edges, "y_edges")
         return self.asked(Density(x=name(x), y=name(y), x_edges=edges[0], y_edges=edges[1]))
 
-    def describe(self, *columns: str) -> Question:
+    def describe(self, *columns: Names) -> Question:
         """A first table: mean, deviation and counts of each of several columns, at one price."""
-        return self.asked(Describe(columns=tuple(map(name, columns))))
+        return self.asked(Describe(columns=_listed(columns)))
 
     def map(self, region: str) -> Question:
         """Members by region and country; a region's level begins with its country, DE-BY."""
         return self.asked(Map(region=name(region)))
 
-    def top(self, column: str, k: int = 10, *, cap: int = 5) -> Question:
-        """The `k` most frequent levels; a member counts with their first `cap` rows."""
-        return self.asked(Top(column=name(column), k=whole(k, "k"), cap=whole(cap, "cap")))
+    def top(self, column: str, k: int | None = None, *, cap: int = 5) -> Question:
+        """The `k` most frequent levels; a member counts with their first `cap` rows.
+
+        Unless written, `k` is 10, or all levels where there are fewer.
+        """
+        places = self._places(name(column)) if k is None else whole(k, "k")
+        return self.asked(Top(column=column, k=places, cap=whole(cap, "cap")))
+
+    def _counted(self, column: str) -> str:
+        """A column in full, whose known values are counted; a table as it is."""
+        if any(table.name == column for table in self.declared().tables):
+            return column
+        try:
+            return self.declared().resolve(column).name
+        except errors.BadInput:
+            return column  # what is wrong with it is said when it is asked
+
+    def _places(self, column: str) -> int:
+        try:
+            levels = len(self.declared().resolve(column).column.cell_labels)
+        except errors.BadInput:
+            return MOST_PLACES  # what is wrong with the column is said when it is asked
+        return min(levels, MOST_PLACES) or MOST_PLACES
 
     def treatment_report(self, treatment: str, columns: Names) -> Question:
         """Members per treatment, and of them the share of each level of `columns`."""
@@ -236,7 +263,7 @@ class Asking(Fitting):
         exposures: Names | None = None,
         outcomes: Names | None = None,
         *,
-        claims: Sequence[Sequence[str]] = (),
+        claims: Iterable[Sequence[str]] = (),
     ) -> Question:
         """Odds ratios of all exposures with all outcomes, or of a list of claims alone.
 
@@ -247,7 +274,7 @@ class Asking(Fitting):
             Associations(
                 exposures=names(exposures, "exposures"),
                 outcomes=names(outcomes, "outcomes"),
-                claims=tuple(map(_claim, claims)),
+                claims=tuple(map(_claim, _iterable(claims, "claims", "a list of claims"))),
             )
         )
 
@@ -272,19 +299,30 @@ def names(by: Names | None, where: str = "by") -> tuple[str, ...]:
         case list() | tuple():
             return tuple(map(name, by))
         case _:
-            raise BadInput(f"{where} is a column's name or a list of names", where=where)
+            raise BadInput("neither a column's name nor a list of names", where=where)
 
 
 def name(column: Any) -> str:
     if not isinstance(column, str):
-        raise BadInput("a column is named by text", where="column")
+        what = type(column).__name__
+        raise BadInput(f"{what} where a name is expected", where="column", instead="write a text")
     return column
 
 
+def _listed(columns: Sequence[Names]) -> tuple[str, ...]:
+    """Columns one by one, or as one list."""
+    match columns:
+        case (list() | tuple() as one,):
+            return names(one, "columns")
+        case _:
+            return tuple(map(name, columns))
+
+
 def whole(number: Any, where: str) -> int:
-    if isinstance(number, bool) or not isinstance(number, int):
-        raise BadInput(f"{where} is a whole number", where=where)
-    return number
+    """An integer, numpy's own too; raises BadInput."""
+    if isinstance(number, bool) or not isinstance(number, SupportsIndex):
+        raise BadInput("not a whole number", where=where)
+    return operator.index(number)
 
 
 def decimals(numbers: Numbers | None, where: str) -> tuple[str, ...]:
@@ -292,10 +330,15 @@ def decimals(numbers: Numbers | None, where: str) -> tuple[str, ...]:
     match numbers:
         case None:
             return ()
-        case str():
-            raise BadInput(f"{where} is a list of numbers", where=where)
         case _:
-            return tuple(decimal(number, where) for number in numbers)
+            listed = _iterable(numbers, where, "a list of numbers")
+            return tuple(decimal(number, where) for number in listed)
+
+
+def _iterable(values: Any, where: str, what: str) -> Iterable[Any]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise BadInput(f"not {what}", where=where)
+    return values
 
 
 def optional(number: Any, where: str) -> str | None:
@@ -311,6 +354,8 @@ def decimal(number: Any, where: str) -> str:
     except ArithmeticError:
         value = Decimal("nan")
     if not value.is_finite():
-        raise BadInput(f"{where} takes finite numbers", where=where)
-    plain = format(value, "f")
+        raise BadInput("not a finite number", where=where)
+    plain = format(value, "f") if abs(value.adjusted()) < _MOST_SIGNS else ""
+    if not 0 < len(plain) <= _MOST_SIGNS:
+        raise BadInput(f"a number of more than {_MOST_SIGNS} signs", where=where)
     return plain.rstrip("0").rstrip(".") if "." in plain else plain

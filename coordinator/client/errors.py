@@ -50,6 +50,13 @@ class Refused(errors.Refused):
         return f"{words} [{self.code.value}]" + (f" ({known})" if known else "")
 
 
+class Explained(Refused):
+    """A refusal whose title has its fields in words."""
+
+    def __str__(self) -> str:
+        return f"{self.title} [{self.code.value}]"
+
+
 class BudgetExceeded(Refused):
     """The question costs more than is left. Amounts are epsilon at the study's delta.
 
@@ -114,13 +121,14 @@ class BadInput(errors.BadInput):
 
 
 @contextmanager
-def checking(code: Code, where: str = "") -> Iterator[None]:
-    """Give the pure functions' BadInput a code and a place."""
+def checking(code: Code, where: str = "", *, named: Code | None = None) -> Iterator[None]:
+    """Give the pure functions' BadInput a code and a place; `named` where they name the place."""
     try:
         yield
     except errors.BadInput as error:
         place = error.where or where
-        raise BadInput(error.what, where=place, instead=error.instead, code=code) from None
+        found = named if named and error.where else code
+        raise BadInput(error.what, where=place, instead=error.instead, code=found) from None
     except errors.Refused as refused:
         raise refusal(refused.code, "", refused.public_fields) from None
 

@@ -35,13 +35,13 @@ class Suited:
     dictionary: Dictionary
     members: int
 
-    def __call__(self, analysis: Analysis, epsilon: str) -> Analysis:
+    def __call__(self, analysis: Analysis, epsilon: str) -> tuple[Analysis, str]:
         if not isinstance(analysis, InRounds):
-            return analysis
+            return analysis, ""
         rho = rho_of_epsilon(parse_epsilon(epsilon), _DELTA)
         law = NoiseLaw(plan_mechanism(rho, _NODES, _MARGIN), _NODES)
         with checking(Code.BAD_REQUEST):
-            return analysis.chosen(self.dictionary, law, self.members)[0]
+            return analysis.chosen(self.dictionary, law, self.members)
 
 
 class Fitting(ABC):

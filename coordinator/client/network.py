@@ -170,6 +170,8 @@ def connect(
     What is not given comes from CAIRN_URL, CAIRN_TOKEN and CAIRN_CA (a PEM file). Nothing is
     sent yet. Raises BadInput for an address or a token that cannot be one.
     """
+    if not isinstance(url, str | None):
+        raise BadInput("an address is text", where="url", instead="https://… or mock:DIR")
     address = url or os.environ.get("CAIRN_URL", "")
     if not address:
         raise BadInput("no address", where="url", instead="pass url=… or set CAIRN_URL")
@@ -183,7 +185,8 @@ def connect(
 
 
 def _path_part(name: str) -> str:
-    if not name or not all(part.isalnum() or part in "-_." for part in name) or name[0] == ".":
+    known = isinstance(name, str) and all(sign.isalnum() or sign in "-_." for sign in name)
+    if not known or not name or name[0] == ".":
         raise Refused(Code.UNKNOWN_STUDY, f"There is no study {name!r} for you.")
     return name
 

@@ -21,8 +21,9 @@ from coordinator.client.preview import Preview
 from coordinator.client.question import Epsilon, Question, decimal_text, epsilon_text
 from coordinator.client.result import Result
 from models.aggregates.requests import Analysis, parse_analysis
+from models.digits import many
 from models.sharing import divide
-from privacy.accounting.conversion import rho_of_epsilon
+from privacy.accounting.conversion import epsilon_of_rho, rho_of_epsilon
 from privacy.contract import study as contract
 from privacy.contract.canonical import digest
 from privacy.errors import Code
@@ -78,6 +79,15 @@ class PlanPreview:
         return not left or self.rho <= min(left)
 
     @property
+    def left_after(self) -> float | None:
+        """Epsilon left of the study's allowance after all of them, None on mock data."""
+        left = [each.left_rho for each in self.previews if each.left_rho is not None]
+        if not left:
+            return None
+        rest = min(left) - self.rho if self.affordable else Rho(0)
+        return epsilon_of_rho(rest, Fraction(self.previews[0].planned.delta))
+
+    @property
     def rho(self) -> Rho:
         """What the questions not answered yet will be charged."""
         return Rho.total(Rho.parse(each.rho) for each in self.previews if not each.answered)
@@ -114,9 +124,13 @@ class PlanPreview:
 
     def __str__(self) -> str:
         short = "" if self.affordable else " — not enough is left for all of it"
-        lines = [f"{len(self.items)} questions share epsilon {self.epsilon}{short}"]
+        lines = [f"{many(len(self.items), 'question')} share epsilon {self.epsilon}{short}"]
         for item, each in zip(self.items, self.previews, strict=True):
             lines.append(f"weight {item.weight}, epsilon {float(item.epsilon):.4g}: {each}")
+        if self.left_after is not None:
+            lines.append(
+                f"after all of them epsilon {self.left_after:.4g} of the allowance is left"
+            )
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -145,6 +159,8 @@ class Plan:
         """
         if self._begun:
             raise BadInput("the plan was asked already, which fixed its parts", instead="a new one")
+        if not isinstance(question, Question):
+            raise BadInput("a plan is of questions", where="plan", instead="add(study.count())")
         if question.study != self.study.id:
             raise BadInput("that question is of another study", where="plan")
         if len(self._asked) >= MOST_QUESTIONS:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from coordinator.client.errors import Refused
+from coordinator.client.errors import Explained
 from models import planner
 from models.aggregates.requests import Analysis
+from models.digits import digits, many
 from models.lines import lines
 from privacy import errors
 from privacy.contract.dictionary import Dictionary
@@ -132,7 +133,8 @@ class Preview:
         columns = ("members", "half_noise", "half_sampling", "half_width", "noise_share")
         found = lines(self.planned, *self.asked)
         rows = [
-            [", ".join(each.cell), *(getattr(each, name) for name in columns)] for each in found
+            [", ".join(filter(None, each.cell)), *(getattr(each, name) for name in columns)]
+            for each in found
         ]
         return pd.DataFrame(rows, columns=["cell", *columns]).astype(dict.fromkeys(columns, float))
 
@@ -199,21 +201,21 @@ def reworded() -> Iterator[None]:
         words = _words(refused)
         if not words:
             raise
-        raise Refused(refused.code, words, refused.public_fields) from None
+        raise Explained(refused.code, words, refused.public_fields) from None
 
 
 def _words(refused: errors.Refused) -> str:
     said = refused.public_fields
-    of = f" with {said['members']:,} members" if "members" in said else ""
+    of = f" with {many(int(said['members']), 'member')}" if "members" in said else ""
     match refused.code:
         case Code.OUT_OF_REACH if said.get("sampling"):
             return (
-                f"No epsilon reaches ± {said['target']:g}: sampling alone is "
-                f"± {said['sampling']:g}{of}."
+                f"No epsilon reaches ± {digits(float(said['target']), 6)}: sampling alone is "
+                f"± {digits(float(said['sampling']))}{of}."
             )
         case Code.OUT_OF_REACH:
-            return f"No epsilon reaches ± {said['target']:g}{of}."
+            return f"No epsilon reaches ± {digits(float(said['target']), 6)}{of}."
         case Code.TOO_MANY_CELLS if "members" in said:
-            return f"{said['cells']:,} cells are too many{of}: {said['instead']}."
+            return f"{many(int(said['cells']), 'cell')} are too many{of}: {said['instead']}."
         case _:
             return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import Any, Protocol
@@ -25,9 +25,9 @@ Epsilon = float | int | str | Decimal | Fraction
 
 
 class Suit(Protocol):
-    """From an analysis and epsilon (decimal text) to the analysis as it is asked."""
+    """From an analysis and epsilon (decimal text) to the analysis as it is asked, and why so."""
 
-    def __call__(self, analysis: Analysis, epsilon: str) -> Analysis: ...
+    def __call__(self, analysis: Analysis, epsilon: str) -> tuple[Analysis, str]: ...
 
 
 @dataclass(frozen=True)
@@ -75,17 +75,19 @@ class Question:
     cohort: str
     backend: Backend
     suit: Suit | None = None  # fits the analysis to epsilon, where it can be asked in several ways
+    why: str = field(default="", compare=False)  # the analysis is asked in this way
 
     def suited(self, epsilon: str) -> Question:
         """The question as it is sent for `epsilon`."""
         if self.suit is None or not epsilon:
             return self
-        return replace(self, analysis=self.suit(self.analysis, epsilon), suit=None)
+        analysis, why = self.suit(self.analysis, epsilon)
+        return replace(self, analysis=analysis, suit=None, why=why)
 
     def preview(
         self,
-        *,
         epsilon: Epsilon | None = None,
+        *,
         target_error: Epsilon | None = None,
         members: int | None = None,
     ) -> Preview:
@@ -100,8 +102,8 @@ class Question:
 
     def run(
         self,
-        *,
         epsilon: Epsilon,
+        *,
         max_attempts: int = 1,
         timeout_seconds: float = 120.0,
     ) -> Result:
@@ -112,7 +114,7 @@ class Question:
         """
         return self._run(terms_of(epsilon, max_attempts, timeout_seconds))
 
-    def start(self, *, epsilon: Epsilon, max_attempts: int = 1) -> Job:
+    def start(self, epsilon: Epsilon, *, max_attempts: int = 1) -> Job:
         """Ask the network and go on; the job tells how far the run is, waits for it and stops it.
 
         Where a run has many rounds, `max_attempts` counts for each of them.
@@ -123,8 +125,8 @@ class Question:
     def top_up(
         self,
         earlier: Result,
-        *,
         epsilon: Epsilon,
+        *,
         max_attempts: int = 1,
         timeout_seconds: float = 120.0,
     ) -> Result:
@@ -170,10 +172,10 @@ def wanted_of(epsilon: Epsilon | None, target: Epsilon | None, members: int | No
 
 def terms_of(epsilon: Epsilon, max_attempts: int, timeout_seconds: float) -> Terms:
     """The terms of a run, checked; raises BadInput."""
-    if not 1 <= max_attempts <= 10:
+    if type(max_attempts) is not int or not 1 <= max_attempts <= 10:
         raise BadInput("max_attempts is 1 to 10", code=Code.TOO_MANY_ATTEMPTS)
-    if not 0 < timeout_seconds < float("inf"):
-        raise BadInput("timeout_seconds is above 0")
+    if not isinstance(timeout_seconds, int | float) or not 0 < timeout_seconds < float("inf"):
+        raise BadInput("timeout_seconds is a number above 0")
     return Terms(epsilon_text(epsilon), max_attempts, timeout_seconds)
 
 

@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from coordinator.client import errors, export, summary
+from coordinator.client import errors, export, fitted, summary
 from coordinator.client.titles import Titles
 from models import result as estimates
 from models.aggregates.requests import parse_analysis
+from models.digits import digits
 from models.noise_law import NoiseLaw
 from privacy.contract.canonical import parse_rational, rational
 from privacy.errors import BadInput
@@ -134,6 +135,18 @@ class Result:
         """Clipped to the legal range and rounded to what the noise supports."""
         return estimates.display(self.answer)
 
+    @cached_property
+    def coefficients(self) -> pd.DataFrame:
+        """Of `glm`, `cox` and `progression`, by term: coef, se_sampling, se_noise, se, z, p, low,
+        high, noise_share. Raises AttributeError for any other kind."""
+        return fitted.coefficients(self.answer)
+
+    @property
+    def cost(self) -> str:
+        """What the answer cost, in words."""
+        price = f"epsilon {self.epsilon:.4g} at delta {float(self.delta):.3g}"
+        return f"a stored answer, at no cost (it was {price})" if self.repeat else price
+
     @property
     def spent(self) -> float:
         """What this run cost, as epsilon: 0 for a stored answer and for mock data."""
@@ -142,7 +155,7 @@ class Result:
         return self.releases[-1].epsilon if self.releases else self.epsilon
 
     def top_up(
-        self, *, epsilon: Epsilon, max_attempts: int = 1, timeout_seconds: float = 120.0
+        self, epsilon: Epsilon, *, max_attempts: int = 1, timeout_seconds: float = 120.0
     ) -> Result:
         """Ask the same again for `epsilon` more, and combine all releases into one answer.
 
@@ -208,7 +221,7 @@ class Result:
             f"{times} zero-concentrated differential privacy with "
             f"rho = {float(self.rho):.6g}, "
             f"that is (epsilon = {self.epsilon:.4g}, delta = {float(self.delta):.3g}), for adding "
-            "or removing one member with all their records. Estimates are unbiased and not "
+            "or removing one member with all their records. The opened totals are unbiased and not "
             "clipped; intervals cover 95 % and include the privacy noise, of "
             f"{self.noise.relative_to_curator:.2f} times a trusted curator's standard deviation."
             f"{self._method()}"
@@ -228,7 +241,11 @@ class Result:
         return f" {said}" if said else ""
 
     def summary(self) -> str:
-        """The answer in a few plain sentences: at most six figures, then what to bear in mind."""
+        """The answer in a few plain sentences: at most six figures, then what to bear in mind.
+
+        Of `glm`, `cox` and `progression` a table of coefficients, for reading."""
+        if self.answer.kind in fitted.KINDS:
+            return fitted.summary(self)
         return summary.summary(self.answer, self.asked.sentence, mock=self.mock)
 
     def save(self, path: str | Path) -> None:
@@ -237,10 +254,9 @@ class Result:
 
     def __str__(self) -> str:
         title = "MOCK DATA — " if self.mock else ""
-        how = "stored answer, at no cost" if self.repeat else f"epsilon {self.epsilon:.4g}"
         lines = [f"{title}{self.asked.sentence}", *self._rows()]
         lines += [f"  {note}" for note in self.answer.notes]
-        lines.append(f"  cost: {how} at delta {float(self.delta):.3g}")
+        lines.append(f"  cost: {self.cost}")
         if len(self.releases) > 1:
             lines.append(f"  combined of {len(self.releases)} releases")
         return "\n".join([*lines, *(f"  receipt: {each}" for each in self.shown_receipts)])
@@ -261,15 +277,18 @@ class Result:
     __repr__ = __str__
 
     def _rows(self) -> list[str]:
-        unit = f" {self.answer.unit}" if self.answer.unit else ""
-        rows = [
-            f"  {', '.join(row.cell) or 'all'}: {row.estimate:,.4g}{unit} "
-            f"[{row.low:,.4g}, {row.high:,.4g}], noise {row.noise_share:.0%} of the variance"
-            + (f" ({row.note})" if row.note else "")
-            for row in self.answer.rows[:_SHOWN_ROWS]
-        ]
+        rows = [f"  {self._row(row)}" for row in self.answer.rows[:_SHOWN_ROWS]]
         more = len(self.answer.rows) - len(rows)
-        return rows + ([f"  … and {more} more cells"] if more else [])
+        return rows + ([f"  … and {more:,} more cells"] if more else [])
+
+    def _row(self, row: estimates.Estimate) -> str:
+        name = ", ".join(part for part in row.cell if part) or "all"
+        unit = f" {self.answer.unit}" if self.answer.unit else ""
+        squared = " squared" if unit and "variance" in row.cell else ""
+        middle, low, high = (digits(each, 4) for each in (row.estimate, row.low, row.high))
+        noted = f" ({row.note})" if row.note else ""
+        share = f"noise {row.noise_share:.0%} of the variance"
+        return f"{name}: {middle}{unit}{squared} [{low}, {high}], {share}{noted}"
 
 
 def result_from_run(

@@ -16,6 +16,7 @@ from coordinator.client.plan import Plan
 from coordinator.client.question import Epsilon, Question
 from coordinator.client.result import Result
 from models.aggregates.requests import Analysis, normalise, parse_analysis
+from models.cohort.empty import refuse_empty
 from models.cohort.parse import parse_cohort
 from models.cohort.steps import steps_of
 from models.cohort.text import canonical_text
@@ -83,10 +84,13 @@ class Study(Asking):
             raise BadInput("a cohort is text", where="cohort", code=Code.BAD_EXPRESSION)
         with checking(Code.BAD_EXPRESSION, "cohort"):
             tree = parse_cohort(cohort, self.dictionary)
+            refuse_empty(tree)
         return Selection(self, canonical_text(tree), steps_of(cohort))
 
     def attrition(self, conditions: Sequence[str]) -> Attrition:
         """How many made-up members meet the first condition, the first two, and so on."""
+        if isinstance(conditions, str) or not all(isinstance(each, str) for each in conditions):
+            raise BadInput("conditions are a list of texts", where="conditions")
         return self._source.backend.attrition(conditions)
 
     def plan(self, epsilon: Epsilon) -> Plan:
@@ -124,7 +128,7 @@ class Study(Asking):
                 "The study does not allow this analysis.",
                 {"allowed": ", ".join(self.facts.analyses)},
             )
-        with checking(Code.UNKNOWN_COLUMN):
+        with checking(Code.UNKNOWN_COLUMN, named=Code.BAD_REQUEST):
             full = normalise(analysis, self.dictionary)
         return Question(self.id, full, cohort, self._source.backend)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from models.digits import digits
 from models.result import NO_INFORMATION, Estimate, Result
 
 _MOST = 6
@@ -47,7 +48,9 @@ def _opening(result: Result, figure: str | None) -> str:
     """What the numbers are, said once where it is the same for all."""
     if figure:
         return f"{figure[0].upper()}{figure[1:]}, "
-    return f"In {result.unit}, " if result.unit else "Estimates "
+    if not result.unit or result.unit.startswith("per "):
+        return f"Estimates {result.unit + ', ' if result.unit else ''}"
+    return f"In {result.unit}, "
 
 
 def _figure(result: Result, row: Estimate) -> str:
@@ -91,7 +94,8 @@ def _told(result: Result, row: Estimate, *, figure: bool) -> str:
     words = [named if figure else "", _cell(result, row)]
     name = ", ".join(word for word in words if word)
     said = _said(result, row, named)
-    apart = ":" if name[-1:] in (")", "]") or name[-1:].isdigit() else ""
+    ends = name[-1:] in (")", "]") or name[-1:].isdigit() or row.note == NO_INFORMATION
+    apart = ":" if name and ends else ""
     return f"{name}{apart} {said}".strip()
 
 
@@ -126,6 +130,8 @@ def _cell(result: Result, row: Estimate) -> str:
         case "survival":
             groups = ", ".join(part for part in parts[:-1] if part)
             return f"{groups} to {parts[-1]}".strip() if parts[-1] else groups
+        case "quantiles":
+            return "median" if parts == ["0.5"] else f"quantile {parts[0]}"
         case "treatment_report" | "map" | "top" | "incidence":
             kept = [part for part in dict.fromkeys(parts) if part != _ALL]
             return ", ".join(kept) or _ALL
@@ -139,24 +145,24 @@ def numbers_of(row: Estimate, *, percent: bool = False) -> str:
     if row.se <= 0 and row.low == row.high:
         return f"{_short(row.estimate * scale)}{sign}"
     width = row.se if row.se > 0 else (row.high - row.low) / 4
-    digits = max(0, -math.floor(math.log10(width * scale / 2))) if width > 0 else 0
+    places = max(0, -math.floor(math.log10(width * scale / 2))) if width > 0 else 0
     ends = (row.estimate, row.low, row.high)
-    middle, low, high = (_rounded(each * scale, digits) for each in ends)
+    if all(end == round(end) for end in ends):
+        places = 0
+    middle, low, high = (_rounded(each * scale, places) for each in ends)
     return f"{middle}{sign} ({low} to {high}{sign})"
 
 
-def _rounded(value: float, digits: int) -> str:
+def _rounded(value: float, places: int) -> str:
     if abs(value) >= 1e15:
         return "without bound"
-    text = f"{value:,.{min(digits, 6)}f}"
+    text = f"{value:,.{min(places, 6)}f}"
     return text.removeprefix("-") if not float(text.replace(",", "")) else text
 
 
 def _short(value: float) -> str:
     """Three digits; thousands in full."""
-    if abs(value) >= 1e15:
-        return "without bound"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return "without bound" if abs(value) >= 1e15 else digits(value)
 
 
 def _passed(result: Result) -> str:

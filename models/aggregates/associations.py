@@ -149,6 +149,13 @@ class Associations(Request):
         noise_sd = law.sd_grid / self._weight(dictionary, law)
         return Expected(Z95 * noise_sd, 0.0, "members in a cell")
 
+    def expected_cells(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int | None
+    ) -> tuple[Expected | None, ...]:
+        """That of members; what ratios and p-values come to depends on the data."""
+        found = self.expected(dictionary, law, members)
+        return tuple(found if cell[0] == "members" else None for cell in self.cells(dictionary))
+
     def words(self) -> str:
         if self.claims:
             tables = "1 table" if len(self.tables) == 1 else f"{len(self.tables)} tables"

@@ -181,8 +181,8 @@ class Compare(Request):
             "treated, slopes with a deviation of a sixth of their range"
         )
         if row.note:
-            return Expected(math.inf, math.inf, unit, assumption)
-        return Expected(Z95 * row.se_noise, Z95 * row.se_sampling, unit, assumption)
+            return Expected(math.inf, math.inf, unit, assumption, FIGURES[0])
+        return Expected(Z95 * row.se_noise, Z95 * row.se_sampling, unit, assumption, FIGURES[0])
 
     def words(self) -> str:
         exposed = "" if self.exposed == "true" else f" {self.exposed}"

@@ -75,7 +75,7 @@ class Correlation(Request):
         )
         notes = (
             "Members without a value of every column are left out.",
-            f"About {max(0.0, found.count):.0f} members have all values (a noisy count).",
+            f"About {max(0.0, found.count):,.0f} members have all values (a noisy count).",
             "Intervals take the values' joint law for nearly normal.",
         )
         return Result(

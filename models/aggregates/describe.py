@@ -103,9 +103,18 @@ class Describe(Request):
         found = first.expected(dictionary, own, members)
         if found is None:
             return None
-        told = f"this is of {word(first.column)}; other columns have other errors"
-        assumption = f"{found.assumption}; {told}" if found.assumption else told
-        return replace(found, assumption=assumption)
+        figure = f"{word(first.column)}, {found.figure}" if found.figure else word(first.column)
+        return replace(found, figure=figure)
+
+    def expected_cells(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int | None
+    ) -> tuple[Expected | None, ...]:
+        own, _ = self._laws(dictionary, law)
+        return tuple(
+            each
+            for part in self.parts(dictionary)
+            for each in part.expected_cells(dictionary, own, members)
+        )
 
     def words(self) -> str:
         return f"Describes {words(self.columns)}"

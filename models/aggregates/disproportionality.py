@@ -117,6 +117,13 @@ class Disproportionality(Request):
         noise_sd = law.sd_grid / _weight(pair)
         return Expected(Z95 * noise_sd, 0.0, "members with a pair")
 
+    def expected_cells(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int | None
+    ) -> tuple[Expected | None, ...]:
+        """That of members; what ratios and p-values come to depends on the data."""
+        found = self.expected(dictionary, law, members)
+        return tuple(found if cell[0] == "members" else None for cell in self.cells(dictionary))
+
     def words(self) -> str:
         return f"Screens every {word(self.drug)} with every {word(self.event)}"
 

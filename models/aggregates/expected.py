@@ -13,13 +13,15 @@ class Expected:
     """Half-widths of the 95 % interval of one cell, in the estimate's unit.
 
     `assumption` says what was assumed where the error depends on the data; a half-width of
-    infinity means that the interval will carry no information.
+    infinity means that the interval will carry no information. `figure` is what the error is of,
+    where an analysis has several.
     """
 
     half_noise: float
     half_sampling: float
     unit: str
     assumption: str = ""
+    figure: str = ""
 
     @property
     def half_width(self) -> float:

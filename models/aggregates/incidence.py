@@ -26,6 +26,7 @@ from models.aggregates.request import Labels, Request
 from models.aggregates.wording import word, words
 from models.changed import changed
 from models.contribution import BoundedValue, Monomial, Products, Summary
+from models.digits import many
 from models.noise_law import NoiseLaw
 from models.result import NO_INFORMATION, Z95, Estimate, Result, normal_estimate
 from privacy.contract.dictionary import ColumnRef, ColumnType, Dictionary
@@ -87,7 +88,7 @@ class Incidence(Request):
         unit = dictionary.resolve(self.time).column.unit or "unit of time"
         notes = (
             "Members with events, time or a group missing are left out.",
-            f"Rates are events per {self.per:,} {unit}; intervals take events for Poisson.",
+            f"Rates are events per {_time(self.per, unit)}; intervals take events for Poisson.",
         )
         rows = self._rows(self.cells(dictionary), found)
         return Result(self.kind, ("figure", *names), rows, unit="", floor=0.0, notes=notes)
@@ -118,9 +119,9 @@ class Incidence(Request):
         time, number = sizes * most / 2, sizes / 10
         noise_events = law.sd_grid * events / shape.scale
         noise_time = law.sd_grid * most / shape.scale
+        among = f" in {shape.cells:,} groups of one size" if shape.cells > 1 else ""
         assumption = (
-            f"{members:,} members in {shape.cells:,} groups of one size, an event in one of ten, "
-            "half the declared time each"
+            f"{many(members, 'member')}{among}, an event in one of ten, half the declared time each"
         )
         if time <= Z95 * noise_time:
             return Expected(math.inf, math.inf, "", assumption)
@@ -213,6 +214,11 @@ def _together(found: Sequence[_Observed]) -> _Observed:
         found[0].events_noise * many,
         found[0].time_noise * many,
     )
+
+
+def _time(per: int, unit: str) -> str:
+    """1 year, 100 years."""
+    return f"{per:,} {unit}" if per > 1 else unit.removesuffix("s")
 
 
 def _standardised(

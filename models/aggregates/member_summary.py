@@ -9,7 +9,6 @@ Guarantee: coverage as of `models.aggregates.variance`, whose sums these are.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal, Self
@@ -25,14 +24,15 @@ from models.aggregates.columns import (
 from models.aggregates.expected import Expected
 from models.aggregates.moments import largest, sums, variable
 from models.aggregates.request import Labels, Request
-from models.aggregates.variance import POWERS, spread_rows
+from models.aggregates.variance import POWERS, expected_spread, spread_rows
 from models.aggregates.wording import words
 from models.changed import changed
 from models.contribution import Products
+from models.digits import many
 from models.figures.named import column_named
 from models.figures.types import FigureColumn
 from models.noise_law import NoiseLaw
-from models.result import Z95, Result
+from models.result import Result
 from privacy.contract.dictionary import ColumnRef, ColumnType, Dictionary
 from privacy.errors import BadInput
 
@@ -89,7 +89,7 @@ class MemberSummary(Request):
         members = max(0.0, sum(cell.count for cell in found))
         notes = [
             "Each member counts once; members whose figure is not known are left out.",
-            f"About {members:.0f} members are in the figures (a noisy count).",
+            f"About {members:,.0f} members are in the figures (a noisy count).",
         ]
         if self.range:
             notes.append(f"Figures are clamped to {self.range[0]} to {self.range[1]}.")
@@ -103,22 +103,18 @@ class MemberSummary(Request):
         self, dictionary: Dictionary, law: NoiseLaw, members: int | None
     ) -> Expected | None:
         """That of a mean, where members fall evenly into groups and over the range."""
+        return self.expected_cells(dictionary, law, members)[0]
+
+    def expected_cells(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int | None
+    ) -> tuple[Expected | None, ...]:
+        ref, groups = self.ref(dictionary), len(self.cells(dictionary)) // len(FIGURES)
         if members is None:
-            return None
-        ref, groups = (
-            self.ref(dictionary),
-            math.prod(len(each.column.cell_labels) for each in self.groups(dictionary)),
-        )
+            return (None,) * len(FIGURES) * groups
         tau = law.sd_grid / self.contribution(dictionary, law.mechanism.delta_grid).scale
-        lower, upper = bounds_of(ref.column)
         among = f" evenly in {groups} groups" if groups > 1 else ""
-        assumption = f"{members:,} members{among}, figures spread evenly over the range"
-        room = (members / groups) ** 2 - (Z95 * tau) ** 2
-        if room <= 0:
-            return Expected(math.inf, math.inf, ref.column.unit, assumption)
-        factor = Z95 * (upper - lower) / 2 / math.sqrt(room)
-        sampling = factor * math.sqrt(members / groups / 3)
-        return Expected(factor * tau, sampling, ref.column.unit, assumption)
+        assumption = f"{many(members, 'member')}{among}, figures spread evenly over the range"
+        return expected_spread(ref.column, tau, members / groups, assumption)[::2] * groups
 
     def words(self) -> str:
         groups = f", by {words(self.by)}" if self.by else ""

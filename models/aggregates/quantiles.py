@@ -140,7 +140,7 @@ class Quantiles(Request):
         column = grid.ref.column
         notes = [
             f"Members without a value of {short_name(dictionary, grid.ref)} are left out.",
-            f"About {max(0.0, float(found.below[-1])):.0f} members have a value (a noisy count).",
+            f"About {max(0.0, float(found.below[-1])):,.0f} members have a value (a noisy count).",
         ]
         bounds = grid.low(0), grid.high(grid.steps)
         return Result(

@@ -68,6 +68,20 @@ class Request(Fact):
         `law` is that of the last round.
         """
 
+    def expected_cells(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int | None
+    ) -> tuple[Expected | None, ...]:
+        """`expected` of each of `cells`; None where it is not known.
+
+        That of one figure is no other's: to be given where several can be known.
+        """
+        found = self.expected(dictionary, law, members)
+        named = self.cells(dictionary)
+        several = found is not None and any(found.figure in cell for cell in named)
+        if found is None or not found.figure or not several:
+            return (found,) * len(named)
+        return tuple(found if found.figure in cell else None for cell in named)
+
     @abstractmethod
     def words(self) -> str:
         """What is computed, as the start of a sentence."""

@@ -103,6 +103,13 @@ class Survival(Request):
         weight = self.contribution(dictionary, law.mechanism.delta_grid).weight
         return _expected(self.shape(dictionary), law.sd_grid / weight, members)
 
+    def expected_cells(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int | None
+    ) -> tuple[Expected | None, ...]:
+        """That of the curve; what medians and ratios come to depends on how it falls."""
+        found = self.expected(dictionary, law, members)
+        return tuple(found if cell[0] == "survival" else None for cell in self.cells(dictionary))
+
     def words(self) -> str:
         until = f" up to {self.edges[-1]}" if self.edges else ""
         groups = f", by {words(self.by)}" if self.by else ""
@@ -279,10 +286,11 @@ def _expected(shape: Shape, noise_sd: float, members: int) -> Expected:
     )
     among = f" evenly in {groups} groups" if groups > 1 else ""
     assumption = f"{members:,} members{among}, half of whom come to {shape.edges[-1]}"
+    figure = f"survival to {shape.edges[-1]}"
     if not table.known.all():
-        return Expected(math.inf, math.inf, "", assumption)
+        return Expected(math.inf, math.inf, "", assumption, figure)
     noise, sampling = float(table.noise_variance[-1]), float(table.sampling_variance[-1])
-    return Expected(Z95 * math.sqrt(noise), Z95 * math.sqrt(sampling), "", assumption)
+    return Expected(Z95 * math.sqrt(noise), Z95 * math.sqrt(sampling), "", assumption, figure)
 
 
 def _one_row(ref: ColumnRef) -> None:

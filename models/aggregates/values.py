@@ -146,7 +146,7 @@ def estimate_mean(
     shape = mean_contribution(ref, law.mechanism.delta_grid)
     moments = mean_moments(shape, totals, law)
     row = _mean_row(shape, moments)
-    seen = f"About {max(0.0, float(moments.count[0])):.0f} members have a value (a noisy count)."
+    seen = f"About {max(0.0, float(moments.count[0])):,.0f} members have a value (a noisy count)."
     lower, upper = bounds_of(ref.column)
     notes = (_missing(dictionary, ref), seen)
     return Result("mean", (), (row,), unit=ref.column.unit, floor=lower, ceiling=upper, notes=notes)

@@ -24,9 +24,10 @@ from models.aggregates.request import Labels, Request
 from models.aggregates.wording import word
 from models.changed import changed
 from models.contribution import Monomial, Products
+from models.digits import many
 from models.noise_law import NoiseLaw
 from models.result import NO_INFORMATION, Z95, Estimate, Result
-from privacy.contract.dictionary import Dictionary
+from privacy.contract.dictionary import Column, Dictionary
 
 FIGURES = ("mean", "variance", "standard deviation")
 POWERS = (Monomial((0,)), Monomial((0,) * 2), Monomial((0,) * 3, 4), Monomial((0,) * 4, 4))
@@ -57,7 +58,7 @@ class Variance(Request):
         rows = spread_rows(found, bounds_of(ref.column))
         notes = (
             f"Members without a value of {short_name(dictionary, ref)} are left out.",
-            f"About {max(0.0, found.count):.0f} members have a value (a noisy count).",
+            f"About {max(0.0, found.count):,.0f} members have a value (a noisy count).",
             "The variance is in squared units.",
         )
         return Result(self.kind, ("figure",), rows, unit=ref.column.unit, notes=notes)
@@ -66,19 +67,17 @@ class Variance(Request):
         self, dictionary: Dictionary, law: NoiseLaw, members: int | None
     ) -> Expected | None:
         """That of the standard deviation, for values spread evenly over the range."""
+        return self.expected_cells(dictionary, law, members)[2]
+
+    def expected_cells(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int | None
+    ) -> tuple[Expected | None, ...]:
         if members is None:
-            return None
+            return (None,) * len(FIGURES)
         ref = dictionary.resolve(self.column)
         tau = law.sd_grid / self.contribution(dictionary, law.mechanism.delta_grid).scale
-        lower, upper = bounds_of(ref.column)
-        assumption = f"{members:,} members, values spread evenly over the declared range"
-        v = 1 / 3
-        noise = Z95 * tau * math.sqrt(1 + (0.5 - v) ** 2) / members
-        sampling = Z95 * v * math.sqrt(0.8 / members)
-        if noise > v:
-            return Expected(math.inf, math.inf, ref.column.unit, assumption)
-        unit = (upper - lower) / 2 / (2 * math.sqrt(v))
-        return Expected(noise * unit, sampling * unit, ref.column.unit, assumption)
+        assumption = f"{many(members, 'member')}, values spread evenly over the declared range"
+        return expected_spread(ref.column, tau, members, assumption)
 
     def words(self) -> str:
         return f"Estimates the mean and the variance of {word(self.column)}"
@@ -89,6 +88,33 @@ class Variance(Request):
             "powers of values clamped to public bounds; the variance's interval uses the "
             "estimated kurtosis."
         )
+
+
+def expected_spread(
+    column: Column, tau: float, members: float, assumption: str
+) -> tuple[Expected, Expected, Expected]:
+    """Of mean, variance and standard deviation of `members` values spread evenly over the range.
+
+    `tau` is the noise of a sum of numbers that were scaled to [-1, 1].
+    """
+    lower, upper = bounds_of(column)
+    half, v = (upper - lower) / 2, 1 / 3
+
+    def told(figure: str, noise: float, sampling: float, unit: float, name: str) -> Expected:
+        halves = (noise * unit, sampling * unit)
+        return Expected(*halves, name, assumption, figure)
+
+    room = members**2 - (Z95 * tau) ** 2
+    factor = Z95 / math.sqrt(room) if room > 0 else math.inf
+    mean = told("mean", factor * tau, factor * math.sqrt(v * members), half, column.unit)
+    noise = Z95 * tau * math.sqrt(1 + (0.5 - v) ** 2) / members
+    sampling = Z95 * v * math.sqrt(0.8 / members)
+    if noise > v:
+        noise = sampling = math.inf
+    squared = f"{column.unit} squared" if column.unit else ""
+    variance = told("variance", noise, sampling, half**2, squared)
+    root = told("standard deviation", noise, sampling, half / (2 * math.sqrt(v)), column.unit)
+    return mean, variance, root
 
 
 def spread_rows(found: Sums, bounds: tuple[float, float]) -> tuple[Estimate, Estimate, Estimate]:

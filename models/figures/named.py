@@ -6,6 +6,7 @@ import re
 
 from models.figures.parse import KINDS, parse_figure
 from privacy.contract.dictionary import ColumnRef, Dictionary
+from privacy.errors import BadInput
 
 _FIGURE = re.compile(rf"\s*(?:{'|'.join(KINDS)})\s*\(", re.IGNORECASE)
 
@@ -19,4 +20,8 @@ def column_named(dictionary: Dictionary, name: str) -> ColumnRef:
     declared = any(name in (full, ref.column.name) for full, ref in dictionary.refs.items())
     if declared or _FIGURE.match(name) is None:
         return dictionary.resolve(name)
-    return parse_figure(name, dictionary)
+    try:
+        return parse_figure(name, dictionary)
+    except BadInput as error:
+        where = error.where.replace("cohort", name, 1)
+        raise BadInput(error.what, where=where, instead=error.instead) from None

@@ -54,6 +54,7 @@ from privacy.errors import BadInput
 
 MOST_NESTED = 4
 KINDS = ("any", "count", "first", "last", "mean", "min", "max", "sum", "share", "slope")
+_MEANT = {"ever": "any", "exists": "any", "has": "any", "number": "count", "avg": "mean"}
 _NUMERIC = (ColumnType.INTEGER, ColumnType.NUMBER)
 
 
@@ -223,7 +224,8 @@ class FigureParser:
 
 
 def _no_figure(named: Token) -> BadInput:
-    close = get_close_matches(named.text.lower(), KINDS, n=1)
+    word = named.text.lower()
+    close = [_MEANT[word]] if word in _MEANT else get_close_matches(word, KINDS, n=1)
     meant = f"did you mean {close[0]}(…)?" if close else f"write one of {', '.join(KINDS)}"
     return refuse(
         f"{named.text!r} is no figure",

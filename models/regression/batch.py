@@ -60,14 +60,14 @@ def batch_of(rows: Rows, refs: Iterable[ColumnRef], mask: Mask, site: int = -1) 
     wanted = sorted(set(refs), key=lambda ref: ref.name)
     many = many_table(wanted)
     if many is None:
-        home = np.flatnonzero(mask)
-        order: Any = None
+        home = found = np.flatnonzero(mask)
+        member, order = np.arange(len(found)), None
     else:
         table = rows.tables[many.name].first(many.max_rows_per_member)
         order = np.lexsort((table.rank, table.member))
         order = order[mask[table.member[order]]]
         home = table.member[order]
-    found, member = np.unique(home, return_inverse=True)
+        found, member = np.unique(home, return_inverse=True)
     values = {ref.name: _column(rows, ref, home, order) for ref in wanted}
     return Batch(member.astype(np.int64), len(found), values, site)
 

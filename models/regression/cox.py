@@ -15,6 +15,7 @@ from models.aggregates.wording import word
 from models.changed import changed
 from models.noise_law import NoiseLaw
 from models.opening import Opening
+from models.regression.batch import Floats
 from models.regression.design import compile_design
 from models.regression.formula import parse_formula
 from models.regression.reading import (
@@ -35,6 +36,7 @@ from privacy.errors import BadInput
 INTERVALS = 12
 _INTERVALS = {"newton": INTERVALS, "gram": 6, "gradient": 4}
 MOST_INTERVALS = 100
+RAREST, OFTENEST = -14.0, math.log(2.0)  # logarithms of the events to expect in an interval
 RATIO, BASELINE = "hazard ratio", "baseline hazard"
 
 
@@ -121,9 +123,21 @@ class Cox(InRounds):
             for label, error in zip(labels, errors[len(names) :], strict=True)
         ]
         rows.append(members_row(now, noise))
-        said = warnings(model, course, now)
+        said = (*warnings(model, course, now), *_empty_intervals(model, values[len(names) :]))
         missing = "Members with a missing value are left out."
         return Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
+
+
+def _empty_intervals(model: PiecewiseHazard, log_hazards: Floats) -> tuple[str, ...]:
+    """A warning where a baseline within one interval is beyond what members at risk can have."""
+    widths = np.tile(np.diff(model.edges), model.sites)
+    within = log_hazards + np.log(widths)
+    if np.all((within > RAREST) & (within < OFTENEST)):
+        return ()
+    return (
+        "In an interval of the grid hardly anyone is at risk, and its hazard was not found: all "
+        "standard errors may be far too small. Ask again with fewer, wider intervals.",
+    )
 
 
 def _baseline_labels(asked: Cox, model: PiecewiseHazard) -> list[str]:

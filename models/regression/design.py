@@ -16,6 +16,7 @@ import numpy as np
 
 from models.regression.batch import Batch, Floats, Mask, many_table
 from models.regression.coding import Coded, coded, columns_read, known_rows, number_values
+from models.regression.columns import empty
 from models.regression.formula import transformed
 from models.regression.syntax import (
     Factor,
@@ -116,24 +117,37 @@ class Design:
     def rows(self, batch: Batch) -> DesignRows:
         """A row's numbers depend on that row alone."""
         known = self._known(batch)
-        parts = [np.ones((batch.rows, 1))] if self.intercept else []
-        parts += [_term_columns(term, batch) for term in self.terms]
-        x = np.concatenate(parts, axis=1) if parts else np.zeros((batch.rows, 0))
+        x = self._columns(batch)
         offset, weight = np.zeros(batch.rows), np.ones(batch.rows)
         if self.formula.offset is not None:
             offset = number_values(self.formula.offset, batch)
         if self.formula.weight is not None:
             weight = number_values(self.formula.weight, batch) / self.largest_weight
-        use = known.astype(np.float64)
-        return DesignRows(x * use[:, None], offset * use, weight * use, known)
+        if not known.all():
+            use = known.astype(np.float64)
+            x, offset, weight = x * use[:, None], offset * use, weight * use
+        return DesignRows(x, offset, weight, known)
+
+    def _columns(self, batch: Batch) -> Floats:
+        x, at = empty(batch.rows, self.width), int(self.intercept)
+        x[:, :at] = 1.0
+        for term in self.terms:
+            columns = _term_columns(term, batch)
+            x[:, at : at + columns.shape[1]] = columns
+            at += columns.shape[1]
+        return x
+
+    @cached_property
+    def _needed(self) -> tuple[Factor, ...]:
+        """The factors without which a row is not known."""
+        factors = dict.fromkeys(chain.from_iterable(self.formula.terms))
+        gaps = self.formula.gaps
+        return tuple(f for f in factors if not {ref.name for ref in columns_read(f)} <= gaps)
 
     def _known(self, batch: Batch) -> Mask:
-        gaps = self.formula.gaps
         known = np.ones(batch.rows, dtype=bool)
-        for factor in dict.fromkeys(chain.from_iterable(self.formula.terms)):
-            names = {ref.name for ref in columns_read(factor)}
-            if not names <= gaps:
-                known &= known_rows(factor, batch)
+        for factor in self._needed:
+            known &= known_rows(factor, batch)
         for extra in (self.formula.offset, self.formula.weight):
             if extra is not None:
                 known &= known_rows(extra, batch)
@@ -246,8 +260,8 @@ def _labels(term: tuple[Coded, ...]) -> list[tuple[str, ...]]:
 
 def _term_columns(term: tuple[Coded, ...], batch: Batch) -> Floats:
     """Products of the factors' columns, the last factor's varying fastest."""
-    result = np.ones((batch.rows, 1))
-    for each in term:
+    result = term[0].columns(batch)
+    for each in term[1:]:
         columns = each.columns(batch)
         result = (result[:, :, None] * columns[:, None, :]).reshape(batch.rows, -1)
     return result

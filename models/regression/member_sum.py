@@ -17,7 +17,9 @@ from privacy.contract.dictionary import ColumnRef
 from privacy.errors import BadInput
 from privacy.grid import to_grid
 
-SLICE = 8192  # members at a time, so that what is in work stays in the processor's cache
+SLICE = 8192  # members at a time
+CACHED = 2**17  # numbers of all rows' matrices that stay in the processor's cache
+LEAST = 64  # rows at a time, even so
 NUMBERS = 2**23  # of all rows' matrices held at once
 MOST_NUMBERS = 2**27  # of one member's
 
@@ -71,8 +73,9 @@ class MemberSum(Streamed):
 
     @property
     def _rows_at_once(self) -> int:
-        """Stored rows whose matrices fit into memory together."""
-        return max(NUMBERS // (self.model.lines_per_row * self.model.size**2), 1)
+        """Stored rows whose matrices are quick to work on, and fit into memory together."""
+        each = self.model.lines_per_row * max(self.length, self.model.size)
+        return min(max(CACHED // each, LEAST), max(NUMBERS // each, 1))
 
     def each(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
         """[members who are asked and have rows, length]: one vector per member."""

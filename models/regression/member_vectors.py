@@ -14,8 +14,15 @@ from typing import assert_never
 import numpy as np
 
 from models.regression.batch import Batch, Floats
+from models.regression.columns import (
+    empty,
+    packed_places,
+    packed_products,
+    product,
+    squared_norms,
+)
 from models.regression.outcome import Model, ModelRows
-from models.rowwise import Array, product, squared_norms
+from models.rowwise import Array
 
 NEWTON_SPLIT = (0.5, 0.5)  # of a Newton round's squared norm: the score's part, the information's
 
@@ -78,12 +85,11 @@ def vectors(model: Model, asked: Round, batch: Batch) -> Floats:
             case Moments(clip):
                 return in_ball(_moments(model, rows), clip)
             case Gram(linear, clip):
-                columns = product(rows.x, linear)
-                squares = packed(columns[:, :, None] * columns[:, None, :])
-                return in_ball(summed(squares * rows.weight[:, None], rows), clip)
+                products = empty(len(rows.y), packed_length(linear.shape[1]))
+                packed_products(product(rows.x, linear), rows.weight, products)
+                return in_ball(summed(products, rows), clip)
             case Scores(theta, whiten, clip):
-                mapped = product(scores(model, rows, theta), whiten)
-                return in_ball(summed(mapped, rows), clip)
+                return in_ball(summed(product(scores(model, rows, theta), whiten), rows), clip)
             case Newton(theta):
                 return _newton(model, rows, theta)
             case _:
@@ -105,7 +111,8 @@ def summed(matrix: Array, rows: ModelRows) -> Floats:
     another."""
     if np.array_equal(rows.member, np.arange(rows.members)):
         return np.asarray(matrix)
-    total = np.zeros((rows.members, matrix.shape[1]))
+    total = empty(rows.members, matrix.shape[1])
+    total[:] = 0.0
     if len(rows.member):
         starts = np.flatnonzero(np.diff(rows.member, prepend=-1))
         total[rows.member[starts]] = np.add.reduceat(matrix, starts, axis=0)
@@ -127,12 +134,17 @@ def informations(model: Model, rows: ModelRows, theta: Floats) -> Floats:
     b, kappa = theta[: model.width], theta[model.width :]
     found = model.family.information(rows.y, product(rows.x, b) + rows.offset, kappa)
     d, p = model.width, model.size
-    full = np.zeros((len(rows.y), p, p))
-    full[:, :d, :d] = rows.x[:, :, None] * (rows.x * found.eta[:, None])[:, None, :]
-    full[:, d:, :d] = found.mixed[:, :, None] * rows.x[:, None, :]
-    full[:, :d, d:] = np.swapaxes(full[:, d:, :d], 1, 2)
-    full[:, d:, d:] = found.kappa
-    return packed(full) * rows.weight[:, None]
+    result = empty(len(rows.y), packed_length(p))
+    packed_products(rows.x, found.eta * rows.weight, result)
+    if not model.family.extras:
+        return result
+    places = packed_places(p, packed_length(p))
+    mixed = found.mixed * (rows.weight * math.sqrt(2.0))[:, None]
+    for at in range(d):
+        last = slice(places[at + 1] - model.family.extras, places[at + 1])
+        np.multiply(mixed, rows.x[:, at, None], out=result[:, last])
+    result[:, places[d] :] = packed(found.kappa) * rows.weight[:, None]
+    return result
 
 
 def _newton(model: Model, rows: ModelRows, theta: Floats) -> Floats:
@@ -140,9 +152,13 @@ def _newton(model: Model, rows: ModelRows, theta: Floats) -> Floats:
     first, second = newton_bounds(model, theta)
     part = math.sqrt(1 / 3)
     there = (summed(rows.weight[:, None], rows) > 0).astype(np.float64)
+    result, end = empty(rows.members, length(model, Newton(theta))), 1 + model.size
+    result[:, :1] = there * part
     score = in_ball(summed(scores(model, rows, theta), rows), first)
+    np.multiply(score, part, out=result[:, 1:end])
     curve = in_ball(summed(informations(model, rows, theta), rows), second)
-    return np.concatenate([there, score, curve], axis=1) * part
+    np.multiply(curve, part, out=result[:, end:])
+    return result
 
 
 def newton_bounds(model: Model, theta: Floats) -> tuple[float, float]:

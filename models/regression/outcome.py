@@ -228,16 +228,11 @@ class Glm(Model):
     def rows(self, batch: Batch) -> ModelRows:
         found = self.design.rows(batch)
         known = found.known & known_rows(self.outcome, batch)
-        use = known.astype(np.float64)
-        y = self._outcome(batch) * use
-        return ModelRows(
-            found.x * use[:, None],
-            y,
-            found.offset,
-            found.weight * use,
-            batch.member,
-            batch.members,
-        )
+        x, y, weight = found.x, self._outcome(batch), found.weight
+        if not known.all():
+            use = known.astype(np.float64)
+            x, y, weight = x * use[:, None], y * use, weight * use
+        return ModelRows(x, y, found.offset, weight, batch.member, batch.members)
 
     def _outcome(self, batch: Batch) -> Floats:
         if isinstance(self.outcome, Levels):

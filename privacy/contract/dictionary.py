@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -18,6 +19,8 @@ from pydantic import field_validator, model_validator
 
 from privacy.contract.facts import Fact
 from privacy.errors import BadInput
+
+_SHOWN = 20  # columns named in a refusal
 
 
 class ColumnType(StrEnum):
@@ -151,6 +154,14 @@ class Dictionary(Fact):
     def _nearest(self, name: str) -> str:
         from difflib import get_close_matches
 
-        names = sorted({ref.column.name for ref in self.refs.values()} | set(self.refs))
-        close = get_close_matches(name, names, n=1)
-        return f"did you mean {close[0]!r}?" if close else "declared: " + ", ".join(names[:20])
+        short = Counter(ref.column.name for ref in self.refs.values())
+        close = get_close_matches(name, sorted(short.keys() | self.refs.keys()), n=1)
+        if close:
+            return f"did you mean {close[0]!r}?"
+        shown = [
+            ref.column.name if short[ref.column.name] == 1 else full
+            for full, ref in self.refs.items()
+            if not ref.column.identifier
+        ]
+        more = ", …" if len(shown) > _SHOWN else ""
+        return "declared: " + ", ".join(shown[:_SHOWN]) + more

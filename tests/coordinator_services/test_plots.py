@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import numpy as np
 import pytest
 import vl_convert
 
@@ -93,6 +94,10 @@ def questions() -> Iterator[tuple[str, Question]]:
     lithium = "any(treatments: treatment == 'lithium')"
     index = "first(outcomes.months: months >= 9)"
     yield "compare", als.compare("alsfrs_r_visit", lithium, index, slopes=[-3, 1])
+    yield "glm", study.glm("phq9 ~ age + C(sex) + C(condition)", members=5000)
+    yield "ordinal", study.glm("condition ~ age", "ordinal", way="gram")
+    slopes = {"lower": -3, "upper": 1}
+    yield "progression", als.progression("alsfrs_r_visit", "months", "age + sex", **slopes)
     yield "correlation", als.correlation("age", "alsfrs_r", "alsfrs_r_loss")
     yield "correlation of two", als.correlation("age", "alsfrs_r")
     yield "density", als.density("age", "alsfrs_r_loss")
@@ -109,6 +114,7 @@ def questions() -> Iterator[tuple[str, Question]]:
     yield "survival", patients.survival(*asked, happened="died", by="sex", grid=grid)
     yield "survival of all", patients.survival(*asked, happened="died")
     yield "survival in panels", patients.survival(*asked, happened="died", by="ecog", grid=grid)
+    yield "cox", patients.cox(*asked, "age + sex", happened="died", grid=grid)
     world = study_of(WORLD, 2000)
     yield "map", world.map("home")
     yield "incidence", world.incidence("relapses", "years", "age", weights=[0.3, 0.5, 0.2], per=100)
@@ -282,6 +288,21 @@ def test_ratios_have_a_log_axis_and_a_line_at_one(charts: Charts) -> None:
         assert '{"at": 1.0}' in spec, name
 
 
+def test_a_drawn_curve_is_at_one_half_where_the_median_is(
+    answered: dict[str, Result], charts: Charts
+) -> None:
+    """Straight within a bin, as the median and the restricted mean take it."""
+    assert "interpolate" not in json.dumps(charts["survival"])
+    rows = answered["survival"].answer.rows
+    for group in ("female", "male"):
+        curve = [row for row in rows if row.cell[:2] == ("survival", group)]
+        times = [0.0, *(float(row.cell[2]) for row in curve)]
+        heights = [1.0, *(row.estimate for row in curve)]
+        told = next(r for r in rows if r.cell[0].startswith("median") and r.cell[1] == group)
+        drawn = np.interp(-0.5, [-height for height in heights], times)
+        assert told.note or told.estimate == pytest.approx(drawn, abs=1e-6)
+
+
 def test_axes_have_the_dictionary_s_titles_and_units(
     answered: dict[str, Result], charts: Charts
 ) -> None:
@@ -371,3 +392,27 @@ def test_the_client_does_not_import_altair() -> None:
         "sys.exit(any(name in sys.modules for name in ('altair', 'vl_convert', 'countryinfo')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "figure", "title"),
+    [
+        ("glm", "coefficient", "coefficient (points)"),
+        ("ordinal", "coefficient", "coefficient (log odds of a higher level)"),
+        ("progression", "coefficient", "coefficient (points per month)"),
+        ("cox", "hazard ratio", "hazard ratio (log axis)"),
+    ],
+)
+def test_a_forest_has_a_line_where_there_is_no_effect(
+    charts: Charts, answered: dict[str, Result], name: str, figure: str, title: str
+) -> None:
+    spec = charts[name]
+    drawn = {row["by1"] for row in rows_in(spec)}
+    table = answered[name].table
+    terms = set(table[table.figure == figure].term)
+    assert drawn == {each for each in terms if each != "Intercept" and " | " not in each}
+    assert {row["by0"] for row in rows_in(spec)} == {figure}
+    assert {"at": 1.0 if name == "cox" else 0.0} in list(_parts(spec))
+    assert title in json.dumps(spec)
+    assert ('"type": "log"' in json.dumps(spec)) == (name == "cox")
+    assert ("in the table" in title_lines(spec)) == (name != "cox")

@@ -98,4 +98,4 @@ def test_a_summary_names_pairs_that_stand_out_first() -> None:
     assert [said.index(name) for name in ("c with", "b with", "a with", "d with")] == sorted(
         said.index(name) for name in ("c with", "b with", "a with", "d with")
     )
-    assert "d with x no information" in said
+    assert "d with x: no information" in said

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from privacy import grid
 from privacy.errors import BadInput
 from privacy.grid import shrink_to_ball, to_grid
 
@@ -90,6 +91,37 @@ def test_float_norms_would_misjudge_the_boundary() -> None:
     row = np.array([[2**30, 1]], dtype=np.int64)
     assert float(np.linalg.norm(row.astype(float))) <= 2**30
     assert squared_norm(shrink_to_ball(row, 2**30)[0]) <= 2**60
+
+
+@pytest.mark.parametrize("delta", [3, 1000, 2**20, 2**30 - 1, 2**30])
+def test_rows_at_the_surface_are_judged_exactly(delta: int) -> None:
+    """Integer rows within a few units of the surface, both sides of it, and one far outside."""
+    rng = np.random.default_rng(delta)
+    directions = rng.normal(size=(400, 11))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    lengths = delta * rng.choice([1.0, 1.0 - 2.0**-40, 1.3, 1.9, 2.5, 1e4], size=(400, 1))
+    rows = np.rint(directions * lengths).astype(np.int64)
+    shrunk = shrink_to_ball(rows, delta)
+    for old, new in zip(rows, shrunk, strict=True):
+        values = [int(value) for value in old]
+        squared = squared_norm(old)
+        if squared > delta**2:
+            norm = math.isqrt(squared - 1) + 1
+            sizes = [abs(value) * delta // norm for value in values]
+            values = [
+                size if value >= 0 else -size for size, value in zip(sizes, values, strict=True)
+            ]
+        assert new.tolist() == values
+
+
+def test_roots_are_exact_next_to_squares() -> None:
+    """A mutant that trusts the root of a double is off at the largest squares."""
+    roots = [1, 2, 3, 4, 2**20, 2**26 + 1, 2**30 - 1, 2**30, 2**31 - 1]
+    squares = [k * k + step for k in roots for step in (-1, 0, 1) if k * k + step > 0]
+    exact = [math.isqrt(value - 1) + 1 for value in squares]
+    assert grid._ceil_sqrts(np.array(squares, dtype=np.int64)).tolist() == exact
+    mutant = np.ceil(np.sqrt(np.array(squares, dtype=np.float64))).astype(np.int64)
+    assert mutant.tolist() != exact
 
 
 def test_rounding_alone_takes_wide_rows_out_of_the_ball() -> None:

@@ -219,3 +219,17 @@ def test_at_epsilon_one_the_order_of_risks_is_nearly_coxs() -> None:
         best = concordance_index(test.time, -(x.to_numpy() @ fit.params_.to_numpy()), happened)
         ratios.append(ours / best)
     assert np.mean(ratios) > 0.97
+
+
+@pytest.mark.parametrize(
+    ("edges", "warned"), [(("0", "700", "1400"), False), (("0", "1400", "1600", "2700"), True)]
+)
+@pytest.mark.parametrize("seed", [2, 3])
+def test_a_hazard_that_ran_away_is_warned_of(
+    edges: tuple[str, ...], warned: bool, seed: int
+) -> None:
+    """Nobody is followed beyond 1,500 days, and noise decides the hazard there."""
+    rows = from_tables(CANCER, {"patients": cancer().assign(time=cancer().time.clip(upper=1500))})
+    asked = Cox(time="time", event="cens", formula="age", edges=edges, way="gram", clip="3")
+    result = run(asked.normalised(CANCER), [rows], epsilon="3", seed=seed)
+    assert any("hardly anyone is at risk" in note for note in result.notes) is warned

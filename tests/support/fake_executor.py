@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -29,13 +28,8 @@ from coordinator.store.people import Credential
 from coordinator.store.store import Store
 from models.aggregates.catalogue import conclude
 from models.aggregates.requests import parse_analysis
-from models.cohort.parse import parse_cohort
 from models.dictionary_file import load_dictionary
-from models.mock import mock_rows, shares
-from models.noise_law import NoiseLaw
 from models.opening import Opening
-from models.reference import cohort_mask, total
-from privacy.checkpoint import Checkpoint, node_origin, sign_checkpoint
 from privacy.contract.canonical import parse_rational
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Plan
@@ -47,22 +41,14 @@ from privacy.contract.token import Role, Token
 from privacy.errors import Code, Refused
 from privacy.ledger.entry import (
     Approval,
-    Commit,
     DictionaryAdopted,
-    Entry,
     Genesis,
-    Mechanism,
     PeriodOpened,
     PolicySet,
-    Reserve,
-    ReservedRound,
     RosterPinned,
 )
-from privacy.ledger.fold import apply
-from privacy.ledger.state import LedgerState
-from privacy.mechanism import GaussianSum
-from privacy.merkle import Frontier
 from privacy.units import Rho
+from tests.support.fake_nodes import FakeNodes, append_entries, node_key
 from tests.support.seeded import seeded_entropy
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -119,6 +105,10 @@ class FakeExecutor:
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def nodes(self) -> FakeNodes:
+        return FakeNodes(self.store, self.entropy)
+
     def execute(self, run_id: str) -> None:
         self.executed.append(run_id)
         if not self.hold:
@@ -154,14 +144,14 @@ class FakeExecutor:
         run = self.store.runs.get(run_id)
         plan = run.plan
         analysis, dictionary = parse_analysis(plan.analysis), self.store.network.dictionary
-        self._reserve(run.plan_digest, plan, at)
+        self.nodes.reserve(run.plan_digest, plan, at)
         done: list[StoredOpening] = []
         opened: list[Opening] = []
         for number in range(len(plan.rounds)):
             self.before_round(number)
             if self.store.runs.cancelling(run_id):
                 return self._stop(run_id, at)
-            opened.append(self._opening(plan, number, opened))
+            opened.append(self.nodes.opening(plan, number, opened))
             done.append(self._kept(run.plan_digest, plan, number, opened[-1], at))
         result = conclude(analysis, dictionary, opened)
         statement = release_statement(run.plan_digest, plan, done, parse_rational(plan.delta), at)
@@ -178,18 +168,6 @@ class FakeExecutor:
         fields = charged_fields(run.plan, (1,) * run.opened, run.opened, delta)
         self.store.runs.fail(run_id, RunState.CANCELLED, Code.CANCELLED, fields, at)
 
-    def _opening(self, plan: Plan, number: int, opened: list[Opening]) -> Opening:
-        dictionary = self.store.network.dictionary
-        analysis = parse_analysis(plan.analysis)
-        mechanism = GaussianSum.from_json(plan.rounds[number].mechanism)
-        state = analysis.state(dictionary, opened)
-        shape = analysis.contribution_at(dictionary, mechanism.delta_grid, number, state)
-        rows = mock_rows(dictionary, 600, seed=7)
-        exact = total(shape, rows, cohort_mask(parse_cohort(plan.cohort, dictionary), rows))
-        noisy = exact + shares(mechanism, shape.length, self.entropy)
-        law = NoiseLaw(mechanism, survivors=mechanism.nodes)
-        return Opening(tuple(int(each) for each in noisy), law, state)
-
     def _kept(
         self, digest: str, plan: Plan, number: int, opening: Opening, at: str
     ) -> StoredOpening:
@@ -200,74 +178,13 @@ class FakeExecutor:
             totals=opening.totals,
             survivors=plan.participants,
             receipts={
-                node: self._commit(node, digest, plan, number, at) for node in plan.participants
+                node: self.nodes.commit(node, digest, plan, number, at)
+                for node in plan.participants
             },
             transcript="",
         )
         self.store.openings.add(digest, stored, b"")
         return stored
-
-    def _reserve(self, digest: str, plan: Plan, at: str) -> None:
-        """Set the run's cost aside in every mirrored ledger."""
-        rounds = tuple(
-            ReservedRound(mechanism=Mechanism(**each.mechanism), rho=each.rho)
-            for each in plan.rounds
-        )
-        body = Reserve(
-            plan=digest,
-            question=plan.question_envelope.digest,
-            study=plan.study,
-            study_digest=plan.study_digest,
-            researcher=plan.researcher.text,
-            identity=plan.identity,
-            sentence="Counts members",
-            dictionary=plan.dictionary,
-            rounds=rounds,
-            max_attempts=plan.max_attempts,
-            rho=(Rho.parse(plan.rho) * plan.max_attempts).text,
-            expires=plan.expires,
-        )
-        for node in plan.participants:
-            append_entries(self.store, node, at, body)
-
-    def _commit(self, node: str, digest: str, plan: Plan, number: int, at: str) -> dict[str, Any]:
-        """Charge one round in the mirrored ledger of `node`; its receipt."""
-        planned = plan.rounds[number]
-        commit = Commit(
-            plan=digest,
-            round=number,
-            attempt=0,
-            mechanism=Mechanism(**planned.mechanism),
-            rho=planned.rho,
-            masked_sha256="a" * 64,
-            length=planned.length,
-            bytes=8 * planned.length,
-        )
-        last, checkpoint = append_entries(self.store, node, at, commit)
-        return {"seq": last.seq, "leaf": last.leaf.hex(), "checkpoint": checkpoint}
-
-
-def node_key(node: str) -> SigningKey:
-    """The identity key of a made-up node."""
-    return SigningKey(node.ljust(32, "k")[:32].encode())
-
-
-def append_entries(store: Store, node: str, at: str, *bodies: Any) -> tuple[Entry, str]:
-    """Chain legal entries to the mirrored ledger of `node`: the last one, and its checkpoint."""
-    state, frontier = LedgerState(), Frontier()
-    for data in store.ledgers.entries(node):
-        state = apply(state, Entry.from_bytes(data))
-        frontier = frontier.append(Entry.from_bytes(data).leaf)
-    first, lines = state.size, []
-    for body in bodies:
-        entry = Entry(seq=state.size, prev=state.head, at=at, body=body)
-        state, frontier = apply(state, entry), frontier.append(entry.leaf)
-        lines.append(entry.data)
-    store.ledgers.append(node, first, lines)
-    head = Checkpoint(node_origin("test-network", node), frontier.size, frontier.root)
-    text = sign_checkpoint(head, node_key(node))
-    store.ledgers.add_checkpoint(node, node, head.size, text)
-    return entry, text
 
 
 @dataclass

@@ -41,7 +41,7 @@ def _curves(
     points: Points, names: Sequence[str], groups: str, time: str, begin: float
 ) -> ChartType:
     """One curve per group; more groups than colours are panels."""
-    rows = [row for name in names for row in _steps(points, name, begin)]
+    rows = [row for name in names for row in _knots(points, name, begin)]
     if len(names) > _COLOURED:
         header = alt.Header(title=axis_title(groups), labelExpr=PLAIN, labelFontWeight="bold")
         facet = alt.Facet("group:N", sort=list(names), header=header)
@@ -62,36 +62,27 @@ def _curve(
         axis=alt.Axis(title="survival", format=".0%", tickCount=5),
     )
     place = {"color": alt.value(BLUE) if colour is None else colour}
-    wide = base.mark_area(interpolate="step-after", opacity=0.16).encode(
-        x=x, y=alt.Y("low:Q"), y2="high:Q", **place
-    )
-    narrow = base.mark_area(interpolate="step-after", opacity=0.28).encode(
+    wide = base.mark_area(opacity=0.16).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", **place)
+    narrow = base.mark_area(opacity=0.28).encode(
         x=x, y=alt.Y("low_sampling:Q"), y2="high_sampling:Q", **place
     )
-    line = base.mark_line(interpolate="step-after", strokeWidth=2).encode(x=x, y=y, **place)
-    ends = (
-        base.transform_filter(alt.datum.last)
-        .mark_rule(strokeWidth=1.5)
-        .encode(x=x, y=alt.Y("low:Q"), y2="high:Q", **place)
-    )
+    line = base.mark_line(strokeWidth=2).encode(x=x, y=y, **place)
     dots = (
         base.transform_filter(alt.datum.told)
         .mark_point(size=18, filled=True, opacity=1)
         .encode(x=x, y=y, **place, tooltip=[alt.Tooltip("time:Q"), *tips(("group", "group"))])
     )
-    return alt.layer(wide, narrow, line, ends, dots).properties(width=width, height=height)
+    return alt.layer(wide, narrow, line, dots).properties(width=width, height=height)
 
 
-def _steps(points: Points, name: str, begin: float) -> list[Point]:
-    """The curve of a group from 1 at the start to where noise hides it."""
+def _knots(points: Points, name: str, begin: float) -> list[Point]:
+    """The curve of a group from 1 at the start to where noise hides it, straight within bins."""
     rows = [row for row in points.rows if row["group"] == name]
     made: list[Point] = []
     for row in rows:
         if not row["known"]:
             break
         made.append({**row, "time": float(row[_last(row)]), "told": True})
-    if made:
-        made[-1]["last"] = True
     ends = dict.fromkeys(("estimate", "low", "high", "low_sampling", "high_sampling"), 1.0)
     return [{"group": name, "time": begin, "note": "", "known": True, **ends}, *made]
 

@@ -30,6 +30,7 @@ from coordinator.client.plots.marks import (
 from coordinator.client.plots.points import MOST, Point, Points, joined
 from coordinator.client.plots.sheet import Drawing, Sheet
 from coordinator.client.titles import Title
+from models.digits import digits
 
 if TYPE_CHECKING:
     from altair.typing import ChartType
@@ -205,7 +206,7 @@ def short(value: Any) -> str:
     """Three digits after the leading one at most, thousands with commas."""
     if value is None:
         return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return digits(value)
 
 
 def quantiles(sheet: Sheet) -> Drawing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from coordinator.client.plots import bars, curves, dots, grids, maps, panels, ratios
+from coordinator.client.plots import bars, curves, dots, forest, grids, maps, panels, ratios
 from coordinator.client.plots.marks import finished
 from coordinator.client.plots.sheet import Drawing, Sheet
 from coordinator.client.titles import Titles
@@ -20,15 +20,18 @@ FAMILIES: Mapping[str, Callable[[Sheet], Drawing]] = {
     "compare": dots.compared,
     "correlation": grids.correlation,
     "count": dots.members,
+    "cox": forest.hazards,
     "density": grids.density,
     "describe": panels.describe,
     "disproportionality": ratios.disproportionality,
+    "glm": forest.regression,
     "histogram": bars.histogram,
     "incidence": panels.incidence,
     "map": maps.regions,
     "mean": dots.single,
     "member_summary": dots.rows_of_anything,
     "prevalence": dots.shares,
+    "progression": forest.progression,
     "quantiles": dots.quantiles,
     "sum": dots.single,
     "survival": curves.survival,
