@@ -66,6 +66,7 @@ class NodeService:
     clock: Callable[[], datetime]
     boot: str
     records_fault: Callable[[str], Code | None]
+    software: frozenset[str] = frozenset()
     last_contact: datetime | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -99,6 +100,7 @@ class NodeService:
             policy=self.policy,
             paused=state.paused,
             witnessed=self.witnessing.done,
+            software=self.software,
             records_fault=self.records_fault(state.dictionary),
             now=self.clock(),
         )
@@ -278,7 +280,8 @@ class NodeService:
     def _commit(self, computed: Masked) -> Answer:
         try:
             claim, masked = self.runner.commit(computed)
-        except Refused:
+        except Refused:  # ended, paused or late in the meantime: nothing leaves, but it was read
+            self.runner.charge_loss(computed.attempt)
             raise
         except Exception as error:  # noqa: BLE001 - what fails after reserving is charged
             _log.error("commit failed", error=type(error).__name__)
