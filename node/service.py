@@ -278,7 +278,8 @@ class NodeService:
     def _commit(self, computed: Masked) -> Answer:
         try:
             claim, masked = self.runner.commit(computed)
-        except Refused:
+        except Refused:  # ended, paused or late in the meantime: nothing leaves, but it was read
+            self.runner.charge_loss(computed.attempt)
             raise
         except Exception as error:  # noqa: BLE001 - what fails after reserving is charged
             _log.error("commit failed", error=type(error).__name__)
