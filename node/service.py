@@ -66,6 +66,7 @@ class NodeService:
     clock: Callable[[], datetime]
     boot: str
     records_fault: Callable[[str], Code | None]
+    software: frozenset[str] = frozenset()
     last_contact: datetime | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -99,6 +100,7 @@ class NodeService:
             policy=self.policy,
             paused=state.paused,
             witnessed=self.witnessing.done,
+            software=self.software,
             records_fault=self.records_fault(state.dictionary),
             now=self.clock(),
         )

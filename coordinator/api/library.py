@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coordinator.api.schema import Earlier
-from coordinator.statement import last_opening
 from coordinator.store.facts import ReleaseFacts, StudyFacts
 from coordinator.store.store import Store
 from models.aggregates.requests import Analysis, parse_analysis
 from models.cohort_size import noised_members
+from models.opening import last_opening
 from models.related import Relation, relation
 from models.sentences import sentence
 from privacy.contract.canonical import parse_canonical
