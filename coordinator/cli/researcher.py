@@ -22,6 +22,7 @@ from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.diagnosis import diagnose
 from coordinator.cli.kinds import Kind, Written, question_of, settings_of
 from coordinator.cli.options import (
+    KINDS,
     AskedEpsilon,
     Attempts,
     By,
@@ -125,7 +126,7 @@ def study_show(context: typer.Context, study: StudyId, form: FormatOf = Format.T
         show(columns, ["table", "name", "type", "lower", "upper", "unit", "cells"], form)
 
 
-@query_app.command("preview")
+@query_app.command("preview", epilog=KINDS)
 def query_preview(
     context: typer.Context,
     study: StudyId,
@@ -174,7 +175,7 @@ def query_attrition(
             print("MOCK DATA: made-up members")
 
 
-@query_app.command("run")
+@query_app.command("run", epilog=KINDS)
 def query_run(
     context: typer.Context,
     study: StudyId,

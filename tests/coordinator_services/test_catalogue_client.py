@@ -280,3 +280,9 @@ def test_a_study_may_allow_few_analyses(tmp_path: Path) -> None:
     assert few.table("sex").analysis.kind == "table"
     with pytest.raises(Refused):
         few.variance("age")
+
+
+def test_the_help_names_every_kind() -> None:
+    for command in ("run", "preview"):
+        said = CliRunner().invoke(app, ["query", command, "--help"]).stdout
+        assert all(kind.value in said.replace("\n", " ") for kind in Kind)
