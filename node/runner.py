@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Protocol
@@ -105,6 +106,10 @@ class _Live:
     masked: bytes
 
 
+def _place(attempt: Attempt) -> tuple[str, int, int]:
+    return attempt.plan, attempt.round, attempt.attempt
+
+
 @dataclass
 class Runner:
     """Holds what is under way. Everything durable is in the ledger."""
@@ -122,6 +127,7 @@ class Runner:
     _restarted: dict[str, _Restart] = field(default_factory=dict)
     _tick: int = 0
     _live: dict[tuple[str, int, int], _Live] = field(default_factory=dict)
+    _reading: dict[tuple[str, int, int], Attempt] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     # preparing keys, ahead of any question
@@ -192,12 +198,14 @@ class Runner:
         Decides again first: what was permitted when it was reserved may not be any more.
         `state` is what the coordinator tells everybody in this round: raises ProtocolError
         unless it is the one that the attempt names, BadInput if it is none of the analysis.
-        Nothing shows outside how long it took: `commit` follows at a public slot.
+        Nothing shows outside how long it took: `commit` follows at a public slot. Once records
+        are read the attempt is charged, by `commit` or `charge_loss`, whatever happens meanwhile;
+        Refused is raised before that alone.
         """
         permit = self._permit(attempt)
         if sha256_hex(state) != attempt.state:
             raise ProtocolError("another state than the attempt names")
-        key = (attempt.plan, attempt.round, attempt.attempt)
+        key = _place(attempt)
         with self._lock:
             live = self._live.get(key)
             if live is not None:
@@ -206,7 +214,11 @@ class Runner:
             decide(self._plans[attempt.plan], facts, reserved=True)
             began = self._beginning(attempt)
             keys, made = self._take_keys(attempt)
-        opening, data = self._mask(permit, attempt, state, began, keys, sealed)
+            self._reading[key] = attempt
+        try:
+            opening, data = self._mask(permit, attempt, state, began, keys, sealed)
+        except Refused as refused:
+            raise ProtocolError(f"refused in the middle: {refused.code}") from None
         return Masked(permit, made, attempt, opening, data)
 
     def commit(self, masked: Masked) -> tuple[Envelope, bytes]:
@@ -215,12 +227,13 @@ class Runner:
         sha = opening.masked_sha256
         body = commitment(masked.permit, attempt, sha, len(data))
         receipt = self.ledger.append(body, outbox=data)
+        self._reading.pop(_place(attempt), None)
         self.reached("committed")
         claim = opening.claim(sha, receipt.checkpoint, {"seq": receipt.seq, "leaf": receipt.leaf})
         with self._lock:
             self._forget(attempt.plan)
             live = _Live(masked.keys_made, attempt, opening, claim, data)
-            self._live[attempt.plan, attempt.round, attempt.attempt] = live
+            self._live[_place(attempt)] = live
         self.reached("replying")
         return claim, data
 
@@ -260,7 +273,8 @@ class Runner:
             raise Refused(Code.ATTEMPT_LOST)
         began = Beginning(parse_instant(open_plan.reserved_at).date(), Cut.parse(cut))
         imported = self.cut().imported != began.cut.imported
-        if imported or open_plan.has_passed((attempt.round, attempt.attempt)):
+        again = _place(attempt) in self._reading
+        if imported or again or open_plan.has_passed((attempt.round, attempt.attempt)):
             raise Refused(Code.ATTEMPT_LOST)
         return began
 
@@ -287,6 +301,7 @@ class Runner:
 
     def charge_loss(self, attempt: Attempt) -> None:
         """What fails after reserving is charged, and looks like a lost node from outside."""
+        self._reading.pop(_place(attempt), None)
         permit = self._permits.get(attempt.plan)
         open_plan = self.ledger.state.plans.get(attempt.plan)
         if permit is None or open_plan is None:
@@ -322,7 +337,7 @@ class Runner:
         return shares
 
     def _alive(self, attempt: Attempt) -> _Live:
-        live = self._live.get((attempt.plan, attempt.round, attempt.attempt))
+        live = self._live.get(_place(attempt))
         if live is None:
             raise Refused(Code.ATTEMPT_LOST)
         if live.attempt != attempt:
@@ -344,7 +359,11 @@ class Runner:
         self.ledger.append(Lost(plan=plan, round=round_, attempt=attempt))
 
     def _finish(self, plan: str, body: Released | Aborted | Expired) -> None:
+        """End a plan here; what is being read for it at this moment is charged first."""
         with self._lock:
+            for place in sorted(key for key in self._reading if key[0] == plan):
+                with suppress(Refused):  # it was charged in this very moment
+                    self.charge_loss(self._reading[place])
             if plan in self.ledger.state.plans:
                 self.ledger.append(body)
             self._permits.pop(plan, None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from models.regression.cox import RATIO
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 KINDS = ("glm", "cox", "progression")
 COLUMNS = ("coef", "se_sampling", "se_noise", "se", "z", "p", "low", "high", "noise_share")
 WIDTH = 96
-_HEADS = (
-    *("", "coef", "se sampling", "se privacy", "se total"),
-    *("z", "p", "95 % from", "to", "noise"),
-)
-_RATIO_HEADS = ("", RATIO, "95 % from", "to")
+_HEADS = ("", "coef", "sampling", "privacy", "total", "z", "p", "from", "to", "noise")
+_OVER = {4: "standard error", 8: "95 % interval"}  # above the columns that end with this one
+_RATIO_HEADS, _RATIO_OVER = ("", RATIO, "from", "to"), {3: "95 % interval"}
 _LEAST_P = 1e-4
-_DIGITS = 3  # of a standard error that are printed
+_DIGITS = 2  # of a standard error that are printed
+_GAP = "  "
 _SHORT = 16  # characters of a digest
 
 
@@ -67,9 +66,9 @@ def _figure(answer: Result, name: str) -> list[Estimate]:
 
 def summary(fit: result.Result) -> str:
     """What was fitted and how, the coefficients, and what to bear in mind."""
-    heads, *rows = _table(_HEADS, [_line(row) for row in _figure(fit.answer, COEFFICIENT)])
+    rows = _table(_HEADS, _OVER, [_line(row) for row in _figure(fit.answer, COEFFICIENT)])
     ratios = [_ratio(row) for row in _figure(fit.answer, RATIO)]
-    width = max(len(heads), WIDTH)
+    width = max(len(rows[1]), WIDTH)
     notes = [f"{fit.asked.sentence}.", *_facts(fit.answer), *fit.answer.notes]
     said, *noted = (textwrap.wrap(each, width, break_on_hyphens=False) for each in notes)
     parts = [
@@ -78,8 +77,8 @@ def summary(fit: result.Result) -> str:
         "=" * width,
         *_header(fit, width),
         "=" * width,
-        *(heads, "-" * width, *rows),
-        *(["-" * width, *_table(_RATIO_HEADS, ratios)] if ratios else []),
+        *(*rows[:2], "-" * width, *rows[2:]),
+        *(["-" * width, *_table(_RATIO_HEADS, _RATIO_OVER, ratios)] if ratios else []),
         "=" * width,
         *(line for note in noted for line in note),
     ]
@@ -168,16 +167,19 @@ def _fixed(value: float, decimals: int) -> str:
     return f"{value:.4g}" if abs(value) >= 1e9 else f"{value:,.{decimals}f}"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Names on the left, numbers on the right of their columns, two spaces between."""
+def _table(
+    heads: Sequence[str], over: Mapping[int, str], rows: Sequence[Sequence[str]]
+) -> list[str]:
+    """Two lines of heads, then the rows: names on the left, numbers on the right of columns."""
     widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    return [
-        "  ".join(
-            f"{cell:<{width}}" if at == 0 else f"{cell:>{width}}"
-            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
+    above = ""
+    for last, head in over.items():
+        above += head.rjust(sum(widths[: last + 1]) + len(_GAP) * last - len(above))
+    lines = [
+        _GAP.join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])])
         for line in (heads, *rows)
     ]
+    return [above, *lines]
 
 
 def _facts_named(answer: Result, name: str) -> Estimate | None:

@@ -69,7 +69,7 @@ class Cox(InRounds):
             time=stop.column.name,
             event=dictionary.resolve(self.event).name,
             start=start,
-            edges=self.edges or _default_edges(stop),
+            edges=self.edges or stop.column.column.bins,
         )
         model_of(full, dictionary)
         return full
@@ -141,7 +141,8 @@ def _empty_intervals(model: PiecewiseHazard, log_hazards: Floats) -> tuple[str, 
 
 
 def _baseline_labels(asked: Cox, model: PiecewiseHazard) -> list[str]:
-    spans = [f"({low}, {high}]" for low, high in pairwise(asked.edges)]
+    edges = asked.edges or tuple(f"{edge:.12g}" for edge in model.edges)
+    spans = [f"({low}, {high}]" for low, high in pairwise(edges)]
     if model.sites == 1:
         return spans
     return [f"{site} {span}" for site in asked.organisations for span in spans]

@@ -244,7 +244,7 @@ class Lost(Fact):
 
 
 class Paused(Fact):
-    """Nothing is reserved or charged, and so nothing leaves, until resumed."""
+    """Nothing is reserved and nothing leaves until resumed."""
 
     kind: Literal["paused"] = "paused"
     by: Name

@@ -189,10 +189,11 @@ def _admit(state: LedgerState, body: Reserve, cost: Rho) -> None:
 
 
 def _commit(state: LedgerState, body: Commit, at: str) -> LedgerState:
-    if state.paused:
+    """Bytes leave neither in a pause nor late; what was read and lost is charged even then."""
+    if state.paused and body.bytes:
         raise Refused(Code.PAUSED)
     plan = _open(state, body.plan)
-    if not at < plan.expires:
+    if body.bytes and not at < plan.expires:
         raise Refused(Code.EXPIRED)
     if body.round >= len(plan.rounds) or body.attempt >= plan.max_attempts:
         raise Refused(Code.TOO_MANY_ATTEMPTS)

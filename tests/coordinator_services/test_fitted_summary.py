@@ -62,12 +62,13 @@ def test_the_summary_says_what_was_fitted_how_and_how_well(
     words = " ".join(said.split())
     assert fit.asked.sentence in words
     assert str(fit.asked.analysis["formula"]) in words
-    for head in ("se sampling", "se privacy", "se total", "95 % from", "noise", "nodes: 3"):
+    for head in ("standard error 95 % interval", "coef sampling privacy total z p from to noise"):
         assert head in words
     assert f"way: {fit.asked.analysis['way']}, " in words
     assert "epsilon: 3, delta = 1e-06" in words
     assert f"rounds: {fit.rounds} " in words
-    assert "noised" in words
+    assert "nodes: 3" in words
+    assert ", noised" in words
     assert all(note in words for note in fit.answer.notes)
     for term in fit.coefficients.index:
         assert f"\n{term} " in said

@@ -275,7 +275,7 @@ def test_a_round_is_reserved_at_what_its_mechanism_costs() -> None:
         assert code_of(ledger(), honest.model_copy(update=lie)) is Code.PLAN_MISMATCH
 
 
-def test_nothing_is_reserved_or_charged_while_paused_or_late() -> None:
+def test_nothing_is_reserved_and_nothing_leaves_while_paused_or_late() -> None:
     book = asked()
     book.append(Paused(by=BY))
     assert code_of(book, opening()) is Code.PAUSED
@@ -285,6 +285,19 @@ def test_nothing_is_reserved_or_charged_while_paused_or_late() -> None:
     assert code_of(book, opening()) is Code.EXPIRED
     assert book.state.due(book.entries[-1].at) == ()
     assert book.state.due("2026-01-01T00:10:00Z") == (P,)
+
+
+@pytest.mark.parametrize("when", ["paused", "late"])
+def test_what_was_read_and_lost_is_charged_even_while_paused_or_late(when: str) -> None:
+    book = asked()
+    if when == "paused":
+        book.append(Paused(by=BY))
+    else:
+        book.now = SOON
+    lost = opening().model_copy(update={"bytes": 0})
+    book.append(lost)
+    assert book.state.total_charged == COST
+    assert code_of(book, lost) is Code.REPLAYED
 
 
 def test_withdrawal_and_refusal_end_an_approval() -> None:

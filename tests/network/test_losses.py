@@ -16,6 +16,7 @@ from privacy.errors import Code, Refused
 from privacy.ledger.entry import Commit, Lost
 from privacy.mechanism import GaussianSum
 from privacy.secure_sum.transcript import Transcript, verify_transcript
+from privacy.units import Rho
 from tests.support import net_data
 from tests.support.net_steps import Steps, codes, field
 from tests.support.network import Network
@@ -221,6 +222,73 @@ def test_a_failure_while_reading_looks_like_a_lost_node_and_is_charged(
     assert len(set(charged.values())) == 1, "exactly as if its answer had been lost on the way"
     [commit] = [b for b in network.nodes["ms-league"].bodies if isinstance(b, Commit)]
     assert commit.bytes == 0
+
+
+def abort(network: Network, plan: str) -> None:
+    network.nodes["ms-league"].service.runner.aborted(plan, Code.CANCELLED.value)
+
+
+def run_out(network: Network, plan: str) -> None:
+    network.clock.forward(minutes=11)
+
+
+def sweep(network: Network, plan: str) -> None:
+    network.clock.forward(minutes=11)
+    network.nodes["ms-league"].service.runner.sweep()
+
+
+def pause(network: Network, plan: str) -> None:
+    network.nodes["ms-league"].steward.pause()
+
+
+def refuse(network: Network, plan: str) -> None:
+    raise Refused(Code.ATTEMPT_LOST)
+
+
+@pytest.mark.parametrize("meanwhile", [abort, run_out, sweep, pause, refuse])
+def test_what_was_read_is_charged_whatever_happens_meanwhile(
+    network: Network, meanwhile: Callable[[Network, str], None]
+) -> None:
+    """Else how long a node reads could be asked for any number of times, at no cost."""
+    runner = network.nodes["ms-league"].service.runner
+    steps = Steps(network, network.plan(network.question(ASKED)))
+    steps.reserve()
+    keys = steps.keys()
+    attempt = steps.attempt(keys)
+    engine = runner.engine
+
+    def slow(*asked: Any) -> Any:
+        meanwhile(network, steps.digest)
+        return engine(*asked)
+
+    runner.engine = slow
+    answers = steps.contribute(attempt, keys, ["ms-league"])
+    assert None not in codes(answers), "nothing leaves"
+    runner.engine = engine
+    [commit] = [b for b in network.nodes["ms-league"].bodies if isinstance(b, Commit)]
+    assert commit.bytes == 0
+    assert network.spent("ms-league")[0] == Rho.parse(steps.plan.rho).units
+    again = steps.contribute(steps.attempt(keys), keys, ["ms-league"])
+    assert None not in codes(again), "and not a second time"
+    assert len([b for b in network.nodes["ms-league"].bodies if isinstance(b, Commit)]) == 1
+
+
+def test_one_opening_is_not_read_twice_at_once(network: Network) -> None:
+    runner = network.nodes["ms-league"].service.runner
+    steps = Steps(network, network.plan(network.question(ASKED)))
+    steps.reserve()
+    keys, others = steps.keys(), steps.keys()
+    engine, inner = runner.engine, []
+
+    def twice(*asked: Any) -> Any:
+        runner.engine = engine
+        inner.append(steps.contribute(steps.attempt(others), others, ["ms-league"]))
+        return engine(*asked)
+
+    runner.engine = twice
+    assert codes(steps.contribute(steps.attempt(keys), keys, ["ms-league"])) == {None}
+    assert codes(inner[0]) == {Code.ATTEMPT_LOST}
+    assert len([b for b in network.nodes["ms-league"].bodies if isinstance(b, Commit)]) == 1
 
 
 def test_a_failure_is_answered_in_the_same_slot_as_an_answer(network: Network) -> None:

@@ -233,3 +233,24 @@ def test_a_hazard_that_ran_away_is_warned_of(
     asked = Cox(time="time", event="cens", formula="age", edges=edges, way="gram", clip="3")
     result = run(asked.normalised(CANCER), [rows], epsilon="3", seed=seed)
     assert any("hardly anyone is at risk" in note for note in result.notes) is warned
+
+
+def test_without_a_grid_time_is_cut_the_coarser_the_noisier() -> None:
+    asked = Cox(time="time", event="cens", formula="age").normalised(CANCER)
+    found = {}
+    for epsilon, members in (("1", 500), ("3", 5000), ("1000", 5000)):
+        chosen = asked.chosen(CANCER, law(epsilon), members)[0].normalised(CANCER)
+        found[chosen.way] = len(chosen.edges) - 1
+    assert found == {"gradient": 4, "gram": 6, "newton": 12}
+    written = Cox(time="time", event="cens", formula="age", edges=("0", "1000"))
+    chosen = written.normalised(CANCER).chosen(CANCER, law("1"), 500)[0]
+    assert chosen.edges == ("0", "1000")
+
+
+def test_a_grid_that_nobody_wrote_is_named_in_the_answer() -> None:
+    asked = Cox(time="time", event="cens", formula="age", way="newton").normalised(CANCER)
+    rows = from_tables(CANCER, {"patients": cancer()})
+    labels = [row.cell[1] for row in run(asked, [rows]).rows if row.cell[0] == "baseline hazard"]
+    assert len(labels) == 12
+    assert labels[0] == "(0, 225]"
+    assert labels[-1] == "(2475, 2700]"
