@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from coordinator.api.bundles import write_from_store
+from coordinator.api.services import Services
+from coordinator.audit.verify import verify_bundle
 from coordinator.client import BadInput, Job, Refused, load_model
 from coordinator.client.network import Network as Client
 from coordinator.client.transport import Transport
 from coordinator.store.facts import RunState
 from models.dictionary_file import load_dictionary
 from models.neural.evaluate import Evaluate, weights_text
+from models.neural.law import State
 from models.neural.specification import Specification, compiled
 from models.rows import from_tables
 from privacy import errors
 from privacy.accounting.conversion import epsilon_of_rho
+from privacy.contract.canonical import sha256_hex
 from privacy.contract.messages import Ask
 from privacy.contract.packet import Packet
 from privacy.errors import Code, VerificationFailed
@@ -270,6 +277,22 @@ def test_scoring_needs_no_torch_and_weights_that_are_none_are_refused(
     wide = study.train(outcome="treatment", features=["age"], widths=[512, 64], rounds=1)
     with pytest.raises((BadInput, Refused), match="can be scored"):
         study.evaluate(wide.run(epsilon=30))
+
+
+def test_an_auditor_makes_all_weights_again_and_finds_others(
+    network: Network, tmp_path: Path
+) -> None:
+    run = network.ask(MLP, epsilon="8")
+    services = SimpleNamespace(store=network.store, key=network.key, clock=network.clock)
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        write_from_store(cast(Services, services), folder, network.store.releases.digests())
+    assert verify_bundle(tmp_path / "one").transcripts == ROUNDS
+    last = network.store.openings.of(run.plan_digest)[-1].state
+    path = tmp_path / "two" / "states" / f"{sha256_hex(last)}.bin"
+    state = State.read(last)
+    path.write_bytes(replace(state, weights=state.weights + np.float32(0.1)).to_bytes())
+    with pytest.raises(VerificationFailed):
+        verify_bundle(tmp_path / "two")
 
 
 def test_a_cohort_below_the_studys_smallest_is_not_scored(
