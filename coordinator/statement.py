@@ -6,32 +6,22 @@ transcripts and states, and all of them can be recomputed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from coordinator.store.openings import StoredOpening
-from models.noise_law import NoiseLaw
-from models.opening import Opening
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import sha256_hex
 from privacy.contract.plan import Plan, PlannedRound
-from privacy.mechanism import GaussianSum
 from privacy.units import Rho
 
 
 def totals_digest(totals: Sequence[int]) -> str:
     """SHA-256 of the totals as 64-bit integers, little end first."""
     return sha256_hex(np.array(totals, dtype="<i8").tobytes())
-
-
-def last_opening(statement: Mapping[str, Any]) -> Opening:
-    """What the last round of a release opened, as its body says it."""
-    said = statement["rounds"][-1]
-    law = NoiseLaw(GaussianSum.from_json(said["mechanism"]), len(said["survivors"]))
-    return Opening(tuple(int(total) for total in statement["totals"]), law)
 
 
 def release_statement(

@@ -10,12 +10,12 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from models.aggregates.catalogue import contribution
+from models.aggregates.catalogue import conclude, contribution
 from models.aggregates.requests import Analysis, normalise
 from models.cohort.parse import parse_cohort
 from models.contribution import Contribution
 from models.derivation import rounds_of
-from models.in_memory import answer
+from models.in_memory import openings
 from models.noise_law import NoiseLaw
 from models.opening import Opening
 from models.reference import cohort_mask, total
@@ -101,15 +101,41 @@ def mock_run(
     sum, add the noise shares of `nodes` nodes; then estimate. Raises what a real question would.
     """
     asked = normalise(analysis, dictionary)
-    rho = rho_of_epsilon(parse_epsilon(epsilon), delta)
-    used = mock_rows(dictionary) if rows is None else rows
-    mask = cohort_mask(parse_cohort(cohort, dictionary), used)
+    opened = mock_openings(
+        asked,
+        cohort,
+        mock_rows(dictionary) if rows is None else rows,
+        epsilon=epsilon,
+        delta=delta,
+        nodes=nodes,
+        margin=margin,
+        entropy=entropy,
+        memberships=memberships,
+    )
+    return conclude(asked, dictionary, opened)
+
+
+def mock_openings(
+    asked: Analysis,
+    cohort: str,
+    rows: Rows,
+    *,
+    epsilon: str,
+    delta: Fraction,
+    nodes: int,
+    margin: int,
+    entropy: Entropy,
+    memberships: int = 1,
+) -> tuple[Opening, ...]:
+    """What every round of a normalised analysis opens of mock rows."""
+    dictionary, rho = rows.dictionary, rho_of_epsilon(parse_epsilon(epsilon), delta)
+    mask = cohort_mask(parse_cohort(cohort, dictionary), rows)
 
     def opened(shape: Contribution, mechanism: GaussianSum) -> NDArray[np.int64]:
-        return _noisy(shape, mechanism, used, mask, entropy)
+        return _noisy(shape, mechanism, rows, mask, entropy)
 
     rounds = rounds_of(asked, dictionary, rho, nodes, margin, memberships)
-    return answer(asked, dictionary, rounds, opened)
+    return openings(asked, dictionary, rounds, opened)
 
 
 def mock_opening(

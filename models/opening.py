@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from models.noise_law import NoiseLaw
+from privacy.mechanism import GaussianSum
 
 
 @dataclass(frozen=True)
@@ -18,3 +21,10 @@ class Opening:
     totals: tuple[int, ...]
     law: NoiseLaw
     state: bytes = b""
+
+
+def last_opening(release: Mapping[str, Any], state: bytes = b"") -> Opening:
+    """What the last round of a release opened, as its body says it."""
+    said = release["rounds"][-1]
+    law = NoiseLaw(GaussianSum.from_json(said["mechanism"]), len(said["survivors"]))
+    return Opening(tuple(int(total) for total in release["totals"]), law, state)

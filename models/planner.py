@@ -203,7 +203,10 @@ def preview(
         members_from=members_from,
         groups=groups(asked, dictionary),
         coarser=coarser(asked, dictionary, law, size, expected),
-        notes=_notes(expected, made.cells, assumed_members),
+        notes=(
+            *_notes(expected, made.cells, assumed_members),
+            *(asked.advice(dictionary, size, float(epsilon)) if size else ()),
+        ),
     )
 
 

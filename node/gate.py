@@ -39,6 +39,7 @@ class Facts:
     policy: Policy
     paused: bool
     witnessed: bool
+    software: frozenset[str]  # libraries here that some analyses need
     records_fault: Code | None  # the records were set back, or follow another dictionary
     now: datetime
 
@@ -78,6 +79,7 @@ def decide(envelope: Envelope, facts: Facts, *, reserved: bool = False) -> Permi
     question = _check_question(plan, study, facts, reserved)
     _check_floors(plan, study, facts)
     derivation = _check_derivation(plan, question, study, facts)
+    _check_software(derivation, facts)
     return Permit(plan, envelope.digest, question, plan.researcher, study, derivation)
 
 
@@ -170,3 +172,10 @@ def _check_derivation(plan: Plan, question: Question, study: Study, facts: Facts
     if what is not None:
         raise Refused(Code.PLAN_MISMATCH, what=what)
     return own
+
+
+def _check_software(derivation: Derivation, facts: Facts) -> None:
+    """What cannot be computed here is refused now, not in the middle of a run."""
+    needed = derivation.analysis.needs
+    if needed and needed not in facts.software:
+        raise Refused(Code.MISSING_SOFTWARE, what=needed)

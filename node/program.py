@@ -35,6 +35,7 @@ from node.runner import Runner, Step
 from node.service import NodeService
 from node.setup import open_ledger, policy_in_force
 from node.slots import Slots
+from node.software import installed
 from node.transport_key import load_transport_key
 from node.witnessing import Witnessing
 from privacy.errors import BadInput
@@ -97,6 +98,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         clock=clock,
         boot=entropy(8).hex(),
         records_fault=guard.fault,
+        software=installed(),
     )
     return Parts(home, settings, records, service, guard)
 

@@ -19,6 +19,7 @@ from node.gate import Facts
 from node.ledger_store import LedgerStore
 from node.runner import Masked, Runner
 from node.slots import Slots
+from node.software import load_ahead
 from node.witnessing import Witnessing, answers_needed, witness_statement
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.messages import Ask, Request, open_request, seal_refusal, seal_reply
@@ -66,6 +67,7 @@ class NodeService:
     clock: Callable[[], datetime]
     boot: str
     records_fault: Callable[[str], Code | None]
+    software: frozenset[str] = frozenset()
     last_contact: datetime | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -99,6 +101,7 @@ class NodeService:
             policy=self.policy,
             paused=state.paused,
             witnessed=self.witnessing.done,
+            software=self.software,
             records_fault=self.records_fault(state.dictionary),
             now=self.clock(),
         )
@@ -253,6 +256,7 @@ class NodeService:
 
     def _reserve(self, payload: dict[str, Any]) -> dict[str, Any]:
         permit = self.runner.reserve(Envelope.from_json(payload["plan"]), self.facts())
+        load_ahead(permit.derivation.analysis.needs)
         return {"plan": permit.plan_digest}
 
     def _contribution(self, payload: dict[str, Any], blob: bytes) -> Work:

@@ -14,6 +14,7 @@ from node.consent import ConsentState, set_consent
 from node.importer import check_folder, import_folder
 from node.parts import Parts
 from node.setup import confirm_roster, decide_study, year_from
+from node.software import OPTIONAL
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.time import instant_text
@@ -51,6 +52,7 @@ class Steward:
             "ledger_entries": service.ledger.size,
             "budget": self.budget(),
             "studies_approved": len(state.approvals),
+            "software": {name: name in service.software for name in OPTIONAL},
         }
 
     def _word(self) -> str:

@@ -55,6 +55,7 @@ class Code(StrEnum):
     KEYS_NOT_READY = "keys_not_ready"
     NOT_WITNESSED = "not_witnessed"
     LEDGER_STOPPED = "ledger_stopped"
+    MISSING_SOFTWARE = "missing_software"
     # what becomes of an attempt
     NODE_OFFLINE = "node_offline"
     NOT_ENOUGH_NODES = "not_enough_nodes"

@@ -32,16 +32,29 @@ def to_grid(matrix: NDArray[np.float64], delta_grid: int) -> NDArray[np.int64]:
     """
     if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != "f":
         raise BadInput("contributions to round are a real matrix")
-    _checked(delta_grid)
     near = matrix.astype(np.float64, copy=False)
-    if not (np.abs(near).max(initial=0.0) <= _FAR):  # or there is a NaN
+    rounded, squared = _rounded(near, _checked(delta_grid))
+    if not (squared <= (_FAR * delta_grid) ** 2).all():  # too large for 64 bits, or not a number
         usable = np.isfinite(near).all(axis=1, keepdims=True)
         near = np.clip(np.where(usable, near, 0.0), -_FAR, _FAR)
-    rounded = near * delta_grid
-    np.rint(rounded, out=rounded)
+        rounded, squared = _rounded(near, delta_grid)
     result = rounded.astype(np.int64)
-    _shrink_near(result, rounded, delta_grid)
+    _shrink_near(result, squared, delta_grid)
     return result
+
+
+def _rounded(
+    matrix: NDArray[np.float64], delta_grid: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Whole numbers as doubles, and the sums of their squares."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded = matrix * delta_grid
+        np.rint(rounded, out=rounded)
+        return rounded, _squares(rounded)
+
+
+def _squares(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.einsum("ij,ij->i", matrix, matrix))
 
 
 def shrink_to_ball(matrix: NDArray[np.int64], delta_grid: int) -> NDArray[np.int64]:
@@ -56,18 +69,18 @@ def shrink_to_ball(matrix: NDArray[np.int64], delta_grid: int) -> NDArray[np.int
     if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype != np.int64:
         raise BadInput("contributions are a matrix of 64-bit integers")
     result = matrix.copy()
-    _shrink_near(result, matrix.astype(np.float64), delta_grid)
+    _shrink_near(result, _squares(matrix.astype(np.float64)), delta_grid)
     return result
 
 
-def _shrink_near(result: NDArray[np.int64], doubles: NDArray[np.float64], delta_grid: int) -> None:
+def _shrink_near(result: NDArray[np.int64], squared: NDArray[np.float64], delta_grid: int) -> None:
     """Look at the rows that may be outside, in exact arithmetic, and shrink those that are.
 
-    `doubles` are the same numbers, each within a part of 2^-53. The sum of squares of d doubles
-    is then within (d + 4) * 2^-53 of the true one, relatively, in whatever order it is taken;
-    with d below 2^40 a row found below 0.999 of the bound is inside, and is not looked at again.
+    `squared` are sums of squares of the same numbers as doubles, each within a part of 2^-53. A
+    sum of d such squares is within (d + 4) * 2^-53 of the true one, relatively, in whatever order
+    it is taken; with d below 2^40 a row found below 0.999 of the bound is inside, and is not
+    looked at again.
     """
-    squared = np.einsum("ij,ij->i", doubles, doubles)
     rows = np.flatnonzero(~(squared <= _NEARLY * float(delta_grid) ** 2))
     if not len(rows):
         return

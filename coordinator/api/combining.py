@@ -7,11 +7,11 @@ from typing import Any
 from coordinator.api.entitlement import visible_release
 from coordinator.api.schema import CombinedView
 from coordinator.api.views import amount, release_view
-from coordinator.statement import last_opening
 from coordinator.store.facts import Principal, ReleaseFacts
 from coordinator.store.store import Store
 from models.aggregates.requests import parse_analysis
 from models.combining import check_survivors, combine, disagreement_of
+from models.opening import last_opening
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.plan import Plan
 from privacy.errors import Code, Refused

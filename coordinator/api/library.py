@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coordinator.api.schema import Earlier
-from coordinator.statement import last_opening
 from coordinator.store.facts import ReleaseFacts, StudyFacts
 from coordinator.store.store import Store
 from models.aggregates.requests import Analysis, parse_analysis
-from models.cohort_size import noised_members
+from models.cohort_size import size_told
+from models.opening import last_opening
 from models.related import Relation, relation
 from models.sentences import sentence
 from privacy.contract.canonical import parse_canonical
@@ -69,16 +69,16 @@ def related(
 
 
 def members_by(among: Sequence[Stored], dictionary: Dictionary) -> tuple[int, str] | None:
-    """The cohort's noised size by the newest release that tells it, and which that is."""
-    for each in among:
-        size = _members(each, dictionary)
-        if size is not None:
-            return max(1, round(size)), f"noised, by release {each.release.digest[:12]}"
-    return None
+    """The cohort's noised size by the release that is surely of most, and which that is."""
+    told = [(size, each) for each in among for size in (_members(each, dictionary),) if size]
+    if not told:
+        return None
+    (members, _), best = max(told, key=lambda pair: pair[0][1])
+    return max(1, round(members)), f"noised, by release {best.release.digest[:12]}"
 
 
-def _members(each: Stored, dictionary: Dictionary) -> float | None:
+def _members(each: Stored, dictionary: Dictionary) -> tuple[float, float] | None:
     if len(each.analysis.shares(dictionary)) != 1:
         return None
     opening = last_opening(parse_canonical(each.release.envelope.body))
-    return noised_members(each.analysis, dictionary, (opening,))
+    return size_told(each.analysis, dictionary, opening)

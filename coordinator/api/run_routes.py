@@ -134,6 +134,23 @@ def get_combined(digest: str, services: Use, caller: ResultReader) -> CombinedVi
     return combined_view(services.store, caller, digest)
 
 
+@router.get(
+    "/releases/{digest}/state",
+    operation_id="getReleaseState",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {}}, "description": "Its bytes."}},
+)
+def get_state(digest: str, services: Use, caller: ResultReader) -> Response:
+    """What the last round of a release was asked with: of training, the weights. The release
+    names its SHA-256."""
+    release, _ = visible_release(services.store, caller, digest)
+    plan = services.store.releases.plan(release)
+    state = services.store.openings.state(release.plan, len(plan.rounds) - 1)
+    if state is None:
+        raise Refused(Code.NOT_FOUND)
+    return Response(state, media_type="application/octet-stream")
+
+
 def _shown(services: Services, caller: Principal, run_id: str) -> tuple[RunView, bool]:
     run = visible_run(services.store, caller, run_id)
     return run_view(run, answer_for(services.store, caller, run)), run.state.finished

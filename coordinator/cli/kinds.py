@@ -36,6 +36,8 @@ class Kind(StrEnum):
     SURVIVAL = "survival"
     DISPROPORTIONALITY = "disproportionality"
     ASSOCIATIONS = "associations"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
     GLM = "glm"
     COX = "cox"
     PROGRESSION = "progression"
@@ -174,6 +176,11 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             claims = [claim.split(":") for claim in written.words("claims") or ()]
             exposures, outcomes = written.words("exposures"), written.words("outcomes")
             return cohort.associations(exposures, outcomes, claims=claims)
+        case Kind.TRAIN:
+            return _train(cohort, written)
+        case Kind.EVALUATE:
+            written.take(by=True, settings=("model",))
+            return cohort.evaluate(written.settings.get("model", ""), list(written.by))
         case Kind.GLM:
             return _glm(cohort, written)
         case Kind.COX:
@@ -283,3 +290,30 @@ def _compare(cohort: Asking, written: Written) -> Question:
         by=list(written.by),
         needing=written.wholes("needing") or (3, 90),
     )
+
+
+_WHOLE = ("rounds", "local_steps", "seed", "width", "hidden", "blocks")
+_WHOLES = ("widths", "head")
+_AS_WRITTEN = (
+    *("event", "clip", "optimiser", "rate", "momentum", "local_rate", "proximal", "activation"),
+)
+
+
+def _train(cohort: Asking, written: Written) -> Question:
+    known = ("network", *_WHOLE, *_WHOLES, *_AS_WRITTEN, "layer_norm")
+    more = ["feature"] * max(len(written.columns) - 1, 1)
+    outcome, *features = written.take("outcome", *more, by=True, settings=known)
+    said = written.settings
+    settings: dict[str, Any] = {name: said[name] for name in _AS_WRITTEN if name in said}
+    settings |= {name: written.whole(name, 0) for name in _WHOLE if name in said}
+    settings |= {name: written.wholes(name) for name in _WHOLES if name in said}
+    if "layer_norm" in said:
+        settings["layer_norm"] = said["layer_norm"] == "true"
+    question: Question = cohort.train(
+        said.get("network", "mlp"),
+        outcome=outcome,
+        features=features,
+        by=list(written.by),
+        **settings,
+    )
+    return question

@@ -10,7 +10,8 @@ from coordinator.cli.kinds import Kind
 from coordinator.cli.output import Format
 
 StudyId = Annotated[str, typer.Argument(help="The study's id.")]
-KindOf = Annotated[Kind, typer.Argument(metavar="KIND", help=f"One of {', '.join(Kind)}.")]
+KINDS = f"KIND is one of {', '.join(Kind)}. Columns follow in the order of its page in the docs."
+KindOf = Annotated[Kind, typer.Argument(metavar="KIND", help="What to compute.")]
 Columns = Annotated[list[str] | None, typer.Argument(help="The columns, in the kind's order.")]
 By = Annotated[list[str] | None, typer.Option("--by", help="For groups; may be repeated.")]
 Set = Annotated[

@@ -17,11 +17,12 @@ from typing import IO, Annotated
 import typer
 
 from coordinator.audit.verify import Pinned, verify_bundle
-from coordinator.cli import planned, runs
+from coordinator.cli import models, planned, runs
 from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.diagnosis import diagnose
 from coordinator.cli.kinds import Kind, Written, question_of, settings_of
 from coordinator.cli.options import (
+    KINDS,
     AskedEpsilon,
     Attempts,
     By,
@@ -55,12 +56,14 @@ app = typer.Typer(
 )
 study_app = typer.Typer(no_args_is_help=True, help="Studies you may ask.")
 query_app = typer.Typer(no_args_is_help=True, help="Ask a study.")
+model_app = typer.Typer(no_args_is_help=True, help="Released networks.")
 runs_app = typer.Typer(no_args_is_help=True, help="Runs under way and done.")
 audit_app = typer.Typer(no_args_is_help=True, help="Check the network offline.")
 node_app = typer.Typer(no_args_is_help=True, help="The organisations' nodes.")
 for name, part in {
     "study": study_app,
     "query": query_app,
+    "model": model_app,
     "runs": runs_app,
     "audit": audit_app,
     "node": node_app,
@@ -123,7 +126,7 @@ def study_show(context: typer.Context, study: StudyId, form: FormatOf = Format.T
         show(columns, ["table", "name", "type", "lower", "upper", "unit", "cells"], form)
 
 
-@query_app.command("preview")
+@query_app.command("preview", epilog=KINDS)
 def query_preview(
     context: typer.Context,
     study: StudyId,
@@ -172,7 +175,7 @@ def query_attrition(
             print("MOCK DATA: made-up members")
 
 
-@query_app.command("run")
+@query_app.command("run", epilog=KINDS)
 def query_run(
     context: typer.Context,
     study: StudyId,
@@ -206,6 +209,8 @@ def query_run(
 query_app.command("show")(planned.show_release)
 query_app.command("top-up")(planned.top_up)
 app.command("plan")(planned.run_plan)
+model_app.command("save")(models.save)
+model_app.command("card")(models.card)
 runs_app.command("list")(runs.list_runs)
 runs_app.command("watch")(runs.watch)
 runs_app.command("cancel")(runs.cancel)

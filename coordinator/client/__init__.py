@@ -22,6 +22,7 @@ from coordinator.client.errors import (
     Unreachable,
 )
 from coordinator.client.job import Job, Progress, Stopped
+from coordinator.client.model import load_model
 from coordinator.client.network import Network, connect
 from coordinator.client.plan import Plan
 from coordinator.client.preview import Preview
@@ -49,4 +50,5 @@ __all__ = [
     "TimedOut",
     "Unreachable",
     "connect",
+    "load_model",
 ]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from coordinator.client.errors import BadInput
+from coordinator.client.model import save_model
 
 if TYPE_CHECKING:
     from coordinator.client.result import Result
@@ -15,7 +16,7 @@ _KEY = b"cairn"
 
 
 def save(result: Result, path: str | Path) -> None:
-    """Write `path` as its ending says: .csv, .parquet or .json.
+    """Write `path` as its ending says: .csv, .parquet or .json, or .safetensors for a network.
 
     A CSV file begins with lines of `#` that say what it is (pandas reads it with comment="#"); a
     Parquet file has the same as JSON in its schema's metadata, under `cairn`. Raises BadInput
@@ -32,6 +33,8 @@ def save(result: Result, path: str | Path) -> None:
             where.write_text(text + "\n", "utf-8", newline="\n")
         case ".parquet":
             _parquet(result, where)
+        case ".safetensors":
+            save_model(result, where)
         case _:
             raise BadInput(
                 "no form for this ending", where=str(where), instead="end it .csv, .parquet, .json"

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from coordinator.client.errors import BadInput, TimedOut
@@ -13,6 +14,8 @@ from coordinator.client.result import Result
 from privacy.contract.canonical import parse_rational
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from coordinator.client.question import Question
 
 _UNDER_WAY = ("queued", "running")
@@ -121,6 +124,19 @@ class Job:
             until = time.monotonic() + timeout_seconds
             self._until(until, timeout_seconds, _LOOK_SECONDS, show)
         return self.result
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """The figures of a run that is over, one per line with its errors: `result.table`."""
+        return self.result.table
+
+    def save(self, path: str | Path) -> None:
+        """Write what a run that is over released, as `result.save` does."""
+        self.result.save(path)
+
+    def card(self, intended_use: str = "") -> str:
+        """The card of the network that a run of training released."""
+        return self.result.card(intended_use)
 
     def cancel(self, timeout_seconds: float = _CANCEL_SECONDS) -> Stopped:
         """Stop after the message under way, and say what the run cost until then.

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any
 
 from coordinator.client.attrition import Attrition, attrition
 from coordinator.client.errors import BadInput, Refused, checking
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.job import Job
+from coordinator.client.model import Origin
 from coordinator.client.preview import Preview, reworded
 from coordinator.client.question import Question, Terms, Wanted
 from coordinator.client.result import Asked, Noise, Released, Result
 from coordinator.client.titles import titles_of
 from models import planner
 from models import result as estimates
+from models.aggregates.catalogue import conclude
 from models.combining import check_topping_up, combined_result
 from models.derivation import Round, rounds_of
-from models.mock import mock_opening, mock_rows, mock_run
+from models.mock import mock_opening, mock_openings, mock_rows
 from models.opening import Opening
 from models.rows import Rows
 from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_epsilon
@@ -96,8 +99,10 @@ class MockBackend:
         with checking(Code.BAD_REQUEST):
             check_topping_up(question.analysis, self.dictionary, terms.tops_up)
             if len(question.analysis.shares(self.dictionary)) > 1:
-                answer = self._in_rounds(question, terms)
-                return self._result(self._keep(question, terms, None, answer, []))
+                every = self._in_rounds(question, terms)
+                answer = conclude(question.analysis, self.dictionary, every)
+                kept = self._keep(question, terms, None, answer, [])
+                return replace(self._result(kept), origin=lambda: self._origin(every[-1]))
             (only,) = self._rounds(question, terms.epsilon)
             made = mock_opening(
                 question.analysis, question.cohort, only.mechanism, self.rows, self.entropy
@@ -112,18 +117,26 @@ class MockBackend:
         view = {"id": "", "state": "released", "round": result.rounds, "rounds": result.rounds}
         return Job(_Answered(result), view, question.sentence, question)
 
-    def _in_rounds(self, question: Question, terms: Terms) -> estimates.Result:
-        return mock_run(
+    def _origin(self, last: Opening) -> Origin:
+        return Origin(self.dictionary, self.facts.max_memberships, last)
+
+    def _in_rounds(self, question: Question, terms: Terms) -> tuple[Opening, ...]:
+        if question.analysis.needs and find_spec(question.analysis.needs) is None:
+            raise BadInput(
+                f"made-up members need {question.analysis.needs} here for this analysis",
+                instead="install cairn-network[neural], or ask the network",
+                code=Code.MISSING_SOFTWARE,
+            )
+        return mock_openings(
             question.analysis,
             question.cohort,
-            self.dictionary,
+            self.rows,
             epsilon=terms.epsilon,
             delta=self.facts.delta_fraction,
             nodes=len(NODES),
             margin=self._margin,
             entropy=self.entropy,
             memberships=self.facts.max_memberships,
-            rows=self.rows,
         )
 
     def _result(self, kept: MockRelease) -> Result:

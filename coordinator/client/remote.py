@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from coordinator.client.attrition import Attrition
 from coordinator.client.errors import BadInput, Refused, Unreachable, refusal
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.job import Job
+from coordinator.client.model import Origin, checked_opening
 from coordinator.client.preview import Preview, reworded
 from coordinator.client.question import Question, Terms, Wanted
 from coordinator.client.result import Result, combined_result, result_from_run
@@ -25,13 +26,14 @@ from models.sentences import sentence
 from privacy.contract import plan, study
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.dictionary import Dictionary
-from privacy.contract.signing import Envelope, SigningKey
+from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import Code, VerificationFailed
 
 _DIGITS = re.compile(r"[0-9a-f]{8,64}")
 _LIFETIME = timedelta(minutes=10)
 _LONGEST_WAIT_SECONDS = 25.0
+_DOWNLOAD_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class RemoteStudy:
             raise Refused(Code.NOT_FOUND, "There is no such release in this study.")
         words = sentence(parse_analysis(said["analysis"]), said["cohort"])
         run = {**said, "id": "", "repeat": True}
-        found = result_from_run(run, self._facts.purpose, words, self.titles)
+        found = self._read(run, words)
         return self._combined(found) if said["tops_up"] else found
 
     def run(self, question: Question, terms: Terms) -> Result:
@@ -134,13 +136,27 @@ class RemoteStudy:
     def finished(self, run: Mapping[str, Any], words: str) -> Result:
         """The result of a finished run; raises what it ended with otherwise."""
         if run["state"] == "released" and run["answer"] is not None:
-            found = result_from_run(run, self._facts.purpose, words, self.titles)
+            found = self._read(run, words)
             return self._combined(found) if run["tops_up"] else found
         if not run["code"]:
             raise Refused(Code.NOT_PERMITTED, "Your role sees no results.")
         openings = run["max_attempts"] * self._facts.max_memberships**2
         delta = self._facts.delta_fraction
         raise refusal(Code(run["code"]), run["title"], run["fields"], delta, openings)
+
+    def _read(self, run: Mapping[str, Any], words: str) -> Result:
+        found = result_from_run(run, self._facts.purpose, words, self.titles)
+        return replace(found, origin=partial(self._origin, found.release))
+
+    def _origin(self, release: str) -> Origin:
+        """The last round of a release, checked against the coordinator's signature."""
+        path = f"/v1/releases/{release}"
+        key = PublicKey.from_text(self.transport.get("/v1/network")["coordinator_key"])
+        envelope = Envelope.from_json(self.transport.get(path)["envelope"])
+        with self.transport.download(f"{path}/state", _DOWNLOAD_SECONDS) as pieces:
+            state = b"".join(pieces)
+        last = checked_opening(envelope, release, key, state)
+        return Origin(self._dictionary, self._facts.max_memberships, last)
 
     def _combined(self, last: Result) -> Result:
         try:

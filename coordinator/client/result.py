@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from altair.typing import ChartType
 
+    from coordinator.client.model import Origin
     from coordinator.client.question import Epsilon, Question
+    from models.neural.trained import TrainedNetwork
 
 _SHOWN_ROWS = 40
 
@@ -124,6 +126,7 @@ class Result:
     releases: tuple[Released, ...] = ()  # all that the answer is made of, the newest last
     question: Question | None = field(default=None, repr=False, compare=False)
     titles: Callable[[], Titles] = field(default=dict, compare=False, repr=False)
+    origin: Callable[[], Origin] | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -249,8 +252,23 @@ class Result:
         return summary.summary(self.answer, self.asked.sentence, mock=self.mock)
 
     def save(self, path: str | Path) -> None:
-        """Write the table with its notes, cost and receipts: .csv, .parquet or .json."""
+        """Write the table with its notes, cost and receipts: .csv, .parquet or .json.
+
+        Of a run of training, .safetensors writes the network, and its card to the .json beside it.
+        """
         export.save(self, path)
+
+    def model(self, intended_use: str = "") -> TrainedNetwork:
+        """The network that a run of training released; raises BadInput for another analysis."""
+        from coordinator.client.model import model_of
+
+        return model_of(self, intended_use)[0]
+
+    def card(self, intended_use: str = "") -> str:
+        """The network's card as Markdown: what it is for, what it cost, how well it does."""
+        from coordinator.client.model import card_text
+
+        return card_text(self, intended_use)
 
     def __str__(self) -> str:
         title = "MOCK DATA — " if self.mock else ""

@@ -36,6 +36,7 @@ class Request(Fact):
 
     kind: str
     by_size: ClassVar[bool] = False  # does the expected error depend on the cohort's size?
+    needs: ClassVar[str] = ""  # a library that every node must have besides the usual ones
 
     @abstractmethod
     def normalised(self, dictionary: Dictionary) -> Self:
@@ -85,6 +86,10 @@ class Request(Fact):
     @abstractmethod
     def words(self) -> str:
         """What is computed, as the start of a sentence."""
+
+    def advice(self, dictionary: Dictionary, members: int, epsilon: float) -> tuple[str, ...]:
+        """What to consider before asking `members` (declared or noised) with `epsilon`."""
+        return ()
 
     def method(self) -> str:
         """How the estimate and its interval are made, in sentences for a paper."""

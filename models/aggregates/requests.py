@@ -27,6 +27,8 @@ from models.aggregates.top import Top
 from models.aggregates.treatment import TreatmentReport
 from models.aggregates.values import Mean, Sum
 from models.aggregates.variance import Variance
+from models.neural.evaluate import Evaluate
+from models.neural.request import Train
 from models.regression.cox import Cox
 from models.regression.progression import Progression
 from models.regression.request import Regression
@@ -44,6 +46,7 @@ __all__ = [
     "Density",
     "Describe",
     "Disproportionality",
+    "Evaluate",
     "Histogram",
     "Incidence",
     "Map",
@@ -57,6 +60,7 @@ __all__ = [
     "Survival",
     "Table",
     "Top",
+    "Train",
     "TreatmentReport",
     "Variance",
     "normalise",
@@ -72,6 +76,7 @@ Analysis = (
     | Density
     | Describe
     | Disproportionality
+    | Evaluate
     | Histogram
     | Incidence
     | Map
@@ -85,6 +90,7 @@ Analysis = (
     | Survival
     | Table
     | Top
+    | Train
     | TreatmentReport
     | Variance
 )
@@ -106,6 +112,8 @@ _BY_KIND: Mapping[str, type[Analysis]] = {
     "map": Map,
     "top": Top,
     "treatment_report": TreatmentReport,
+    "train": Train,
+    "evaluate": Evaluate,
     "incidence": Incidence,
     "quantiles": Quantiles,
     "compare": Compare,

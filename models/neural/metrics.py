@@ -52,15 +52,19 @@ def straightening(
 
 
 def metrics(
-    tables: Tables, outcome: Outcome, totals: NDArray[np.int64], delta_grid: int, sd_grid: float
+    tables: Tables,
+    outcome: Outcome,
+    totals: NDArray[np.int64],
+    delta_grid: int,
+    sd_grid: float,
+    straight: Straightening | None = None,
 ) -> tuple[Estimate, ...]:
     """Estimates of every group, all members first; `cell` is (group, figure).
 
-    Risks of an event are straightened first.
+    Risks of an event are straightened first, if that is asked for.
     """
     weight = tables.weight(delta_grid)
-    straight = straightening(tables, outcome, totals, delta_grid)
-    if isinstance(outcome, Event):
+    if isinstance(outcome, Event) and straight is not None:
         tables = replace(tables, bins=(straight.bins(tables.bins[0]),))
     found: list[Estimate] = []
     for (column, level), block in zip(tables.groups, tables.cut(totals / weight), strict=True):
@@ -92,7 +96,7 @@ def _events(table: Table, group: str, of: str, *, with_bins: bool) -> list[Estim
 def auc(table: Table, cell: tuple[str, ...]) -> Estimate:
     """P(score of one with the event > score of one without), ties counting half."""
     if not table.readable:
-        return _nothing(cell, 0.5)
+        return _nothing(cell, 0.5, (0.0, 1.0))
     without, having = table.cells[:, 0], table.cells[:, 1]
     total_without, total_having = without.sum(), having.sum()
     below = (np.cumsum(without) - without / 2) / total_without
@@ -155,7 +159,7 @@ def _mean(
     """The mean of `worth` over members: a ratio of two sums of noised cells."""
     total = table.total
     if total <= max(FEWEST * table.sd * math.sqrt(table.cells.size), 1.0):
-        return _nothing(cell, 0.0)
+        return _nothing(cell, 0.0, limits)
     mean = float((table.cells * worth).sum() / total)
     spread = max(float((table.cells * (worth - mean) ** 2).sum() / total), 0.0)
     noise = table.sd * float(np.linalg.norm(worth - mean)) / total
@@ -172,7 +176,7 @@ def _amounts(table: Table, outcome: Amount, group: str) -> list[Estimate]:
 
 def _rooted(square: Estimate, unit: float) -> Estimate:
     if square.note or square.estimate <= 0:
-        return _nothing(square.cell, 0.0)
+        return _nothing(square.cell, 0.0, (0.0, 2 * unit))
     root = math.sqrt(square.estimate)
     slope = unit / (2 * root)
     low, high = (unit * math.sqrt(max(end, 0.0)) for end in (square.low, square.high))
@@ -200,5 +204,6 @@ def _within(
     return Estimate(cell, value, sampling, noise, min(ends[0], high), max(ends[1], low))
 
 
-def _nothing(cell: tuple[str, ...], value: float) -> Estimate:
-    return Estimate(cell, value, 0.0, 0.0, -math.inf, math.inf, NO_INFORMATION)
+def _nothing(cell: tuple[str, ...], value: float, limits: tuple[float, float]) -> Estimate:
+    """The whole range of what it could be."""
+    return Estimate(cell, value, 0.0, 0.0, *limits, NO_INFORMATION)

@@ -14,13 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Literal, Self, assert_never
+from typing import ClassVar, Literal, Self, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models.aggregates.columns import celled
 from models.aggregates.counts import contribution as counts_of
 from models.aggregates.expected import Expected
 from models.aggregates.request import Labels, Request
@@ -28,7 +27,8 @@ from models.aggregates.values import mean_contribution, mean_moments
 from models.aggregates.wording import word, words
 from models.changed import changed
 from models.contribution import BoundedValue, CellCounts
-from models.figures.named import column_named
+from models.neural.advice import advice
+from models.neural.groups import expected_area, groups_of
 from models.neural.law import (
     Law,
     Optimiser,
@@ -40,19 +40,19 @@ from models.neural.law import (
 )
 from models.neural.metrics import metrics, straightening
 from models.neural.outcome import Amount, Event, Level
-from models.neural.scoring import BINS, Tables, group_name, tables_of
+from models.neural.scoring import Tables, group_name, tables_of
 from models.neural.shapes import MemberVectors, ScoreTables
 from models.neural.specification import Compiled, Specification, compiled, first_weights
 from models.neural.step import Local, Step
+from models.neural.warnings import warnings
 from models.noise_law import NoiseLaw
 from models.opening import Opening
-from models.result import Z95, Result
-from privacy.contract.dictionary import ColumnRef, Dictionary
+from models.result import Result
+from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
 
 Floats = NDArray[np.float32]
 Shape = CellCounts | BoundedValue | MemberVectors | ScoreTables
-_SPREAD = 0.06  # variance of a member's rank among the others, about, at an area of 0.75
 MAX_ROUNDS = 200
 SHARES = (3, 90, 7)  # per cent of the cost: counts, all gradients, scores
 
@@ -67,6 +67,8 @@ class Train(Request):
     """
 
     kind: Literal["train"] = "train"
+    by_size: ClassVar[bool] = True
+    needs: ClassVar[str] = "torch"
     specification: Specification
     rounds: int = Field(default=20, ge=1, le=MAX_ROUNDS)
     clip: str = "1"
@@ -85,7 +87,7 @@ class Train(Request):
         return changed(
             self,
             specification=self.specification.normalised(dictionary),
-            by=tuple(ref.name for ref in self.groups(dictionary)),
+            by=tuple(ref.name for ref in groups_of(dictionary, self.by)),
         )
 
     def law(self) -> Law:
@@ -107,13 +109,6 @@ class Train(Request):
         proximal = _number("proximal", self.proximal, 0, 100)
         return None if self.local_steps == 1 else Local(self.local_steps, rate, proximal)
 
-    def groups(self, dictionary: Dictionary) -> tuple[ColumnRef, ...]:
-        """Raises BadInput for a column without cells, twice given, or of many rows."""
-        refs = tuple(celled(column_named(dictionary, name)) for name in self.by)
-        if len({ref.name for ref in refs}) < len(refs) or any(ref.many for ref in refs):
-            raise BadInput("groups are columns of one row per member, each once", where="by")
-        return refs
-
     def cells(self, dictionary: Dictionary) -> Labels:
         """The groups that figures are given of."""
         made = self.compiled(dictionary)
@@ -130,16 +125,18 @@ class Train(Request):
     def expected(
         self, dictionary: Dictionary, law: NoiseLaw, members: int | None
     ) -> Expected | None:
-        """Of the area under the curve of all members, where half of them have the event and the
-        area is 0.75; None for an amount, whose error no public fact tells."""
+        """Of the area under the curve: see `models.neural.groups`; None for an amount, whose
+        error no public fact tells."""
         made = self.compiled(dictionary)
         if members is None or isinstance(made.outcome, Amount):
             return None
         tables = self.tables(made, dictionary, _flat(made))
-        sd = law.sd_grid / tables.weight(law.mechanism.delta_grid)
-        noise = Z95 * sd * math.sqrt(2 * BINS * _SPREAD) * 2 / members
-        sampling = Z95 * math.sqrt(4 * _SPREAD / members)
-        return Expected(noise, sampling, "", f"{members:,} members, half with the event, area 0.75")
+        return expected_area(tables, law, members)
+
+    def advice(self, dictionary: Dictionary, members: int, epsilon: float) -> tuple[str, ...]:
+        """Whether a network is worth its budget here: see `models.neural.advice`."""
+        found = advice(members, epsilon, self.compiled(dictionary).length)
+        return () if found is None else (found,)
 
     # The rounds
 
@@ -203,19 +200,17 @@ class Train(Request):
         """How well the trained network predicts, with intervals; `cell` is (group, figure)."""
         made, last = self.compiled(dictionary), opened[-1]
         told = State.from_bytes(last.state, made.length)
-        rows = metrics(
-            self.tables(made, dictionary, told.base),
-            made.outcome,
-            np.array(last.totals, dtype=np.int64),
-            last.law.mechanism.delta_grid,
-            last.law.sd_grid,
-        )
+        tables, grid = self.tables(made, dictionary, told.base), last.law.mechanism.delta_grid
+        totals = np.array(last.totals, dtype=np.int64)
+        straight = straightening(tables, made.outcome, totals, grid)
+        rows = metrics(tables, made.outcome, totals, grid, last.law.sd_grid, straight)
         notes = [
             f"Trained on about {told.members:.0f} members with a known outcome (a noisy count).",
             "Figures are of the members it was trained on; score others to see how it travels.",
         ]
         if isinstance(made.outcome, Event):
             notes.append("Risks were straightened by two numbers fitted to the same noised table.")
+        notes += warnings(told, made.outcome, rows)
         return Result(self.kind, ("group", "figure"), rows, unit="", notes=tuple(notes))
 
     def trained(self, dictionary: Dictionary, last: Opening) -> Floats:
@@ -246,7 +241,7 @@ class Train(Request):
         )
 
     def tables(self, made: Compiled, dictionary: Dictionary, base: Floats) -> Tables:
-        return tables_of(made.outcome, base, self.groups(dictionary))
+        return tables_of(made.outcome, base, groups_of(dictionary, self.by))
 
     def words(self) -> str:
         """What is computed, as the start of a sentence."""

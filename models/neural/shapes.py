@@ -9,7 +9,7 @@ Assumes: a member is in one part only, with all rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,6 +102,11 @@ class ScoreTables(Streamed):
     def columns(self) -> frozenset[ColumnRef]:
         read = (*self.encoding.static, *self.encoding.visit, self.outcome.column, *self.tables.by)
         return frozenset(read)
+
+    def members_in(self, totals: Sequence[int]) -> float | None:
+        """Those with a known outcome: the cells of the first table of all members."""
+        first = self.tables.bins[0].count * self.tables.answers
+        return sum(totals[:first]) / self.tables.weight(self.delta_grid)
 
     def fold(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
         found = np.zeros(self.length, dtype=np.int64)

@@ -15,8 +15,8 @@ from models.aggregates.wording import word
 from models.changed import changed
 from models.noise_law import NoiseLaw
 from models.opening import Opening
-from models.regression.batch import Floats
 from models.regression.design import compile_design
+from models.regression.fitting import Standing
 from models.regression.formula import parse_formula
 from models.regression.reading import (
     COEFFICIENT,
@@ -36,7 +36,11 @@ from privacy.errors import BadInput
 INTERVALS = 12
 _INTERVALS = {"newton": INTERVALS, "gram": 6, "gradient": 4}
 MOST_INTERVALS = 100
-RAREST, OFTENEST = -14.0, math.log(2.0)  # logarithms of the events to expect in an interval
+OFTENEST = 2.0  # cumulative baseline hazard of one interval, beyond which it ran away
+RAN_AWAY = (
+    "In an interval of the grid hardly anyone is at risk, and noise decided its hazard: nothing "
+    "can be said of the coefficients. Ask again with fewer, wider intervals."
+)
 RATIO, BASELINE = "hazard ratio", "baseline hazard"
 
 
@@ -69,7 +73,7 @@ class Cox(InRounds):
             time=stop.column.name,
             event=dictionary.resolve(self.event).name,
             start=start,
-            edges=self.edges or _default_edges(stop),
+            edges=self.edges or stop.column.column.bins,
         )
         model_of(full, dictionary)
         return full
@@ -109,6 +113,9 @@ class Cox(InRounds):
         matrix[len(names) :, :k] = np.eye(k)
         matrix[len(names) :, k:] = shift[None, :]
         sampling, privacy = (matrix @ each @ matrix.T for each in (now.sampling, now.privacy))
+        lost = self.way != "newton" and _ran_away(model, now)
+        if lost:
+            sampling = np.full_like(sampling, np.nan)
         values, drawn = matrix @ now.theta, matrix @ shrunk_theta(model, now)
         errors = list(zip(values, np.diag(sampling), np.diag(privacy), strict=True))
         rows = [with_errors((COEFFICIENT, n), *e) for n, e in zip(names, errors, strict=False)]
@@ -123,25 +130,23 @@ class Cox(InRounds):
             for label, error in zip(labels, errors[len(names) :], strict=True)
         ]
         rows.append(members_row(now, noise))
-        said = (*warnings(model, course, now), *_empty_intervals(model, values[len(names) :]))
+        said = (*warnings(model, course, now), *([RAN_AWAY] if lost else []))
         missing = "Members with a missing value are left out."
         return Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
 
 
-def _empty_intervals(model: PiecewiseHazard, log_hazards: Floats) -> tuple[str, ...]:
-    """A warning where a baseline within one interval is beyond what members at risk can have."""
+def _ran_away(model: PiecewiseHazard, now: Standing) -> bool:
+    """Whether noise alone decided a hazard, of a member with mean covariates. So large, it stands
+    for information that nobody gave, and standard errors from it are far too small."""
+    k = model.baselines
+    log_hazards = now.theta[:k] + now.population.mean[k:] @ now.theta[k:]
     widths = np.tile(np.diff(model.edges), model.sites)
-    within = log_hazards + np.log(widths)
-    if np.all((within > RAREST) & (within < OFTENEST)):
-        return ()
-    return (
-        "In an interval of the grid hardly anyone is at risk, and its hazard was not found: all "
-        "standard errors may be far too small. Ask again with fewer, wider intervals.",
-    )
+    return not bool(np.all(log_hazards + np.log(widths) < math.log(OFTENEST)))
 
 
 def _baseline_labels(asked: Cox, model: PiecewiseHazard) -> list[str]:
-    spans = [f"({low}, {high}]" for low, high in pairwise(asked.edges)]
+    edges = asked.edges or tuple(f"{edge:.12g}" for edge in model.edges)
+    spans = [f"({low}, {high}]" for low, high in pairwise(edges)]
     if model.sites == 1:
         return spans
     return [f"{site} {span}" for site in asked.organisations for span in spans]

@@ -74,7 +74,7 @@ class Design:
             ":".join(labels) for term in self.terms for labels in product(*_labels(term))
         )
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Counted before anything of that size is made."""
         terms = (math.prod(len(each.labels) for each in term) for term in self.terms)

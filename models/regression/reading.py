@@ -16,6 +16,7 @@ from models.result import NO_INFORMATION, Z95, Estimate, normal_estimate
 
 COEFFICIENT, PREDICTION, FACT = "coefficient", "prediction", "fact"
 PRIOR_EFFECT = 0.4  # usual size of a coefficient per standard deviation, on the predictor's scale
+UNBOUNDED = 1e300  # an interval's end where nothing is known: a number that JSON can hold
 SEPARATED = 6.0  # a predictor's spread beyond which outcomes are nearly certain
 
 
@@ -52,7 +53,7 @@ class Figures:
 
 def with_errors(cell: tuple[str, str], value: float, sampling: float, privacy: float) -> Estimate:
     if not (math.isfinite(value) and math.isfinite(sampling + privacy)):
-        return Estimate(cell, 0.0, 0.0, 0.0, -math.inf, math.inf, NO_INFORMATION)
+        return Estimate(cell, 0.0, 0.0, 0.0, -UNBOUNDED, UNBOUNDED, NO_INFORMATION)
     first, second = math.sqrt(max(sampling, 0.0)), math.sqrt(max(privacy, 0.0))
     half = Z95 * math.hypot(first, second)
     return Estimate(cell, float(value), first, second, float(value - half), float(value + half))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from models.aggregates.catalogue import cells, contribution, estimate
 from models.aggregates.requests import Analysis, normalise, parse_analysis
-from models.cohort_size import noised_members
+from models.cohort_size import noised_members, size_told
 from models.contribution import CellCounts, Stack
 from models.mock import mock_rows
 from models.noise_law import NoiseLaw
@@ -104,6 +105,22 @@ def test_the_noised_size_is_the_cohorts(analysis: Analysis) -> None:
         assert all(isinstance(part, CellCounts) and part.max_cells > 1 for part in parts)
     else:
         assert 120 <= found <= 200
+
+
+@EVERY
+def test_a_size_tells_its_own_noise(analysis: Analysis) -> None:
+    """Held to the length of the coefficients, number by number of the total."""
+    asked = normalise(analysis, clinic())
+    length = contribution(asked, clinic(), LAW.mechanism.delta_grid).length
+    empty = size_told(asked, clinic(), Opening((0,) * length, LAW))
+    if empty is None:
+        return
+    parts = (
+        noised_members(asked, clinic(), (Opening(tuple(each), LAW),))
+        for each in np.eye(length, dtype=int).tolist()
+    )
+    wanted = 1.959964 * LAW.sd_grid * math.sqrt(sum(each**2 for each in parts if each))
+    assert empty == (0, pytest.approx(-wanted, rel=1e-5))
 
 
 @EVERY

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from coordinator.client.errors import BadInput, Refused
 from coordinator.client.question import Question
 from coordinator.client.study import Study
 from models.aggregates.requests import KINDS, Density, Incidence
+from models.neural.trained import TrainedNetwork
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "example"
 
@@ -59,7 +61,18 @@ QUESTIONS: dict[str, Callable[[Study], Question]] = {
     ),
     "disproportionality": lambda study: study.disproportionality("treatment", "side_effect"),
     "associations": lambda study: study.associations(["sex", "region"], "condition"),
+    "train": lambda study: study.train(
+        "resnet", outcome="sex", features=["age", "condition"], rounds=2, width=4, by="condition"
+    ),
+    "evaluate": lambda study: study.evaluate(trained(), by=["sex", "condition"]),
 }
+
+
+@cache
+def trained() -> TrainedNetwork:
+    study = connect(f"mock:{EXAMPLE}").study("als-progression")
+    return study.train(outcome="sex", features=["age"], rounds=1, epsilon=3).result.model()
+
 
 LINES: dict[str, list[str]] = {
     "table": ["--by", "condition", "--by", "sex"],
@@ -100,6 +113,11 @@ LINES: dict[str, list[str]] = {
     ],
     "disproportionality": ["treatment", "side_effect"],
     "associations": ["--set", "exposures=sex,region", "--set", "outcomes=condition"],
+    "train": [
+        *("sex", "age", "condition", "--by", "condition", "--set", "network=resnet"),
+        *("--set", "rounds=2", "--set", "width=4"),
+    ],
+    "evaluate": ["--by", "sex", "--by", "condition", "--set", "model=MODEL"],
 }
 
 
@@ -132,9 +150,13 @@ def test_the_client_previews_answers_and_explains(study: Study, kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", LINES)
-def test_the_command_line_asks_the_same_question(study: Study, kind: str) -> None:
+def test_the_command_line_asks_the_same_question(study: Study, kind: str, tmp_path: Path) -> None:
+    line = [word.replace("MODEL", str(tmp_path / "m.safetensors")) for word in LINES[kind]]
+    if line != LINES[kind]:
+        for name, data in zip(("m.safetensors", "m.json"), trained().files(), strict=True):
+            (tmp_path / name).write_bytes(data)
     code, out, err = cairn(
-        "query", "run", "als-progression", kind, *LINES[kind], "--epsilon", "1", "--format", "json"
+        "query", "run", "als-progression", kind, *line, "--epsilon", "1", "--format", "json"
     )
     assert code == 0, err
     assert json.loads(out)["question"]["analysis"] == QUESTIONS[kind](study).analysis_json
@@ -175,6 +197,15 @@ def test_every_kind_has_its_word_and_its_method() -> None:
         (["disproportionality", "treatment"], "needs a event"),
         (["associations", "--set", "claims=sex:male"], "a claim is"),
         (["associations", "--set", "exposures=sex"], "write exposures"),
+        (["train", "sex"], "needs a feature"),
+        (["train", "sex", "age", "--set", "network=transformer"], "mlp"),
+        (["train", "sex", "age", "--set", "rounds=0"], "rounds"),
+        (["train", "sex", "age", "--set", "depth=3"], "no setting 'depth'"),
+        (["train", "sex", "age", "--set", "rate=1e9"], "from 1e-06 to 1000"),
+        (["train", "sex", "sex"], "is the outcome"),
+        (["train", "months", "age"], "many rows per member"),
+        (["evaluate"], "ends .safetensors"),
+        (["evaluate", "--set", "model=none.safetensors"], "cannot be read"),
     ],
 )
 def test_wrong_use_says_what_to_write(args: list[str], says: str) -> None:
@@ -249,3 +280,9 @@ def test_a_study_may_allow_few_analyses(tmp_path: Path) -> None:
     assert few.table("sex").analysis.kind == "table"
     with pytest.raises(Refused):
         few.variance("age")
+
+
+def test_the_help_names_every_kind() -> None:
+    for command in ("run", "preview"):
+        said = CliRunner().invoke(app, ["query", command, "--help"]).stdout
+        assert all(kind.value in said.replace("\n", " ") for kind in Kind)

@@ -108,6 +108,11 @@ def questions() -> Iterator[tuple[str, Question]]:
     yield "associations", study.associations(["sex", "condition"], ["region", "age"])
     claim = ("sex", "male", "condition", "als", "above")
     yield "claims", study.associations(claims=[claim])
+    network = study.train("mlp", outcome="sex", features=["age", "condition"], rounds=2, widths=[4])
+    yield "train", network
+    yield "train of levels", study.train(outcome="condition", features=["age"], rounds=1)
+    yield "train of an amount", study.train(outcome="age", features=["sex"], rounds=1, by="sex")
+    yield "evaluate", study.evaluate(network.run(epsilon=3), by="condition")
     patients = study_of(lung.DICTIONARY, 600)
     asked = ("survival_days", "status")
     grid = [0, 91, 183, 365, 730]

@@ -11,10 +11,10 @@ import pytest
 
 from coordinator.client import BadInput, Refused, connect
 from coordinator.client.network import Network
-from coordinator.statement import last_opening
 from coordinator.store.facts import NodeState
 from models.aggregates.requests import parse_analysis
 from models.combining import combine
+from models.opening import last_opening
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role

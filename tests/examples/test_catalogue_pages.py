@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.cli.kinds import Kind, Written, question_of, settings_of
+from coordinator.client.job import Job
 from models.aggregates.requests import KINDS
 from tests.support.catalogue_pages import PAGES, Ran, promised, run_page, svg_of, words_of
 
@@ -46,8 +47,13 @@ def test_the_picture_is_of_the_sample_s_answer(page: tuple[Path, Ran]) -> None:
     assert "http" not in drawn.replace("http://www.w3.org/", "")
 
 
-def test_the_command_asks_the_same(page: tuple[Path, Ran]) -> None:
+def test_the_command_asks_the_same(
+    page: tuple[Path, Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path, ran = page
+    monkeypatch.chdir(tmp_path)
+    for job in (each for each in ran.names.values() if isinstance(each, Job)):
+        job.save("model.safetensors")
     line, *_ = COMMAND.findall(path.read_text("utf-8"))
     words = shlex.split(line)
     study_id, kind, columns, options = words[0], words[1], [], {"by": [], "set": [], "where": []}

@@ -139,6 +139,20 @@ def test_a_paused_node_refuses_at_no_cost_and_answers_when_resumed(
     assert question.run(epsilon=1).receipts
 
 
+def test_a_network_is_trained_and_judged_elsewhere(client: Client, local: Local) -> None:
+    asked = {"outcome": "treatment", "features": ["age", "condition"], "widths": [4], "rounds": 3}
+    job = client.study("als-progression").train("mlp", **asked, epsilon=30)
+    result = job.watch(90)
+    assert str(job.progress) == "released: 5 of 5 rounds"
+    assert len(result.receipts) == 15
+    assert result.model().predict({"age": [40], "condition": ["ms"]}).shape == (1, 3)
+    older = client.study("als-progression").where("age >= 40").evaluate(job)
+    assert len(older.run(epsilon=30).receipts) == 3
+    card = local.cairn(local.facts["token"], "model", "card", "als-progression", result.release)
+    assert card.returncode == 0, card.stderr
+    assert "# Network for members.treatment" in card.stdout
+
+
 def test_the_command_line_of_a_researcher(local: Local) -> None:
     token = local.facts["token"]
     listed = local.cairn(token, "study", "list", "--format", "json")

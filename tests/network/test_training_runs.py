@@ -9,7 +9,6 @@ import pytest
 
 from coordinator.course import opening_of
 from coordinator.store.facts import RunFacts
-from models.aggregates import requests
 from models.neural.law import State
 from models.neural.request import Train
 from models.opening import Opening
@@ -36,11 +35,6 @@ GRU: dict[str, Any] = {
     },
     "rounds": 2,
 }
-
-
-@pytest.fixture(autouse=True)
-def _known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests, "_BY_KIND", {**requests._BY_KIND, "train": Train})
 
 
 def opened(network: Network, run: RunFacts) -> tuple[Opening, ...]:

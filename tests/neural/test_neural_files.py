@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.neural.architecture import Gru, Sizes
+from models.neural.architecture import Gru
 from models.neural.card import Provenance, card_of, markdown
+from models.neural.law import State
 from models.neural.request import Train
 from models.neural.tensors import from_bytes, to_bytes
 from models.neural.trained import TrainedNetwork
@@ -40,16 +41,10 @@ def released(**fields: Any) -> tuple[Train, TrainedNetwork]:
     request = training(rounds=3, **fields)
     opened = rounds_of(request, NODES, "3")
     figures = request.conclude(registry(), opened)
-    made = request.compiled(registry())
-    sizes = Sizes(
-        made.encoding.static_width,
-        made.encoding.visit_width,
-        made.encoding.visits,
-        made.outcome.outputs,
-    )
     card = card_of(request, registry(), figures, PROVENANCE).to_json()
     weights = request.trained(registry(), opened[-1])
-    return request, TrainedNetwork(request.specification, sizes, registry().digest, weights, card)
+    base = tuple(float(each) for each in State.read(opened[-1].state).base)
+    return request, TrainedNetwork(request.specification, registry(), base, weights, card)
 
 
 @pytest.mark.parametrize(
@@ -99,8 +94,8 @@ def test_files_that_do_not_belong_together_are_refused() -> None:
     huge = {**told["specification"], "network": {"kind": "mlp", "widths": [10**9]}}
     for changes in (
         {"format": "pickle"}, {"specification": deep}, {"specification": huge}, {"more": 1},
-        {"sizes": {"static": -1}}, {"sizes": {**told["sizes"], "static": 10**9}},
-        {"sizes": {**told["sizes"], "outputs": True}}, {"card": "x"}, {"dictionary": 3},
+        {"base": []}, {"base": [2.0]}, {"base": ["0.5"]}, {"base": 0.5}, {"card": "x"},
+        {"dictionary": 3}, {"dictionary": {"tables": []}}, {"weights_sha256": 3},
     ):  # fmt: skip
         with pytest.raises(BadInput):
             TrainedNetwork.from_files(numbers, text(**changes))

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from coordinator.client.plots import bars, curves, dots, forest, grids, maps, panels, ratios
+from coordinator.client.plots import (
+    bars,
+    curves,
+    dots,
+    forest,
+    grids,
+    maps,
+    networks,
+    panels,
+    ratios,
+)
 from coordinator.client.plots.marks import finished
 from coordinator.client.plots.sheet import Drawing, Sheet
 from coordinator.client.titles import Titles
@@ -24,6 +34,7 @@ FAMILIES: Mapping[str, Callable[[Sheet], Drawing]] = {
     "density": grids.density,
     "describe": panels.describe,
     "disproportionality": ratios.disproportionality,
+    "evaluate": networks.network,
     "glm": forest.regression,
     "histogram": bars.histogram,
     "incidence": panels.incidence,
@@ -37,6 +48,7 @@ FAMILIES: Mapping[str, Callable[[Sheet], Drawing]] = {
     "survival": curves.survival,
     "table": panels.table,
     "top": bars.top,
+    "train": networks.network,
     "treatment_report": panels.treatment_report,
     "variance": panels.variance,
 }
