@@ -120,13 +120,15 @@ def _table(table: Table, data: Columns, member: Codes) -> TableRows:
             continue
         given = list(data[column.name]) if column.name in data else [None] * len(member)
         values[column.name] = _values(column, given)
-    return TableRows(member, ranks(member, _time_order(table, data, values, len(member))), values)
+    rank = ranks(member, _time_order(table, data, values, len(member)))
+    kept = {c.name: _clamped(c, values[c.name]) for c in table.columns if c.name in values}
+    return TableRows(member, rank, kept)
 
 
 def _time_order(
     table: Table, data: Columns, values: Mapping[str, Values], rows: int
 ) -> Codes | None:
-    """Row numbers by time, unknown times last; None where the order given is the order."""
+    """Row numbers by time as written, unknown ones last; None where the order given stays."""
     if table.time is None or table.time not in data:
         return None
     if table.time in values:
@@ -164,10 +166,10 @@ def _values(column: Column, given: list[Any]) -> Values:
     match column.type:
         case ColumnType.INTEGER | ColumnType.NUMBER:
             numbers = [math.nan if value is None else _number(column, value) for value in known]
-            return _clamped(column, np.array(numbers, dtype=np.float64))
+            return np.array(numbers, dtype=np.float64)
         case ColumnType.DATE:
             dates = ["NaT" if value is None else str(value)[:10] for value in known]
-            return _clamped(column, np.array(dates, dtype="datetime64[D]"))
+            return np.array(dates, dtype="datetime64[D]")
         case _:
             place = {level: code for code, level in enumerate(column.levels)}
             codes = [-1 if value is None else _level(column, place, value) for value in known]
@@ -176,7 +178,7 @@ def _values(column: Column, given: list[Any]) -> Values:
 
 def _clamped(column: Column, values: Values) -> Values:
     """Within the declared bounds, as an import keeps them; bounds of dates count days."""
-    if column.bounds is None:
+    if column.bounds is None or column.levels:
         return values
     if values.dtype == np.float64:
         return np.clip(values, *column.bounds)

@@ -45,6 +45,8 @@ MAX_TERMS = 100
 MAX_FACTORS = 4
 MAX_KNOTS = 20
 MAX_DEGREE = 5
+_NARROWEST = 1e-9  # part of the declared range that a clip leaves
+_SIZES = (1e-60, 1e60)  # of a declared range, so that its squares are numbers
 _NUMERIC = (ColumnType.INTEGER, ColumnType.NUMBER)
 _FUNCTIONS = ("C", "bs", "clip", "log", "log1p", "missing", "offset", "weights")
 _SITE = "organisation"
@@ -259,6 +261,8 @@ class _Parser:
                 here.position,
                 f"stay within {number.lower:g} to {number.upper:g}",
             )
+        if high - low < _NARROWEST * (number.upper - number.lower):
+            raise refuse("clip leaves next to nothing", here.position, "leave a wider range")
         return replace(number, lower=low, upper=high)
 
     def _log(self, scale: Scale, here: Word) -> Number:
@@ -371,6 +375,12 @@ def _bounded(ref: ColumnRef, word: Word) -> Number:
             f"{ref.name} has no bounds",
             word.position,
             "declare lower and upper in the dictionary",
+        )
+    if not _SIZES[0] < column.bounds[1] - column.bounds[0] < _SIZES[1]:
+        raise refuse(
+            f"the bounds of {ref.name} are too narrow or too wide",
+            word.position,
+            "declare the column in another unit",
         )
     return Number(ref, *column.bounds)
 

@@ -109,3 +109,6 @@ def test_values_are_clamped_and_rows_rank_by_time() -> None:
     assert table.rank.tolist() == [0, 1, 0]
     assert scores.tolist() == [3, 10, 0]
     assert str(table.values["day"][-1]) == "2024-10-04"
+    given["day"] = ["2999-01-03", None, "2999-01-01", "2999-01-02", "2999-01-01"]
+    table, scores = from_tables(dictionary, {"visits": given}).of(dictionary.resolve("score"))
+    assert scores.tolist() == [3, 10, 0]  # beyond the bound the times as written decide

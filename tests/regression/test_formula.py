@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from models.regression.formula import parse_formula
 from models.regression.syntax import Gap, Levels, Number, Scale, Site, Spline, formula_text
+from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
 from tests.support.regression_world import clinic
+from tests.support.rows_factory import number, one_row
 
 NUMBERS = ["age", "bmi", "people.years", "clip(age, 20, 80.5)", "log(years)", "log1p(relapses)"]
 FACTORS = [
@@ -113,6 +115,8 @@ def test_every_kind_of_factor() -> None:
         ("bs(age) ~ sex", "no outcome"),
         ("better = age", "'=' is not expected"),
         ("better ~ 'a'", "not expected"),
+        ("better ~ clip(age, 0, 1e-300)", "next to nothing"),
+        ("better ~ clip(age, 1, 1.0000000000000002)", "next to nothing"),
         ("better ~ age +", "not expected"),
         ("", "not expected"),
         ("better ~ " + "age + " * 1000 + "age", "longer than"),
@@ -133,3 +137,10 @@ def test_no_text_does_anything_but_parse_or_be_refused(text: str) -> None:
     except BadInput:
         return
     assert parse_formula(formula_text(tree), clinic()) == tree
+
+
+@pytest.mark.parametrize("bounds", [("0", "1e-290"), ("-9e298", "9e298")])
+def test_bounds_whose_squares_are_no_numbers_are_refused(bounds: tuple[str, str]) -> None:
+    dictionary = Dictionary(tables=(one_row("t", number("x", bounds), number("y", ("0", "1"))),))
+    with pytest.raises(BadInput, match="too narrow or too wide"):
+        parse_formula("y ~ x", dictionary)

@@ -15,13 +15,15 @@ from models.regression.design import compile_design
 from models.regression.formula import parse_formula
 from models.regression.member_sum import MemberSum
 from models.regression.outcome import ModelRows
+from models.regression.progression import Progression
 from models.regression.request import Regression, model_of
+from models.regression.rounds import InRounds
 from models.rows import Rows, from_tables
 from models.rowwise import product, squared_norms
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput, Refused
 from tests.support.regression_world import as_rows, clinic, people
-from tests.support.rows_factory import categorical, many_rows, number, one_row
+from tests.support.rows_factory import categorical, hostile_rows, many_rows, number, one_row
 
 DELTA_GRID = 2**28
 
@@ -76,6 +78,33 @@ def test_nobodys_leaving_changes_what_the_others_add(
     assert same is not mutant
     if not mutant:
         assert leaving(shape, rows, (0, 1, 150, 298, 299)) <= 1
+
+
+HOSTILE: list[InRounds] = [
+    Regression(formula=TWICE, family="binomial", way="gram"),
+    Cox(time="years", event="better", formula="age + sex*arm", way="newton"),
+    Cox(time="years", event="better", formula="age", start="bmi", way="gram"),
+    Cox(time="years", event="better", formula="age", strata=True, organisations=("x", "y")),
+    Progression(outcome="pain", time="dose", formula="arm + age", lower="-1", upper="2"),
+]
+
+
+@pytest.mark.parametrize("asked", HOSTILE, ids=lambda asked: asked.kind)
+def test_hostile_rows_and_states_move_no_total_further(asked: InRounds) -> None:
+    asked = asked.normalised(clinic())
+    model, kinds = asked.model(clinic()), asked.course(clinic()).kinds
+    lengths = {
+        "moments": 0,
+        "gram": model.width**2,
+        "newton": model.size,
+        "scores": model.size + model.size**2,
+    }
+    rng, rows = np.random.default_rng(1), hostile_rows(clinic(), members=25, seed=1)
+    for kind in dict.fromkeys(kinds):
+        for scale in (1.0, 1e16, 1e300, 1e-300):
+            state = (rng.normal(size=lengths[kind]) * scale).astype("<f8").tobytes()
+            shape = asked.contribution_at(clinic(), DELTA_GRID, kinds.index(kind), state)
+            assert leaving(shape, rows, (0, 7, 24)) <= 1
 
 
 @pytest.mark.parametrize("way", ["newton", "gram", "gradient"])
