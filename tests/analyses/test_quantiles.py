@@ -93,7 +93,7 @@ def test_without_noise_it_is_the_quantile_of_the_data(q: tuple[str, ...]) -> Non
         assert row.high == pytest.approx(high, abs=0.04)
         assert row.low < row.estimate < row.high
     assert found.unit == "mmol/l"
-    assert any("4000 members" in note for note in found.notes)
+    assert any("4,000 members" in note for note in found.notes)
 
 
 def test_of_whole_numbers_it_is_one_of_them() -> None:
