@@ -23,6 +23,7 @@ from models.aggregates.requests import (
     Correlation,
     Incidence,
     Map,
+    MemberSummary,
     Prevalence,
     Table,
     Top,
@@ -89,11 +90,19 @@ DICTIONARY = Dictionary(
             max_rows_per_member=12,
             columns=(_levels("item", *ITEMS),),
         ),
+        Declared(
+            name="g",
+            key="id",
+            rows=RowsKind.MANY,
+            max_rows_per_member=4,
+            columns=(_number("glucose", "0", "10"),),
+        ),
     )
 )
 STATES = (0.62, 0.08, 0.30)
 RATES = (0.05, 0.12)
 RHO = 0.5
+IN_RANGE = 0.7  # of a member's readings, on average; each member's own share is beta(7, 3)
 
 
 class _Silent(NoiseLaw):
@@ -135,6 +144,11 @@ CASES = (
         Variance(column="x"),
         {("variance",): 1.44, ("standard deviation",): 1.2},
     ),
+    Case(
+        "a member's share of readings in range",
+        MemberSummary(figure="share(g.glucose between 4 and 8)"),
+        {("mean",): IN_RANGE},
+    ),
     Case("variance (skewed)", Variance(column="years"), {("variance",): 100 * 2 * 4 / (36 * 7)}),
     Case("correlation", Correlation(columns=("x", "y")), {("x", "y"): RHO}),
     Case(
@@ -169,11 +183,15 @@ def drawn(rng: np.random.Generator, members: int) -> Rows:
         "drug": rng.integers(0, 2, 3 * members),
         "effect": rng.choice(3, 3 * members, p=(0.5, 0.3, 0.2)),
     }
+    four = np.repeat(member, 4)
+    inside = rng.random(4 * members) < np.repeat(rng.beta(7, 3, members), 4)
+    readings: dict[str, Any] = {"glucose": np.where(inside, 6.0, 2.0)}
     empty = TableRows(many[:0], many[:0], {"item": many[:0]})
     tables = {
         "m": TableRows(member, np.zeros(members, dtype=np.int64), one),
         "t": TableRows(many, np.tile(np.arange(3), members), treatments),
         "s": empty,
+        "g": TableRows(four, np.tile(np.arange(4), members), readings),
     }
     return Rows(DICTIONARY, members, tables)
 
