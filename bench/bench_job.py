@@ -33,7 +33,7 @@ from deploy.network import Network
 COLUMNS = tuple(f"x{at:02d}" for at in range(11))
 BINS, LOW, HIGH = 20, 0.0, 100.0
 MEMBERS = 100_000
-ASKERS = 6
+ASKERS = 4
 EPSILON = 0.2  # of each of the 22 questions
 RUNNING, STARTING = 2.5, 12.0
 PEERS = Path(__file__).parent / "peers"
