@@ -61,7 +61,7 @@ class Course:
             self.judge(number, opening)
         while len(done) < len(self.plan.rounds):
             done.append(self._round(done))
-            self.judge(len(done) - 1, self._opened(done)[-1])
+            self.judge(len(done) - 1, opening_of(self.plan.rounds[len(done) - 1], done[-1]))
         return tuple(done)
 
     @property

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from models.aggregates.catalogue import cells
-from models.aggregates.expected import Expected
+from models.aggregates.expected import Expected, Foretold
 from models.aggregates.regions import country_of
 from models.aggregates.requests import Analysis, Map, Table
 from models.aggregates.tables import ALL
@@ -20,25 +20,13 @@ from privacy.contract.dictionary import Dictionary
 
 
 @dataclass(frozen=True)
-class Line:
+class Line(Foretold):
     """One cell. `members` are those to expect if they were spread evenly, None if unknown."""
 
     cell: tuple[str, ...]
     members: float | None
     half_noise: float | None
     half_sampling: float | None
-
-    @property
-    def half_width(self) -> float | None:
-        if self.half_noise is None or self.half_sampling is None:
-            return None
-        return math.hypot(self.half_noise, self.half_sampling)
-
-    @property
-    def noise_share(self) -> float | None:
-        if self.half_noise is None or not self.half_width:
-            return None
-        return (self.half_noise / self.half_width) ** 2
 
 
 def lines(planned: Preview, analysis: Analysis, dictionary: Dictionary) -> tuple[Line, ...]:

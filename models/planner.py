@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Any, Self
 
 from models.aggregates.catalogue import cells, expected_error
-from models.aggregates.expected import Expected
+from models.aggregates.expected import Expected, Foretold
 from models.aggregates.requests import Analysis, normalise
 from models.coarser import Coarser, coarser
 from models.cohort.parse import parse_cohort
@@ -32,7 +32,7 @@ NOISY = 0.5  # share of the variance above which a preview warns
 
 
 @dataclass(frozen=True)
-class Preview:
+class Preview(Foretold):
     """The price and the expected error of one question. Half-widths are of 95 % intervals.
 
     `rho` is charged at each node for the run, memberships included; `epsilon_charged` is what
@@ -69,20 +69,6 @@ class Preview:
     assumption: str = ""
     notes: tuple[str, ...] = ()
     answering: tuple[str, ...] = ()
-
-    @property
-    def half_width(self) -> float | None:
-        """Half-width of the 95 % interval of one cell, sampling and noise together."""
-        if self.half_noise is None or self.half_sampling is None:
-            return None
-        return math.hypot(self.half_noise, self.half_sampling)
-
-    @property
-    def noise_share(self) -> float | None:
-        """Part of the expected variance that is privacy noise; None where it cannot be told."""
-        if self.half_noise is None or not self.half_width:
-            return None
-        return (self.half_noise / self.half_width) ** 2
 
     @property
     def members_per_cell(self) -> float | None:

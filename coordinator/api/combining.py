@@ -18,25 +18,29 @@ from privacy.errors import Code, Refused
 from privacy.units import Rho
 
 
-def check_tops_up(store: Store, principal: Principal, plan: Plan) -> None:
-    """Whatever a plan's question tops up speaks of the same members in the same way.
+def check_tops_up(store: Store, principal: Principal, plan: Plan) -> list[ReleaseFacts]:
+    """What a plan's question tops up, which must speak of the same members in the same way.
 
     Raises Refused(NOT_FOUND) for a release that the caller may not see, and
     Refused(NOT_COMBINABLE) saying what differs.
     """
+    topped_up = []
     for digest in plan.open_question().tops_up:
         release, _ = visible_release(store, principal, digest)
-        _check_same(store.releases.plan(release), plan)
+        what = disagreement_of(store.releases.plan(release), plan)
+        if what is not None:
+            raise Refused(Code.NOT_COMBINABLE, differs=what)
         check_survivors(plan.participants, _survivors(release))
+        topped_up.append(release)
+    return topped_up
 
 
 def combined_view(store: Store, principal: Principal, digest: str) -> CombinedView:
     """The release, those that its question tops up, and what they say together."""
     last, facts = visible_release(store, principal, digest)
     plan = store.releases.plan(last)
-    check_tops_up(store, principal, plan)
+    earlier = check_tops_up(store, principal, plan)
     check_survivors(plan.participants, _survivors(last))
-    earlier = [visible_release(store, principal, each)[0] for each in plan.open_question().tops_up]
     releases = [*earlier, last]
     analysis = parse_analysis(plan.analysis)
     dictionary = store.network.dictionary_version(plan.dictionary)
@@ -55,12 +59,6 @@ def combined_view(store: Store, principal: Principal, digest: str) -> CombinedVi
         result=analysis.conclude(dictionary, [made]).to_json(),
         releases=[release_view(each, store.releases.plan(each)) for each in releases],
     )
-
-
-def _check_same(first: Plan, plan: Plan) -> None:
-    what = disagreement_of(first, plan)
-    if what is not None:
-        raise Refused(Code.NOT_COMBINABLE, differs=what)
 
 
 def _survivors(release: ReleaseFacts) -> list[str]:

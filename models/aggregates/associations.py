@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.aggregates.columns import MAX_CELLS, cell_column, checked_cells, short_name
-from models.aggregates.expected import Expected, scale_of
+from models.aggregates.expected import Expected, of_members_alone, scale_of
 from models.aggregates.noisy_rates import Floats, Rates, discoveries, log_ratio, normal_tail
 from models.aggregates.request import Labels, Request
 from models.aggregates.wording import words
@@ -153,8 +153,7 @@ class Associations(Request):
         self, dictionary: Dictionary, law: NoiseLaw, members: int | None
     ) -> tuple[Expected | None, ...]:
         """That of members; what ratios and p-values come to depends on the data."""
-        found = self.expected(dictionary, law, members)
-        return tuple(found if cell[0] == "members" else None for cell in self.cells(dictionary))
+        return of_members_alone(self.expected(dictionary, law, members), self.cells(dictionary))
 
     def words(self) -> str:
         if self.claims:

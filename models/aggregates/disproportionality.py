@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from models.aggregates import counts
 from models.aggregates.columns import cell_column, checked_cells, short_name
-from models.aggregates.expected import Expected, scale_of
+from models.aggregates.expected import Expected, of_members_alone, scale_of
 from models.aggregates.noisy_rates import (
     Floats,
     Interval,
@@ -121,8 +121,7 @@ class Disproportionality(Request):
         self, dictionary: Dictionary, law: NoiseLaw, members: int | None
     ) -> tuple[Expected | None, ...]:
         """That of members; what ratios and p-values come to depends on the data."""
-        found = self.expected(dictionary, law, members)
-        return tuple(found if cell[0] == "members" else None for cell in self.cells(dictionary))
+        return of_members_alone(self.expected(dictionary, law, members), self.cells(dictionary))
 
     def words(self) -> str:
         return f"Screens every {word(self.drug)} with every {word(self.event)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from privacy.errors import BadInput
@@ -33,6 +34,34 @@ class Expected:
         if not math.isfinite(self.half_noise):
             return 1.0
         return (self.half_noise / self.half_width) ** 2 if self.half_width > 0 else 0.0
+
+
+class Foretold:
+    """Two half-widths of one cell, by noise and by sampling; None where they cannot be told."""
+
+    half_noise: float | None
+    half_sampling: float | None
+
+    @property
+    def half_width(self) -> float | None:
+        """Half-width of the 95 % interval of one cell, sampling and noise together."""
+        if self.half_noise is None or self.half_sampling is None:
+            return None
+        return math.hypot(self.half_noise, self.half_sampling)
+
+    @property
+    def noise_share(self) -> float | None:
+        """Part of the expected variance that is privacy noise; None where it cannot be told."""
+        if self.half_noise is None or not self.half_width:
+            return None
+        return (self.half_noise / self.half_width) ** 2
+
+
+def of_members_alone(
+    found: Expected, cells: Iterable[tuple[str, ...]]
+) -> tuple[Expected | None, ...]:
+    """`found` for the figures that count members; others depend on the data."""
+    return tuple(found if cell[0] == "members" else None for cell in cells)
 
 
 def scale_of(weight: int) -> int:

@@ -41,8 +41,3 @@ def usual_clock(table: Table, column: Column | None) -> ColumnRef | None:
     dates = [each for each in table.columns if each.type is ColumnType.DATE]
     usable = [each for each in dates if not each.identifier]
     return ColumnRef(table, usable[0]) if len(usable) == 1 else None
-
-
-def is_index(ref: ColumnRef) -> bool:
-    """Can windows be measured from it: one time per member?"""
-    return not ref.many and is_time(ref.column)

@@ -91,10 +91,6 @@ class Design:
         return 1.0 if self.formula.weight is None else transformed(self.formula.weight)[1]
 
     @cached_property
-    def offset_range(self) -> tuple[float, float]:
-        return (0.0, 0.0) if self.formula.offset is None else transformed(self.formula.offset)
-
-    @cached_property
     def flat(self) -> tuple[bool, ...]:
         """Per column: has it two values only (or one)? Then its square is a line in it."""
         lines: list[bool] = [True] if self.intercept else []
