@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.net_support import ORGANISATIONS, STUDY, Row, at_most, observed, running
+from bench.net_support import ORGANISATIONS, STUDY, Row, at_most, observed, running, study_text
 from coordinator.client import connect
 from coordinator.client.study import Study
 from deploy.network import Network
@@ -55,22 +55,11 @@ def run(quick: bool = False) -> list[Row]:
 def write(folder: Path, members: int) -> None:
     """dictionary.toml, study.toml and three organisations of `members` rows each."""
     (folder / "dictionary.toml").write_text(_dictionary(), "utf-8")
-    (folder / "study.toml").write_text(_STUDY, "utf-8")
+    (folder / "study.toml").write_text(study_text("Eleven columns"), "utf-8")
     for number, name in enumerate(ORGANISATIONS):
         rng = np.random.default_rng([7, number])
         (folder / name).mkdir()
         pq.write_table(_members(rng, members), folder / name / "members.parquet")
-
-
-_STUDY = f"""
-[[study]]
-id = "{STUDY}"
-title = "Eleven columns"
-purpose = "research"
-consent = "required"
-period = ["2025-01-01", "2099-12-31"]
-epsilon_allowance = 100000
-"""
 
 
 def _dictionary() -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.net_support import ORGANISATIONS, STUDY, Row, at_most, observed, running
+from bench.net_support import ORGANISATIONS, STUDY, Row, at_most, observed, running, study_text
 from coordinator.client import connect
 from coordinator.client.study import Study
 
@@ -66,7 +66,7 @@ def _write(folder: Path, members: int) -> None:
         f'[tables.reports]\nkey = "member"\nrows = "many"\nmax_rows_per_member = {REPORTS}\n'
     )
     (folder / "dictionary.toml").write_text("\n".join([head, *columns]), "utf-8")
-    (folder / "study.toml").write_text(_STUDY, "utf-8")
+    (folder / "study.toml").write_text(study_text("Pairs"), "utf-8")
     for number, organisation in enumerate(ORGANISATIONS):
         (folder / organisation).mkdir()
         for table, rows in _tables(np.random.default_rng([3, number]), members, levels).items():
@@ -85,14 +85,3 @@ def _tables(
     drawn = {name: rng.choice(each, len(reporting)) for name, each in levels.items()}
     one = {"member": named, "age": rng.integers(18, 91, members), "consent": ["yes"] * members}
     return {"members": pa.table(one), "reports": pa.table({"member": reporting, **drawn})}
-
-
-_STUDY = f"""
-[[study]]
-id = "{STUDY}"
-title = "Pairs"
-purpose = "research"
-consent = "required"
-period = ["2025-01-01", "2099-12-31"]
-epsilon_allowance = 100000
-"""

@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bench.net_support import ORGANISATIONS, STUDY, Row, at_most, observed
+from bench.curves import auc
+from bench.net_support import ORGANISATIONS, STUDY, Row, at_most, observed, study_text
 from bench.net_support import running as our_network
 from bench.peers.stock_flower import running as stock_flower
 from coordinator.client import connect
@@ -45,16 +46,13 @@ def run(quick: bool = False) -> list[Row]:
         _write(Path(folder), sites)
         seconds, ours = _ours(Path(folder), len(ORGANISATIONS) * members)
     name = f"logistic regression, 10 covariates, 3 x {members:,}"
+    middle = statistics.median(seconds)
     rows = [
-        at_most(f"{name}, eps = {EPSILON:g}, median of {len(seconds)}", _median(seconds), "s", 10),
-        observed("its AUC on others", auc(held_out[1], _risk(held_out[0], ours))),
-        observed("AUC of the truth", auc(held_out[1], _risk(held_out[0], truth))),
+        at_most(f"{name}, eps = {EPSILON:g}, median of {len(seconds)}", middle, "s", SECONDS),
+        observed("its AUC on others", auc(_risk(held_out[0], ours), held_out[1] == 1)),
+        observed("AUC of the truth", auc(_risk(held_out[0], truth), held_out[1] == 1)),
     ]
     return [*rows, *([] if quick else _beside(sites, held_out, seconds, ours))]
-
-
-def _median(seconds: Sequence[float]) -> float:
-    return statistics.median(seconds)
 
 
 def _drawn(seed: list[int], members: int, truth: Floats) -> tuple[Floats, Floats]:
@@ -68,15 +66,6 @@ def _risk(x: Floats, weights: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-x @ weights)))
 
 
-def auc(outcome: Floats, score: Floats) -> float:
-    """The area under the curve, by ranks."""
-    rank = np.empty(len(score))
-    rank[np.argsort(score)] = np.arange(1, len(score) + 1)
-    with_it = outcome == 1
-    events, others = int(with_it.sum()), int((~with_it).sum())
-    return float((rank[with_it].sum() - events * (events + 1) / 2) / (events * others))
-
-
 def _write(folder: Path, sites: Sequence[tuple[Floats, Floats]]) -> None:
     columns = (
         f'[tables.members.columns.{name}]\ntype = "number"\nlower = -1\nupper = 1\n'
@@ -85,24 +74,13 @@ def _write(folder: Path, sites: Sequence[tuple[Floats, Floats]]) -> None:
     outcome = '[tables.members.columns.improved]\ntype = "boolean"\n'
     head = '[tables.members]\nkey = "member"\nrows = "one"\n'
     (folder / "dictionary.toml").write_text("\n".join([head, *columns, outcome]), "utf-8")
-    (folder / "study.toml").write_text(_STUDY, "utf-8")
+    (folder / "study.toml").write_text(study_text("A regression"), "utf-8")
     for name, (x, y) in zip(ORGANISATIONS, sites, strict=True):
         (folder / name).mkdir()
         rows: dict[str, Any] = {"member": [f"m{number:07d}" for number in range(len(y))]}
         rows |= {column: x[:, at] for at, column in enumerate(COVARIATES, start=1)}
         rows |= {"improved": y == 1, "consent": ["yes"] * len(y)}
         pq.write_table(pa.table(rows), folder / name / "members.parquet")
-
-
-_STUDY = f"""
-[[study]]
-id = "{STUDY}"
-title = "A regression"
-purpose = "research"
-consent = "required"
-period = ["2025-01-01", "2099-12-31"]
-epsilon_allowance = 100000
-"""
 
 
 def _ours(folder: Path, members: int) -> tuple[list[float], Floats]:
@@ -141,10 +119,10 @@ def _beside(
     except (OSError, subprocess.SubprocessError) as error:
         return [observed(name, f"not measured: {type(error).__name__}")]
     x, y = held_out
-    gain = auc(y, _risk(x, ours)) - auc(y, _risk(x, weights))
+    gain = auc(_risk(x, ours), y == 1) - auc(_risk(x, weights), y == 1)
     return [
         observed(name, taken, "s"),
-        at_most("ours ÷ Flower's", _median(seconds) / taken, "", RATIO),
+        at_most("ours ÷ Flower's", statistics.median(seconds) / taken, "", RATIO),
         {
             "what": "AUC of ours less that of Flower's",
             "value": round(gain, 4),

@@ -45,17 +45,22 @@ lower = 0
 upper = 48
 bins = [0, 12, 24, 36, 48]
 """
-_STUDY = f"""
+_POLICY = """
+[policy]
+min_cohort = 20
+"""
+
+
+def study_text(title: str) -> str:
+    """study.toml with an allowance that no benchmark uses up."""
+    return f"""
 [[study]]
 id = "{STUDY}"
-title = "Questions of a benchmark"
+title = "{title}"
 purpose = "research"
 consent = "required"
 period = ["2025-01-01", "2099-12-31"]
 epsilon_allowance = 100000
-
-[policy]
-min_cohort = 20
 """
 
 
@@ -63,7 +68,7 @@ def write_members(folder: Path, members: int, seed: int = 1) -> None:
     """dictionary.toml, study.toml and three organisations of `members` rows each."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "dictionary.toml").write_text(_DICTIONARY, "utf-8")
-    (folder / "study.toml").write_text(_STUDY, "utf-8")
+    (folder / "study.toml").write_text(study_text("Questions of a benchmark") + _POLICY, "utf-8")
     for number, name in enumerate(ORGANISATIONS):
         rng = np.random.default_rng([seed, number])
         (folder / name).mkdir()

@@ -18,6 +18,7 @@ from opacus import GradSampleModule
 from opacus.accountants.utils import get_noise_multiplier
 from opacus.optimizers import DPOptimizer
 
+from bench.curves import auc
 from models.neural.architecture import Mlp, initial
 from models.neural.features import Batch, encode
 from models.neural.request import Train
@@ -83,11 +84,7 @@ def batch_of(made: Compiled, rows: Rows) -> Batch:
 def area(made: Compiled, network: Mlp, weights: Floats, test: Batch) -> float:
     """The area under the curve on `test`, by ranks."""
     score = scores(network, made.layout, weights, made.outcome, test)
-    order = np.argsort(np.argsort(score)) + 1.0
-    having = test.target > 0
-    events = having.sum()
-    above = order[having].sum() - events * (events + 1) / 2
-    return float(above / (events * (len(score) - events)))
+    return auc(score, test.target > 0)
 
 
 def torch_network(network: Mlp, made: Compiled, weights: Floats) -> torch.nn.Sequential:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from coordinator.fleet_tls import create_authority, issue_server_certificate
+from deploy.ports import free_port
 
 APP = Path(__file__).parent / "fedavg"
 BIN = Path(sys.executable).parent
@@ -51,7 +52,7 @@ class StockFlower:
 @contextmanager
 def running(folder: Path, rows: Sequence[Path]) -> Iterator[StockFlower]:
     """A network with one node for each of `rows`, until the block ends."""
-    port = _free_port()
+    port = free_port()
     environment = _environment(folder, port)
     create_authority(folder, "bench", datetime.now(UTC))
     served = issue_server_certificate(folder, ["127.0.0.1", "localhost"], datetime.now(UTC))
@@ -66,7 +67,7 @@ def running(folder: Path, rows: Sequence[Path]) -> Iterator[StockFlower]:
             home.mkdir()
             node = [BIN / "flower-supernode", "--root-certificates", folder / "ca.crt"]
             node += ["--superlink", f"127.0.0.1:{port}", "--host", "127.0.0.1"]
-            node += ["--port", _free_port(), "--isolation", "subprocess"]
+            node += ["--port", free_port(), "--isolation", "subprocess"]
             node += ["--node-config", f'rows="{each}"']
             processes.append(_start(node, {**environment, "FLWR_HOME": str(home)}))
         yield StockFlower(folder, environment)
@@ -98,12 +99,6 @@ def _start(command: Sequence[object], environment: dict[str, str]) -> subprocess
         stderr=subprocess.DEVNULL,
         start_new_session=True,  # what it starts ends with it
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_open(port: int) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,12 +9,11 @@ from models.cohort.parse import parse_cohort
 from models.reference import cohort_mask
 from models.regression.member_sum import MemberSum
 from models.regression.request import Regression, model_of
-from models.rows import Rows, from_tables
 from node import engine_stream
 from node.engine import total
-from node.importer import import_folder
 from node.records import Records
-from tests.support.data_factory import TODAY, World, make_world, write_folder
+from tests.support.data_factory import TODAY, World
+from tests.support.imported import imported_world
 
 FORMULAS = [
     ("flag0 ~ grade1 + C(kind0) + missing(grade1)", "binomial"),
@@ -28,30 +23,13 @@ FORMULAS = [
 ]
 
 
-def stores(seed: int) -> tuple[World, Records, Rows]:
-    world = make_world(random.Random(seed), members=60)
-    records = Records.open(":memory:")
-    with tempfile.TemporaryDirectory() as folder:
-        import_folder(records, world.dictionary, write_folder(world, Path(folder)))
-    tables = {}
-    for table in world.dictionary.tables:
-        lines = [
-            {"who": key, **row}
-            for key, person in world.people.items()
-            for row in person[table.name]
-        ]
-        names = ["who", "tick", *(column.name for column in table.columns)]
-        tables[table.name] = {name: [line.get(name) for line in lines] for name in names}
-    return world, records, from_tables(world.dictionary, tables, world.people)
-
-
 @pytest.mark.parametrize("batch", [7, 65_536])
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_streamed_rows_give_the_integers_of_the_reference(
     seed: int, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_stream, "BATCH", batch)
-    world, records, rows = stores(seed)
+    world, records, rows = imported_world(seed, members=60)
     rng = np.random.default_rng(seed)
     cohort = parse_cohort("grade0 > 1 or flag0 is missing", world.dictionary)
     mask = cohort_mask(cohort, rows)
@@ -78,12 +56,12 @@ def _shape(asked: Regression, world: World, number: int, rng: np.random.Generato
 
 
 def test_an_empty_node_gives_zeros() -> None:
-    world, _, _ = stores(1)
+    world, _, _ = imported_world(1, members=60)
     asked = Regression(formula="grade0 ~ grade1").normalised(world.dictionary)
     shape = asked.contribution(world.dictionary, 2**20)
     everyone = parse_cohort("", world.dictionary)
     empty = Records.open(":memory:")
     assert not total(empty, shape, everyone, purpose=None, today=TODAY).any()
-    _, records, _ = stores(1)
+    _, records, _ = imported_world(1, members=60)
     nobody = parse_cohort("grade0 > 100", world.dictionary)
     assert not total(records, shape, nobody, purpose=None, today=TODAY).any()

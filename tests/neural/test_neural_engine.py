@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,12 +11,11 @@ from models.neural.law import State
 from models.neural.request import Train
 from models.neural.specification import Specification
 from models.reference import cohort_mask
-from models.rows import Rows, from_tables
 from node import engine_stream
 from node.engine import total
-from node.importer import import_folder
 from node.records import Records
-from tests.support.data_factory import TODAY, World, make_world, write_folder
+from tests.support.data_factory import TODAY
+from tests.support.imported import imported_world
 
 GRID = 2**12
 CASES = [
@@ -29,23 +24,6 @@ CASES = [
     (Gru(width=3), "grade0", ("grade2", "kind2", "grade1")),
     (Mlp(widths=(4,)), "grade0", ("mean(t2.grade2)", "count(t3)", "any(t2: grade2 > 1)")),
 ]
-
-
-def stores(seed: int) -> tuple[World, Records, Rows]:
-    world = make_world(random.Random(seed), members=50)
-    records = Records.open(":memory:")
-    with tempfile.TemporaryDirectory() as folder:
-        import_folder(records, world.dictionary, write_folder(world, Path(folder)))
-    tables = {}
-    for table in world.dictionary.tables:
-        lines = [
-            {"who": key, **row}
-            for key, person in world.people.items()
-            for row in person[table.name]
-        ]
-        names = ["who", "tick", *(column.name for column in table.columns)]
-        tables[table.name] = {name: [line.get(name) for line in lines] for name in names}
-    return world, records, from_tables(world.dictionary, tables, world.people)
 
 
 @pytest.mark.parametrize("case", range(len(CASES)))
@@ -57,7 +35,7 @@ def test_a_nodes_sums_are_those_in_memory(
     of scores exactly."""
     monkeypatch.setattr(engine_stream, "BATCH", batch)
     network, outcome, features = CASES[case]
-    world, records, rows = stores(3)
+    world, records, rows = imported_world(3, members=50)
     cohort = parse_cohort("grade0 > 1 or flag0 is missing", world.dictionary)
     mask = cohort_mask(cohort, rows)
     inner = Specification(network=network, outcome=outcome, features=features)
@@ -77,7 +55,7 @@ def test_a_nodes_sums_are_those_in_memory(
 
 
 def test_an_empty_node_gives_zeros() -> None:
-    world, records, _ = stores(1)
+    world, records, _ = imported_world(1, members=50)
     network, outcome, features = CASES[0]
     inner = Specification(network=network, outcome=outcome, features=features)
     request = Train(specification=inner, rounds=1).normalised(world.dictionary)

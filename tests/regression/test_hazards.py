@@ -17,28 +17,21 @@ from models.result import NO_INFORMATION
 from models.rows import Rows, from_tables
 from privacy.contract.dictionary import Column, ColumnType, Dictionary
 from privacy.errors import BadInput
+from tests.support.breast_cancer import CANCER_TERMS, COVARIATES
 from tests.support.regression_world import coefficients, law, run
-from tests.support.rows_factory import categorical, many_rows, number, one_row
+from tests.support.rows_factory import many_rows, number, one_row
 
 EVENT = Column(name="cens", type=ColumnType.BOOLEAN, levels=("false", "true"))
 CANCER = Dictionary(
     tables=(
         one_row(
             "patients",
-            categorical("horTh", "no", "yes"),
-            number("age", ("20", "80")),
-            categorical("menostat", "Pre", "Post"),
-            number("tsize", ("0", "80")),
-            categorical("tgrade", "I", "II", "III"),
-            number("pnodes", ("1", "40")),
-            number("progrec", ("0", "1000")),
-            number("estrec", ("0", "500")),
+            *COVARIATES,
             number("time", ("0", "2700")),
             EVENT,
         ),
     )
 )
-TERMS = "horTh + age + menostat + tsize + tgrade + log(pnodes) + log1p(progrec) + log1p(estrec)"
 
 
 def cancer() -> pd.DataFrame:
@@ -78,7 +71,7 @@ def cox_of(frame: pd.DataFrame) -> CoxPHFitter:
 
 def asked(intervals: int, way: str = "newton", clip: str = "2") -> Cox:
     edges = tuple(f"{2700 * k / intervals:g}" for k in range(intervals + 1))
-    request = Cox(time="time", event="cens", formula=TERMS, way=way, clip=clip, edges=edges)
+    request = Cox(time="time", event="cens", formula=CANCER_TERMS, way=way, clip=clip, edges=edges)
     return request.normalised(CANCER)
 
 
@@ -175,7 +168,7 @@ def test_a_baseline_for_each_organisation_is_a_stratified_model() -> None:
 
 
 def test_the_grid_is_coarser_where_noise_is_larger() -> None:
-    request = Cox(time="time", event="cens", formula=TERMS)
+    request = Cox(time="time", event="cens", formula=CANCER_TERMS)
     counts = []
     for epsilon, members in (("0.5", 500), ("1e12", 10**6)):
         chosen, why = request.chosen(CANCER, law(epsilon), members)
@@ -211,7 +204,9 @@ def test_at_epsilon_one_the_order_of_risks_is_nearly_coxs() -> None:
     for repeat in range(20):
         order = rng.permutation(len(frame))
         train, test = frame.iloc[order[:514]], frame.iloc[order[514:]]
-        chosen, _ = Cox(time="time", event="cens", formula=TERMS).chosen(CANCER, law("1"), 500)
+        chosen, _ = Cox(time="time", event="cens", formula=CANCER_TERMS).chosen(
+            CANCER, law("1"), 500
+        )
         result = run(chosen.normalised(CANCER), split(train, 3), epsilon="1", seed=900 + repeat)
         found, fit = coefficients(result, "prediction"), cox_of(train)
         names, x = list(found), columns(test)

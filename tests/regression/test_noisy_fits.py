@@ -14,9 +14,11 @@ import statsmodels.api as sm
 from lifelines.datasets import load_gbsg2
 from statsmodels.datasets import fair
 
+from bench.curves import auc
 from models.regression.request import Regression
 from models.rows import Rows, from_tables
 from privacy.contract.dictionary import Column, ColumnType, Dictionary
+from tests.support.breast_cancer import CANCER_TERMS, COVARIATES
 from tests.support.regression_world import coefficients, law, run
 from tests.support.rows_factory import categorical, number, one_row
 
@@ -154,31 +156,14 @@ def test_the_way_follows_from_public_facts() -> None:
 # Known data
 
 
-def area(risk: np.ndarray, happened: np.ndarray) -> float:
-    """Under the receiver operating curve."""
-    rank = np.argsort(np.argsort(risk)) + 1.0
-    cases = happened.sum()
-    return float((rank[happened].sum() - cases * (cases + 1) / 2) / (cases * (len(risk) - cases)))
-
-
 CANCER = Dictionary(
     tables=(
         one_row(
             "patients",
-            categorical("horTh", "no", "yes"),
-            number("age", ("20", "80")),
-            categorical("menostat", "Pre", "Post"),
-            number("tsize", ("0", "80")),
-            categorical("tgrade", "I", "II", "III"),
-            number("pnodes", ("1", "40")),
-            number("progrec", ("0", "1000")),
-            number("estrec", ("0", "500")),
+            *COVARIATES,
             boolean("returned"),
         ),
     )
-)
-CANCER_TERMS = (
-    "horTh + age + menostat + tsize + tgrade + log(pnodes) + log1p(progrec) + log1p(estrec)"
 )
 AFFAIRS = Dictionary(
     tables=(
@@ -254,7 +239,7 @@ def compared(
         errors.append(np.linalg.norm((ours - best) * spread) / np.linalg.norm(best * spread))
         seen, ended = design(test, names), (test[outcome] == "true").to_numpy()
         risk = seen @ np.array([drawn[name].estimate for name in names])
-        ratios.append(area(risk, ended) / area(seen @ best, ended))
+        ratios.append(auc(risk, ended) / auc(seen @ best, ended))
     return float(np.mean(errors)), float(np.mean(ratios))
 
 
