@@ -24,7 +24,6 @@ NEWTON_ROUNDS = 7
 GRAM_ROUNDS = 6
 GRADIENT_ROUNDS = 8
 MOST_ROUNDS = 16
-_SHORT = 2  # targets that count
 _MOMENTS, _GRAM = 0.10, 0.25  # parts of the cost
 _GRADIENT_MOMENTS = 0.20
 _LAST = 5.0  # how much more Newton's last round costs than all before it
@@ -58,20 +57,13 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
             each = (1 - _GRADIENT_MOMENTS) / GRADIENT_ROUNDS
             weights = _whole(_GRADIENT_MOMENTS, *[each] * GRADIENT_ROUNDS)
     damping = 1.5 if way == "gradient" else 1.0
-    memory = _SHORT if skewed(model, way) else MOST_ROUNDS
     bound = clip * float(np.linalg.norm(model.loudness))
-    return Course(way, weights, size, float(model.width), bound, damping, memory)
+    return Course(way, weights, size, float(model.width), bound, damping)
 
 
 def gram_part(width: int) -> float:
     """The part of the cost for products of so many columns."""
     return _GRAM * min(1.0, width / 8)
-
-
-def skewed(model: Model, way: Way) -> bool:
-    """Is the law of covariates too rough a guide? A count's information lies with few members:
-    the first targets are far off, and a close clip draws estimates away."""
-    return model.family.log_link and way == "gram"
 
 
 def _whole(*parts: float) -> tuple[int, ...]:
@@ -103,7 +95,7 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
     if gram <= 0.5:
         return Choice(
             "gram",
-            _clip(model, noise, 3.0 if skewed(model, "gram") else 1.1),
+            _clip(model, noise, 1.1),
             f"gram, since the noise on the products is about {gram:.0%} of them "
             f"with {members:,} members",
         )

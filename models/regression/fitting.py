@@ -17,6 +17,7 @@ import numpy as np
 
 from models.regression.batch import Floats
 from models.regression.families import Linear
+from models.regression.joining import LARGEST_STEP, Heard, joined
 from models.regression.member_vectors import (
     Gram,
     Moments,
@@ -24,16 +25,15 @@ from models.regression.member_vectors import (
     Round,
     Scores,
     newton_bounds,
-    scores,
-    summed,
     unpacked,
 )
 from models.regression.outcome import Model
 from models.regression.population import Population, first_population, gram_map, with_gram
 
-LARGEST_STEP = 1.5  # a Newton step's root mean square, in the predictor
+PASSES = 2
+USUAL_EFFECT = 0.5  # of a mapped coefficient, in the root of a row's information
 RIDGE = 1e-9
-LEAST_GAP = 1e-3  # between thresholds
+LEAST_GAP = 0.02  # between thresholds
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,6 @@ class Course:
     gram_clip: float
     score_clip: float
     damping: float
-    memory: int = 100  # of so many targets, the last ones, the mean is taken
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -71,14 +70,17 @@ class Opened:
 
 @dataclass(frozen=True, eq=False)
 class Standing:
-    """What is known after some rounds. Covariances are of `theta`, [size, size] each."""
+    """What is known after some rounds. Covariances are of `theta`, [size, size] each; `next` are
+    the coefficients to ask at."""
 
     theta: Floats
+    next: Floats
     population: Population
     whiten: Floats
     sampling: Floats
     privacy: Floats
-    targets: tuple[Floats, ...] = ()
+    scatter: float = 1.0  # of rounds' targets, in units of what noise explains
+    capped: bool = False  # was the last step longer than is safe?
     step: float = math.inf  # the last step's length, in standard errors of sampling
     lifted: bool = False  # was a direction held up that the information does not determine?
 
@@ -93,7 +95,7 @@ def next_round(model: Model, course: Course, opened: Sequence[Opened]) -> Round:
     if course.method == "newton":
         return Newton(standing(model, course, opened).theta)
     now = standing(model, course, opened)
-    return Scores(now.theta, now.whiten * model.loudness, course.score_clip)
+    return Scores(now.next, now.whiten * model.loudness, course.score_clip)
 
 
 def standing(model: Model, course: Course, opened: Sequence[Opened]) -> Standing:
@@ -104,11 +106,12 @@ def standing(model: Model, course: Course, opened: Sequence[Opened]) -> Standing
         theta[-1] += math.log(min(max(population.weight, 0.01), 1.0))
     whiten = _whitening(population.information(model, theta))
     nothing = np.full((model.size, model.size), np.nan)
-    now = Standing(theta, population, whiten, nothing, nothing)
+    now = Standing(theta, theta, population, whiten, nothing, nothing)
+    heard = [Heard(o.asked, o.sums, o.noise) for o in opened if isinstance(o.asked, Scores)]
+    if heard:
+        return _after_scores(model, course, now, heard)
     for each in opened:
-        if isinstance(each.asked, Scores):
-            now = _after_scores(model, course, now, each)
-        elif isinstance(each.asked, Newton):
+        if isinstance(each.asked, Newton):
             now = _after_newton(model, now, each)
     return now
 
@@ -117,7 +120,7 @@ def _population(model: Model, opened: Sequence[Opened]) -> Population:
     population = first_population(model, opened[0].sums, opened[0].noise)
     for each in opened:
         if isinstance(each.asked, Gram):
-            population = with_gram(population, each.asked.linear, each.sums, each.noise)
+            population = with_gram(population, each.asked, each.sums, each.noise)
     return population
 
 
@@ -132,60 +135,33 @@ def _whitening(information: Floats) -> Floats:
     return np.asarray(np.linalg.solve(root.T, np.eye(size)) / scale[:, None])
 
 
-def _after_scores(model: Model, course: Course, now: Standing, each: Opened) -> Standing:
-    asked = each.asked
-    if not isinstance(asked, Scores):
-        return now
-    rows = now.population.rows
-    gain, spread, centre = clipped_law(model, now.population, asked)
-    loud = model.loudness
-    inverse = np.linalg.inv(_firm(gain / np.outer(loud, loud))) / loud
-    plain = asked.whiten / loud
-    back = plain @ inverse
-    step = inverse @ (each.sums / rows - centre) / course.damping
-    step *= min(1.0, LARGEST_STEP / max(float(np.linalg.norm(step)), 1e-300))
-    target = asked.theta + plain @ step
-    targets = (*now.targets, target)[-course.memory :]
-    theta = repaired(model, np.mean(targets, axis=0))
-    noise = (each.noise / rows) ** 2 / len(targets)
-    whiten = _whitening(now.population.information(model, theta))
-    moved = np.linalg.norm(np.linalg.solve(whiten, theta - now.theta))
-    return Standing(
+def _after_scores(model: Model, course: Course, now: Standing, heard: Sequence[Heard]) -> Standing:
+    """Seen from the last coefficients that were asked, then once more from what comes of it."""
+    population, begun, near = now.population, now.theta, heard[-1].asked.theta
+    share = small_sample(model, population) / (population.rows * model.largest_weight)
+    for _ in range(PASSES):
+        found = joined(model, population, heard, course.damping, near)
+        theta = repaired(model, found.theta)
+        near = _drawn(theta, begun, found.sampling * share + found.privacy, now.whiten)
+        near = repaired(model, near)
+    return replace(
+        now,
         theta=theta,
-        population=now.population,
-        whiten=whiten,
-        sampling=back
-        @ spread
-        @ back.T
-        / rows
-        * small_sample(model, now.population)
-        / model.largest_weight,
-        privacy=back @ back.T * noise,
-        targets=targets,
-        step=float(moved) * math.sqrt(rows),
+        next=near,
+        whiten=_whitening(population.information(model, near)),
+        sampling=found.sampling * share,
+        privacy=found.privacy,
+        scatter=found.scatter,
+        capped=found.capped,
     )
 
 
-def _firm(gain: Floats) -> Floats:
-    """The symmetric part, with no direction far weaker than the mean one."""
-    values, axes = np.linalg.eigh((gain + gain.T) / 2)
-    usual = max(float(np.mean(values)), 0.05)
-    return np.asarray((axes * np.clip(values, usual / 2, 2 * usual)) @ axes.T)
-
-
-def clipped_law(model: Model, population: Population, asked: Scores) -> tuple[Floats, ...]:
-    """What clipping does, under the law: (gain, covariance, mean) of one row's clipped score.
-
-    The gain is how much a mapped coefficient moves the clipped score: by the identity of
-    information, E[clipped score' score], where the second is the mapped score itself.
-    """
-    rows = model.pretend(population, asked.theta)
-    whole = summed(scores(model, rows, asked.theta) @ asked.whiten, rows)
-    norm = np.sqrt((whole**2).sum(axis=1))
-    clipped = whole * np.minimum(1.0, asked.clip / np.maximum(norm, 1e-12))[:, None]
-    points = rows.members
-    centre = clipped.mean(axis=0) - whole.mean(axis=0)
-    return clipped.T @ whole / points, clipped.T @ clipped / points, centre
+def _drawn(theta: Floats, begun: Floats, variance: Floats, whiten: Floats) -> Floats:
+    """Drawn towards where the fit began as far as the error demands, so that noise alone cannot
+    carry the next round to where the law means nothing."""
+    inverse = np.linalg.inv(whiten)
+    prior = inverse.T @ inverse / USUAL_EFFECT**2
+    return begun + np.linalg.solve(np.eye(len(theta)) + variance @ prior, theta - begun)
 
 
 def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
@@ -201,11 +177,11 @@ def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
     counted = _counted(model, now.population, float(each.sums[0] * math.sqrt(3)))
     return Standing(
         theta=theta,
+        next=theta,
         population=counted,
         whiten=now.whiten,
         sampling=inverse * small_sample(model, counted) / model.largest_weight,
         privacy=inverse @ inverse * noise**2,
-        targets=(*now.targets, theta),
         step=length,
         lifted=lifted,
     )

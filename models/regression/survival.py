@@ -174,7 +174,7 @@ class PiecewiseHazard(Model):
 
     @property
     def sketch_size(self) -> int:
-        return 256
+        return 192
 
     def moments(self, rows: ModelRows) -> Floats:
         return np.asarray(rows.y[:, None] == np.arange(self.moment_count), dtype=np.float64)
@@ -227,5 +227,5 @@ def _uniforms(normal: Floats) -> tuple[Floats, Floats]:
     """Two even sequences: ranks of the given numbers, and a recurrence along them."""
     n = len(normal)
     first = (np.argsort(np.argsort(normal)) + 0.5) / n
-    second = np.modf(np.arange(1, n + 1) * 0.6180339887498949)[0]
+    second = np.modf(np.arange(1, n + 1) * 0.5698402909980532)[0]
     return first, second
