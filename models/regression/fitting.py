@@ -33,6 +33,7 @@ from models.regression.population import Population, first_population, gram_map,
 PASSES = 2
 USUAL_EFFECT = 0.5  # of a mapped coefficient, in the root of a row's information
 RIDGE = 1e-9
+FARTHEST = 4.0  # of mapped coefficients from where the fit began, in the same
 LEAST_GAP = 0.02  # between thresholds
 
 
@@ -161,7 +162,9 @@ def _drawn(theta: Floats, begun: Floats, variance: Floats, whiten: Floats) -> Fl
     carry the next round to where the law means nothing."""
     inverse = np.linalg.inv(whiten)
     prior = inverse.T @ inverse / USUAL_EFFECT**2
-    return begun + np.linalg.solve(np.eye(len(theta)) + variance @ prior, theta - begun)
+    way = np.linalg.solve(np.eye(len(theta)) + variance @ prior, theta - begun)
+    length = float(np.linalg.norm(inverse @ way))
+    return np.asarray(begun + way * min(1.0, FARTHEST / max(length, 1e-300)))
 
 
 def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:

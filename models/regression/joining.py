@@ -1,8 +1,8 @@
 """What several rounds of noisy scores say together of the coefficients.
 
 Every round asked scores at other coefficients. Under the law of covariates that was opened, each
-sum has an expectation and a slope at the latest coefficients, and so a Newton target. Targets are
-averaged, those of rounds far off less; how far they lie apart, beyond their noise, widens.
+sum has an expectation and a slope at the latest coefficients, and so a Newton target. Their
+mean is the estimate; how far they lie apart, beyond what is expected, widens its interval.
 """
 
 from __future__ import annotations
@@ -59,40 +59,71 @@ def joined(
 ) -> Joined:
     """All rounds' targets, seen from the coefficients `near`, as one."""
     found = [target(model, population, each, damping, near) for each in heard]
-    last, rough = found[-1], math.hypot(population.roughness, MISFIT)
-    slack = np.array([rough**2 * float(each.away @ each.away) for each in found])
-    noise = np.array([each.error**2 for each in found])
-    weights = 1 / (noise + slack + 1e-300)
-    weights /= weights.sum()
-    theta = sum(w * each.theta for w, each in zip(weights, found, strict=True))
-    privacy = sum(
-        w**2 * each.error**2 * each.back @ each.back.T
-        for w, each in zip(weights, found, strict=True)
-    )
-    away = sum(w * each.away for w, each in zip(weights, found, strict=True))
-    bent = rough**2 / 2 * (float(away @ away) * np.eye(len(away)) + np.outer(away, away))
+    last, rounds = found[-1], len(found)
+    theta = np.asarray(sum(each.theta for each in found)) / rounds
+    privacy = sum(each.error**2 * each.back @ each.back.T for each in found) / rounds**2
+    away = np.asarray(sum(each.away for each in found)) / rounds
     plain = heard[-1].asked.whiten / model.loudness
-    scatter = _scatter(found, weights, noise + slack, theta)
+    doubt = Doubt(model, population, plain)
+    bent = plain @ doubt.of(np.outer(away, away)) @ plain.T
+    scatter = _scatter(found, doubt, theta)
+    wide = doubt.widening()
     return Joined(
-        theta=np.asarray(theta),
-        sampling=last.back @ last.spread @ last.back.T,
-        privacy=np.asarray(privacy) * max(scatter, 1.0) + plain @ bent @ plain.T,
+        theta=theta,
+        sampling=wide @ last.back @ last.spread @ last.back.T @ wide.T,
+        privacy=wide @ (np.asarray(privacy) * max(scatter, 1.0) + bent) @ wide.T,
         scatter=scatter,
         capped=last.capped,
     )
 
 
-def _scatter(
-    found: Sequence[Target], weights: Floats, variance: Floats, theta: Floats
-) -> float:
-    """How far targets lie apart, squared, in units of what noise explains; 1 as expected."""
+class Doubt:
+    """What it does to a fit that products of columns are known roughly.
+
+    The mapped information is then off by D = m' E m, where m maps coefficients to those of
+    standardised columns and E is symmetric with independent normal errors.
+    """
+
+    def __init__(self, model: Model, population: Population, plain: Floats) -> None:
+        free = np.flatnonzero(np.diag(population.covariance) > 0)
+        scale = np.sqrt(np.diag(population.covariance))[free]
+        mapped = scale[:, None] * plain[free]
+        usual = np.trace(mapped.T @ population.correlation @ mapped) / max(len(free), 1)
+        self.plain = plain
+        self.mapped = mapped / math.sqrt(max(float(usual), 1e-300))
+        self.variance = population.roughness**2 / 2
+
+    def of(self, matrix: Floats) -> Floats:
+        """The mean of D matrix D, and a misfit of the law in every direction alike."""
+        moved = self.mapped @ matrix @ self.mapped.T
+        inner = np.trace(moved) * np.eye(len(moved)) + moved
+        alike = np.trace(matrix) * np.eye(len(matrix)) + matrix
+        return np.asarray(
+            self.variance * self.mapped.T @ inner @ self.mapped + MISFIT**2 / 2 * alike
+        )
+
+    def widening(self) -> Floats:
+        """[size, size]: by what errors are multiplied, since the inverse of (1 + D) is
+        (1 + D^2) on average, to second order."""
+        one = np.eye(len(self.plain))
+        inner = np.trace(self.mapped @ self.mapped.T) * np.eye(len(self.mapped))
+        inner = inner + self.mapped @ self.mapped.T
+        extra = self.variance * self.mapped.T @ inner @ self.mapped
+        values, axes = np.linalg.eigh(one + (extra + extra.T) / 2)
+        root = (axes * np.sqrt(values)) @ axes.T
+        return np.asarray(self.plain @ root @ np.linalg.inv(self.plain))
+
+
+def _scatter(found: Sequence[Target], doubt: Doubt, theta: Floats) -> float:
+    """How far targets lie apart, squared, in units of what is expected; 1 as expected."""
     if len(found) < 2:
         return 1.0
-    squares = [
-        float(np.sum(np.linalg.solve(each.back, each.theta - theta) ** 2)) / v
-        for each, v in zip(found, variance, strict=True)
-    ]
-    return sum(squares) / ((len(found) - 1) * len(theta))
+    total = 0.0
+    for each in found:
+        off = np.linalg.solve(each.back, each.theta - theta)
+        usual = each.error**2 * np.eye(len(off)) + doubt.of(np.outer(each.away, each.away))
+        total += float(off @ np.linalg.solve(usual, off))
+    return total / ((len(found) - 1) * len(theta))
 
 
 def target(
@@ -139,6 +170,6 @@ def clipped_law(
     clipped *= np.minimum(1.0, asked.clip / np.maximum(norm, 1e-12))[:, None]
     points, beside = rows.members, whole.mean(axis=0)
     gain = clipped.T @ whole / points
-    square = whole.T @ whole / points + 1e-9 * np.eye(len(beside))
-    mean = clipped.mean(axis=0) - gain @ np.linalg.solve(square, beside)
+    square = whole.T @ whole / points
+    mean = clipped.mean(axis=0) - gain @ (np.linalg.pinv(square, hermitian=True) @ beside)
     return gain, clipped.T @ clipped / points - np.outer(mean, mean), mean

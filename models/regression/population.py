@@ -21,6 +21,8 @@ from models.regression.outcome import Model
 PRIOR_VARIANCE = 0.1  # of a number scaled to [-1, 1], before anything is known
 PRIOR_SPREAD = 0.05  # and how far from it variances usually are
 LEAST_VARIANCE = 0.003
+USUAL_CORRELATION = 0.15  # at the least, however small they look under noise
+UNKNOWN = 0.7  # the error of a product of standardised columns of which nothing is known
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ class Population:
     size: int
     low: Floats
     weight: float = 1.0
-    roughness: float = 1.0
+    roughness: float = UNKNOWN
 
     @cached_property
     def points(self) -> Floats:
@@ -55,6 +57,13 @@ class Population:
     def normal(self) -> Floats:
         """[size * REPEATS]: a standard normal number for the outcome at each point."""
         return made_up.outcomes(self.size)
+
+    @property
+    def correlation(self) -> Floats:
+        """[f, f]: of the columns that vary."""
+        free = np.flatnonzero(np.diag(self.covariance) > 0)
+        scale = np.sqrt(np.diag(self.covariance)[free])
+        return self.covariance[np.ix_(free, free)] / np.outer(scale, scale)
 
     def information(self, model: Model, theta: Floats) -> Floats:
         """[size, size]: expected, of one row."""
@@ -151,11 +160,11 @@ def with_gram(population: Population, asked: Gram, sums: Floats, noise: float) -
     tau = noise / count / float(np.mean(kept[np.ix_(free, free)]))
     spread = _shrunk_diagonal(np.diag(second)[free], tau)
     off = second[np.ix_(free, free)] / np.sqrt(np.outer(spread, spread))
-    correlation = _shrunk_correlation(off, tau / math.sqrt(2))
+    correlation, left = _shrunk_correlation(off, tau / math.sqrt(2))
     covariance = np.zeros((size, size))
     covariance[np.ix_(free, free)] = correlation * np.sqrt(np.outer(spread, spread))
     inverse = np.linalg.inv(linear)
-    return replace(population, covariance=inverse.T @ covariance @ inverse, roughness=tau)
+    return replace(population, covariance=inverse.T @ covariance @ inverse, roughness=left * math.sqrt(2))
 
 
 def _clipped_products(population: Population, asked: Gram) -> tuple[Floats, Floats, Floats]:
@@ -174,13 +183,14 @@ def _shrunk_diagonal(found: Floats, tau: float) -> Floats:
     return np.clip(1 + kept * (found - 1), 0.1, 10.0)
 
 
-def _shrunk_correlation(off: Floats, tau: float) -> Floats:
-    """Positive definite, with ones on its diagonal."""
+def _shrunk_correlation(off: Floats, tau: float) -> tuple[Floats, float]:
+    """Positive definite, with ones on its diagonal; and the error that is left of `tau`."""
     size = len(off)
     pairs = off[np.triu_indices(size, 1)]
-    signal = max(float(np.mean(pairs**2)) - tau**2, 1e-9) if len(pairs) else 1e-9
-    matrix = np.eye(size) + signal / (signal + tau**2) * (off - np.diag(np.diag(off)))
+    signal = max(float(np.mean(pairs**2)) - tau**2, USUAL_CORRELATION**2) if len(pairs) else 1e-9
+    kept = signal / (signal + tau**2)
+    matrix = np.eye(size) + kept * (off - np.diag(np.diag(off)))
     values, axes = np.linalg.eigh(matrix)
     floor = min(max(0.5 * tau * math.sqrt(size), 1e-4), 0.6)
     repaired = (axes * np.maximum(values, floor)) @ axes.T
-    return np.asarray((repaired + repaired.T) / 2)
+    return np.asarray((repaired + repaired.T) / 2), tau * math.sqrt(kept)
