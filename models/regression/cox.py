@@ -15,6 +15,7 @@ from models.aggregates.wording import word
 from models.changed import changed
 from models.noise_law import NoiseLaw
 from models.opening import Opening
+from models.regression.choosing import LOUD, gram_noise
 from models.regression.design import compile_design
 from models.regression.fitting import Standing
 from models.regression.formula import parse_formula
@@ -23,6 +24,7 @@ from models.regression.reading import (
     PREDICTION,
     members_row,
     shrunk_theta,
+    told,
     warnings,
     with_errors,
 )
@@ -34,7 +36,7 @@ from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
 
 INTERVALS = 12
-_INTERVALS = {"newton": INTERVALS, "gram": 6, "gradient": 4}
+_INTERVALS = INTERVALS, 6, 4  # where noise is negligible, usual, and loud
 MOST_INTERVALS = 100
 OFTENEST = 2.0  # cumulative baseline hazard of one interval, beyond which it ran away
 RAN_AWAY = (
@@ -80,11 +82,15 @@ class Cox(InRounds):
 
     def chosen(self, dictionary: Dictionary, law: NoiseLaw, members: int) -> tuple[Self, str]:
         """Also the grid, where none is written: the noisier, the coarser."""
-        way, why = super().chosen(dictionary, law, members)
         if self.edges:
-            return way, why
-        stop = _number(dictionary, self.time, "time")
-        return changed(way, edges=_equal_edges(stop, _INTERVALS[way.way])), why
+            return super().chosen(dictionary, law, members)
+        stop, unit = _number(dictionary, self.time, "time"), law.sd_grid / law.mechanism.delta_grid
+        finest, middle, coarse = (changed(self, edges=_equal_edges(stop, k)) for k in _INTERVALS)
+        found = super(Cox, finest).chosen(dictionary, law, members)
+        if found[0].way == "newton":
+            return found
+        loud = gram_noise(self.model(dictionary), unit, members) > LOUD
+        return super(Cox, coarse if loud else middle).chosen(dictionary, law, members)
 
     def model(self, dictionary: Dictionary) -> PiecewiseHazard:
         return model_of(self, dictionary)
@@ -112,7 +118,7 @@ class Cox(InRounds):
         matrix[: len(names), k:] = back
         matrix[len(names) :, :k] = np.eye(k)
         matrix[len(names) :, k:] = shift[None, :]
-        sampling, privacy = (matrix @ each @ matrix.T for each in (now.sampling, now.privacy))
+        sampling, privacy = (matrix @ each @ matrix.T for each in (told(now), now.privacy))
         lost = self.way != "newton" and _ran_away(model, now)
         if lost:
             sampling = np.full_like(sampling, np.nan)

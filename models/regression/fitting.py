@@ -33,6 +33,21 @@ from models.regression.population import Population, first_population, gram_map,
 PASSES = 2
 USUAL_EFFECT = 0.5  # of a mapped coefficient, in the root of a row's information
 RIDGE = 1e-9
+FAR = 0.5  # between estimate and where it was seen from, in the same: too far for a line
+SCATTERED = 10.0  # of rounds' targets, squared, in units of what is expected
+ASTRAY = (
+    "The run diverged: noise carried the fit away, and nothing can be said of the coefficients. "
+    "Ask with more epsilon, of more members, or by fewer terms."
+)
+UNSEEN = (
+    "The way gradient serves prediction alone: it does not learn how covariates go together, and "
+    "nothing can be said of single coefficients. Ask in the way gram."
+)
+BLURRED = (
+    "Noise on the information is too large for Newton's method, and nothing can be said of the "
+    "coefficients. Ask in the way gram, or with more epsilon."
+)
+BLUR = 0.5  # of the information, relatively and squared
 FARTHEST = 4.0  # of mapped coefficients from where the fit began, in the same
 LEAST_GAP = 0.02  # between thresholds
 
@@ -80,8 +95,7 @@ class Standing:
     whiten: Floats
     sampling: Floats
     privacy: Floats
-    scatter: float = 1.0  # of rounds' targets, in units of what noise explains
-    capped: bool = False  # was the last step longer than is safe?
+    lost: str = ""  # why nothing can be said of the coefficients
     step: float = math.inf  # the last step's length, in standard errors of sampling
     lifted: bool = False  # was a direction held up that the information does not determine?
 
@@ -145,16 +159,23 @@ def _after_scores(model: Model, course: Course, now: Standing, heard: Sequence[H
         theta = repaired(model, found.theta)
         near = _drawn(theta, begun, found.sampling * share + found.privacy, now.whiten)
         near = repaired(model, near)
+    whiten = _whitening(population.information(model, near))
+    apart = float(np.linalg.norm(np.linalg.solve(whiten, theta - near)))
+    astray = found.capped or apart > FAR or found.scatter > SCATTERED
     return replace(
         now,
-        theta=theta,
+        theta=near if astray else theta,
         next=near,
-        whiten=_whitening(population.information(model, near)),
+        whiten=whiten,
         sampling=found.sampling * share,
         privacy=found.privacy,
-        scatter=found.scatter,
-        capped=found.capped,
+        lost=ASTRAY if astray else _unseen(course, population),
     )
+
+
+def _unseen(course: Course, population: Population) -> str:
+    """Without products of covariates nothing is known of how they go together."""
+    return UNSEEN if course.method == "gradient" and len(population.correlation) > 1 else ""
 
 
 def _drawn(theta: Floats, begun: Floats, variance: Floats, whiten: Floats) -> Floats:
@@ -178,16 +199,32 @@ def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
     theta = repaired(model, asked.theta + _taken(model, now.population, asked.theta, step, length))
     inverse = np.asarray(np.linalg.inv(curve), dtype=np.float64)
     counted = _counted(model, now.population, float(each.sums[0] * math.sqrt(3)))
+    wide, most = _blurred(inverse, blur)
+    bent = blur**2 / 2 * (float(step @ step) * np.eye(len(step)) + np.outer(step, step))
+    sampling = inverse * small_sample(model, counted) / model.largest_weight
     return Standing(
         theta=theta,
         next=theta,
         population=counted,
         whiten=now.whiten,
-        sampling=inverse * small_sample(model, counted) / model.largest_weight,
-        privacy=inverse @ inverse * noise**2,
+        sampling=wide @ sampling @ wide.T,
+        privacy=wide @ (inverse @ inverse * noise**2 + inverse @ bent @ inverse) @ wide.T,
         step=length,
         lifted=lifted,
+        lost=BLURRED if most > BLUR else "",
     )
+
+
+def _blurred(inverse: Floats, blur: float) -> tuple[Floats, float]:
+    """By what errors are multiplied, since the information is known with noise `blur` on each
+    number: its inverse is (1 + D^2) of the true one on average, to second order; and the largest
+    eigenvalue of D^2."""
+    root = np.linalg.cholesky((inverse + inverse.T) / 2)
+    square = root.T @ root
+    extra = blur**2 / 2 * (np.trace(square) * square + square @ square)
+    values, axes = np.linalg.eigh(extra)
+    wide = root @ (axes * np.sqrt(1 + values)) @ axes.T @ np.linalg.inv(root)
+    return np.asarray(wide), float(values[-1])
 
 
 def _counted(model: Model, population: Population, members: float) -> Population:

@@ -1,8 +1,8 @@
 """What several rounds of noisy scores say together of the coefficients.
 
 Every round asked scores at other coefficients. Under the law of covariates that was opened, each
-sum has an expectation and a slope at the latest coefficients, and so a Newton target. Their
-mean is the estimate; how far they lie apart, beyond what is expected, widens its interval.
+sum has an expectation and a slope at the latest coefficients, and so a Newton target. The mean
+of the last ones is the estimate; how far they lie apart, beyond what is expected, widens its interval.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from models.regression.outcome import Model
 from models.regression.population import Population
 
 LARGEST_STEP = 1.5  # a step's root mean square, in the predictor
+FEWEST = 3  # targets in a mean, so that a direction known badly does not swing
 MISFIT = 0.1  # a law of covariates is so far off, relatively, at the least
 
 
@@ -59,14 +60,14 @@ def joined(
 ) -> Joined:
     """All rounds' targets, seen from the coefficients `near`, as one."""
     found = [target(model, population, each, damping, near) for each in heard]
-    last, rounds = found[-1], len(found)
-    theta = np.asarray(sum(each.theta for each in found)) / rounds
-    privacy = sum(each.error**2 * each.back @ each.back.T for each in found) / rounds**2
-    away = np.asarray(sum(each.away for each in found)) / rounds
     plain = heard[-1].asked.whiten / model.loudness
     doubt = Doubt(model, population, plain)
-    bent = plain @ doubt.of(np.outer(away, away)) @ plain.T
-    scatter = _scatter(found, doubt, theta)
+    first = min(range(max(1, len(found) - FEWEST + 1)), key=lambda at: _expected(found[at:], doubt))
+    kept, last = found[first:], found[-1]
+    theta = np.asarray(sum(each.theta for each in kept)) / len(kept)
+    privacy = sum(each.error**2 * each.back @ each.back.T for each in kept) / len(kept) ** 2
+    bent = plain @ doubt.of(_away(kept)) @ plain.T
+    scatter = _scatter(kept, doubt, theta)
     wide = doubt.widening()
     return Joined(
         theta=theta,
@@ -75,6 +76,18 @@ def joined(
         scatter=scatter,
         capped=last.capped,
     )
+
+
+def _away(kept: Sequence[Target]) -> Floats:
+    away = np.asarray(sum(each.away for each in kept)) / len(kept)
+    return np.outer(away, away)
+
+
+def _expected(kept: Sequence[Target], doubt: Doubt) -> float:
+    """The squared error of these targets' mean, beside sampling: fewer have more noise, the last
+    ones less doubt."""
+    noise = sum(each.error**2 for each in kept) / len(kept) ** 2 * len(doubt.plain)
+    return float(noise + np.trace(doubt.of(_away(kept))))
 
 
 class Doubt:
