@@ -1,8 +1,8 @@
 """What several rounds of noisy scores say together of the coefficients.
 
 Every round asked scores at other coefficients. Under the law of covariates that was opened, each
-sum has an expectation and a slope at the latest coefficients, and so a Newton target. The mean
-of the last ones is the estimate; how far they lie apart, beyond what is expected, widens its interval.
+sum has an expectation and a slope at the latest coefficients, and so a Newton target. Their mean
+is the estimate; how far they lie apart, beyond what is expected, widens its interval.
 """
 
 from __future__ import annotations
@@ -62,8 +62,7 @@ def joined(
     found = [target(model, population, each, damping, near) for each in heard]
     plain = heard[-1].asked.whiten / model.loudness
     doubt = Doubt(model, population, plain)
-    first = min(range(max(1, len(found) - FEWEST + 1)), key=lambda at: _expected(found[at:], doubt))
-    kept, last = found[first:], found[-1]
+    kept, last = _kept(found, doubt), found[-1]
     theta = np.asarray(sum(each.theta for each in kept)) / len(kept)
     privacy = sum(each.error**2 * each.back @ each.back.T for each in kept) / len(kept) ** 2
     bent = plain @ doubt.of(_away(kept)) @ plain.T
@@ -76,6 +75,13 @@ def joined(
         scatter=scatter,
         capped=last.capped,
     )
+
+
+def _kept(found: Sequence[Target], doubt: Doubt) -> Sequence[Target]:
+    """All of them, or the last ones where that halves the error."""
+    latest = [found[at:] for at in range(max(1, len(found) - FEWEST + 1))]
+    best = min(latest, key=lambda kept: _expected(kept, doubt))
+    return best if _expected(best, doubt) < _expected(found, doubt) / 2 else found
 
 
 def _away(kept: Sequence[Target]) -> Floats:

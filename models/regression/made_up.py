@@ -45,7 +45,9 @@ def _free(mean: Floats, covariance: Floats, low: Floats, scale: Floats, points: 
     share = np.where(two, np.clip(mean - np.nan_to_num(low), 0.005, 0.995), 0.5)
     kept = np.where(two, [_kept(each) for each in share.tolist()], 1.0)
     half = even_normal(points // 2, len(mean))
-    scores = np.concatenate([half, -half]) @ _root(covariance / np.outer(scale * kept, scale * kept))
+    scores = np.concatenate([half, -half]) @ _root(
+        covariance / np.outer(scale * kept, scale * kept)
+    )
     above = np.sort(scores, axis=0)[::-1]
     cut = above[np.rint(share * points).astype(np.int64), np.arange(len(mean))]
     return np.where(two, np.nan_to_num(low) + (scores > cut), mean + scores * scale)

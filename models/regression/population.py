@@ -114,7 +114,9 @@ def first_population(model: Model, sums: Floats, noise: float) -> Population:
 
 def _lower_values(model: Model) -> Floats:
     """[d]: the lower of a column's two values, NaN for a number."""
-    return np.array([low if two else math.nan for two, low in zip(model.flat, model.shifts, strict=True)])
+    return np.array(
+        [low if two else math.nan for two, low in zip(model.flat, model.shifts, strict=True)]
+    )
 
 
 def _variance(
@@ -164,7 +166,9 @@ def with_gram(population: Population, asked: Gram, sums: Floats, noise: float) -
     covariance = np.zeros((size, size))
     covariance[np.ix_(free, free)] = correlation * np.sqrt(np.outer(spread, spread))
     inverse = np.linalg.inv(linear)
-    return replace(population, covariance=inverse.T @ covariance @ inverse, roughness=left * math.sqrt(2))
+    return replace(
+        population, covariance=inverse.T @ covariance @ inverse, roughness=left * math.sqrt(2)
+    )
 
 
 def _clipped_products(population: Population, asked: Gram) -> tuple[Floats, Floats, Floats]:
