@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from coordinator.fleet_tls import authority_files, create_authority, issue_server_certificate
 from coordinator.home import Home, Settings
+from coordinator.store.database import check_address
 from coordinator.store.people import Credential
 from coordinator.store.store import Store
 from models.within import check_study
@@ -59,6 +60,8 @@ def found_network(
         raise BadInput("a coordinator lives here already", where=str(home.root))
     home.root.mkdir(parents=True, exist_ok=True)
     home.root.chmod(0o700)
+    if settings.database:
+        check_address(settings.database)
     home.tls.mkdir(exist_ok=True)
     create_authority(home.tls, settings.network, now)
     issue_server_certificate(home.tls, hosts, now)

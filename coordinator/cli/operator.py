@@ -80,10 +80,16 @@ def init(
     public_url: Annotated[str, typer.Option(help="Where people and nodes find the API.")] = "",
     fleet_address: Annotated[str, typer.Option(help="host:port that nodes connect to.")] = "",
     one_in: Annotated[int, typer.Option(help="delta is 1 / this number.")] = 1_000_000,
+    database: Annotated[str, typer.Option(help="PostgreSQL's address; else SQLite here.")] = "",
 ) -> None:
     """Found a network in this folder: keys, certificates, database."""
     with _exit_codes():
-        settings = Settings(network=network, public_url=public_url, fleet_address=fleet_address)
+        settings = Settings(
+            network=network,
+            public_url=public_url,
+            fleet_address=fleet_address,
+            database=database,
+        )
         hosts = host or ["127.0.0.1", "localhost"]
         meaning = load_dictionary(_read(dictionary), str(dictionary))
         delta = Fraction(1, one_in)
