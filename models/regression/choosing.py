@@ -104,7 +104,7 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
 def gram_noise(model: Model, unit_noise: float, members: int) -> float:
     """The noise on the products of columns, relative to them."""
     width = multiplied(model)
-    return width**1.5 * unit_noise / math.sqrt(gram_part(width)) / members
+    return math.sqrt(width) * width * unit_noise / math.sqrt(gram_part(width)) / members
 
 
 def _clip(model: Model, noise: float, least: float) -> str:

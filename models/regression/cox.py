@@ -130,15 +130,24 @@ class Cox(InRounds):
             Estimate((PREDICTION, n), float(v), 0.0, 0.0, float(v), float(v))
             for n, v in zip(names, drawn, strict=False)
         ]
-        labels = _baseline_labels(self, model)
+        seen = np.tile(model.seen(now.population.outcome, _noise(model, now)), model.sites)
+        told_of = [
+            (v, s if here else math.nan, p)
+            for here, (v, s, p) in zip(seen, errors[len(names) :], strict=True)
+        ]
         rows += [
             _exponential((BASELINE, label), with_errors((BASELINE, label), *error))
-            for label, error in zip(labels, errors[len(names) :], strict=True)
+            for label, error in zip(_baseline_labels(self, model), told_of, strict=True)
         ]
         rows.append(members_row(now, noise))
         said = (*warnings(model, course, now), *([RAN_AWAY] if lost else []))
         missing = "Members with a missing value are left out."
         return Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
+
+
+def _noise(model: PiecewiseHazard, now: Standing) -> float:
+    """The noise on a mean of what the first round learns of the outcome."""
+    return now.population.noise * model.most_rows / now.population.rows
 
 
 def _ran_away(model: PiecewiseHazard, now: Standing) -> bool:

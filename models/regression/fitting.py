@@ -119,7 +119,7 @@ def standing(model: Model, course: Course, opened: Sequence[Opened]) -> Standing
     theta = model.begin(population.outcome, population.offset)
     if model.precise:  # the variance is that of a row of weight 1
         theta[-1] += math.log(min(max(population.weight, 0.01), 1.0))
-    whiten = _whitening(population.information(model, theta))
+    whiten = whitening(population.information(model, theta))
     nothing = np.full((model.size, model.size), np.nan)
     now = Standing(theta, theta, population, whiten, nothing, nothing)
     heard = [Heard(o.asked, o.sums, o.noise) for o in opened if isinstance(o.asked, Scores)]
@@ -139,7 +139,7 @@ def _population(model: Model, opened: Sequence[Opened]) -> Population:
     return population
 
 
-def _whitening(information: Floats) -> Floats:
+def whitening(information: Floats) -> Floats:
     """W with W' information W = 1, of one row."""
     size = len(information)
     scale = np.sqrt(np.maximum(np.diag(information), 1e-12))
@@ -159,7 +159,7 @@ def _after_scores(model: Model, course: Course, now: Standing, heard: Sequence[H
         theta = repaired(model, found.theta)
         near = _drawn(theta, begun, found.sampling * share + found.privacy, now.whiten)
         near = repaired(model, near)
-    whiten = _whitening(population.information(model, near))
+    whiten = whitening(population.information(model, near))
     apart = float(np.linalg.norm(np.linalg.solve(whiten, theta - near)))
     astray = found.capped or apart > FAR or found.scatter > SCATTERED
     return replace(

@@ -63,7 +63,7 @@ class Population:
         """[f, f]: of the columns that vary."""
         free = np.flatnonzero(np.diag(self.covariance) > 0)
         scale = np.sqrt(np.diag(self.covariance)[free])
-        return self.covariance[np.ix_(free, free)] / np.outer(scale, scale)
+        return np.asarray(self.covariance[np.ix_(free, free)] / np.outer(scale, scale))
 
     def information(self, model: Model, theta: Floats) -> Floats:
         """[size, size]: expected, of one row."""

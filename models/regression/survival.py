@@ -97,7 +97,9 @@ class PiecewiseHazard(Model):
         return True
 
     def constant(self, column: int) -> float | None:
-        return 0.0 if column < self.baselines else None
+        """The first baseline stands in for a constant, so that products of covariates are taken
+        about their means."""
+        return float(column == 0) if column < self.baselines else None
 
     def rows(self, batch: Batch) -> ModelRows:
         found = self.design.rows(batch)
@@ -158,6 +160,7 @@ class PiecewiseHazard(Model):
         known, _, stop, event = self._times(batch, found.known)
         wide = np.zeros((batch.rows, self.width))
         wide[:, self.baselines :] = found.x
+        wide[:, 0] = 1.0
         use = known.astype(np.float64)
         code = (2 * self.interval_of(stop) + event).astype(np.float64)
         return ModelRows(
@@ -198,6 +201,13 @@ class PiecewiseHazard(Model):
         parts = np.clip(mean.reshape(self.intervals, 2), 0.0, 1.0)
         parts = parts / max(float(parts.sum()), 1e-9)
         return parts.sum(axis=1), parts[:, 1]
+
+    def seen(self, mean: Floats, noise: float) -> Mask:
+        """[intervals]: whether more members end there or later than noise alone might make of
+        nobody, where each of `mean` has `noise`."""
+        there = np.cumsum(mean.reshape(self.intervals, 2).sum(axis=1)[::-1])[::-1]
+        terms = 2.0 * np.arange(self.intervals, 0, -1)
+        return np.asarray(there > 2 * noise * np.sqrt(terms))
 
     def pretend(self, sketch: Sketch, theta: Floats) -> ModelRows:
         """Members who enter at the beginning; censored as those who were, as far as known."""
