@@ -179,8 +179,10 @@ def question_of(study: Study, written: Written, where: str) -> Question:
         case Kind.TRAIN:
             return _train(cohort, written)
         case Kind.EVALUATE:
-            written.take(by=True, settings=("model",))
-            return cohort.evaluate(written.settings.get("model", ""), list(written.by))
+            written.take(by=True, settings=("model", "grid", "horizon"))
+            model, horizon = (written.settings.get(name, "") for name in ("model", "horizon"))
+            by, grid = list(written.by), written.words("grid")
+            return cohort.evaluate(model, by, grid=grid, horizon=horizon or None)
         case Kind.GLM:
             return _glm(cohort, written)
         case Kind.COX:

@@ -20,7 +20,8 @@ from coordinator.client.network import Network as Client
 from coordinator.client.transport import Transport
 from coordinator.store.facts import RunState
 from models.dictionary_file import load_dictionary
-from models.neural.evaluate import Evaluate, weights_text
+from models.released.evaluate import Evaluate
+from models.released.network import ReleasedNetwork, weights_text
 from models.neural.law import State
 from models.neural.specification import Specification, compiled
 from models.rows import from_tables
@@ -97,7 +98,7 @@ def test_weights_that_the_release_does_not_name_are_refused(
 ) -> None:
     result = trained(researcher).wait(60)
     assert result.model().weights.size
-    with pytest.raises(BadInput, match="trains no network"):
+    with pytest.raises(BadInput, match="makes no model"):
         researcher.study("als-progression").count().run(epsilon=1).model()
     whole = Transport.download
 
@@ -315,12 +316,12 @@ def test_a_member_is_in_one_cell_of_each_table_for_every_network() -> None:
     draw = np.random.default_rng(5)
     for size in (0.0, 1.0, 1e3, 3e38):
         numbers = np.clip(draw.normal(0, size or 1, length), -3e38, 3e38).astype(np.float32)
-        asked = Evaluate(
+        model = ReleasedNetwork(
             specification=specification,
             weights=weights_text(numbers * (size > 0)),
             base=("0.3", "0.3", "0.4"),
-            by=("treatment",),
-        ).normalised(dictionary)
+        )
+        asked = Evaluate(model=model, by=("treatment",)).normalised(dictionary)
         shape = asked.contribution(dictionary, 1000)
         for member in range(rows.members):
             alone = rows.select(np.arange(rows.members) == member)
