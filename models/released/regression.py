@@ -147,7 +147,7 @@ def _check(asked: Judged, model: Glm | PiecewiseHazard) -> None:
         raise BadInput(
             "this model has several rows per member, and a member is judged once",
             where="analysis",
-            instead="fit it on one-row columns or figures: mean(…), last(…)",
+            instead="fit it on columns of one row per member",
         )
     if asked.organisations:
         raise BadInput("a model with terms by organisation cannot be judged", where="analysis")

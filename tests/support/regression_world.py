@@ -92,9 +92,7 @@ def run(
 ) -> Result:
     """All rounds in memory. The noise has the normal law of the true noise's variance."""
     settings: dict[str, Any] = {"margin": margin, "nodes": nodes, "seed": seed, "sites": sites}
-    return asked.conclude(
-        parts[0].dictionary, openings(asked, parts, epsilon=epsilon, **settings)
-    )
+    return asked.conclude(parts[0].dictionary, openings(asked, parts, epsilon=epsilon, **settings))
 
 
 def openings(
