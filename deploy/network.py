@@ -31,6 +31,7 @@ from coordinator.store.store import Store
 from deploy.layout import Layout, Organisation
 from deploy.ports import free_port
 from node import setup
+from node.decisions import Offered, decide_study
 from node.documents import Documents
 from node.home import Home as NodeHome
 from node.home import Settings as NodeSettings
@@ -40,6 +41,7 @@ from node.records import Records
 from privacy.contract.canonical import sha256_hex
 from privacy.contract.roster import Roster, RosterNode
 from privacy.contract.signing import Envelope, SigningKey
+from privacy.contract.study import Investigator
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
 from privacy.errors import BadInput, CairnError
@@ -111,7 +113,10 @@ def prepare(
     nodes = _create_nodes(layout, state, coordinator, settings)
     key = coordinator.identity()
     _admit(store, key, nodes)
-    investigators = tuple(token.signing_key.public.text for token in tokens.researchers)
+    investigators = tuple(
+        Investigator(key=token.signing_key.public.text, name="a researcher")
+        for token in tokens.researchers
+    )
     envelopes = [
         operate.propose(store, key, study, now=utc_now())
         for study in layout.studies.study_facts(layout.dictionary.digest, investigators)
@@ -260,7 +265,7 @@ def _set_up_node(
         setup.confirm_roster(ledger, pinned, fingerprints, by="steward")
         for envelope in envelopes:
             study = documents.keep_study(envelope)
-            setup.decide_study(ledger, study, "approved", by="steward")
+            decide_study(ledger, Offered(study), "approved", by="steward", now=utc_now())
     finally:
         ledger.close()
 

@@ -12,6 +12,7 @@ from coordinator.client.fits import MEMBERS, WAYS
 from coordinator.client.question import Question
 from coordinator.client.study import Study
 from models.regression.request import FamilyName
+from models.regression.weighting import Estimand
 from privacy.errors import BadInput
 
 
@@ -41,6 +42,7 @@ class Kind(StrEnum):
     GLM = "glm"
     COX = "cox"
     PROGRESSION = "progression"
+    EFFECT = "effect"
 
 
 @dataclass(frozen=True)
@@ -179,18 +181,24 @@ def question_of(study: Study, written: Written, where: str) -> Question:
         case Kind.TRAIN:
             return _train(cohort, written)
         case Kind.EVALUATE:
-            written.take(by=True, settings=("model", "grid", "horizon"))
-            model, horizon = (written.settings.get(name, "") for name in ("model", "horizon"))
-            by, grid = list(written.by), written.words("grid")
-            return cohort.evaluate(model, by, grid=grid, horizon=horizon or None)
+            return _evaluate(cohort, written)
         case Kind.GLM:
             return _glm(cohort, written)
         case Kind.COX:
             return _cox(cohort, written)
         case Kind.PROGRESSION:
             return _progression(cohort, written)
+        case Kind.EFFECT:
+            return _effect(cohort, written)
         case _:
             assert_never(written.kind)
+
+
+def _evaluate(cohort: Asking, written: Written) -> Question:
+    written.take(by=True, settings=("model", "grid", "horizon"))
+    model, horizon = (written.settings.get(name, "") for name in ("model", "horizon"))
+    by, grid = list(written.by), written.words("grid")
+    return cohort.evaluate(model, by, grid=grid, horizon=horizon or None)
 
 
 _OF_FITS = ("members", "way")
@@ -249,6 +257,27 @@ def _progression(cohort: Asking, written: Written) -> Question:
         upper=said["upper"],
         slope_sd=said.get("slope_sd"),
         visit_sd=said.get("visit_sd"),
+        **_guess(written),
+    )
+
+
+def _effect(cohort: Asking, written: Written) -> Question:
+    own = ("estimand", "treated", "happened", "trim")
+    names = ("outcome", "treatment", "covariates")
+    outcome, treatment, covariates = written.take(*names, settings=(*own, *_OF_FITS))
+    said = written.settings
+    estimand = said.get("estimand", "overlap")
+    if estimand not in get_args(Estimand):
+        listed = ", ".join(get_args(Estimand))
+        raise BadInput("no estimand", where="estimand", instead=f"write {listed}")
+    return cohort.effect(
+        outcome,
+        treatment,
+        covariates,
+        estimand=estimand,  # type: ignore[arg-type]
+        treated=said.get("treated", ""),
+        happened=said.get("happened", ""),
+        trim=said.get("trim", "0.05"),
         **_guess(written),
     )
 

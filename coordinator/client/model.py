@@ -20,8 +20,10 @@ from models.neural.law import State
 from models.neural.trained import TrainedNetwork
 from models.noise_law import NoiseLaw
 from models.opening import Opening, last_opening
+from models.regression.cox import Cox
 from models.regression.fit import Fitted, fit_of
-from models.regression.rounds import InRounds
+from models.regression.progression import Progression
+from models.regression.request import Regression
 from models.released.card import (
     Card,
     Judgement,
@@ -103,7 +105,7 @@ def model_of(
     Raises BadInput for the answer of another analysis, VerificationFailed as `checked_openings`.
     """
     request = parse_analysis(result.asked.analysis)
-    if not isinstance(request, Train | InRounds):
+    if not isinstance(request, Train | Regression | Cox | Progression):
         raise BadInput(f"a {request.kind} makes no model", instead="ask train, glm or cox")
     if result.origin is None:
         raise BadInput("this result does not know its rounds", instead="study.release(…)")

@@ -17,10 +17,10 @@ entry alone; a study's quota never is: it counts what the study was charged in e
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 from privacy.accounting.filter import remaining
 from privacy.contract.canonical import parse_rational
@@ -38,6 +38,19 @@ from privacy.units import Rho
 V = TypeVar("V")
 
 
+class _Value:
+    """A frozen dataclass whose next value is made ten times faster than by `replace`."""
+
+    def having(self, **changes: Any) -> Self:
+        """The same with these fields changed; raises TypeError for a name that is none."""
+        fields = vars(self)
+        if not changes.keys() <= fields.keys():
+            raise TypeError(f"no fields: {sorted(changes.keys() - fields.keys())}")
+        other = object.__new__(type(self))
+        vars(other).update(fields, **changes)
+        return other
+
+
 @dataclass(frozen=True)
 class OpenRound:
     """One round of an open plan, and what one attempt of it costs."""
@@ -47,11 +60,13 @@ class OpenRound:
 
 
 @dataclass(frozen=True)
-class OpenPlan:
+class OpenPlan(_Value):
     """A plan that was reserved, at `reserved_at`, and has not ended."""
 
     plan: str
     study: str
+    study_digest: str
+    accounts: tuple[str, ...]  # whose parts of the study's quota it is charged to
     rounds: tuple[OpenRound, ...]
     max_attempts: int
     reserved_at: str
@@ -98,13 +113,15 @@ class _Reserved:
 
 
 @dataclass(frozen=True)
-class LedgerState:
+class LedgerState(_Value):
     """The balances after `size` entries. `LedgerState()` is the empty ledger.
 
     `roster` and `dictionary` are the digests in force ("" for none), `confirmed` the
     fingerprints that the steward compared out of band. `approvals` holds what is in force, by
-    study digest. `charged` and `held` are by study id, over all periods; `period_charged`
-    counts the current period, `total_charged` all of them.
+    study digest, `decisions` the newest word on every version, `endorsed` who approved first
+    where two have to, `looked` what a steward said to single questions, by mark. `charged` and
+    `held` are by study id, over all periods; `parts` is charged and held together, by account;
+    `period_charged` counts the current period, `total_charged` all of them.
     """
 
     size: int = 0
@@ -119,9 +136,13 @@ class LedgerState:
     dictionary: str = ""
     paused: bool = False
     approvals: Mapping[str, Approval] = field(default_factory=dict)
+    decisions: Mapping[str, str] = field(default_factory=dict)
+    endorsed: Mapping[str, str] = field(default_factory=dict)
+    looked: Mapping[str, bool] = field(default_factory=dict)
     plans: Mapping[str, OpenPlan] = field(default_factory=dict)
     charged: Mapping[str, Rho] = field(default_factory=dict)
     held: Mapping[str, Rho] = field(default_factory=dict)
+    parts: Mapping[str, Rho] = field(default_factory=dict)
     period_charged: Rho = Rho.ZERO
     total_charged: Rho = Rho.ZERO
     total_held: Rho = Rho.ZERO
@@ -153,6 +174,27 @@ class LedgerState:
         """What counts against a study's quota, over all its versions and periods."""
         return self.charged.get(study, Rho.ZERO) + self.held.get(study, Rho.ZERO)
 
+    def study_quota(self, approval: Approval) -> Rho:
+        """What an approved study may lose here: what was approved, and the policy's limit."""
+        limit = self.policy.study_rho if self.policy else None
+        return _least(parse_rho(approval.rho), limit)
+
+    def researcher_quota(self, approval: Approval) -> Rho | None:
+        """What one investigator of the study may spend of its quota; None: all of it."""
+        limit = self.policy.researcher_rho if self.policy else None
+        if approval.researcher_rho is None and limit is None:
+            return None
+        return _least(self.study_quota(approval), approval.researcher_rho, limit)
+
+    def part_spent(self, account: str) -> Rho:
+        """What counts against one researcher's or one delegation's part."""
+        return self.parts.get(account, Rho.ZERO)
+
+    def _parts(self, open_plan: OpenPlan, change: Rho, back: bool = False) -> dict[str, Rho]:
+        now = {account: self.part_spent(account) for account in open_plan.accounts}
+        moved = {name: was - change if back else was + change for name, was in now.items()}
+        return {**self.parts, **moved}
+
     @property
     def approved(self) -> frozenset[str]:
         """Digests of the study versions in force."""
@@ -169,10 +211,10 @@ class LedgerState:
     def reserved_plan(self, open_plan: OpenPlan, question: str) -> LedgerState:
         """With `open_plan` set aside in answer to `question`."""
         study, cost = open_plan.study, open_plan.reserved
-        return replace(
-            self,
+        return self.having(
             plans=_with(self.plans, open_plan.plan, open_plan),
             held=_with(self.held, study, self.held.get(study, Rho.ZERO) + cost),
+            parts=self._parts(open_plan, cost),
             total_held=self.total_held + cost,
             reservations=self.reservations + 1,
             _reserved=self._reserved.extended((open_plan.plan, question), self.reservations),
@@ -181,13 +223,11 @@ class LedgerState:
     def charged_plan(self, open_plan: OpenPlan, opening: tuple[int, int]) -> LedgerState:
         """With one opening moved from set aside to charged."""
         study, cost = open_plan.study, open_plan.rounds[opening[0]].cost
-        after = replace(
-            open_plan,
+        after = open_plan.having(
             committed=(*open_plan.committed, opening),
             charged=open_plan.charged + cost,
         )
-        return replace(
-            self,
+        return self.having(
             plans=_with(self.plans, open_plan.plan, after),
             held=_with(self.held, study, self.held[study] - cost),
             charged=_with(self.charged, study, self.charged.get(study, Rho.ZERO) + cost),
@@ -198,30 +238,51 @@ class LedgerState:
 
     def lost_plan(self, open_plan: OpenPlan, opening: tuple[int, int]) -> LedgerState:
         """With one charged opening marked as lost."""
-        after = replace(open_plan, lost=(*open_plan.lost, opening))
-        return replace(self, plans=_with(self.plans, open_plan.plan, after))
+        after = open_plan.having(lost=(*open_plan.lost, opening))
+        return self.having(plans=_with(self.plans, open_plan.plan, after))
 
     def ended_plan(self, open_plan: OpenPlan) -> LedgerState:
         """With the plan over and what it never charged free again."""
         study = open_plan.study
         plans = {name: other for name, other in self.plans.items() if name != open_plan.plan}
-        return replace(
-            self,
+        return self.having(
             plans=plans,
             held=_with(self.held, study, self.held[study] - open_plan.held),
+            parts=self._parts(open_plan, open_plan.held, back=True),
             total_held=self.total_held - open_plan.held,
         )
 
     def opened_period(self, period: PeriodOpened) -> LedgerState:
         """With a new budget. What is set aside stays set aside and counts against it."""
-        return replace(self, period=period, period_charged=Rho.ZERO)
+        return self.having(period=period, period_charged=Rho.ZERO)
 
     def decided(self, approval: Approval) -> LedgerState:
-        """With one study version in force, or no longer."""
-        others = {d: a for d, a in self.approvals.items() if d != approval.study_digest}
-        if approval.decision == "approved":
-            others[approval.study_digest] = approval
-        return replace(self, approvals=others)
+        """With one study version in force, in place of any other of it; or no longer."""
+        digest, approved = approval.study_digest, approval.decision == "approved"
+        others = {
+            d: a
+            for d, a in self.approvals.items()
+            if d != digest and not (approved and a.study == approval.study)
+        }
+        if approved:
+            others[digest] = approval
+        endorsed = {d: by for d, by in self.endorsed.items() if d != digest}
+        decisions = _with(self.decisions, digest, approval.decision)
+        return self.having(approvals=others, decisions=decisions, endorsed=endorsed)
+
+
+def researcher_account(study: str, researcher: str) -> str:
+    """The name under which one investigator's part of a study is counted."""
+    return f"researcher {study} {researcher}"
+
+
+def delegation_account(digest: str) -> str:
+    """The name under which one delegation's part is counted."""
+    return f"delegation {digest}"
+
+
+def _least(quota: Rho, *limits: str | None) -> Rho:
+    return min(quota, *(parse_rho(limit) for limit in limits if limit is not None), quota)
 
 
 def _with(mapping: Mapping[str, V], key: str, value: V) -> dict[str, V]:

@@ -20,10 +20,10 @@ from coordinator.client.network import Network as Client
 from coordinator.client.transport import Transport
 from coordinator.store.facts import RunState
 from models.dictionary_file import load_dictionary
-from models.released.evaluate import Evaluate
-from models.released.network import ReleasedNetwork, weights_text
 from models.neural.law import State
 from models.neural.specification import Specification, compiled
+from models.released.evaluate import Evaluate
+from models.released.network import ReleasedNetwork, weights_text
 from models.rows import from_tables
 from privacy import errors
 from privacy.accounting.conversion import epsilon_of_rho
@@ -263,18 +263,20 @@ def test_scoring_needs_no_torch_and_weights_that_are_none_are_refused(
         node.service.software = frozenset()
     assert network.ask(question.analysis_json, epsilon="10").release
     asked = question.analysis_json
-    infinite = "AADAfw" + asked["weights"][6:]
+    model = asked["model"]
+    infinite = "AADAfw" + model["weights"][6:]
     for wrong in (
-        {"weights": asked["weights"][4:]},
-        {"weights": "!" * len(asked["weights"])},
-        {"weights": "ä" * len(asked["weights"])},
+        {"weights": model["weights"][4:]},
+        {"weights": "!" * len(model["weights"])},
+        {"weights": "ä" * len(model["weights"])},
+        {"form": "pickle"},
         {"weights": infinite},
         {"base": ["1"]},
         {"base": ["2", "0", "0"]},
         {"base": ["", "0", "0"]},
     ):
         with pytest.raises(errors.BadInput):
-            network.plan(network.question({**asked, **wrong}))
+            network.plan(network.question({**asked, "model": {**model, **wrong}}))
     wide = study.train(outcome="treatment", features=["age"], widths=[512, 64], rounds=1)
     with pytest.raises((BadInput, Refused), match="can be scored"):
         study.evaluate(wide.run(epsilon=30))

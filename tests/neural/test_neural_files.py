@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from models.neural.architecture import Gru
-from models.released.card import Provenance, card_of_network, markdown
 from models.neural.law import State
 from models.neural.request import Train
 from models.neural.tensors import from_bytes, to_bytes
 from models.neural.trained import TrainedNetwork
+from models.released.card import Provenance, card_of_network, markdown
 from models.rows import from_tables
 from privacy.contract.canonical import sha256_hex
 from privacy.errors import BadInput
