@@ -15,7 +15,7 @@ import pytest
 from models.cohort.expression import Everyone
 from models.contribution import BoundedValue, CellCounts, Summary
 from models.dictionary_file import load_dictionary
-from node.consent import ConsentState, set_consent
+from node.consent import set_consent
 from node.engine import total
 from node.engines.choice import EngineKind, open_remote
 from node.engines.copied import copied_tables
@@ -24,6 +24,7 @@ from node.engines.protocol import Engine, EngineError, Remote
 from node.engines.published import PublishedRecords, StaleCopyError
 from node.importer import import_folder
 from node.records import Records
+from privacy.contract.consent import ConsentState
 from privacy.errors import BadInput, Code
 from tests.support.data_factory import TODAY
 from tests.support.engines import Engines, settings_with
