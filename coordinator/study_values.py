@@ -36,6 +36,14 @@ def text_list(table: Mapping[str, Any], key: str, place: str) -> tuple[str, ...]
     return tuple(value)
 
 
+def switch(table: Mapping[str, Any], key: str, place: str) -> bool:
+    """true or false; false where nothing is written."""
+    value = table.get(key, False)
+    if not isinstance(value, bool):
+        raise BadInput("not true or false", where=f"{place}, {key}", instead="write true or false")
+    return value
+
+
 def whole(
     table: Mapping[str, Any],
     key: str,

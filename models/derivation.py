@@ -18,12 +18,12 @@ from typing import Any
 
 from models.aggregates.requests import Analysis, normalise, parse_analysis
 from models.cohort.expression import Expression
-from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
 from models.combining import check_topping_up
 from models.contribution import Contribution
 from models.regression.rounds import InRounds
 from models.sentences import sentence
+from models.within import cohort_within, declared
 from privacy.accounting.conversion import parse_epsilon, rho_of_epsilon
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Plan, PlannedRound, Question, identity_of
@@ -122,9 +122,30 @@ class Derivation:
 def derive(question: Question, study: Study, dictionary: Dictionary, nodes: int) -> Derivation:
     """Compile `question` for `nodes` participants.
 
+    Guarantee: only columns that the study names are read, and only members in its cohort.
     Raises BadInput for a question that the dictionary does not allow (nothing is spent), and
-    Refused for one outside the study or the limits of a run.
+    Refused for one outside the study (OUTSIDE_STUDY where it names another column than the
+    study's) or the limits of a run.
     """
+    try:
+        return _derive(question, study, declared(study, dictionary), nodes)
+    except BadInput:
+        if study.variables:
+            _refuse_outside(question, study, dictionary, nodes)
+        raise
+
+
+def _refuse_outside(question: Question, study: Study, dictionary: Dictionary, nodes: int) -> None:
+    """Refuse what would be a question if the study named more columns."""
+    everything = study.model_copy(update={"variables": ()})
+    try:
+        _derive(question, everything, dictionary, nodes)
+    except BadInput:
+        return
+    raise Refused(Code.OUTSIDE_STUDY, what="variables")
+
+
+def _derive(question: Question, study: Study, dictionary: Dictionary, nodes: int) -> Derivation:
     analysis = normalise(parse_analysis(question.analysis), dictionary)
     if study.analyses and analysis.kind not in study.analyses:
         raise Refused(Code.ANALYSIS_NOT_ALLOWED, analysis=analysis.kind)
@@ -133,7 +154,7 @@ def derive(question: Question, study: Study, dictionary: Dictionary, nodes: int)
     if isinstance(analysis, InRounds) and analysis.organisations:
         raise Refused(Code.ANALYSIS_NOT_ALLOWED, analysis="terms by organisation")
     check_topping_up(analysis, dictionary, question.tops_up)
-    cohort = parse_cohort(question.cohort, dictionary)
+    cohort = cohort_within(study, question.cohort, dictionary)
     rho = rho_of_epsilon(parse_epsilon(question.epsilon), study.delta_fraction)
     margin = study.t_drop + study.t_collude
     derived = Derivation(

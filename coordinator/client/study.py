@@ -20,8 +20,10 @@ from models.cohort.empty import refuse_empty
 from models.cohort.parse import parse_cohort
 from models.cohort.steps import steps_of
 from models.cohort.text import canonical_text
+from models.within import cohort_within, declared
 from privacy.contract import study as contract
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.study_words import describe_text
 from privacy.errors import Code
 
 
@@ -49,6 +51,10 @@ class Study(Asking):
     @property
     def purpose(self) -> str:
         return self.facts.purpose
+
+    def about(self) -> str:
+        """Everything that the organisations approved, in words: one line each."""
+        return describe_text(self.facts)
 
     @property
     def columns(self) -> list[ColumnInfo]:
@@ -91,7 +97,8 @@ class Study(Asking):
         """How many made-up members meet the first condition, the first two, and so on."""
         if isinstance(conditions, str) or not all(isinstance(each, str) for each in conditions):
             raise BadInput("conditions are a list of texts", where="conditions")
-        return self._source.backend.attrition(conditions)
+        within = (self.facts.cohort,) if self.facts.cohort else ()
+        return self._source.backend.attrition((*within, *conditions))
 
     def plan(self, epsilon: Epsilon) -> Plan:
         """A pre-registered set of questions that share `epsilon` by weight; see `Plan`."""
@@ -121,7 +128,7 @@ class Study(Asking):
         return mock_study(self.facts, self.dictionary, members, seed)
 
     def ask(self, analysis: Analysis, cohort: str) -> Question:
-        """Check an analysis against the dictionary and the study."""
+        """Check an analysis against the dictionary and the study, within the study's cohort."""
         if self.facts.analyses and analysis.kind not in self.facts.analyses:
             raise Refused(
                 Code.ANALYSIS_NOT_ALLOWED,
@@ -130,7 +137,10 @@ class Study(Asking):
             )
         with checking(Code.UNKNOWN_COLUMN, named=Code.BAD_REQUEST):
             full = normalise(analysis, self.dictionary)
-        return Question(self.id, full, cohort, self._source.backend)
+        with checking(Code.BAD_EXPRESSION, "cohort"):
+            within = cohort_within(self.facts, cohort, self.dictionary)
+            refuse_empty(within)
+        return Question(self.id, full, canonical_text(within), self._source.backend)
 
     def __repr__(self) -> str:
         facts = self.facts
@@ -145,7 +155,8 @@ def mock_study(
     facts: contract.Study, dictionary: Dictionary, members: int = 1000, seed: int = 1
 ) -> Study:
     """A study on made-up members; every result says so."""
-    return Study(facts.id, MockSource(MockBackend(facts, dictionary, members, seed)))
+    named = declared(facts, dictionary)
+    return Study(facts.id, MockSource(MockBackend(facts, named, members, seed)))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from models.noise_law import NoiseLaw
 from models.opening import Opening
 from models.regression.choosing import Way, choose, course_of
 from models.regression.fitting import Course, Opened, Standing, next_round, standing
-from models.regression.member_sum import MemberSum, check_memory
+from models.regression.member_sum import MemberSum, UnitVectors, check_memory
 from models.regression.member_vectors import Gram, Moments, Newton, Round, Scores, length
 from models.regression.outcome import Model
 from models.regression.states import close, round_of, state_bytes
@@ -58,7 +58,7 @@ class InRounds(Request):
         if len(set(self.organisations)) < len(self.organisations):
             raise BadInput("an organisation stands twice", where="organisations")
 
-    def contribution(self, dictionary: Dictionary, delta_grid: int) -> MemberSum:
+    def contribution(self, dictionary: Dictionary, delta_grid: int) -> UnitVectors:
         return self.contribution_at(dictionary, delta_grid, 0, b"")
 
     def estimate(self, dictionary: Dictionary, totals: Sequence[int], law: NoiseLaw) -> Result:
@@ -98,7 +98,7 @@ class InRounds(Request):
 
     def contribution_at(
         self, dictionary: Dictionary, delta_grid: int, number: int, state: bytes
-    ) -> MemberSum:
+    ) -> UnitVectors:
         model = self.model(dictionary)
         asked = round_of(model, self.course(dictionary), number, state)
         return MemberSum(model, asked, delta_grid, self.organisations)
