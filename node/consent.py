@@ -78,7 +78,7 @@ def class_column(key: str) -> str:
 
 def purposes_in(columns: Iterable[str]) -> tuple[str, ...]:
     """Keys of the purposes that have columns of their own, `all` included."""
-    head = f"{_PARTS[0]}:"
+    head = class_column("")
     return tuple(name.removeprefix(head) for name in columns if name.startswith(head))
 
 

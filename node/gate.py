@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from models.derivation import Derivation, derive, disagreement
 from privacy.contract.dictionary import Dictionary
-from privacy.contract.duo import Research, Use
+from privacy.contract.duo import Use
 from privacy.contract.plan import Plan, Question
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey
@@ -53,11 +53,6 @@ class Asked:
     use: Use
 
 
-def use_of(study: Study) -> Use:
-    """What the study says it is. What it does not say counts against it."""
-    return Use(study=study.id, research=Research.OTHER, for_profit=True, commercial=True)
-
-
 @dataclass(frozen=True)
 class Permit:
     """Leave to answer one plan, with the node's own view of what it is."""
@@ -73,7 +68,7 @@ class Permit:
     def asks(self) -> Asked | None:
         """What members must have consented to; None where no consent is needed."""
         purpose = self.study.consent_purpose
-        return None if purpose is None else Asked(purpose, use_of(self.study))
+        return None if purpose is None else Asked(purpose, self.study.use)
 
     @property
     def reservation(self) -> Rho:

@@ -139,7 +139,7 @@ def test_a_reading_stays_with_the_copy_it_began_with(
         publishing = threading.Thread(target=engine.publish)
         publishing.start()
         publishing.join(1.0)
-        assert counted(_Held(reading)) == 4
+        assert counted(_Held(reading, engine)) == 4
         assert len(reading.columns_of("rows:visits")) == 3
     publishing.join(30)
     assert not publishing.is_alive()
@@ -176,8 +176,9 @@ def test_a_question_that_waits_for_a_publication_sees_it_whole(
 class _Held:
     """An engine whose every reading is one that is open already."""
 
-    def __init__(self, reading: Any) -> None:
+    def __init__(self, reading: Any, engine: Any) -> None:
         self._reading = reading
+        self.classes = engine.classes
 
     def reading(self) -> Any:
         return self

@@ -17,7 +17,7 @@ from scipy.stats import chi2, norm
 
 from node import runner
 from node.cut import Beginning
-from node.gate import Asked, use_of
+from node.gate import Asked
 from privacy.contract.messages import Ask
 from tests.support import net_data
 from tests.support.distributions import ALPHA, fits, gaussian_cdf
@@ -39,7 +39,7 @@ def _noise(network: Network, cohort: str = "") -> tuple[NDArray[np.float64], int
         asked = (
             derived.contribution_at(0, b""),
             derived.cohort,
-            Asked(str(network.study.consent_purpose), use_of(network.study)),
+            Asked(str(network.study.consent_purpose), network.study.use),
         )
         today = network.clock().date()
         exact += service.runner.engine(*asked, today, Beginning(today, service.runner.cut()))
