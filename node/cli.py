@@ -156,14 +156,13 @@ def studies(dir: Dir = HERE) -> None:  # noqa: A002
 @app.command()
 def decide(
     digest: str,
-    decision: Annotated[str, typer.Argument(help="approved, refused or withdrawn")],
+    decision: Annotated[str, typer.Argument(help="approved, refused, asked or withdrawn")],
     dir: Dir = HERE,  # noqa: A002
     reason: str = "",
 ) -> None:
-    """Approve, refuse or withdraw one version of a study, by its digest."""
+    """Decide on one version of a study, by its digest; "asked" gives it back with a question."""
     with _exit_codes(), hand(Home(dir)) as node:
-        node.decide(digest, decision, reason)
-        print(decision)
+        print(node.decide(digest, decision, reason))
 
 
 @app.command()

@@ -12,7 +12,7 @@ import httpx
 from node.home import Home, Settings
 from node.setup import Clock, begin_ledger, create, undo
 from privacy.contract.dictionary import Dictionary
-from privacy.contract.study import Policy
+from privacy.contract.policy import Policy
 from privacy.errors import BadInput
 from privacy.randomness import Entropy
 
