@@ -17,7 +17,7 @@ import numpy as np
 
 from models.regression.batch import Floats
 from models.regression.families import Linear
-from models.regression.joining import LARGEST_STEP, Heard, joined
+from models.regression.joining import LARGEST_STEP, Heard, joined, repaired
 from models.regression.member_vectors import (
     Gram,
     Moments,
@@ -33,8 +33,8 @@ from models.regression.population import Population, first_population, gram_map,
 PASSES = 2
 USUAL_EFFECT = 0.5  # of a mapped coefficient, in the root of a row's information
 RIDGE = 1e-9
-FAR = 0.5  # between estimate and where it was seen from, in the same: too far for a line
-SCATTERED = 10.0  # of rounds' targets, squared, in units of what is expected
+FAR = 0.3  # between estimate and where it was seen from, in the same: too far for a line
+LOUDEST = 0.2  # noise on a mapped coefficient, in the same
 ASTRAY = (
     "The run diverged: noise carried the fit away, and nothing can be said of the coefficients. "
     "Ask with more epsilon, of more members, or by fewer terms."
@@ -49,7 +49,6 @@ BLURRED = (
 )
 BLUR = 0.5  # of the information, relatively and squared
 FARTHEST = 4.0  # of mapped coefficients from where the fit began, in the same
-LEAST_GAP = 0.02  # between thresholds
 
 
 @dataclass(frozen=True)
@@ -161,7 +160,7 @@ def _after_scores(model: Model, course: Course, now: Standing, heard: Sequence[H
         near = repaired(model, near)
     whiten = whitening(population.information(model, near))
     apart = float(np.linalg.norm(np.linalg.solve(whiten, theta - near)))
-    astray = found.capped or apart > FAR or found.scatter > SCATTERED
+    astray = apart > FAR or _loudness(found.privacy, whiten) > LOUDEST
     return replace(
         now,
         theta=near if astray else theta,
@@ -171,6 +170,12 @@ def _after_scores(model: Model, course: Course, now: Standing, heard: Sequence[H
         privacy=found.privacy,
         lost=ASTRAY if astray else _unseen(course, population),
     )
+
+
+def _loudness(privacy: Floats, whiten: Floats) -> float:
+    """The root mean square of the noise on mapped coefficients."""
+    inverse = np.linalg.inv(whiten)
+    return math.sqrt(float(np.trace(inverse @ privacy @ inverse.T)) / len(inverse))
 
 
 def _unseen(course: Course, population: Population) -> str:
@@ -275,12 +280,3 @@ def positive(matrix: Floats, noise: float) -> tuple[Floats, bool]:
     lifted = bool(values[0] < least)
     fixed = (axes * np.maximum(values, least)) @ axes.T
     return np.asarray(fixed * np.outer(scale, scale), dtype=np.float64), lifted
-
-
-def repaired(model: Model, theta: Floats) -> Floats:
-    """Coefficients that are a state: finite, not beyond certainty, thresholds ascending."""
-    fixed = np.clip(np.nan_to_num(theta, nan=0.0, posinf=0.0, neginf=0.0), -1e6, 1e6)
-    if model.family.extras > 1:
-        for k in range(model.width + 1, model.size):
-            fixed[k] = max(fixed[k], fixed[k - 1] + LEAST_GAP)
-    return np.asarray(fixed)

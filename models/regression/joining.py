@@ -19,6 +19,8 @@ from models.regression.outcome import Model
 from models.regression.population import Population
 
 LARGEST_STEP = 1.5  # a step's root mean square, in the predictor
+REACH = 0.5  # from a round's own coefficients, in the same: the law is told to be a line so far
+LEAST_GAP = 0.02  # between thresholds
 FEWEST = 3  # targets in a mean, so that a direction known badly does not swing
 MISFIT = 0.1  # a law of covariates is so far off, relatively, at the least
 
@@ -41,7 +43,6 @@ class Target:
     spread: Floats
     error: float
     away: Floats
-    capped: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,6 @@ class Joined:
     sampling: Floats
     privacy: Floats
     scatter: float
-    capped: bool
 
 
 def joined(
@@ -73,7 +73,6 @@ def joined(
         sampling=wide @ last.back @ last.spread @ last.back.T @ wide.T,
         privacy=wide @ (np.asarray(privacy) * max(scatter, 1.0) + bent) @ wide.T,
         scatter=scatter,
-        capped=last.capped,
     )
 
 
@@ -148,22 +147,33 @@ def _scatter(found: Sequence[Target], doubt: Doubt, theta: Floats) -> float:
 def target(
     model: Model, population: Population, heard: Heard, damping: float, near: Floats
 ) -> Target:
-    """One round's Newton target, from the coefficients `near`."""
+    """One round's Newton target, from the coefficients `near`, or as near to them as the round's
+    own allow."""
     asked, rows, loud = heard.asked, population.rows, model.loudness
-    gain, spread, mean = clipped_law(model, population, asked, near)
-    inverse = np.linalg.inv(firm(gain / np.outer(loud, loud))) / loud
     plain = asked.whiten / loud
+    away = np.asarray(np.linalg.solve(plain, near - asked.theta))
+    part = min(1.0, REACH / max(float(np.linalg.norm(away)), 1e-300))
+    seen = repaired(model, asked.theta + part * (near - asked.theta))
+    gain, spread, mean = clipped_law(model, population, asked, seen)
+    inverse = np.linalg.inv(firm(gain / np.outer(loud, loud))) / loud
     step = inverse @ (heard.sums / rows - mean) / damping
-    length = float(np.linalg.norm(step))
-    step *= min(1.0, LARGEST_STEP / max(length, 1e-300))
+    step *= min(1.0, LARGEST_STEP / max(float(np.linalg.norm(step)), 1e-300))
     return Target(
-        theta=near + plain @ step,
+        theta=seen + plain @ step,
         back=plain @ inverse,
         spread=spread,
         error=heard.noise / rows,
-        away=np.asarray(np.linalg.solve(plain, near - asked.theta)),
-        capped=length > LARGEST_STEP,
+        away=away,
     )
+
+
+def repaired(model: Model, theta: Floats) -> Floats:
+    """Coefficients that are a state: finite, not beyond certainty, thresholds ascending."""
+    fixed = np.clip(np.nan_to_num(theta, nan=0.0, posinf=0.0, neginf=0.0), -1e6, 1e6)
+    if model.family.extras > 1:
+        for k in range(model.width + 1, model.size):
+            fixed[k] = max(fixed[k], fixed[k - 1] + LEAST_GAP)
+    return np.asarray(fixed)
 
 
 def firm(gain: Floats) -> Floats:
@@ -188,7 +198,7 @@ def clipped_law(
     norm = np.sqrt((clipped**2).sum(axis=1))
     clipped *= np.minimum(1.0, asked.clip / np.maximum(norm, 1e-12))[:, None]
     points, beside = rows.members, whole.mean(axis=0)
-    gain = clipped.T @ whole / points
-    square = whole.T @ whole / points
+    gain = clipped.T @ (whole - beside) / points
+    square = whole.T @ (whole - beside) / points
     mean = clipped.mean(axis=0) - gain @ (np.linalg.pinv(square, hermitian=True) @ beside)
     return gain, clipped.T @ clipped / points - np.outer(mean, mean), mean

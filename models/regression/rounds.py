@@ -166,8 +166,8 @@ _METHODS = {
     "gram": (
         "Noisy means, variances and products of covariates, scaled by public bounds, were opened "
         "first; then, in rounds, noisy sums of members' scores, mapped to have about the identity "
-        "for covariance and clipped member by member. Coefficients are the mean of the rounds' Newton "
-        "targets, corrected for clipping under a law of the covariates with those moments; "
+        "for covariance and clipped member by member. Coefficients are the mean of the rounds' "
+        "Newton targets, corrected for clipping under a law of the covariates with those moments; "
         "standard errors hold sampling, noise, and how roughly the products are known."
     ),
     "gradient": (
