@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
+import numpy as np
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Response
 
@@ -149,6 +150,21 @@ def get_state(digest: str, services: Use, caller: ResultReader) -> Response:
     if state is None:
         raise Refused(Code.NOT_FOUND)
     return Response(state, media_type="application/octet-stream")
+
+
+@router.get(
+    "/releases/{digest}/totals",
+    operation_id="getReleaseTotals",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {}}, "description": "Its bytes."}},
+)
+def get_totals(digest: str, services: Use, caller: ResultReader) -> Response:
+    """What every round of a release opened: 64-bit integers, little end first, one round after
+    another. The release names each round's SHA-256."""
+    release, _ = visible_release(services.store, caller, digest)
+    opened = services.store.openings.of(release.plan)
+    parts = [np.array(each.totals, dtype="<i8").tobytes() for each in opened]
+    return Response(b"".join(parts), media_type="application/octet-stream")
 
 
 def _shown(services: Services, caller: Principal, run_id: str) -> tuple[RunView, bool]:

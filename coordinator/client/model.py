@@ -6,21 +6,25 @@ that the last round's state, in which the weights are, is the one it names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from coordinator.client.errors import BadInput
-from models.aggregates.requests import Train, parse_analysis
+from models.aggregates.requests import Analysis, Train, parse_analysis
 from models.neural.card import Card, Provenance, card_of, markdown
 from models.neural.law import State
 from models.neural.trained import TrainedNetwork
+from models.noise_law import NoiseLaw
 from models.opening import Opening, last_opening
 from privacy.contract.canonical import rational, sha256_hex
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.errors import VerificationFailed
+from privacy.mechanism import GaussianSum
 
 if TYPE_CHECKING:
     from coordinator.client.result import Result
@@ -31,11 +35,32 @@ _USE = "Research for the study's purpose; not decisions about one person."
 
 @dataclass(frozen=True)
 class Origin:
-    """What a result does not carry along: the dictionary, and its last round as it was opened."""
+    """What a result does not carry along: the dictionary, its last round as it was opened, and
+    where all rounds are to be had."""
 
     dictionary: Dictionary
     memberships: int
     last: Opening
+    every: Callable[[], tuple[Opening, ...]]
+
+
+def checked_openings(
+    body: Mapping[str, Any], totals: bytes, analysis: Analysis, dictionary: Dictionary
+) -> tuple[Opening, ...]:
+    """Every round of a release, from its signed body and the bytes of all rounds' totals.
+
+    What each round was asked with is computed anew. Raises VerificationFailed for other totals.
+    """
+    opened: list[Opening] = []
+    for number, said in enumerate(body["rounds"]):
+        law = NoiseLaw(GaussianSum.from_json(said["mechanism"]), len(said["survivors"]))
+        length = analysis.length_at(dictionary, law.mechanism.delta_grid, number)
+        part, totals = totals[: 8 * length], totals[8 * length :]
+        if sha256_hex(part) != said["totals"]:
+            raise VerificationFailed("the totals are not those of the release", where="totals")
+        numbers = tuple(np.frombuffer(part, dtype="<i8").tolist())
+        opened.append(Opening(numbers, law, analysis.state(dictionary, opened)))
+    return tuple(opened)
 
 
 def checked_opening(envelope: Envelope, release: str, key: PublicKey, state: bytes) -> Opening:

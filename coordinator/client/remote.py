@@ -15,13 +15,14 @@ from coordinator.client.attrition import Attrition
 from coordinator.client.errors import BadInput, Refused, Unreachable, refusal
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.job import Job
-from coordinator.client.model import Origin, checked_opening
+from coordinator.client.model import Origin, checked_opening, checked_openings
 from coordinator.client.preview import Preview, reworded
 from coordinator.client.question import Question, Terms, Wanted
 from coordinator.client.result import Result, combined_result, result_from_run
 from coordinator.client.titles import Titles, titles_of
 from coordinator.client.transport import Transport
 from models.aggregates.requests import parse_analysis
+from models.opening import Opening
 from models.sentences import sentence
 from models.within import declared
 from privacy.contract import plan, study
@@ -147,9 +148,9 @@ class RemoteStudy:
 
     def _read(self, run: Mapping[str, Any], words: str) -> Result:
         found = result_from_run(run, self._facts.purpose, words, self.titles)
-        return replace(found, origin=partial(self._origin, found.release))
+        return replace(found, origin=partial(self._origin, found.release, found.asked.analysis))
 
-    def _origin(self, release: str) -> Origin:
+    def _origin(self, release: str, analysis: Mapping[str, Any]) -> Origin:
         """The last round of a release, checked against the coordinator's signature."""
         path = f"/v1/releases/{release}"
         key = PublicKey.from_text(self.transport.get("/v1/network")["coordinator_key"])
@@ -157,7 +158,16 @@ class RemoteStudy:
         with self.transport.download(f"{path}/state", _DOWNLOAD_SECONDS) as pieces:
             state = b"".join(pieces)
         last = checked_opening(envelope, release, key, state)
-        return Origin(self._dictionary, self._facts.max_memberships, last)
+        every = partial(self._every, path, envelope.open("release", key), analysis)
+        return Origin(self._dictionary, self._facts.max_memberships, last, every)
+
+    def _every(
+        self, path: str, body: Mapping[str, Any], analysis: Mapping[str, Any]
+    ) -> tuple[Opening, ...]:
+        """All rounds of a release whose signature was checked."""
+        with self.transport.download(f"{path}/totals", _DOWNLOAD_SECONDS) as pieces:
+            totals = b"".join(pieces)
+        return checked_openings(body, totals, parse_analysis(analysis), self._dictionary)
 
     def _combined(self, last: Result) -> Result:
         try:

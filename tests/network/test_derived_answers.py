@@ -37,3 +37,22 @@ def test_time_ratios_follow_from_a_released_table(researcher: Client) -> None:
         table.aft("gamma")  # type: ignore[arg-type]
     with pytest.raises(BadInput, match=r"ask study\.survival"):
         study.count().run(epsilon=1).aft()
+
+
+def test_a_smaller_model_follows_from_a_released_one(researcher: Client) -> None:
+    study = researcher.study("als-progression")
+    fit = study.glm("score ~ age + C(condition)", way="newton").run(epsilon=100_000)
+    small = fit.submodel("score ~ age")
+    alone = study.where("age > 0").glm("score ~ age", way="newton").run(epsilon=100_000)
+    assert (small.spent, small.release) == (0.0, fit.release)
+    assert list(small.coefficients.index) == ["Intercept", "age"]
+    # the same but for members whose condition is not known, if any
+    assert small.coefficients.coef["age"] == pytest.approx(alone.coefficients.coef["age"], rel=0.1)
+    assert "score ~ members.age" in small.summary() or "age" in small.summary()
+    assert "larger one" in small.methods()
+    again = researcher.run(fit.run).submodel("score ~ age")
+    assert again.table.equals(small.table)
+    with pytest.raises(BadInput, match="no part of the larger model"):
+        fit.submodel("score ~ severity")
+    with pytest.raises(BadInput, match="holds no smaller models"):
+        study.count().run(epsilon=1).submodel("score ~ age")
