@@ -37,8 +37,8 @@ from privacy.errors import BadInput
 _POINTS, _STEPS = 2048, 60
 METHOD = (
     "This model was computed from what the fit of a larger one opened, at no further cost: its "
-    "coefficients follow from those of the larger model and the noisy products of covariates, whose "
-    "noise is carried into the standard errors."
+    "coefficients follow from those of the larger model and the noisy products of covariates, "
+    "whose noise is carried into the standard errors."
 )
 _SAME = "The members are those of the larger model: who lacks a value of any of its columns is out."
 
@@ -46,7 +46,7 @@ _SAME = "The members are those of the larger model: who lacks a value of any of 
 @dataclass(frozen=True, eq=False)
 class _Moments:
     """Mean products of the covariates inside [d, d], and how noise on them is spread: noise on a
-    product of `x @ linear` has standard deviation `noise`, off the diagonal over the root of 2."""
+    product of `x @ linear` has deviation `noise`, off the diagonal over the root of 2."""
 
     second: Floats
     linear: Floats
