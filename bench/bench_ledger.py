@@ -64,6 +64,7 @@ def _prepared(folder: Path, key: SigningKey) -> LedgerStore:
             max_drop=0,
             min_cohort=0,
             max_memberships=1,
+            by_organisation=True,
             by="bench",
         ),
         PeriodOpened(

@@ -51,6 +51,7 @@ _STUDY_KEYS = {
     "period",
     "epsilon_allowance",
     "analyses",
+    "by_organisation",
     "investigators",
 }
 _POLICY_KEYS = {
@@ -78,6 +79,7 @@ class StudyDraft:
     ends: date
     epsilon_allowance: str
     analyses: tuple[str, ...]
+    by_organisation: bool
     investigators: tuple[str, ...]  # public keys in base64; () until they are known
 
 
@@ -172,6 +174,7 @@ def _draft(entry: Any, position: int, where: str, today: date) -> StudyDraft:
         ends=ends,
         epsilon_allowance=_allowance(entry, place),
         analyses=_analyses(entry, place),
+        by_organisation=yes_or_no(entry, "by_organisation", place),
         investigators=_investigators(entry, place),
     )
 
@@ -295,6 +298,7 @@ def _study(
         dictionary=dictionary,
         investigators=draft.investigators or investigators,
         analyses=draft.analyses,
+        by_organisation=draft.by_organisation,
         min_cohort=policy.min_cohort,
         t_drop=policy.t_drop,
         t_collude=policy.t_collude,

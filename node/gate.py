@@ -79,6 +79,7 @@ def decide(envelope: Envelope, facts: Facts, *, reserved: bool = False) -> Permi
     question = _check_question(plan, study, facts, reserved)
     _check_floors(plan, study, facts)
     derivation = _check_derivation(plan, question, study, facts)
+    _check_by_organisation(derivation, facts)
     _check_software(derivation, facts)
     return Permit(plan, envelope.digest, question, plan.researcher, study, derivation)
 
@@ -165,13 +166,19 @@ def _check_derivation(plan: Plan, question: Question, study: Study, facts: Facts
     if plan.dictionary != facts.dictionary.digest or study.dictionary != plan.dictionary:
         raise Refused(Code.DICTIONARY_MISMATCH)
     try:
-        own = derive(question, study, facts.dictionary, len(plan.participants))
+        own = derive(question, study, facts.dictionary, plan.participants)
     except BadInput:
         raise Refused(Code.BAD_REQUEST) from None
     what = disagreement(plan, question, own, study, facts.dictionary)
     if what is not None:
         raise Refused(Code.PLAN_MISMATCH, what=what)
     return own
+
+
+def _check_by_organisation(derivation: Derivation, facts: Facts) -> None:
+    """The study was approved here, and may say more than this organisation's policy ever allows."""
+    if derivation.by_organisation and not facts.policy.by_organisation:
+        raise Refused(Code.POLICY_FLOOR, what="by_organisation")
 
 
 def _check_software(derivation: Derivation, facts: Facts) -> None:

@@ -126,6 +126,7 @@ def policy_entry(policy: Policy, by: str) -> PolicySet:
         max_drop=policy.max_drop,
         min_cohort=policy.min_cohort,
         max_memberships=policy.max_memberships,
+        by_organisation=policy.by_organisation,
         by=by,
     )
 

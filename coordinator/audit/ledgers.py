@@ -203,6 +203,7 @@ def _described(context: Context, body: PolicySet | PeriodOpened | RosterPinned) 
                 f"yearly {_limit(context, body.yearly_rho)}, at least {body.min_nodes} nodes,"
                 f" margin for collusion {body.min_collude}, at most {body.max_drop} lost,"
                 f" {body.max_memberships} memberships, cohort of {body.min_cohort}"
+                + ("" if body.by_organisation else ", no figures by organisation")
             )
         case PeriodOpened():
             return f"{body.starts} to {body.ends}, {_limit(context, body.budget_rho)}"
@@ -230,6 +231,12 @@ def _check_approval(context: Context, body: Approval) -> None:
             require(Rho.parse(body.rho) <= allowance, "allows more than the study's allowance")
 
 
+def _allows(before: LedgerState, plan: Plan) -> bool:
+    """Whether the organisation's policy in force lets it take part in figures by organisation."""
+    told_apart = bool(plan.analysis.get("organisations"))
+    return not told_apart or before.policy is None or before.policy.by_organisation
+
+
 def _check_reserve(
     context: Context, node: str, body: Reserve, at_instant: str, before: LedgerState
 ) -> None:
@@ -250,6 +257,7 @@ def _check_reserve(
         (body.question == plan.question_envelope.digest, "question"),
         (body.identity == plan.identity, "identity"),
         (body.dictionary == plan.dictionary, "dictionary"),
+        (_allows(before, plan), "figures by organisation, which the policy forbids"),
         (_costs(body) == [(each.mechanism, each.rho) for each in plan.rounds], "rounds"),
         (body.max_attempts == plan.max_attempts, "max_attempts"),
         (body.expires == plan.expires, "expires"),

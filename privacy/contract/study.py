@@ -33,6 +33,8 @@ class Study(Fact):
 
     `epsilon_allowance` is decimal text at `delta` (rational text), for one membership.
     `investigators` are Ed25519 public keys (base64): only they may sign its questions.
+    `by_organisation` lets figures of single organisations be estimated, with noise like any:
+    whoever approves the study approves that.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Study(Fact):
     dictionary: str
     investigators: tuple[str, ...]
     analyses: tuple[str, ...] = ()  # empty: every analysis of the catalogue
+    by_organisation: bool = False
     min_cohort: int = 0
     t_drop: int = 0
     t_collude: int = 1
@@ -100,7 +103,11 @@ class Study(Fact):
 
 
 class Policy(Fact):
-    """What an organisation's node takes part in. Floors cannot be lowered by a plan."""
+    """What an organisation's node takes part in. Floors cannot be lowered by a plan.
+
+    With `by_organisation` false no figure may be of this organisation by itself, whatever the
+    studies say that are approved here.
+    """
 
     yearly_epsilon: str
     delta: str
@@ -109,6 +116,7 @@ class Policy(Fact):
     min_collude: int = 1
     max_drop: int = 0
     max_memberships: int = 1
+    by_organisation: bool = True
 
     @cached_property
     def delta_fraction(self) -> Fraction:

@@ -122,6 +122,7 @@ class PolicySet(Fact):
     max_drop: Count
     min_cohort: Count
     max_memberships: Positive
+    by_organisation: bool
     by: Name
 
 

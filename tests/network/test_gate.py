@@ -77,7 +77,7 @@ def _with_epsilon(case: Case, epsilon: str, *, question_too: bool) -> Envelope:
     """A plan whose figures all follow from another epsilon than the question's."""
     asked = Question.from_json({**case.plan.open_question().to_json(), "epsilon": epsilon})
     study = case.facts.studies[case.plan.study_digest]
-    other = derive(asked, study, case.facts.dictionary, len(case.plan.participants))
+    other = derive(asked, study, case.facts.dictionary, case.plan.participants)
     identity = other.identity(
         study.digest, case.facts.dictionary, case.plan.participants, case.plan.epoch
     )
