@@ -33,6 +33,7 @@ from coordinator.study_values import (
     text,
     text_list,
     whole,
+    yes_or_no,
 )
 from models.aggregates.requests import KINDS
 from privacy.accounting.conversion import DEFAULT_DELTA, parse_budget

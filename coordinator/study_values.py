@@ -77,6 +77,14 @@ def at_least(value: Fraction, least: Fraction, where: str) -> None:
         raise BadInput("too small", where=where)
 
 
+def yes_or_no(table: Mapping[str, Any], key: str, where: str) -> bool:
+    """True or false; false where nothing is written."""
+    value = table.get(key, False)
+    if not isinstance(value, bool):
+        raise BadInput("neither true nor false", where=f"{where}, {key}")
+    return value
+
+
 def period(value: Any, where: str, today: date) -> tuple[date, date]:
     """First and last day. Absent: from this year's first day to the next year's last."""
     first, last = _ends(value, where, today)

@@ -159,9 +159,7 @@ def derive(
     return derived
 
 
-def check_by_organisation(
-    analysis: Analysis, study: Study, participants: tuple[str, ...]
-) -> None:
+def check_by_organisation(analysis: Analysis, study: Study, participants: tuple[str, ...]) -> None:
     """Refuse figures by organisation that nobody approved, or of others than the participants.
 
     Guarantee: where it passes, every organisation that the analysis tells apart takes part, at

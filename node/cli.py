@@ -63,6 +63,9 @@ def init(
     dir: Dir = HERE,  # noqa: A002 - the option's name
     yearly_epsilon: Annotated[str, typer.Option(help="Budget for all questions of a year.")] = "3",
     max_drop: Annotated[int, typer.Option(help="How many nodes a question may lose.")] = 0,
+    by_organisation: Annotated[
+        bool, typer.Option(help="May a study that is approved here tell organisations apart?")
+    ] = True,
 ) -> None:
     """Create a node in this folder and join the network."""
     from node.joining import join, read_invite
@@ -74,6 +77,7 @@ def init(
             read_invite(invite),
             yearly_epsilon,
             max_drop=max_drop,
+            by_organisation=by_organisation,
             entropy=os.urandom,
             clock=utc_now,
         )

@@ -45,6 +45,7 @@ def join(
     yearly_epsilon: str,
     *,
     max_drop: int = 0,
+    by_organisation: bool = True,
     entropy: Entropy,
     clock: Clock,
 ) -> str:
@@ -61,7 +62,7 @@ def join(
         fleet_address=invite["fleet_address"],
     )
     delta, dictionary = _read_network(invite)
-    policy = _policy(yearly_epsilon, delta, max_drop)
+    policy = _policy(yearly_epsilon, delta, max_drop, by_organisation)
     entry = create(home, settings, invite["ca"], entropy=entropy)
     try:
         _redeem(invite, entry.to_json())
@@ -72,10 +73,15 @@ def join(
     return home.identity().public.fingerprint
 
 
-def _policy(yearly_epsilon: str, delta: str, max_drop: int) -> Policy:
+def _policy(yearly_epsilon: str, delta: str, max_drop: int, by_organisation: bool) -> Policy:
     if max_drop < 0:
         raise BadInput("max-drop is at least 0")
-    policy = Policy(yearly_epsilon=yearly_epsilon, delta=delta, max_drop=max_drop)
+    policy = Policy(
+        yearly_epsilon=yearly_epsilon,
+        delta=delta,
+        max_drop=max_drop,
+        by_organisation=by_organisation,
+    )
     try:
         _ = policy.yearly_rho
     except BadInput as error:

@@ -70,6 +70,7 @@ class Cox(InRounds):
         full = changed(
             self,
             formula=formula_text(tree),
+            organisations=self.told_apart(dictionary),
             time=stop.column.name,
             event=dictionary.resolve(self.event).name,
             start=start,
@@ -94,7 +95,17 @@ class Cox(InRounds):
 
     def words(self) -> str:
         right = self.formula
-        return f"Fits hazards of {word(self.event)} by {word(self.time)}, proportional in {right}"
+        own = ", from a baseline of each organisation" if self.strata else ""
+        return (
+            f"Fits hazards of {word(self.event)} by {word(self.time)}, proportional in {right}{own}"
+        )
+
+    @property
+    def stratified(self) -> bool:
+        return self.strata
+
+    def by_organisation(self, dictionary: Dictionary) -> bool:
+        return self.strata or super().by_organisation(dictionary)
 
     def method(self) -> str:
         return (
@@ -132,7 +143,8 @@ class Cox(InRounds):
         rows.append(members_row(now, noise))
         said = (*warnings(model, course, now), *([RAN_AWAY] if lost else []))
         missing = "Members with a missing value are left out."
-        return Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
+        found = Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
+        return self.told(dictionary, opened, found)
 
 
 def _ran_away(model: PiecewiseHazard, now: Standing) -> bool:

@@ -71,6 +71,11 @@ class Model(ABC):
 
     @property
     @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """The coefficients' names: of the last columns, in order."""
+
+    @property
+    @abstractmethod
     def bound_squared(self) -> float:
         """No row of `x` has a larger squared L2 norm."""
 
@@ -124,6 +129,10 @@ class Model(ABC):
     @abstractmethod
     def begin(self, mean: Floats, offset: float) -> Floats:
         """Where to start, from the mean moments and offset: coefficients, then kappa."""
+
+    def eased(self, step: Floats) -> Floats:
+        """A Newton step [size] as it is taken: the same near the fit, and safer far from it."""
+        return step
 
     @property
     def sketch_size(self) -> int:
@@ -183,6 +192,10 @@ class Glm(Model):
     @property
     def width(self) -> int:
         return self.design.width
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.design.names
 
     @property
     def bound_squared(self) -> float:

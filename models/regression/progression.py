@@ -53,6 +53,7 @@ class Progression(InRounds):
             outcome=outcome.column.name,
             time=time.name,
             formula=formula_text(tree),
+            organisations=self.told_apart(dictionary),
             slope_sd=self.slope_sd or f"{(high - low) / 6:.6g}",
             visit_sd=self.visit_sd or f"{(bounds[1] - bounds[0]) / 20:.6g}",
         )
@@ -85,7 +86,8 @@ class Progression(InRounds):
             f"Slopes beyond {self.lower} to {self.upper} count as those bounds.",
             "Members with fewer than two visits or a missing value are left out.",
         )
-        return Result(self.kind, ("figure", "term"), rows, unit="", notes=said)
+        found = Result(self.kind, ("figure", "term"), rows, unit="", notes=said)
+        return self.told(dictionary, opened, found)
 
 
 @lru_cache(maxsize=128)

@@ -39,7 +39,6 @@ class Regression(InRounds):
     """
 
     kind: Literal["glm"] = "glm"
-    formula: str
     family: FamilyName = "linear"
     happened: str = ""
     dispersion: str = ""
@@ -49,7 +48,12 @@ class Regression(InRounds):
         if self.dispersion:
             decimal(self.dispersion, "dispersion", MAX_DISPERSION)
         tree = parse_formula(self.formula, dictionary)
-        full = changed(self, formula=formula_text(tree), happened=_happened(self, tree))
+        full = changed(
+            self,
+            formula=formula_text(tree),
+            happened=_happened(self, tree),
+            organisations=self.told_apart(dictionary),
+        )
         model_of(full, dictionary)
         return full
 
@@ -69,7 +73,8 @@ class Regression(InRounds):
         rows = (*figures(model, now, levels).estimates(), *facts(model, now, noise))
         said = warnings(model, course, now)
         missing = "Members with a missing value are left out."
-        return Result(self.kind, ("figure", "term"), rows, unit="", notes=(*said, missing))
+        found = Result(self.kind, ("figure", "term"), rows, unit="", notes=(*said, missing))
+        return self.told(dictionary, opened, found)
 
 
 @lru_cache(maxsize=128)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import ClassVar, Self
 
@@ -15,8 +16,10 @@ from models.aggregates.request import Request
 from models.changed import changed
 from models.noise_law import NoiseLaw
 from models.opening import Opening
+from models.regression.by_organisation import ByOrganisation, lost_during
 from models.regression.choosing import Way, choose, course_of
 from models.regression.fitting import Course, Opened, Standing, next_round, standing
+from models.regression.formula import parse_formula
 from models.regression.member_sum import MemberSum, check_memory
 from models.regression.member_vectors import Gram, Moments, Newton, Round, Scores, length
 from models.regression.outcome import Model
@@ -33,6 +36,7 @@ class InRounds(Request):
     the same rounds. `organisations` are listed, in order, where a figure is by organisation."""
 
     by_size: ClassVar[bool] = True
+    formula: str
     organisations: tuple[str, ...] = ()
     way: Way = "gram"
     clip: str = "2"
@@ -57,6 +61,28 @@ class InRounds(Request):
         decimal(self.clip, "clip", MAX_CLIP)
         if len(set(self.organisations)) < len(self.organisations):
             raise BadInput("an organisation stands twice", where="organisations")
+
+    def by_organisation(self, dictionary: Dictionary) -> bool:
+        """Is something estimated for each organisation? Raises BadInput."""
+        return parse_formula(self.formula, dictionary).by_site
+
+    def told_apart(self, dictionary: Dictionary) -> tuple[str, ...]:
+        """The organisations, where something is estimated for each; else none."""
+        return self.organisations if self.by_organisation(dictionary) else ()
+
+    def told(self, dictionary: Dictionary, opened: Sequence[Opening], result: Result) -> Result:
+        """The result, without figures of organisations that were lost in between."""
+        lost = lost_during(self.course(dictionary).kinds, opened)
+        if not self.organisations or not lost:
+            return result
+        tree = parse_formula(self.formula, dictionary)
+        apart = ByOrganisation(tree, self.organisations, lost, self.stratified)
+        return replace(result, rows=apart.told(result.rows), notes=(*result.notes, apart.note))
+
+    @property
+    def stratified(self) -> bool:
+        """Has each organisation a baseline of its own?"""
+        return False
 
     def contribution(self, dictionary: Dictionary, delta_grid: int) -> MemberSum:
         return self.contribution_at(dictionary, delta_grid, 0, b"")

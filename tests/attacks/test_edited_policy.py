@@ -17,6 +17,7 @@ CHANGES: list[dict[str, Any]] = [
     {"min_collude": 0},
     {"min_cohort": 7},
     {"max_memberships": 2},
+    {"by_organisation": False},
     {"yearly_epsilon": "1000"},
     {"delta": "1/2"},
 ]

@@ -10,9 +10,7 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from models.regression.cox import Cox
 from models.regression.request import Regression
-from privacy.errors import CairnError
 from tests.support.network import Network
 
 HUGE = {"epsilon_allowance": "1000000000000000", "yearly_epsilon": "1000000000000000"}
@@ -62,17 +60,3 @@ def test_a_noisy_fit_runs_and_says_its_noise(make: Make, way: str) -> None:
     assert set(got) == {"Intercept", "severity", "age"}
     assert all(row["se_noise"] > 0 for row in got.values())
     assert pd.DataFrame(got).loc["estimate"].abs().max() < 1e6
-
-
-def test_terms_by_organisation_are_not_offered_yet(make: Make) -> None:
-    network = make(**HUGE)
-    asked = Cox(
-        time="age",
-        event="condition",
-        formula="score",
-        happened="als",
-        strata=True,
-        organisations=("als-union", "ms-league"),
-    )
-    with pytest.raises(CairnError):
-        network.ask(asked.to_json(), "", epsilon="1")
