@@ -41,13 +41,13 @@ $(VENV)/.dev: $(VENV)/.base
 $(VENV)/.all: $(VENV)/.dev
 	@echo "installing every extra: torch is large"
 	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) '$(TORCH)'
-	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev,neural,postgresql]'
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev,neural,postgresql,postgresql-store]'
 	@touch $@
 
 # What the engines' tests need besides; Spark is for who has one, and not part of `install`.
 $(VENV)/.engines: $(VENV)/.all
 	@echo "installing Spark: 400 MB"
-	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev,neural,postgresql,spark]'
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev,neural,postgresql,postgresql-store,spark]'
 	@touch $@
 
 install: $(VENV)/.all  ## make .venv with every extra but Spark

@@ -9,24 +9,31 @@ milliseconds to flush and above 2 on one that takes less than 0.1 ms.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import statistics
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from node.ledger_store import LedgerStore
-from privacy.contract.canonical import sha256_hex
+from privacy.checkpoint import Checkpoint, node_origin
+from privacy.contract.canonical import rational, sha256_hex
 from privacy.contract.signing import SigningKey
 from privacy.contract.time import instant_text
+from privacy.ledger.chain import verify_entries
 from privacy.ledger.entry import (
     Approval,
     Body,
     Commit,
     DictionaryAdopted,
+    Entry,
+    Genesis,
     Mechanism,
     PeriodOpened,
     PolicySet,
@@ -34,12 +41,16 @@ from privacy.ledger.entry import (
     Reserve,
     ReservedRound,
 )
+from privacy.ledger.fold import step
+from privacy.ledger.state import LedgerState
 from privacy.mechanism import GaussianSum
+from privacy.merkle import Frontier
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MECHANISM = Mechanism.of(GaussianSum(delta_grid=1000, nodes=3, margin=1))
 COST = MECHANISM.event.rho
 PAYLOAD = bytes(800)
+THREADS = 8
 
 
 def _digest(text: str) -> str:
@@ -55,8 +66,14 @@ def _prepared(folder: Path, key: SigningKey) -> LedgerStore:
         network="bench",
         delta=Fraction(1, 10**6),
     )
+    for body in _first_bodies():
+        store.append(body)
+    return store
+
+
+def _first_bodies() -> list[Body]:
     budget = (COST * 10**9).text
-    bodies: list[Body] = [
+    return [
         PolicySet(
             yearly_rho=budget,
             min_nodes=3,
@@ -83,9 +100,6 @@ def _prepared(folder: Path, key: SigningKey) -> LedgerStore:
             reason="",
         ),
     ]
-    for body in bodies:
-        store.append(body)
-    return store
 
 
 def _question(number: int) -> tuple[Reserve, Commit, Released]:
@@ -120,7 +134,7 @@ def _question(number: int) -> tuple[Reserve, Commit, Released]:
 
 
 def _plain(folder: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(folder / "plain.sqlite", isolation_level=None)
+    db = sqlite3.connect(folder / "plain.sqlite", isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("CREATE TABLE rows (id INTEGER PRIMARY KEY, data BLOB NOT NULL)")
@@ -154,6 +168,63 @@ def _appends(folder: Path, questions: int) -> tuple[list[float], list[float], Le
     return plain, ledger, store
 
 
+def _together(folder: Path, questions: int) -> tuple[float, float]:
+    """Seconds per row where `THREADS` threads write at the same time: plain, ledger."""
+    store, db = _prepared(folder, SigningKey(bytes(32))), _plain(folder)
+    lock = threading.Lock()
+
+    def insert(line: bytes) -> None:
+        with lock:
+            _insert(db, line)
+
+    def ask(number: int) -> None:
+        for body in _question(number):
+            store.append(body, outbox=PAYLOAD if isinstance(body, Commit) else None)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        start = time.perf_counter()
+        list(pool.map(ask, range(questions)))
+        ledger = time.perf_counter() - start
+        lines = store.entries()[-3 * questions :]
+        start = time.perf_counter()
+        list(pool.map(insert, lines))
+        plain = time.perf_counter() - start
+    store.close()
+    db.close()
+    return plain / len(lines), ledger / len(lines)
+
+
+def _long(path: Path, questions: int) -> tuple[float, float, int]:
+    """Seconds to verify a ledger of three entries a question from its file, and for one proof."""
+    head = _write_long(path, questions)
+    start = time.perf_counter()
+    with path.open("rb") as file:
+        tree = verify_entries((line[:-1] for line in file), head).tree
+    verified = time.perf_counter() - start
+    times = []
+    for number in range(1_000):
+        start = time.perf_counter()
+        tree.inclusion_proof(number * tree.size // 1_000, tree.size)
+        times.append(time.perf_counter() - start)
+    return verified, statistics.median(times), tree.size
+
+
+def _write_long(path: Path, questions: int) -> Checkpoint:
+    """Entries as a node would write them, without its disk: one line each, and their head."""
+    key, origin = SigningKey(bytes(32)), node_origin("bench", "bench")
+    genesis = Genesis(
+        node="bench", key=key.public.text, network="bench", delta=rational(Fraction(1, 10**6))
+    )
+    state, frontier = LedgerState(), Frontier()
+    asked = itertools.chain.from_iterable(_question(number) for number in range(questions))
+    with path.open("wb") as file:
+        for body in itertools.chain([genesis, *_first_bodies()], asked):
+            entry = Entry(seq=state.size, prev=state.head, at=instant_text(NOW), body=body)
+            state, frontier = step(state, entry), frontier.append(entry.leaf)
+            file.write(entry.data + b"\n")
+    return Checkpoint(origin, frontier.size, frontier.root)
+
+
 def _row(what: str, value: float, unit: str, target: str, ok: bool) -> dict[str, Any]:
     return {"what": what, "value": value, "unit": unit, "target": target, "ok": ok}
 
@@ -167,13 +238,23 @@ def run(quick: bool = False) -> list[dict[str, Any]]:
         store.verify()
         opened = time.perf_counter() - start
         store.close()
+        crowd = Path(name) / "crowd"
+        crowd.mkdir()
+        plain_crowd, ledger_crowd = _together(crowd, 200 if quick else 2_000)
+        verified, proof, size = _long(Path(name) / "long.jsonl", 10_000 if quick else 333_400)
     ratio = statistics.median(ledger) / statistics.median(plain)
-    speed = len(lines) / opened
+    crowd_ratio = ledger_crowd / plain_crowd
+    speed, whole = len(lines) / opened, 1e6 * verified / size
+    many = f"the same from {THREADS} threads at once, each row"
+    long = f"verification of {size:,} entries from a file, for a million"
     return [
         _row("durable append beside a plain durable insert", ratio, "x", "<= 2", ratio <= 2),
         _row("plain durable insert, median", 1e3 * statistics.median(plain), "ms", "", True),
         _row("durable append, median", 1e3 * statistics.median(ledger), "ms", "", True),
+        _row(many, crowd_ratio, "x", "<= 2", crowd_ratio <= 2),
         _row("ledger verified, from disk", speed, "entries/s", ">= 5000", speed >= 5_000),
+        _row(long, whole, "s", "<= 90", whole <= 90),
+        _row("inclusion proof of one of them, median", 1e3 * proof, "ms", "<= 10", proof <= 0.01),
     ]
 
 

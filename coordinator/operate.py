@@ -13,8 +13,10 @@ from fractions import Fraction
 
 from coordinator.fleet_tls import authority_files, create_authority, issue_server_certificate
 from coordinator.home import Home, Settings
+from coordinator.store.database import check_address
 from coordinator.store.people import Credential
 from coordinator.store.store import Store
+from models.within import check_study
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.roster import Roster, RosterNode
 from privacy.contract.signing import Envelope, SigningKey
@@ -58,6 +60,8 @@ def found_network(
         raise BadInput("a coordinator lives here already", where=str(home.root))
     home.root.mkdir(parents=True, exist_ok=True)
     home.root.chmod(0o700)
+    if settings.database:
+        check_address(settings.database)
     home.tls.mkdir(exist_ok=True)
     create_authority(home.tls, settings.network, now)
     issue_server_certificate(home.tls, hosts, now)
@@ -121,7 +125,11 @@ def enrol(store: Store, name: str, role: Role, *, entropy: Entropy, now: datetim
 
 
 def propose(store: Store, key: SigningKey, study: Study, *, now: datetime) -> Envelope:
-    """Sign a study and offer it to every node."""
-    envelope = Envelope.seal("study", study.to_json(), key)
+    """Sign a study and offer it to every node.
+
+    Raises BadInput for a cohort or variables that its dictionary does not have.
+    """
+    checked = check_study(study, store.network.dictionary_version(study.dictionary))
+    envelope = Envelope.seal("study", checked.to_json(), key)
     store.studies.add(envelope, instant_text(now))
     return envelope

@@ -36,6 +36,14 @@ def text_list(table: Mapping[str, Any], key: str, place: str) -> tuple[str, ...]
     return tuple(value)
 
 
+def switch(table: Mapping[str, Any], key: str, place: str) -> bool:
+    """true or false; false where nothing is written."""
+    value = table.get(key, False)
+    if not isinstance(value, bool):
+        raise BadInput("not true or false", where=f"{place}, {key}", instead="write true or false")
+    return value
+
+
 def whole(
     table: Mapping[str, Any],
     key: str,
@@ -75,14 +83,6 @@ def decimal_text(value: Decimal) -> str:
 def at_least(value: Fraction, least: Fraction, where: str) -> None:
     if not value >= least:
         raise BadInput("too small", where=where)
-
-
-def yes_or_no(table: Mapping[str, Any], key: str, where: str) -> bool:
-    """True or false; false where nothing is written."""
-    value = table.get(key, False)
-    if not isinstance(value, bool):
-        raise BadInput("neither true nor false", where=f"{where}, {key}")
-    return value
 
 
 def period(value: Any, where: str, today: date) -> tuple[date, date]:

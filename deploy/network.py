@@ -40,6 +40,7 @@ from node.records import Records
 from privacy.contract.canonical import sha256_hex
 from privacy.contract.roster import Roster, RosterNode
 from privacy.contract.signing import Envelope, SigningKey
+from privacy.contract.study import Investigator
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
 from privacy.errors import BadInput, CairnError
@@ -111,7 +112,10 @@ def prepare(
     nodes = _create_nodes(layout, state, coordinator, settings)
     key = coordinator.identity()
     _admit(store, key, nodes)
-    investigators = tuple(token.signing_key.public.text for token in tokens.researchers)
+    investigators = tuple(
+        Investigator(key=token.signing_key.public.text, name="a researcher")
+        for token in tokens.researchers
+    )
     envelopes = [
         operate.propose(store, key, study, now=utc_now())
         for study in layout.studies.study_facts(layout.dictionary.digest, investigators)

@@ -18,12 +18,12 @@ from typing import Any
 
 from models.aggregates.requests import Analysis, normalise, parse_analysis
 from models.cohort.expression import Expression
-from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
 from models.combining import check_topping_up
 from models.contribution import Contribution
 from models.regression.rounds import InRounds
 from models.sentences import sentence
+from models.within import cohort_within, declared
 from privacy.accounting.conversion import parse_epsilon, rho_of_epsilon
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Plan, PlannedRound, Question, identity_of
@@ -130,9 +130,34 @@ def derive(
 ) -> Derivation:
     """Compile `question` for the nodes of a plan, in its order.
 
+    Guarantee: only columns that the study names are read, and only members in its cohort.
     Raises BadInput for a question that the dictionary does not allow (nothing is spent), and
-    Refused for one outside the study or the limits of a run.
+    Refused for one outside the study (OUTSIDE_STUDY where it names another column than the
+    study's) or the limits of a run.
     """
+    try:
+        return _derive(question, study, declared(study, dictionary), participants)
+    except BadInput:
+        if study.variables:
+            _refuse_outside(question, study, dictionary, participants)
+        raise
+
+
+def _refuse_outside(
+    question: Question, study: Study, dictionary: Dictionary, participants: tuple[str, ...]
+) -> None:
+    """Refuse what would be a question if the study named more columns."""
+    everything = study.model_copy(update={"variables": ()})
+    try:
+        _derive(question, everything, dictionary, participants)
+    except BadInput:
+        return
+    raise Refused(Code.OUTSIDE_STUDY, what="variables")
+
+
+def _derive(
+    question: Question, study: Study, dictionary: Dictionary, participants: tuple[str, ...]
+) -> Derivation:
     analysis = normalise(parse_analysis(question.analysis), dictionary)
     if study.analyses and analysis.kind not in study.analyses:
         raise Refused(Code.ANALYSIS_NOT_ALLOWED, analysis=analysis.kind)
@@ -140,7 +165,7 @@ def derive(
         raise Refused(Code.TOO_MANY_ATTEMPTS, most=MAX_ATTEMPTS)
     check_by_organisation(analysis, study, participants)
     check_topping_up(analysis, dictionary, question.tops_up)
-    cohort = parse_cohort(question.cohort, dictionary)
+    cohort = cohort_within(study, question.cohort, dictionary)
     rho = rho_of_epsilon(parse_epsilon(question.epsilon), study.delta_fraction)
     margin = study.t_drop + study.t_collude
     derived = Derivation(

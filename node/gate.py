@@ -133,7 +133,7 @@ def _approved_study(plan: Plan, facts: Facts) -> Study:
 
 
 def _check_question(plan: Plan, study: Study, facts: Facts, reserved: bool) -> Question:
-    if plan.researcher.text not in study.investigators:
+    if plan.researcher.text not in study.keys:
         raise Refused(Code.NOT_AN_INVESTIGATOR)
     try:
         question = plan.open_question()

@@ -19,8 +19,7 @@ CREATE TABLE head (
     checkpoint TEXT NOT NULL);
 INSERT INTO head VALUES (1, 0, x'', '');
 CREATE TABLE outbox (
-    plan TEXT NOT NULL, round INTEGER NOT NULL, attempt INTEGER NOT NULL, payload BLOB NOT NULL,
-    PRIMARY KEY (plan, round, attempt));
+    plan TEXT PRIMARY KEY, round INTEGER NOT NULL, attempt INTEGER NOT NULL, payload BLOB NOT NULL);
 CREATE TABLE cuts (plan TEXT PRIMARY KEY, cut TEXT NOT NULL);
 CREATE TABLE held (node TEXT PRIMARY KEY, checkpoint TEXT NOT NULL);
 CREATE TABLE cosigned (

@@ -1,8 +1,9 @@
 """The node's ledger on disk: one append is one durable transaction.
 
 An append writes the entry, the new head with its signed checkpoint and, for a commit, the
-bytes that may leave, all together or not at all (SQLite, WAL, synchronous=FULL). The rules are
-`privacy.ledger`'s; this module only keeps what they accept.
+bytes that may leave, all together or not at all (SQLite, WAL, synchronous=FULL). Threads that
+append at the same time share a transaction and a signature. The rules are `privacy.ledger`'s;
+this module only keeps what they accept.
 
 Whatever goes wrong with the disk, the clock or a second writer is Refused(LEDGER_STOPPED) and
 nothing is half-written. A crash at any point leaves the ledger before or after the append.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -22,28 +24,28 @@ from pathlib import Path
 from typing import Self
 
 from node.ledger_file import FORMAT, SCHEMA, connect, genesis_of, head_of, stopping
+from node.ledger_wish import (
+    Accepted,
+    Receipt,
+    Wish,
+    check_outbox,
+    entry_after,
+    fail,
+    keep_beside,
+)
 from privacy.checkpoint import Checkpoint, NoteSigner, node_origin, open_checkpoint
-from privacy.contract.canonical import rational, sha256_hex
+from privacy.contract.canonical import rational
 from privacy.contract.signing import PublicKey, SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.chain import Replay, verify_entries
-from privacy.ledger.entry import (
-    Aborted,
-    Body,
-    Commit,
-    Entry,
-    Expired,
-    Genesis,
-    Released,
-    Reserve,
-)
-from privacy.ledger.fold import instant_not_before, step
+from privacy.ledger.entry import Body, Genesis
+from privacy.ledger.fold import step
 from privacy.ledger.state import LedgerState
 from privacy.merkle import Frontier, Tree, verify_consistency
 
-CLOCK_SLACK_SECONDS = 2
 _BATCH = 1_000
+_GROUP = 64  # entries of one transaction at most
 
 Clock = Callable[[], datetime]
 Step = Callable[[str], None]
@@ -51,15 +53,6 @@ Step = Callable[[str], None]
 
 def _nothing(_step: str) -> None:
     return None
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """Proof of one append: its number, leaf hash (hexadecimal) and the checkpoint covering it."""
-
-    seq: int
-    leaf: str
-    checkpoint: str
 
 
 @dataclass(frozen=True)
@@ -85,6 +78,7 @@ class LedgerStore:
         self._reached = reached
         self._signer = NoteSigner(origin, key)
         self._lock = threading.RLock()
+        self._waiting: deque[Wish] = deque()
         self._state = LedgerState()
         self._tree = Tree()
         self._frontier = Frontier()
@@ -227,50 +221,61 @@ class LedgerStore:
         that forbids the entry (see `privacy.ledger.fold.step`), LEDGER_STOPPED when it cannot
         be written; BadInput when `outbox` is not what the commit describes.
         """
-        _check_outbox(body, outbox)
+        check_outbox(body, outbox)
+        wish = Wish(body, outbox, cut)
+        self._waiting.append(wish)
         with self._lock:
-            last = self._state
-            at = instant_not_before(instant_text(self._clock()), last.at, CLOCK_SLACK_SECONDS)
-            entry = Entry(seq=last.size, prev=last.head, at=at, body=body)
-            after = step(last, entry)
-            frontier = self._frontier.append(entry.leaf)
-            note = self._signer.checkpoint(
-                Checkpoint(self._signer.name, frontier.size, frontier.root)
-            )
-            with self._transaction():
-                self._insert(entry, frontier.to_bytes(), note)
-                self._keep_beside(body, outbox, cut)
-                self._reached(f"{body.kind} written")
-            self._tree.append(entry.leaf)
-            self._state, self._frontier, self._checkpoint = after, frontier, note
-            self._reached(f"{body.kind} durable")
-            return Receipt(entry.seq, entry.leaf.hex(), note)
+            while not wish.answered:
+                self._write([self._waiting.popleft() for _ in range(self._next_group())])
+        return wish.answer()
 
-    def _insert(self, entry: Entry, frontier: bytes, note: str) -> None:
+    def _next_group(self) -> int:
+        return min(len(self._waiting), _GROUP)
+
+    def _write(self, wishes: list[Wish]) -> None:
+        """Write what the rules accept of `wishes` in one transaction, under one signature."""
+        state, frontier, accepted = self._state, self._frontier, list[Accepted]()
+        try:
+            now = instant_text(self._clock())
+            for wish in wishes:
+                try:
+                    entry = entry_after(state, wish.body, now)
+                    state = step(state, entry)
+                except Refused as refused:
+                    wish.error = refused
+                    continue
+                frontier = frontier.append(entry.leaf)
+                accepted.append((wish, entry))
+            if accepted:
+                self._keep(accepted, state, frontier)
+        except Refused as stopped:
+            fail(wishes, stopped)
+        finally:
+            fail(wishes, Refused(Code.LEDGER_STOPPED, what="storage"))
+
+    def _keep(self, accepted: list[Accepted], state: LedgerState, frontier: Frontier) -> None:
+        """Make accepted entries durable, then known, then answer those who wished for them."""
+        note = self._signer.checkpoint(Checkpoint(self._signer.name, frontier.size, frontier.root))
+        with self._transaction():
+            self._move_head(frontier, note)
+            for wish, entry in accepted:
+                self._db.execute("INSERT INTO entries VALUES (?, ?)", (entry.seq, entry.data))
+                keep_beside(self._db, wish)
+                self._reached(f"{wish.body.kind} written")
+        for _, entry in accepted:
+            self._tree.append(entry.leaf)
+        self._state, self._frontier, self._checkpoint = state, frontier, note
+        for wish, entry in accepted:
+            wish.receipt = Receipt(entry.seq, entry.leaf.hex(), note)
+            self._reached(f"{wish.body.kind} durable")
+
+    def _move_head(self, frontier: Frontier, note: str) -> None:
         moved = self._db.execute(
             "UPDATE head SET size = ?, frontier = ?, checkpoint = ? WHERE size = ?",
-            (entry.seq + 1, frontier, note, entry.seq),
+            (frontier.size, frontier.to_bytes(), note, self._frontier.size),
         )
         if moved.rowcount != 1:
             raise Refused(Code.LEDGER_STOPPED, what="another writer")
-        self._db.execute("INSERT INTO entries VALUES (?, ?)", (entry.seq, entry.data))
-
-    def _keep_beside(self, body: Body, outbox: bytes | None, cut: str | None) -> None:
-        """What goes with an open plan: its cut, and the bytes of its newest opening."""
-        match body:
-            case Reserve() if cut is not None:
-                self._db.execute("INSERT INTO cuts VALUES (?, ?)", (body.plan, cut))
-            case Commit():
-                self._db.execute("DELETE FROM outbox WHERE plan = ?", (body.plan,))
-                self._db.execute(
-                    "INSERT INTO outbox VALUES (?, ?, ?, ?)",
-                    (body.plan, body.round, body.attempt, outbox),
-                )
-            case Released() | Aborted() | Expired():
-                for table in ("outbox", "cuts"):
-                    self._db.execute(f"DELETE FROM {table} WHERE plan = ?", (body.plan,))  # noqa: S608
-            case _:
-                pass
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -362,12 +367,3 @@ class LedgerStore:
     def _origin_of(self, node: str) -> str:
         genesis = self._state.genesis
         return node_origin(genesis.network if genesis else "", node)
-
-
-def _check_outbox(body: Body, outbox: bytes | None) -> None:
-    if not isinstance(body, Commit):
-        if outbox is not None:
-            raise BadInput("only a commit has bytes that leave")
-        return
-    if outbox is None or (len(outbox), sha256_hex(outbox)) != (body.bytes, body.masked_sha256):
-        raise BadInput("the bytes that leave are not those of the commit")

@@ -18,7 +18,7 @@ from coordinator.planning import make_plan, participants_for
 from coordinator.store.facts import Principal, RunFacts, RunState
 from coordinator.store.runs import NewRun
 from models.aggregates.requests import Analysis, normalise, parse_analysis
-from models.cohort.parse import parse_cohort
+from models.within import cohort_within, declared
 from privacy.accounting.conversion import parse_epsilon
 from privacy.contract.canonical import digest
 from privacy.contract.dictionary import Dictionary
@@ -33,7 +33,10 @@ from privacy.secure_sum.attempt import fewest_nodes
 def check_question(
     study: Study, dictionary: Dictionary, analysis: object, cohort: str, epsilon: str
 ) -> Analysis:
-    """The analysis with full column names; raises Refused with the code of what is wrong."""
+    """The analysis with full column names; raises Refused with the code of what is wrong.
+
+    `dictionary` is what the study names of its own (`models.within.declared`).
+    """
     try:
         asked = parse_analysis(analysis)
     except BadInput:
@@ -46,7 +49,7 @@ def check_question(
         code = Code.BAD_REQUEST if error.where else Code.UNKNOWN_COLUMN
         raise Refused(code, where="analysis") from None
     try:
-        parse_cohort(cohort, dictionary)
+        cohort_within(study, cohort, dictionary)
     except BadInput:
         raise Refused(Code.BAD_EXPRESSION, where="cohort") from None
     try:
@@ -81,7 +84,8 @@ def _new_run(
     if question.study_digest != facts.study.digest:
         raise Refused(Code.PLAN_MISMATCH)
     dictionary = store.network.dictionary_version(facts.study.dictionary)
-    check_question(facts.study, dictionary, question.analysis, question.cohort, question.epsilon)
+    named = declared(facts.study, dictionary)
+    check_question(facts.study, named, question.analysis, question.cohort, question.epsilon)
     roster = store.network.roster
     participants = participants_for(
         facts.study.digest,

@@ -19,7 +19,7 @@ _PREFIX = re.compile(r"[0-9a-f]{8,63}")
 def _may_see(principal: Principal, facts: StudyFacts) -> bool:
     if principal.role is not Role.RESEARCHER:
         return True
-    return principal.public_key in facts.study.investigators
+    return principal.public_key in facts.study.keys
 
 
 def visible_studies(store: Store, principal: Principal) -> tuple[StudyFacts, ...]:

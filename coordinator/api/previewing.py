@@ -14,13 +14,13 @@ from coordinator.api.services import Services
 from coordinator.api.views import amount
 from coordinator.store.facts import Decision, Principal, StudyFacts
 from models.aggregates.requests import Analysis
-from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
 from models.derivation import check_by_organisation
 from models.planner import Preview, preview
 from models.regression.rounds import InRounds
 from models.related import Relation
 from models.target import parse_target
+from models.within import cohort_within, declared
 from privacy.accounting.filter import remaining
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import identity_of
@@ -38,14 +38,14 @@ def make_preview(services: Services, principal: Principal, ask: PreviewAsk) -> P
     _check_aim(ask)
     facts = visible_study(services.store, principal, ask.study)
     study = facts.study
-    dictionary = services.store.network.dictionary_version(study.dictionary)
+    dictionary = declared(study, services.store.network.dictionary_version(study.dictionary))
     analysis = check_question(study, dictionary, ask.analysis, ask.cohort, ask.epsilon or "1")
-    cohort = canonical_text(parse_cohort(ask.cohort, dictionary))
+    cohort = canonical_text(cohort_within(study, ask.cohort, dictionary))
     library = stored(services.store, facts, cohort)
     known = (ask.members, YOURS) if ask.members else members_by(library, dictionary)
     able, unable = who_answers(services, facts)
     _check_by_organisation(analysis, study, able)
-    made = _preview(facts, ask, analysis, dictionary, len(able), known or (None, ""))
+    made = _preview(facts, ask, cohort, analysis, dictionary, len(able), known or (None, ""))
     services.executor.settle(services.settings.settle_seconds)
     budget = services.budgets.of(facts)
     cost = Rho.parse(made.rho) * ask.max_attempts
@@ -82,6 +82,7 @@ def _check_by_organisation(analysis: Analysis, study: Study, able: list[str]) ->
 def _preview(
     facts: StudyFacts,
     ask: PreviewAsk,
+    cohort: str,
     analysis: Analysis,
     dictionary: Dictionary,
     able: int,
@@ -92,7 +93,7 @@ def _preview(
     needed = fewest_nodes(study.t_drop, study.t_collude)
     return preview(
         analysis,
-        ask.cohort,
+        cohort,
         dictionary,
         epsilon=ask.epsilon or "",
         target_error=ask.target_error or "",

@@ -100,6 +100,13 @@ class ApprovalView(Answer):
     decision: Decision
 
 
+class InvestigatorView(Answer):
+    key: str
+    name: str
+    affiliation: str
+    country: str
+
+
 class StudySummary(Answer):
     id: str
     version: int
@@ -123,7 +130,11 @@ class StudyView(StudySummary):
     t_collude: int
     max_memberships: int
     answering: list[str] = Field(description="Nodes that can answer now, in a plan's order.")
-    investigators: list[str]
+    question: str
+    summary: str
+    cohort: str = Field(description="Every question is restricted to it. Empty: every member.")
+    variables: list[str] = Field(description="Empty: every column of the dictionary.")
+    investigators: list[InvestigatorView]
     approvals: list[ApprovalView]
     budget: BudgetView
     envelope: dict[str, Any] = Field(description="The study as the coordinator signed it.")

@@ -12,6 +12,7 @@ from coordinator.api.schema import (
     Amount,
     ApprovalView,
     BudgetView,
+    InvestigatorView,
     NetworkNode,
     NetworkView,
     NodeBudgetView,
@@ -85,7 +86,11 @@ def study_view(facts: StudyFacts, budget: StudyBudget, answering: list[str]) -> 
         t_drop=study.t_drop,
         t_collude=study.t_collude,
         max_memberships=study.max_memberships,
-        investigators=list(study.investigators),
+        question=study.question,
+        summary=study.summary,
+        cohort=study.cohort,
+        variables=list(study.variables),
+        investigators=[InvestigatorView(**each.to_json()) for each in study.investigators],
         approvals=[
             ApprovalView(node=node, decision=said) for node, said in sorted(facts.decisions.items())
         ],

@@ -245,7 +245,7 @@ def _check_reserve(
         raise VerificationFailed("reserves for a study that is not in the bundle")
     day = parse_instant(at_instant).date()
     require(study.first_day <= day <= study.last_day, "the study's period does not hold this day")
-    require(body.researcher in study.investigators, "researcher is no investigator of the study")
+    require(body.researcher in study.keys, "researcher is no investigator of the study")
     plan = context.plans.get(body.plan)
     if plan is None:
         raise VerificationFailed("reserves for a plan that is not in the bundle")

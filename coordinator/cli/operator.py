@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -23,7 +23,7 @@ from coordinator.store.store import Store
 from coordinator.study_file import load_study_file
 from models.dictionary_file import load_dictionary
 from privacy.contract.signing import PublicKey
-from privacy.contract.study import Study
+from privacy.contract.study import Investigator, Study
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role
 from privacy.errors import BadInput, CairnError, Refused
@@ -37,6 +37,7 @@ app = typer.Typer(
 
 Dir = Annotated[Path, typer.Option("--dir", envvar="CAIRN_COORDINATOR", help="Its folder.")]
 HERE = Path()
+_INVESTIGATORS_RULE = "write investigators = […] in the file, or pass --investigator KEY"
 
 
 @contextmanager
@@ -79,10 +80,16 @@ def init(
     public_url: Annotated[str, typer.Option(help="Where people and nodes find the API.")] = "",
     fleet_address: Annotated[str, typer.Option(help="host:port that nodes connect to.")] = "",
     one_in: Annotated[int, typer.Option(help="delta is 1 / this number.")] = 1_000_000,
+    database: Annotated[str, typer.Option(help="PostgreSQL's address; else SQLite here.")] = "",
 ) -> None:
     """Found a network in this folder: keys, certificates, database."""
     with _exit_codes():
-        settings = Settings(network=network, public_url=public_url, fleet_address=fleet_address)
+        settings = Settings(
+            network=network,
+            public_url=public_url,
+            fleet_address=fleet_address,
+            database=database,
+        )
         hosts = host or ["127.0.0.1", "localhost"]
         meaning = load_dictionary(_read(dictionary), str(dictionary))
         delta = Fraction(1, one_in)
@@ -169,23 +176,30 @@ def admit(dir: Dir = HERE) -> None:  # noqa: A002
 @app.command()
 def propose(
     study_file: Annotated[Path, typer.Argument(help="study.toml")],
-    investigator: Annotated[list[str], typer.Option(help="A researcher's public key.")],
+    investigator: Annotated[
+        list[str] | None,
+        typer.Option(help="A researcher's public key, where the file names no investigators."),
+    ] = None,
     dir: Dir = HERE,  # noqa: A002
 ) -> None:
     """Sign the studies of a file and offer them to every node for approval."""
     with _exit_codes(), _opened(dir) as (home, _, store):
-        for key in investigator:
-            _check_key(key)
+        named = {person.public_key: person.name for person in store.people.all()}
+        usual = tuple(_investigator(key, named) for key in investigator or ())
         read = load_study_file(_read(study_file), str(study_file), _now().date())
         digest = store.network.dictionary.digest
-        for study in read.study_facts(digest, tuple(investigator)):
+        for study in read.study_facts(digest, usual):
+            if not study.investigators:
+                raise BadInput(
+                    "no investigators", where=f"study {study.id!r}", instead=_INVESTIGATORS_RULE
+                )
             _propose(store, home, study)
             print(f"{study.id} version {study.version}: {study.digest}")
 
 
-def _check_key(text: str) -> None:
+def _investigator(text: str, named: Mapping[str, str]) -> Investigator:
     try:
-        PublicKey.from_text(text)
+        return Investigator(key=PublicKey.from_text(text).text, name=named.get(text, ""))
     except BadInput:
         raise BadInput(
             f"{text!r} is no public key",

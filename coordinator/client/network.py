@@ -22,6 +22,7 @@ from coordinator.study_file import load_study_file
 from models.aggregates.requests import Analysis, parse_analysis
 from models.dictionary_file import load_dictionary
 from models.sentences import sentence
+from models.within import check_study
 from privacy.contract.signing import SigningKey
 from privacy.contract.token import Token
 from privacy.errors import Code
@@ -195,7 +196,8 @@ def _mock_studies(folder: Path) -> list[Study]:
     dictionary = load_dictionary(_text(folder / "dictionary.toml"), "dictionary.toml")
     today = datetime.now(UTC).date()
     file = load_study_file(_text(folder / "study.toml"), "study.toml", today)
-    return [mock_study(facts, dictionary) for facts in file.study_facts(dictionary.digest, ())]
+    written = file.study_facts(dictionary.digest, ())
+    return [mock_study(check_study(facts, dictionary), dictionary) for facts in written]
 
 
 def _text(path: Path) -> str:

@@ -23,6 +23,7 @@ from coordinator.client.titles import Titles, titles_of
 from coordinator.client.transport import Transport
 from models.aggregates.requests import parse_analysis
 from models.sentences import sentence
+from models.within import declared
 from privacy.contract import plan, study
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.dictionary import Dictionary
@@ -54,7 +55,7 @@ class RemoteStudy:
         return self._facts
 
     def dictionary(self) -> Dictionary:
-        """The dictionary the study names, checked against the digest in the study."""
+        """What the study names of its dictionary, which is checked against the digest in it."""
         return self._dictionary
 
     def titles(self) -> Titles:
@@ -189,7 +190,7 @@ class RemoteStudy:
         found = Dictionary.from_json(self.transport.get(f"{self._path}/dictionary"))
         if found.digest != self._facts.dictionary:
             raise VerificationFailed("not the dictionary that the study names")
-        return found
+        return declared(self._facts, found)
 
     def _sign(self, question: Question, terms: Terms) -> Envelope:
         now = datetime.now(UTC)

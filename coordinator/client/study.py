@@ -23,8 +23,10 @@ from models.cohort.steps import steps_of
 from models.cohort.text import canonical_text
 from models.derivation import BY_ORGANISATION
 from models.regression.rounds import InRounds
+from models.within import cohort_within, declared
 from privacy.contract import study as contract
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.study_words import describe_text
 from privacy.errors import Code
 
 
@@ -52,6 +54,10 @@ class Study(Asking):
     @property
     def purpose(self) -> str:
         return self.facts.purpose
+
+    def about(self) -> str:
+        """Everything that the organisations approved, in words: one line each."""
+        return describe_text(self.facts)
 
     @property
     def columns(self) -> list[ColumnInfo]:
@@ -94,7 +100,8 @@ class Study(Asking):
         """How many made-up members meet the first condition, the first two, and so on."""
         if isinstance(conditions, str) or not all(isinstance(each, str) for each in conditions):
             raise BadInput("conditions are a list of texts", where="conditions")
-        return self._source.backend.attrition(conditions)
+        within = (self.facts.cohort,) if self.facts.cohort else ()
+        return self._source.backend.attrition((*within, *conditions))
 
     def plan(self, epsilon: Epsilon) -> Plan:
         """A pre-registered set of questions that share `epsilon` by weight; see `Plan`."""
@@ -124,7 +131,7 @@ class Study(Asking):
         return mock_study(self.facts, self.dictionary, members, seed)
 
     def ask(self, analysis: Analysis, cohort: str) -> Question:
-        """Check an analysis against the dictionary and the study."""
+        """Check an analysis against the dictionary and the study, within the study's cohort."""
         if self.facts.analyses and analysis.kind not in self.facts.analyses:
             raise Refused(
                 Code.ANALYSIS_NOT_ALLOWED,
@@ -133,7 +140,10 @@ class Study(Asking):
             )
         with checking(Code.UNKNOWN_COLUMN, named=Code.BAD_REQUEST):
             full = normalise(self._with_organisations(analysis), self.dictionary)
-        return Question(self.id, full, cohort, self._source.backend)
+        with checking(Code.BAD_EXPRESSION, "cohort"):
+            within = cohort_within(self.facts, cohort, self.dictionary)
+            refuse_empty(within)
+        return Question(self.id, full, canonical_text(within), self._source.backend)
 
     def _with_organisations(self, analysis: Analysis) -> Analysis:
         """The nodes that would answer now are named where figures are by organisation."""
@@ -162,7 +172,8 @@ def mock_study(
     facts: contract.Study, dictionary: Dictionary, members: int = 1000, seed: int = 1
 ) -> Study:
     """A study on made-up members; every result says so."""
-    return Study(facts.id, MockSource(MockBackend(facts, dictionary, members, seed)))
+    named = declared(facts, dictionary)
+    return Study(facts.id, MockSource(MockBackend(facts, named, members, seed)))
 
 
 @dataclass(frozen=True)

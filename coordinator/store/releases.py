@@ -92,7 +92,11 @@ class Releases:
 
     def beginning(self, prefix: str) -> tuple[str, ...]:
         """Digests that begin so, at most ten."""
-        wanted = select(ReleaseRow.digest).where(ReleaseRow.digest.startswith(prefix)).limit(10)
+        wanted = (
+            select(ReleaseRow.digest)
+            .where(ReleaseRow.digest.startswith(prefix, autoescape=True))
+            .limit(10)
+        )
         with self._database.read() as session:
             return tuple(session.scalars(wanted))
 

@@ -7,7 +7,6 @@ an auditor cannot disagree about what is legal.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import assert_never
 
@@ -71,21 +70,21 @@ def step(state: LedgerState, entry: Entry) -> LedgerState:
     if len(entry.data) > MAX_ENTRY_BYTES:
         raise Refused(Code.TOO_LARGE, most=MAX_ENTRY_BYTES)
     after = _effect(state, entry.body, entry.at)
-    return replace(after, size=entry.seq + 1, head=entry.leaf.hex(), at=entry.at)
+    return after.having(size=entry.seq + 1, head=entry.leaf.hex(), at=entry.at)
 
 
 def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
     match body:
         case Genesis():
-            return replace(state, genesis=body)
+            return state.having(genesis=body)
         case PolicySet():
-            return replace(state, policy=body)
+            return state.having(policy=body)
         case PeriodOpened():
             return _open_period(state, body, at)
         case RosterPinned():
             return _pin_roster(state, body)
         case DictionaryAdopted():
-            return replace(state, dictionary=body.dictionary)
+            return state.having(dictionary=body.dictionary)
         case Approval():
             return _decide(state, body)
         case Reserve():
@@ -97,7 +96,7 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
         case Lost():
             return _lose(state, body)
         case Paused() | Resumed():
-            return replace(state, paused=isinstance(body, Paused))
+            return state.having(paused=isinstance(body, Paused))
         case Witnessed():
             return _witness(state, body)
         case _:
@@ -119,8 +118,7 @@ def _open_period(state: LedgerState, body: PeriodOpened, at: str) -> LedgerState
 def _pin_roster(state: LedgerState, body: RosterPinned) -> LedgerState:
     if body.epoch < state.roster_epoch:
         raise Refused(Code.CONFLICT, what="roster epoch")
-    return replace(
-        state,
+    return state.having(
         roster=body.roster,
         roster_epoch=body.epoch,
         confirmed=frozenset(body.confirmed),

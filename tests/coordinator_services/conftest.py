@@ -9,8 +9,40 @@ from pathlib import Path
 import httpx
 import pytest
 
+from coordinator.store.store import Store
 from privacy.contract.token import Role
 from tests.support.fake_executor import World, make_world, serve
+from tests.support.postgres_server import PostgresServer, postgres_server
+
+POSTGRESQL = [pytest.mark.processes, pytest.mark.xdist_group("postgresql")]
+_TEMPLATE = "template_of_stores"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server with the schema of a store, to be copied."""
+    with postgres_server() as server, server.database(_TEMPLATE) as url:
+        Store.open(url).close()
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=POSTGRESQL)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database for one test, of either kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'store.db'}"
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.database("store_of_a_test", _TEMPLATE) as url:
+        yield url
+
+
+@pytest.fixture
+def store(database: str) -> Iterator[Store]:
+    """An empty store of either kind."""
+    made = Store.open(database)
+    yield made
+    made.close()
 
 
 @pytest.fixture

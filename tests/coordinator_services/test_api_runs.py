@@ -15,7 +15,7 @@ from coordinator.api.services import ApiSettings
 from coordinator.store.facts import Decision, NodeState
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.signing import Envelope
-from privacy.contract.study import Study
+from privacy.contract.study import Investigator, Study
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
 from privacy.errors import Code, Refused
@@ -179,7 +179,7 @@ def test_a_new_investigator_does_not_see_the_runs_of_earlier_versions(
     """Entitlement goes by the version that was asked, not by the newest one."""
     made = run(http, world).json()
     key = world.outsider.signing_key.public.text
-    newer = world.study.model_copy(update={"version": 2, "investigators": (key,)})
+    newer = world.study.model_copy(update={"version": 2, "investigators": (Investigator(key=key),)})
     world.store.studies.add(Envelope.seal("study", newer.to_json(), world.key), "x")
     joined = bearer(world.outsider)
     assert len(http.get("/v1/studies", headers=joined).json()["studies"]) == 1

@@ -126,7 +126,8 @@ def test_made_up_members_belong_to_made_up_organisations(tmp_path: Path) -> None
     shutil.copytree(EXAMPLE, tmp_path / "with", dirs_exist_ok=True)
     file = tmp_path / "with" / "study.toml"
     file.write_text(
-        file.read_text("utf-8").replace("[[study]]", "[[study]]\nby_organisation = true", 1), "utf-8"
+        file.read_text("utf-8").replace("[[study]]", "[[study]]\nby_organisation = true", 1),
+        "utf-8",
     )
     found = connect(f"mock:{tmp_path / 'with'}").studies()[0]
     assert found.facts.by_organisation

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import inspect
 from sqlalchemy.exc import IntegrityError
 
-from coordinator.store.database import open_engine
 from coordinator.store.facts import Decision, NodeState, RunState
 from coordinator.store.openings import StoredOpening, UnderWay
 from coordinator.store.people import Credential
 from coordinator.store.runs import NewRun
 from coordinator.store.store import Store
-from coordinator.store.tables import Table
 from models.dictionary_file import load_dictionary
 from privacy.contract.plan import Plan, PlannedRound, Question
 from privacy.contract.roster import Roster, RosterNode
@@ -34,8 +29,8 @@ AT = instant_text(NOW)
 KEY = SigningKey(b"s" * 32)
 
 
-class StoreContract:
-    """Inherit with a `store` fixture to hold another database to the same rules."""
+class TestStore:
+    """Each rule on SQLite and on PostgreSQL."""
 
     @pytest.fixture
     def person(self, store: Store) -> str:
@@ -231,31 +226,67 @@ class StoreContract:
             ("b", 1, "signed by b")
         ]
 
+    def test_the_library_finds_releases_by_study_and_by_the_beginning_of_a_digest(
+        self, store: Store, person: str
+    ) -> None:
+        digests = []
+        for number, at in enumerate(("2026-03-01T12:00:00Z", "2026-03-02T12:00:00Z")):
+            made = _new(f"r{number}", person, "", nonce=str(number), identity=str(number) * 64)
+            plan = store.runs.create(made).plan_digest
+            envelope = Envelope.seal("release", {"plan": plan}, KEY)
+            result = {"kind": "count", "value": number / 3, "words": "é ✓"}
+            digests.append(store.releases.add(plan, envelope, result, at))
+        newest = store.releases.of_study("d" * 64, 1)
+        assert [release.digest for release, _ in newest] == digests[1:]
+        assert newest[0][0].result == {"kind": "count", "value": 1 / 3, "words": "é ✓"}
+        assert store.releases.plan(newest[0][0]) == newest[0][1]
+        assert store.releases.beginning(digests[0][:8]) == (digests[0],)
+        assert store.releases.beginning("%") == ()
+        assert sorted(store.releases.digests()) == sorted(digests)
+        assert len(list(store.releases.plans())) == 2
+        with pytest.raises(Refused) as refused:
+            store.releases.add("0" * 64, envelope, {}, AT)
+        assert refused.value.code is Code.NOT_FOUND
+
+    def test_the_newest_runs_of_the_studies_come_first(self, store: Store, person: str) -> None:
+        for number in range(3):
+            store.runs.create(_new(f"r{number}", person, "", nonce=str(number)))
+        other = store.runs.create(_new("other", person, "", nonce="9", study_digest="c" * 64))
+        assert [run.id for run in store.runs.newest(studies=None, limit=2)] == ["other", "r2"]
+        assert [run.id for run in store.runs.newest(studies=["d" * 64], limit=9)] == [
+            "r2",
+            "r1",
+            "r0",
+        ]
+        assert store.runs.cancel(other.id, AT)
+        assert [run.id for run in store.runs.unfinished()] == ["r0", "r1", "r2"]
+        with pytest.raises(Refused) as refused:
+            store.runs.get("none")
+        assert refused.value.code is Code.NOT_FOUND
+
+    def test_the_networks_documents_are_kept_by_name_and_digest(self, store: Store) -> None:
+        with pytest.raises(Refused) as refused:
+            _ = store.network.dictionary
+        assert refused.value.code is Code.NOT_FOUND
+        store.network.describe("net", Fraction(1, 3))
+        assert (store.network.id, store.network.delta) == ("net", Fraction(1, 3))
+        first = load_dictionary(DICTIONARY, "d")
+        second = load_dictionary(DICTIONARY.replace("110", "120"), "d")
+        for dictionary in (first, second):
+            store.network.put_dictionary(dictionary)
+        assert store.network.dictionary == second
+        assert store.network.dictionary_version(first.digest) == first
+        assert {each.digest for each in store.network.dictionaries} == {
+            first.digest,
+            second.digest,
+        }
+
     def test_every_epoch_of_the_roster_is_kept(self, store: Store) -> None:
         for epoch in (0, 1, 12):
             roster = Roster(network="n", epoch=epoch, nodes=(_node("a"),))
             store.network.put_roster(Envelope.seal("roster", roster.to_json(), KEY))
         assert store.network.roster.epoch == 12
         assert len(store.network.rosters()) == 3
-
-
-class TestSqlite(StoreContract):
-    @pytest.fixture
-    def store(self, tmp_path: Path) -> Iterator[Store]:
-        store = Store.open(f"sqlite:///{tmp_path / 'store.db'}")
-        yield store
-        store.close()
-
-
-def test_migrations_make_exactly_the_tables_of_the_models(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'store.db'}"
-    Store.open(url).close()
-    Store.open(url).close()  # a second start changes nothing
-    engine = open_engine(url)
-    with engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Table.metadata) == []
-        assert set(Table.metadata.tables) < set(inspect(connection).get_table_names())
-    engine.dispose()
 
 
 def test_nothing_secret_is_stored_of_a_token(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from coordinator.study_file import StudyFile, load_study_file
 from privacy.contract.canonical import rational
 from privacy.contract.signing import SigningKey
-from privacy.contract.study import ConsentRule
+from privacy.contract.study import ConsentRule, Investigator
 from privacy.errors import BadInput
 
 TODAY = date(2026, 5, 4)
@@ -154,11 +154,11 @@ def test_the_facts_carry_the_policy_into_every_study() -> None:
         "declared_members = 1000000"
     )
     file = load(one(policy=policy))
-    key = SigningKey(b"k" * 32).public.text
-    study = file.study_facts("d" * 64, (key,))[0]
+    person = Investigator(key=SigningKey(b"k" * 32).public.text)
+    study = file.study_facts("d" * 64, (person,))[0]
     assert (study.min_cohort, study.t_drop, study.t_collude, study.max_memberships) == (20, 1, 2, 2)
     assert study.delta == rational(Fraction(1, 10**7))
-    assert study.investigators == (key,)
+    assert study.investigators == (person,)
     limits = file.policy_facts()
     assert (limits.min_cohort, limits.max_drop, limits.min_collude) == (20, 1, 2)
     assert limits.yearly_rho == study.rho
@@ -167,4 +167,5 @@ def test_the_facts_carry_the_policy_into_every_study() -> None:
 def test_named_investigators_are_kept() -> None:
     own, other = (SigningKey(letter * 32).public.text for letter in (b"a", b"b"))
     file = load(one(f'investigators = ["{own}"]'))
-    assert file.study_facts("d" * 64, (other,))[0].investigators == (own,)
+    (study,) = file.study_facts("d" * 64, (Investigator(key=other),))
+    assert study.investigators == (Investigator(key=own),)

@@ -25,6 +25,7 @@ from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
 from privacy.contract.plan import Plan
 from privacy.contract.signing import Envelope
+from privacy.contract.study import Investigator
 from privacy.errors import BadInput, VerificationFailed
 from privacy.ledger.chain import replay
 from privacy.ledger.entry import Commit, Entry, Mechanism, Released, Reserve, ReservedRound
@@ -34,6 +35,7 @@ from tests.support.bundle_factory import COORDINATOR, DELTA, NODES, Network, res
 from tests.support.ledger_factory import COST, MemoryLedger, digest_of, signing_key
 
 NODE = NODES[0]
+STRANGER = Investigator(key=COORDINATOR.public.text)
 ENTRIES = f"nodes/{NODE}/entries.jsonl"
 
 
@@ -520,7 +522,7 @@ def test_a_cosignature_that_is_not_the_witnesss_is_found(fake: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
-        ({"study_changes": {"investigators": (COORDINATOR.public.text,)}}, "entry 6"),
+        ({"study_changes": {"investigators": (STRANGER,)}}, "entry 6"),
         ({"study_changes": {"starts": "2026-02-01"}}, "entry 6"),
         ({"study_changes": {"ends": "2025-12-31", "starts": "2025-01-01"}}, "entry 6"),
         ({"quota": COST * 10**6}, "entry 5"),

@@ -158,7 +158,7 @@ def a_clock_may_run_backwards(patch: pytest.MonkeyPatch) -> None:
     def any_time(now: str, last: str, slack_seconds: int) -> str:
         return max(now, last)
 
-    patch.setattr("node.ledger_store.instant_not_before", any_time)
+    patch.setattr("node.ledger_wish.instant_not_before", any_time)
 
 
 @pytest.mark.parametrize("name", MUTANTS)

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -339,6 +340,64 @@ def test_many_threads_cannot_overspend(store: LedgerStore) -> None:
     )
     assert (store.state.total_charged, store.state.left) == (COST * 10, Rho.ZERO)
     store.verify()
+
+
+def waiting_for(path: Path, clock: Clock, what: str, bodies: list[Body]) -> list[str]:
+    """Append `bodies` from a thread each, all while another append is held up as `what` says."""
+    held, go, outcomes = threading.Event(), threading.Event(), dict[int, str]()
+
+    def reached(step: str) -> None:
+        if step == "paused written" and not held.is_set():
+            held.set()
+            go.wait(30)
+        if step == what:
+            raise sqlite3.OperationalError("disk full")
+
+    store = ready(path, clock, reached)
+
+    def append(number: int, body: Body) -> None:
+        try:
+            outcomes[number] = f"entry {store.append(body).seq}"
+        except Refused as refusal:
+            outcomes[number] = refusal.code.value
+
+    threads = [threading.Thread(target=append, args=(-1, Paused(by=BY)))]
+    threads[0].start()
+    assert held.wait(30)
+    for number, body in enumerate(bodies):
+        threads.append(threading.Thread(target=append, args=(number, body)))
+        threads[-1].start()
+        while len(store._waiting) <= number:
+            time.sleep(0.001)
+    go.set()
+    for thread in threads:
+        thread.join(30)
+    store.close()
+    return [outcomes[number] for number in range(len(bodies))]
+
+
+def test_appends_that_wait_together_become_durable_together(path: Path, clock: Clock) -> None:
+    bodies: list[Body] = [Resumed(by=BY), reserve("p", "als", SOON), reserve("q", "none", SOON)]
+    size = len(opening_bodies(COST * 10, {"als": COST * 10})) + 1
+    outcomes = waiting_for(path, clock, "", [*bodies, reserve("r", "als", SOON)])
+    assert outcomes == [
+        f"entry {size + 1}",
+        f"entry {size + 2}",
+        "not_approved",
+        f"entry {size + 3}",
+    ]
+    again = LedgerStore.open(path, KEY, clock)
+    assert again.size == size + 4
+    assert again.state.spent == COST * 2
+    again.close()
+
+
+def test_a_disk_that_fails_refuses_all_that_wait_together(path: Path, clock: Clock) -> None:
+    bodies: list[Body] = [Resumed(by=BY), reserve("p", "als", SOON), Paused(by=BY)]
+    assert waiting_for(path, clock, "reserve written", bodies) == ["ledger_stopped"] * 3
+    again = LedgerStore.open(path, KEY, clock)
+    assert (again.state.paused, again.state.spent) == (True, Rho.ZERO)
+    again.close()
 
 
 # a file that was changed

@@ -30,7 +30,7 @@ from privacy.contract.dictionary import Column, ColumnType, Dictionary, Rows, Ta
 from privacy.contract.plan import Plan, PlannedRound, Question, identity_of
 from privacy.contract.roster import Roster, RosterNode
 from privacy.contract.signing import Envelope
-from privacy.contract.study import ConsentRule, Study
+from privacy.contract.study import ConsentRule, Investigator, Study
 from privacy.contract.time import epoch_of, instant_text
 from privacy.ledger.entry import (
     Approval,
@@ -88,7 +88,7 @@ def make_study(dictionary: Dictionary) -> Study:
         epsilon_allowance="5",
         delta=DELTA_TEXT,
         dictionary=dictionary.digest,
-        investigators=(RESEARCHER.public.text,),
+        investigators=(Investigator(key=RESEARCHER.public.text),),
     )
 
 

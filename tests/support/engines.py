@@ -78,7 +78,8 @@ def engines_of(kind: EngineKind, folder: Path) -> Iterator[Engines]:
             case EngineKind.DUCKDB:
                 yield Engines(kind, "", folder)
             case EngineKind.POSTGRESQL:
-                yield Engines(kind, stack.enter_context(postgres_server()), folder)
+                server = stack.enter_context(postgres_server())
+                yield Engines(kind, server.socket_address, folder)
             case EngineKind.SPARK:
                 _check_java()
                 stack.enter_context(_small_spark(folder))

@@ -35,7 +35,7 @@ from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Plan
 from privacy.contract.roster import Roster, RosterNode
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
-from privacy.contract.study import ConsentRule, Study
+from privacy.contract.study import ConsentRule, Investigator, Study
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
 from privacy.errors import Code, Refused
@@ -268,7 +268,7 @@ def make_study(dictionary: Dictionary, investigator: PublicKey, allowance: str =
         epsilon_allowance=allowance,
         delta="1/1000000",
         dictionary=dictionary.digest,
-        investigators=(investigator.text,),
+        investigators=(Investigator(key=investigator.text, name="Ada"),),
     )
 
 

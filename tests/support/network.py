@@ -50,7 +50,7 @@ from privacy.contract.packet import Packet
 from privacy.contract.plan import Question
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
-from privacy.contract.study import ConsentRule, Policy, Study
+from privacy.contract.study import ConsentRule, Investigator, Policy, Study
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
 from privacy.errors import Code
@@ -461,7 +461,7 @@ def make_study(shape: Shape, dictionary: Dictionary, investigator: PublicKey) ->
         epsilon_allowance=shape.epsilon_allowance,
         delta="1/1000000",
         dictionary=dictionary.digest,
-        investigators=(investigator.text,),
+        investigators=(Investigator(key=investigator.text),),
         analyses=shape.analyses,
         by_organisation=shape.by_organisation,
         min_cohort=shape.min_cohort,

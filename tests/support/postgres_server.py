@@ -1,48 +1,77 @@
-"""A real PostgreSQL server for the tests, in a folder of its own, reached by a local socket.
+"""A real PostgreSQL server for the tests, in a folder of its own, started by pytest-postgresql.
 
-It refuses to run as root; a test run as root starts it as another user of the machine. The
-programs come from the system (Debian: `postgresql`); without them the tests fail.
+It refuses to run as root: in a test run as root its programs are started as another user of the
+machine. They come from the system (Debian: `postgresql`); without them the tests fail.
 """
 
 from __future__ import annotations
 
 import os
 import pwd
+import shlex
 import shutil
-import signal
-import subprocess
+import socket
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-_BINARIES = "/usr/lib/postgresql/*/bin"
+from pytest_postgresql.executors import PostgreSQLExecutor
+from pytest_postgresql.janitor import DatabaseJanitor
+
+_BINARIES = "usr/lib/postgresql/*/bin"
 _USERS = ("postgres", "nobody")
+USER = "cairn"
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A server that runs. Everybody on this machine is let in; it is gone with the tests."""
+
+    folder: Path
+    port: int
+
+    @property
+    def socket_address(self) -> str:
+        """libpq's address of the database `postgres`, by the socket in the server's folder."""
+        return f"postgresql:///postgres?host={self.folder}&port={self.port}&user={USER}"
+
+    def url(self, database: str) -> str:
+        """SQLAlchemy's address of a database."""
+        return f"postgresql+psycopg://{USER}@{HOST}:{self.port}/{database}"
+
+    @contextmanager
+    def database(self, name: str, template: str | None = None) -> Iterator[str]:
+        """The address of a new database, which is dropped afterwards."""
+        with DatabaseJanitor(
+            user=USER, host=HOST, port=self.port, dbname=name, template_dbname=template
+        ):
+            yield self.url(name)
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """The address of a new server, for as long as the block runs."""
+def postgres_server() -> Iterator[PostgresServer]:
+    """A new server, for as long as the block runs."""
     user = _user()
     with tempfile.TemporaryDirectory(prefix="cairn-pg-") as name:
         folder = Path(name)
+        executor = PostgreSQLExecutor(
+            executable=str(_program(folder, user)),
+            host=HOST,
+            port=_free_port(),
+            datadir=str(folder / "data"),
+            unixsocketdir=name,
+            logfile=str(folder / "log"),
+            startparams="-w",
+            dbname="postgres",
+            user=USER,
+        )
         if user is not None:
             shutil.chown(folder, user)
-        data = folder / "data"
-        _run([_program("initdb"), "-D", str(data), "-A", "trust", "-U", "cairn", "-N"], user)
-        options = ["-k", name, "-c", "listen_addresses=", "-c", "fsync=off"]
-        log = (folder / "log").open("wb")
-        server = subprocess.Popen(
-            [_program("postgres"), "-D", str(data), *options], user=user, stderr=log, stdout=log
-        )
-        try:
-            _wait(server, folder / ".s.PGSQL.5432", folder / "log")
-            yield f"postgresql:///postgres?host={name}&user=cairn"
-        finally:
-            server.send_signal(signal.SIGINT)  # ends connections
-            server.wait(30)
-            log.close()
+        with executor:
+            yield PostgresServer(folder, int(executor.port))
 
 
 def _user() -> str | None:
@@ -52,27 +81,22 @@ def _user() -> str | None:
     return next(name for name in _USERS if name in known)
 
 
-def _program(name: str) -> str:
-    found = [str(path / name) for path in sorted(Path("/").glob(_BINARIES[1:]))]
-    path = next((each for each in reversed(found) if os.access(each, os.X_OK)), shutil.which(name))
+def _program(folder: Path, user: str | None) -> Path:
+    """pg_ctl; as another user, where this one is root."""
+    found = sorted(Path("/").glob(f"{_BINARIES}/pg_ctl"))
+    path = next((str(each) for each in reversed(found)), shutil.which("pg_ctl"))
     if path is None:
-        raise RuntimeError(f"{name} is missing: apt-get install postgresql")
-    return path
+        raise RuntimeError("pg_ctl is missing: apt-get install postgresql")
+    if user is None:
+        return Path(path)
+    script = folder / "pg_ctl"
+    become = f"setpriv --reuid={user} --regid={pwd.getpwnam(user).pw_gid} --clear-groups"
+    script.write_text(f'#!/bin/sh\ncd /\nexec {become} {shlex.quote(path)} "$@"\n', "ascii")
+    script.chmod(0o755)
+    return script
 
 
-def _run(command: list[str], user: str | None) -> None:
-    env = {**os.environ, "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(command, user=user, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-
-
-def _wait(server: subprocess.Popen[bytes], socket: Path, log: Path) -> None:
-    """Until it listens: the lock beside the socket is written when it accepts connections."""
-    end = time.monotonic() + 60
-    while "ready to accept connections" not in log.read_text("utf-8", "replace"):
-        if server.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"PostgreSQL did not start: {log.read_text('utf-8', 'replace')}")
-        time.sleep(0.05)
-    if not socket.exists():
-        raise RuntimeError("PostgreSQL does not listen")
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
