@@ -70,7 +70,8 @@ Floats = NDArray[np.float64]
 NODES, MARGIN = 10, 2
 SIZES, EPSILONS, RUNS = (100, 500, 5000), ("0.3", "1", "3"), 100
 LIMIT = math.sqrt(NODES / (NODES - MARGIN)) * 1.05
-FITTED = {"glm", "cox", "progression", "train", "evaluate"}  # models have benchmarks of their own
+# models have benchmarks of their own
+FITTED = {"glm", "cox", "progression", "effect", "train", "evaluate"}
 NOISES = ("cairn", "curator", "laplace", "nodes")
 RATIOS = ("odds ratio", "reporting odds ratio", "proportional reporting ratio", "hazard ratio")
 

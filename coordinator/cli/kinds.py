@@ -12,6 +12,7 @@ from coordinator.client.fits import MEMBERS, WAYS
 from coordinator.client.question import Question
 from coordinator.client.study import Study
 from models.regression.request import FamilyName
+from models.regression.weighting import Estimand
 from privacy.errors import BadInput
 
 
@@ -41,6 +42,7 @@ class Kind(StrEnum):
     GLM = "glm"
     COX = "cox"
     PROGRESSION = "progression"
+    EFFECT = "effect"
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,8 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             return _cox(cohort, written)
         case Kind.PROGRESSION:
             return _progression(cohort, written)
+        case Kind.EFFECT:
+            return _effect(cohort, written)
         case _:
             assert_never(written.kind)
 
@@ -248,6 +252,27 @@ def _progression(cohort: Asking, written: Written) -> Question:
         upper=said["upper"],
         slope_sd=said.get("slope_sd"),
         visit_sd=said.get("visit_sd"),
+        **_guess(written),
+    )
+
+
+def _effect(cohort: Asking, written: Written) -> Question:
+    own = ("estimand", "treated", "happened", "trim")
+    names = ("outcome", "treatment", "covariates")
+    outcome, treatment, covariates = written.take(*names, settings=(*own, *_OF_FITS))
+    said = written.settings
+    estimand = said.get("estimand", "overlap")
+    if estimand not in get_args(Estimand):
+        listed = ", ".join(get_args(Estimand))
+        raise BadInput("no estimand", where="estimand", instead=f"write {listed}")
+    return cohort.effect(
+        outcome,
+        treatment,
+        covariates,
+        estimand=estimand,  # type: ignore[arg-type]
+        treated=said.get("treated", ""),
+        happened=said.get("happened", ""),
+        trim=said.get("trim", "0.05"),
         **_guess(written),
     )
 

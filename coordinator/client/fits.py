@@ -15,10 +15,12 @@ from models.aggregates.requests import Analysis
 from models.noise_law import NoiseLaw
 from models.regression.choosing import Way
 from models.regression.cox import Cox
+from models.regression.effect import Effect
 from models.regression.formula import SITE
 from models.regression.progression import Progression
 from models.regression.request import FamilyName, Regression
 from models.regression.rounds import InRounds
+from models.regression.weighting import Estimand
 from privacy.accounting.conversion import parse_epsilon, rho_of_epsilon
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import Code
@@ -131,6 +133,37 @@ class Fitting(ABC):
             upper=str(upper),
             slope_sd="" if slope_sd is None else str(slope_sd),
             visit_sd="" if visit_sd is None else str(visit_sd),
+        )
+        return self._fitted(asked, members, way)
+
+    def effect(
+        self,
+        outcome: str,
+        treatment: str,
+        covariates: str,
+        *,
+        estimand: Estimand = "overlap",
+        treated: str = "",
+        happened: str = "",
+        trim: Numeral = "0.05",
+        members: int = MEMBERS,
+        way: Way | None = None,
+    ) -> Question:
+        """The difference in `outcome` between the treated and others alike in `covariates`.
+
+        `covariates` are terms of a formula for the chance of being treated, by which members are
+        weighted. `estimand` says whom the effect is of: "overlap", those whom either might have
+        been given to; "ate", everybody; "att", the treated. `treated` and `happened` are the
+        levels of a yes.
+        """
+        asked = Effect(
+            outcome=outcome,
+            treatment=treatment,
+            covariates=covariates,
+            estimand=estimand,
+            treated=treated,
+            happened=happened,
+            trim=str(trim),
         )
         return self._fitted(asked, members, way)
 

@@ -19,6 +19,7 @@ _LEADING = {
     "incidence": ("rate", "standardised rate"),
     "variance": ("mean", "standard deviation"),
     "top": ("members",),
+    "effect": ("effect",),
     "treatment_report": ("members",),
     "disproportionality": ("reporting odds ratio",),
     "associations": ("odds ratio",),

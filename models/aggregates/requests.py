@@ -30,6 +30,7 @@ from models.aggregates.variance import Variance
 from models.neural.evaluate import Evaluate
 from models.neural.request import Train
 from models.regression.cox import Cox
+from models.regression.effect import Effect
 from models.regression.progression import Progression
 from models.regression.request import Regression
 from privacy.contract.dictionary import Dictionary
@@ -46,6 +47,7 @@ __all__ = [
     "Density",
     "Describe",
     "Disproportionality",
+    "Effect",
     "Evaluate",
     "Histogram",
     "Incidence",
@@ -76,6 +78,7 @@ Analysis = (
     | Density
     | Describe
     | Disproportionality
+    | Effect
     | Evaluate
     | Histogram
     | Incidence
@@ -121,6 +124,7 @@ _BY_KIND: Mapping[str, type[Analysis]] = {
     "glm": Regression,
     "cox": Cox,
     "progression": Progression,
+    "effect": Effect,
 }
 KINDS: tuple[str, ...] = tuple(_BY_KIND)
 

@@ -87,6 +87,9 @@ class Cox(InRounds):
         stop = _number(dictionary, self.time, "time")
         return changed(way, edges=_equal_edges(stop, _INTERVALS[way.way])), why
 
+    def terms(self, dictionary: Dictionary) -> Formula:
+        return parse_formula(self.formula, dictionary)
+
     def model(self, dictionary: Dictionary) -> PiecewiseHazard:
         return model_of(self, dictionary)
 

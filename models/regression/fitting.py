@@ -102,7 +102,7 @@ def standing(model: Model, course: Course, opened: Sequence[Opened]) -> Standing
     theta = model.begin(population.outcome, population.offset)
     if model.precise:  # the variance is that of a row of weight 1
         theta[-1] += math.log(min(max(population.weight, 0.01), 1.0))
-    whiten = _whitening(population.information(model, theta))
+    whiten = whitening(population.information(model, theta))
     nothing = np.full((model.size, model.size), np.nan)
     now = Standing(theta, population, whiten, nothing, nothing)
     for each in opened:
@@ -121,7 +121,7 @@ def _population(model: Model, opened: Sequence[Opened]) -> Population:
     return population
 
 
-def _whitening(information: Floats) -> Floats:
+def whitening(information: Floats) -> Floats:
     """W with W' information W = 1, of one row."""
     size = len(information)
     scale = np.sqrt(np.maximum(np.diag(information), 1e-12))
@@ -148,7 +148,7 @@ def _after_scores(model: Model, course: Course, now: Standing, each: Opened) -> 
     targets = (*now.targets, target)[-course.memory :]
     theta = repaired(model, np.mean(targets, axis=0))
     noise = (each.noise / rows) ** 2 / len(targets)
-    whiten = _whitening(now.population.information(model, theta))
+    whiten = whitening(now.population.information(model, theta))
     moved = np.linalg.norm(np.linalg.solve(whiten, theta - now.theta))
     return Standing(
         theta=theta,

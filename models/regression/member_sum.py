@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from models.regression.batch import Batch, Mask, batch_of, slices
+from models.regression.batch import Batch, Floats, Mask, batch_of, slices
 from models.regression.member_vectors import Moments, Round, length, moment_places, vectors
 from models.regression.outcome import Model
 from models.rows import Rows
@@ -33,36 +34,23 @@ def check_memory(model: Model) -> None:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class MemberSum(Streamed):
-    """What the members add in one round.
+class UnitVectors(Streamed):
+    """What the members of a model add in one round, each a vector in the unit ball.
 
-    Guarantee: each member's integer vector has L2 norm at most `delta_grid`: `vectors` lie in
+    Guarantee: each member's integer vector has L2 norm at most `delta_grid`: `_vectors` lie in
     the unit ball, and `privacy.grid.to_grid` checks the integers themselves.
     """
 
-    model: Model
-    asked: Round
     delta_grid: int
-    sites: tuple[str, ...] = ()
+    sites: tuple[str, ...]
 
-    @cached_property
-    def length(self) -> int:
-        return length(self.model, self.asked)
+    @abstractmethod
+    def _unit(self, batch: Batch) -> Floats:
+        """[members, length], in the unit ball, none depending on another member."""
 
     @property
     def norm_squared(self) -> int:
         return self.delta_grid**2
-
-    @property
-    def columns(self) -> frozenset[ColumnRef]:
-        return self.model.columns
-
-    def members_in(self, totals: Sequence[int]) -> float | None:
-        if not isinstance(self.asked, Moments):
-            return None
-        places = moment_places(self.model)
-        return totals[places.get("members", places["rows"])] * self.asked.clip / self.delta_grid
 
     def fold(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
         total = np.zeros(self.length, dtype=np.int64)
@@ -72,10 +60,9 @@ class MemberSum(Streamed):
         return total
 
     @property
+    @abstractmethod
     def _rows_at_once(self) -> int:
         """Stored rows whose matrices are quick to work on, and fit into memory together."""
-        each = self.model.lines_per_row * max(self.length, self.model.size)
-        return min(max(CACHED // each, LEAST), max(NUMBERS // each, 1))
 
     def each(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
         """[members who are asked and have rows, length]: one vector per member."""
@@ -90,4 +77,40 @@ class MemberSum(Streamed):
     def _vectors(self, batch: Batch) -> Integers:
         if not batch.members:
             return np.zeros((0, self.length), dtype=np.int64)
-        return to_grid(vectors(self.model, self.asked, batch), self.delta_grid)
+        return to_grid(self._unit(batch), self.delta_grid)
+
+
+@dataclass(frozen=True, eq=False)
+class MemberSum(UnitVectors):
+    """What the members add in one round of a fit."""
+
+    model: Model
+    asked: Round
+    delta_grid: int
+    sites: tuple[str, ...] = ()
+
+    @cached_property
+    def length(self) -> int:
+        return length(self.model, self.asked)
+
+    @property
+    def columns(self) -> frozenset[ColumnRef]:
+        return self.model.columns
+
+    def members_in(self, totals: Sequence[int]) -> float | None:
+        if not isinstance(self.asked, Moments):
+            return None
+        places = moment_places(self.model)
+        return totals[places.get("members", places["rows"])] * self.asked.clip / self.delta_grid
+
+    @property
+    def _rows_at_once(self) -> int:
+        return rows_at_once(self.model.lines_per_row * max(self.length, self.model.size))
+
+    def _unit(self, batch: Batch) -> Floats:
+        return vectors(self.model, self.asked, batch)
+
+
+def rows_at_once(numbers: int) -> int:
+    """How many rows of so many numbers each are worked on together."""
+    return min(max(CACHED // numbers, LEAST), max(NUMBERS // numbers, 1))

@@ -16,7 +16,7 @@ from models.regression.formula import parse_formula
 from models.regression.reading import COEFFICIENT, facts, figures, warnings
 from models.regression.rounds import InRounds, decimal
 from models.regression.slopes import Slopes
-from models.regression.syntax import Number, formula_text
+from models.regression.syntax import Formula, Number, formula_text
 from models.result import Result
 from privacy.contract.dictionary import ColumnRef, ColumnType, Dictionary
 from privacy.errors import BadInput
@@ -59,6 +59,9 @@ class Progression(InRounds):
         )
         model_of(full, dictionary)
         return full
+
+    def terms(self, dictionary: Dictionary) -> Formula:
+        return parse_formula(self.formula, dictionary)
 
     def model(self, dictionary: Dictionary) -> Slopes:
         return model_of(self, dictionary)

@@ -39,6 +39,7 @@ class Regression(InRounds):
     """
 
     kind: Literal["glm"] = "glm"
+    formula: str
     family: FamilyName = "linear"
     happened: str = ""
     dispersion: str = ""
@@ -56,6 +57,9 @@ class Regression(InRounds):
         )
         model_of(full, dictionary)
         return full
+
+    def terms(self, dictionary: Dictionary) -> Formula:
+        return parse_formula(self.formula, dictionary)
 
     def model(self, dictionary: Dictionary) -> Glm:
         return model_of(self, dictionary)

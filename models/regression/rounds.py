@@ -19,11 +19,11 @@ from models.opening import Opening
 from models.regression.by_organisation import ByOrganisation, lost_during
 from models.regression.choosing import Way, choose, course_of
 from models.regression.fitting import Course, Opened, Standing, next_round, standing
-from models.regression.formula import parse_formula
-from models.regression.member_sum import MemberSum, check_memory
+from models.regression.member_sum import MemberSum, UnitVectors, check_memory
 from models.regression.member_vectors import Gram, Moments, Newton, Round, Scores, length
 from models.regression.outcome import Model
 from models.regression.states import close, round_of, state_bytes
+from models.regression.syntax import Formula
 from models.result import Z95, Result
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
@@ -36,7 +36,6 @@ class InRounds(Request):
     the same rounds. `organisations` are listed, in order, where a figure is by organisation."""
 
     by_size: ClassVar[bool] = True
-    formula: str
     organisations: tuple[str, ...] = ()
     way: Way = "gram"
     clip: str = "2"
@@ -62,9 +61,13 @@ class InRounds(Request):
         if len(set(self.organisations)) < len(self.organisations):
             raise BadInput("an organisation stands twice", where="organisations")
 
+    @abstractmethod
+    def terms(self, dictionary: Dictionary) -> Formula:
+        """The terms that are fitted. Raises BadInput."""
+
     def by_organisation(self, dictionary: Dictionary) -> bool:
         """Is something estimated for each organisation? Raises BadInput."""
-        return parse_formula(self.formula, dictionary).by_site
+        return self.terms(dictionary).by_site
 
     def told_apart(self, dictionary: Dictionary) -> tuple[str, ...]:
         """The organisations, where something is estimated for each; else none."""
@@ -75,8 +78,7 @@ class InRounds(Request):
         lost = lost_during(self.course(dictionary).kinds, opened)
         if not self.organisations or not lost:
             return result
-        tree = parse_formula(self.formula, dictionary)
-        apart = ByOrganisation(tree, self.organisations, lost, self.stratified)
+        apart = ByOrganisation(self.terms(dictionary), self.organisations, lost, self.stratified)
         return replace(result, rows=apart.told(result.rows), notes=(*result.notes, apart.note))
 
     @property
@@ -84,7 +86,7 @@ class InRounds(Request):
         """Has each organisation a baseline of its own?"""
         return False
 
-    def contribution(self, dictionary: Dictionary, delta_grid: int) -> MemberSum:
+    def contribution(self, dictionary: Dictionary, delta_grid: int) -> UnitVectors:
         return self.contribution_at(dictionary, delta_grid, 0, b"")
 
     def estimate(self, dictionary: Dictionary, totals: Sequence[int], law: NoiseLaw) -> Result:
@@ -124,7 +126,7 @@ class InRounds(Request):
 
     def contribution_at(
         self, dictionary: Dictionary, delta_grid: int, number: int, state: bytes
-    ) -> MemberSum:
+    ) -> UnitVectors:
         model = self.model(dictionary)
         asked = round_of(model, self.course(dictionary), number, state)
         return MemberSum(model, asked, delta_grid, self.organisations)

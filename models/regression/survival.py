@@ -101,7 +101,9 @@ class PiecewiseHazard(Model):
         return True
 
     def constant(self, column: int) -> float | None:
-        return 0.0 if column < self.baselines else None
+        """The first baseline stands in for a constant, so that products of covariates are taken
+        about their means."""
+        return float(column == 0) if column < self.baselines else None
 
     def rows(self, batch: Batch) -> ModelRows:
         found = self.design.rows(batch)
@@ -162,6 +164,7 @@ class PiecewiseHazard(Model):
         known, _, stop, event = self._times(batch, found.known)
         wide = np.zeros((batch.rows, self.width))
         wide[:, self.baselines :] = found.x
+        wide[:, 0] = 1.0
         use = known.astype(np.float64)
         code = (2 * self.interval_of(stop) + event).astype(np.float64)
         return ModelRows(

@@ -59,6 +59,14 @@ QUESTIONS: dict[str, Callable[[Study], Question]] = {
     "progression": lambda study: study.progression(
         "alsfrs_r_visit", "months", "sex", lower=-3, upper=1, way="gram"
     ),
+    "effect": lambda study: study.effect(
+        "phq9",
+        "any(treatments: treatment == 'lithium')",
+        "age + sex",
+        estimand="att",
+        trim="0.1",
+        way="gram",
+    ),
     "disproportionality": lambda study: study.disproportionality("treatment", "side_effect"),
     "associations": lambda study: study.associations(["sex", "region"], "condition"),
     "train": lambda study: study.train(
@@ -110,6 +118,10 @@ LINES: dict[str, list[str]] = {
     "progression": [
         *("alsfrs_r_visit", "months", "sex", "--set", "lower=-3", "--set", "upper=1"),
         *("--set", "way=gram"),
+    ],
+    "effect": [
+        *("phq9", "any(treatments: treatment == 'lithium')", "age + sex"),
+        *("--set", "estimand=att", "--set", "trim=0.1", "--set", "way=gram"),
     ],
     "disproportionality": ["treatment", "side_effect"],
     "associations": ["--set", "exposures=sex,region", "--set", "outcomes=condition"],
@@ -198,6 +210,8 @@ def test_every_kind_has_its_word_and_its_method() -> None:
         (["associations", "--set", "claims=sex:male"], "a claim is"),
         (["associations", "--set", "exposures=sex"], "write exposures"),
         (["train", "sex"], "needs a feature"),
+        (["effect", "age", "sex"], "needs a covariates"),
+        (["effect", "age", "sex", "phq9", "--set", "estimand=all"], "no estimand"),
         (["train", "sex", "age", "--set", "network=transformer"], "mlp"),
         (["train", "sex", "age", "--set", "rounds=0"], "rounds"),
         (["train", "sex", "age", "--set", "depth=3"], "no setting 'depth'"),

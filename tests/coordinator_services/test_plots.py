@@ -98,6 +98,7 @@ def questions() -> Iterator[tuple[str, Question]]:
     yield "ordinal", study.glm("condition ~ age", "ordinal", way="gram")
     slopes = {"lower": -3, "upper": 1}
     yield "progression", als.progression("alsfrs_r_visit", "months", "age + sex", **slopes)
+    yield "effect", als.effect("alsfrs_r_loss", lithium, "age + sex", members=1500)
     yield "correlation", als.correlation("age", "alsfrs_r", "alsfrs_r_loss")
     yield "correlation of two", als.correlation("age", "alsfrs_r")
     yield "density", als.density("age", "alsfrs_r_loss")

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
+from models.regression.effect import Effect
 from models.regression.request import Regression
 from tests.support.network import Network
 
@@ -60,3 +61,24 @@ def test_a_noisy_fit_runs_and_says_its_noise(make: Make, way: str) -> None:
     assert set(got) == {"Intercept", "severity", "age"}
     assert all(row["se_noise"] > 0 for row in got.values())
     assert pd.DataFrame(got).loc["estimate"].abs().max() < 1e6
+
+
+def test_the_network_finds_the_pooled_effect(make: Make) -> None:
+    network = make(**HUGE)
+    asked = Effect(
+        outcome="score",
+        treatment="condition",
+        treated="als",
+        covariates="age",
+        way="newton",
+    )
+    rows = network.result(network.ask(asked.to_json(), "", epsilon=EPSILON))["rows"]
+    got = {row["cell"][1]: row for row in rows if row["cell"][0] == "effect"}
+    people = network.pooled.dropna(subset=["score", "age", "condition"])
+    given = (people.condition == "als") * 1.0
+    x = sm.add_constant(people[["age"]].astype(float))
+    weight = np.abs(given - sm.Logit(given, x).fit(disp=0, tol=1e-12).predict(x))
+    score = people.score.clip(-20, 60).astype(float)
+    fit = sm.WLS(score, sm.add_constant(given), weights=weight).fit()
+    assert got["difference"]["estimate"] == pytest.approx(fit.params.iloc[1], abs=1e-5)
+    assert got["others"]["estimate"] == pytest.approx(fit.params.iloc[0], abs=1e-5)

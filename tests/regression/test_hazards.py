@@ -267,3 +267,43 @@ def test_no_standard_error_is_far_too_small() -> None:
         errors += [each.se_sampling for each in row.values() if not each.note]
     assert 0 < len(errors) < 12
     assert 0.09 < min(errors) < max(errors) < 0.18
+
+
+def test_a_rare_covariate_leaves_the_others_determined() -> None:
+    """Products of covariates are taken about their means: those of a flag that hardly anyone has
+    are otherwise beyond the clip for everyone who has it not, and the fit runs away."""
+    rng = np.random.default_rng(3)
+    members = 6000
+    frame = pd.DataFrame(
+        {
+            "id": np.arange(members),
+            "age": rng.uniform(50, 100, members),
+            "rare": np.where(rng.random(members) < 0.015, "true", "false"),
+            "unknown": np.where(rng.random(members) < 0.17, "true", "false"),
+        }
+    )
+    hazard = 0.03 * np.exp(0.06 * (frame.age - 75) + 0.3 * (frame.unknown == "true"))
+    died = rng.exponential(1 / hazard)
+    frame["years"], frame["died"] = np.minimum(died, 14.0), np.where(died <= 14, "true", "false")
+    flags = [
+        Column(name=name, type=ColumnType.BOOLEAN, levels=("false", "true"))
+        for name in ("rare", "unknown", "died")
+    ]
+    dictionary = Dictionary(
+        tables=(
+            one_row("people", number("age", ("50", "100")), number("years", ("0", "14")), *flags),
+        )
+    )
+    request = Cox(time="years", event="died", formula="age + rare + unknown")
+    rows = [from_tables(dictionary, {"people": frame})]
+    exact = request.model_copy(update={"way": "newton"}).normalised(dictionary)
+    best = coefficients(run(exact, rows))
+    for seed in range(3):
+        chosen = request.chosen(dictionary, law("1"), members)[0].normalised(dictionary)
+        assert chosen.way == "gram"
+        found = coefficients(run(chosen, rows, epsilon="1", seed=seed))
+        for name, row in found.items():
+            assert not row.note
+            error = np.hypot(row.se_noise, 0.5 * row.se_sampling)
+            assert abs(row.estimate - best[name].estimate) < 6 * error
+        assert found["age"].se < 3 * best["age"].se

@@ -34,6 +34,7 @@ FAMILIES: Mapping[str, Callable[[Sheet], Drawing]] = {
     "density": grids.density,
     "describe": panels.describe,
     "disproportionality": ratios.disproportionality,
+    "effect": forest.effect,
     "evaluate": networks.network,
     "glm": forest.regression,
     "histogram": bars.histogram,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import altair as alt
+
 from coordinator.client.plots.dots import Dots, dot_plot, dropped_note, error_note
 from coordinator.client.plots.points import Points
 from coordinator.client.plots.sheet import Drawing, Sheet
 from models.regression.cox import RATIO
+from models.regression.effect_reading import AFTER, BEFORE, DIFFERENCE, EFFECT
 from models.regression.reading import COEFFICIENT
 
 _INTERCEPT, _THRESHOLD = "Intercept", " | "
@@ -38,6 +41,23 @@ def progression(sheet: Sheet) -> Drawing:
     outcome, time = (sheet.title(str(sheet.analysis[name])) for name in ("outcome", "time"))
     per = time.unit.removesuffix("s") or time.short
     return _coefficients(sheet, f"{outcome.unit or outcome.short} per {per}")
+
+
+def effect(sheet: Sheet) -> Drawing:
+    """The difference with a line at nothing, and below how alike both arms were and are."""
+    points, outcome = sheet.points(), sheet.title(str(sheet.analysis["outcome"]))
+    unit = "share" if sheet.analysis.get("happened") else outcome.unit
+    look = Dots(f"{DIFFERENCE} ({unit})" if unit else DIFFERENCE, _TERM, at=0.0)
+    difference = points.figure(EFFECT).where_is("by1", DIFFERENCE)
+    alike = points.where(lambda row: row["by0"] in (BEFORE, AFTER))
+    balance = Dots("standardised difference of arms", (("by0", "figure"), *_TERM), at=0.0)
+    charts = dot_plot(difference, look), dot_plot(alike, balance)
+    says = (
+        error_note(difference),
+        "The arms' means are in the table.",
+        dropped_note(alike, balance),
+    )
+    return Drawing(alt.vconcat(*charts, spacing=24), says)
 
 
 def _coefficients(sheet: Sheet, scale: str, *, thresholds: bool = False) -> Drawing:
