@@ -81,7 +81,6 @@ def _first_bodies() -> list[Body]:
             max_drop=0,
             min_cohort=0,
             max_memberships=1,
-            by_organisation=True,
             by="bench",
         ),
         PeriodOpened(

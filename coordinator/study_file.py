@@ -29,7 +29,8 @@ from coordinator.study_draft import StudyDraft, epsilon, only, read_draft
 from coordinator.study_values import at_least, number, whole
 from privacy.accounting.conversion import DEFAULT_DELTA
 from privacy.contract.canonical import rational
-from privacy.contract.study import Investigator, Policy, Study
+from privacy.contract.policy import Policy
+from privacy.contract.study import Investigator, Study
 from privacy.errors import BadInput
 
 _POLICY_KEYS = {

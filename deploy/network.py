@@ -31,6 +31,7 @@ from coordinator.store.store import Store
 from deploy.layout import Layout, Organisation
 from deploy.ports import free_port
 from node import setup
+from node.decisions import Offered, decide_study
 from node.documents import Documents
 from node.home import Home as NodeHome
 from node.home import Settings as NodeSettings
@@ -264,7 +265,7 @@ def _set_up_node(
         setup.confirm_roster(ledger, pinned, fingerprints, by="steward")
         for envelope in envelopes:
             study = documents.keep_study(envelope)
-            setup.decide_study(ledger, study, "approved", by="steward")
+            decide_study(ledger, Offered(study), "approved", by="steward", now=utc_now())
     finally:
         ledger.close()
 

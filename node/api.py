@@ -44,7 +44,7 @@ class ConfirmForm(_Form):
 
 
 class DecisionForm(_Form):
-    """approved, refused or withdrawn."""
+    """approved, refused, asked (with the question as the reason) or withdrawn."""
 
     decision: str
     reason: str = ""
@@ -132,8 +132,7 @@ def _study_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
 
     @app.post("/v1/studies/{digest}/decision", operation_id="decide_study", dependencies=guard)
     def decide(digest: str, form: DecisionForm) -> dict[str, str]:
-        steward.decide(digest, form.decision, form.reason)
-        return {"decision": form.decision}
+        return {"decision": steward.decide(digest, form.decision, form.reason)}
 
     @app.get("/v1/rosters", operation_id="list_rosters", dependencies=guard)
     def rosters() -> list[dict[str, Any]]:

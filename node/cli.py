@@ -63,9 +63,6 @@ def init(
     dir: Dir = HERE,  # noqa: A002 - the option's name
     yearly_epsilon: Annotated[str, typer.Option(help="Budget for all questions of a year.")] = "3",
     max_drop: Annotated[int, typer.Option(help="How many nodes a question may lose.")] = 0,
-    by_organisation: Annotated[
-        bool, typer.Option(help="May a study that is approved here tell organisations apart?")
-    ] = True,
 ) -> None:
     """Create a node in this folder and join the network."""
     from node.joining import join, read_invite
@@ -77,7 +74,6 @@ def init(
             read_invite(invite),
             yearly_epsilon,
             max_drop=max_drop,
-            by_organisation=by_organisation,
             entropy=os.urandom,
             clock=utc_now,
         )
@@ -159,14 +155,13 @@ def studies(dir: Dir = HERE) -> None:  # noqa: A002
 @app.command()
 def decide(
     digest: str,
-    decision: Annotated[str, typer.Argument(help="approved, refused or withdrawn")],
+    decision: Annotated[str, typer.Argument(help="approved, refused, asked or withdrawn")],
     dir: Dir = HERE,  # noqa: A002
     reason: str = "",
 ) -> None:
-    """Approve, refuse or withdraw one version of a study, by its digest."""
+    """Decide on one version of a study, by its digest; "asked" gives it back with a question."""
     with _exit_codes(), hand(Home(dir)) as node:
-        node.decide(digest, decision, reason)
-        print(decision)
+        print(node.decide(digest, decision, reason))
 
 
 @app.command()

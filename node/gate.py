@@ -11,15 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 from models.derivation import Derivation, derive, disagreement
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Plan, Question
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey
-from privacy.contract.study import Policy, Study
+from privacy.contract.study import Study
 from privacy.contract.time import epoch_of, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.ledger.entry import PolicySet
+from privacy.ledger.permission import Rule, question_mark, question_rule
 from privacy.units import Rho
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -36,7 +39,9 @@ class Facts:
     confirmed: frozenset[str]  # node ids whose fingerprint a steward confirmed; includes `node`
     dictionary: Dictionary
     studies: Mapping[str, Study]  # approved here, by digest
-    policy: Policy
+    policy: PolicySet
+    looked: Mapping[str, bool]  # what a steward said to single questions, by mark
+    delta: Fraction  # the ledger's
     paused: bool
     witnessed: bool
     software: frozenset[str]  # libraries here that some analyses need
@@ -79,7 +84,7 @@ def decide(envelope: Envelope, facts: Facts, *, reserved: bool = False) -> Permi
     question = _check_question(plan, study, facts, reserved)
     _check_floors(plan, study, facts)
     derivation = _check_derivation(plan, question, study, facts)
-    _check_by_organisation(derivation, facts)
+    _check_rules(plan, question, study, derivation, facts)
     _check_software(derivation, facts)
     return Permit(plan, envelope.digest, question, plan.researcher, study, derivation)
 
@@ -155,7 +160,7 @@ def _check_floors(plan: Plan, study: Study, facts: Facts) -> None:
         (plan.t_drop <= policy.max_drop, "max_drop"),
         (study.max_memberships >= policy.max_memberships, "max_memberships"),
         (study.min_cohort >= policy.min_cohort, "min_cohort"),
-        (study.delta_fraction <= facts.policy.delta_fraction, "delta"),
+        (study.delta_fraction <= facts.delta, "delta"),
     )
     for holds, what in floors:
         if not holds:
@@ -175,10 +180,26 @@ def _check_derivation(plan: Plan, question: Question, study: Study, facts: Facts
     return own
 
 
-def _check_by_organisation(derivation: Derivation, facts: Facts) -> None:
-    """The study was approved here, and may say more than this organisation's policy ever allows."""
-    if derivation.by_organisation and not facts.policy.by_organisation:
-        raise Refused(Code.POLICY_FLOOR, what="by_organisation")
+def mark_of(question: Question, derivation: Derivation) -> str:
+    """The name under which a steward allows or refuses this question."""
+    asked, cohort = derivation.analysis_json, derivation.cohort_text
+    return question_mark(question.study_digest, asked, cohort, question.epsilon)
+
+
+def _check_rules(
+    plan: Plan, question: Question, study: Study, derivation: Derivation, facts: Facts
+) -> None:
+    looked = facts.looked.get(mark_of(question, derivation))
+    cost = derivation.rho * plan.max_attempts
+    rule = question_rule(facts.policy, study, derivation.analysis.kind, cost, looked)
+    match rule:
+        case None:
+            return
+        case Rule.QUESTION_LIMIT:
+            left = facts.policy.question_rho or ""
+            raise Refused(Code.QUESTION_LIMIT, needed=cost.text, left=left)
+        case _:
+            raise Refused(Code.POLICY_FLOOR, what=rule.value)
 
 
 def _check_software(derivation: Derivation, facts: Facts) -> None:

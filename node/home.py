@@ -104,10 +104,6 @@ class Home:
         return self.root / "ca.pem"
 
     @property
-    def policy_file(self) -> Path:
-        return self.root / "documents" / "policy.json"
-
-    @property
     def documents(self) -> Path:
         return self.root / "documents"
 

@@ -12,7 +12,7 @@ import httpx
 from node.home import Home, Settings
 from node.setup import Clock, begin_ledger, create, undo
 from privacy.contract.dictionary import Dictionary
-from privacy.contract.study import Policy
+from privacy.contract.policy import Policy
 from privacy.errors import BadInput
 from privacy.randomness import Entropy
 
@@ -45,7 +45,6 @@ def join(
     yearly_epsilon: str,
     *,
     max_drop: int = 0,
-    by_organisation: bool = True,
     entropy: Entropy,
     clock: Clock,
 ) -> str:
@@ -62,7 +61,7 @@ def join(
         fleet_address=invite["fleet_address"],
     )
     delta, dictionary = _read_network(invite)
-    policy = _policy(yearly_epsilon, delta, max_drop, by_organisation)
+    policy = _policy(yearly_epsilon, delta, max_drop)
     entry = create(home, settings, invite["ca"], entropy=entropy)
     try:
         _redeem(invite, entry.to_json())
@@ -73,15 +72,10 @@ def join(
     return home.identity().public.fingerprint
 
 
-def _policy(yearly_epsilon: str, delta: str, max_drop: int, by_organisation: bool) -> Policy:
+def _policy(yearly_epsilon: str, delta: str, max_drop: int) -> Policy:
     if max_drop < 0:
         raise BadInput("max-drop is at least 0")
-    policy = Policy(
-        yearly_epsilon=yearly_epsilon,
-        delta=delta,
-        max_drop=max_drop,
-        by_organisation=by_organisation,
-    )
+    policy = Policy(yearly_epsilon=yearly_epsilon, delta=delta, max_drop=max_drop)
     try:
         _ = policy.yearly_rho
     except BadInput as error:

@@ -33,7 +33,7 @@ from node.records import Records, RecordsSettings
 from node.records_guard import RecordsGuard
 from node.runner import Runner, Step
 from node.service import NodeService
-from node.setup import open_ledger, policy_in_force
+from node.setup import open_ledger
 from node.slots import Slots
 from node.software import installed
 from node.transport_key import load_transport_key
@@ -91,7 +91,6 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         coordinator=settings.coordinator,
         ledger=ledger,
         documents=Documents(home.documents, settings.coordinator),
-        policy=policy_in_force(home, ledger),
         runner=Runner(settings.node, ledger, engine, cut, entropy, clock, reached),
         witnessing=Witnessing.begin(settings.node, ledger, key.public, entropy),
         slots=Slots(settings.slot_milliseconds / 1000, time.monotonic, time.sleep),

@@ -375,6 +375,13 @@ class Runner:
         for key in [key for key in self._live if key[0] == plan]:
             del self._live[key]
 
+    def drop_unapproved(self) -> None:
+        """End every plan of a study version that this organisation approves no more."""
+        state = self.ledger.state
+        gone = [p for p, each in state.plans.items() if each.study_digest not in state.approvals]
+        for plan in gone:
+            self._finish(plan, Aborted(plan=plan, code=Code.NOT_APPROVED.value))
+
     def sweep(self) -> None:
         """Close reservations whose plan has expired."""
         for plan in self.ledger.state.due(instant_text(self.clock())):

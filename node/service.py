@@ -27,8 +27,8 @@ from privacy.contract.packet import Packet
 from privacy.contract.parts import cut_head, cut_parts, join_parts
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
-from privacy.contract.study import Policy
 from privacy.errors import BadInput, Code, ProtocolError, Refused, VerificationFailed
+from privacy.ledger.entry import PolicySet
 from privacy.randomness import Entropy
 from privacy.secure_sum.attempt import Attempt, threshold
 from privacy.secure_sum.participant import Session
@@ -59,7 +59,6 @@ class NodeService:
     coordinator: PublicKey
     ledger: LedgerStore
     documents: Documents
-    policy: Policy
     runner: Runner
     witnessing: Witnessing
     slots: Slots
@@ -89,6 +88,14 @@ class NodeService:
         """The dictionary in force; raises Refused(DICTIONARY_MISMATCH) before there is one."""
         return self.documents.dictionary(self.ledger.state.dictionary or "none")
 
+    @property
+    def policy(self) -> PolicySet:
+        """The policy in force; raises Refused(LEDGER_STOPPED) for a ledger without one."""
+        policy = self.ledger.state.policy
+        if policy is None:
+            raise Refused(Code.LEDGER_STOPPED, what="no policy")
+        return policy
+
     def facts(self) -> Facts:
         state = self.ledger.state
         return Facts(
@@ -99,6 +106,8 @@ class NodeService:
             dictionary=self.dictionary(),
             studies={digest: self.documents.study(digest) for digest in state.approvals},
             policy=self.policy,
+            looked=state.looked,
+            delta=state.delta,
             paused=state.paused,
             witnessed=self.witnessing.done,
             software=self.software,

@@ -9,22 +9,21 @@ from node.documents import Documents
 from node.home import Home, Settings, write_private
 from node.ledger_store import LedgerStore
 from node.transport_key import new_transport_key, public_text, save_transport_key
-from privacy.contract.canonical import canonical_bytes, parse_canonical
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.policy import Policy
 from privacy.contract.roster import Roster, RosterNode
 from privacy.contract.signing import SigningKey
-from privacy.contract.study import Policy, Study
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
-from privacy.errors import BadInput, VerificationFailed
+from privacy.errors import BadInput
 from privacy.ledger.entry import (
-    Approval,
     DictionaryAdopted,
     PeriodOpened,
     PolicySet,
     RosterPinned,
 )
 from privacy.randomness import Entropy
+from privacy.units import Rho
 
 Clock = Callable[[], datetime]
 Step = Callable[[str], None]
@@ -79,7 +78,6 @@ def begin_ledger(
     clock: Clock,
 ) -> None:
     """The first entries: whose ledger it is, the policy, the first period, the dictionary."""
-    write_private(home.policy_file, canonical_bytes(policy.to_json()))
     Documents(home.documents, settings.coordinator).keep_dictionary(dictionary)
     ledger = LedgerStore.create(
         home.ledger_file,
@@ -90,48 +88,14 @@ def begin_ledger(
         delta=policy.delta_fraction,
     )
     try:
-        ledger.append(policy_entry(policy, by))
-        ledger.append(year_from(clock(), policy, by))
+        ledger.append(PolicySet.of(policy, by))
+        ledger.append(year_from(clock(), policy.yearly_rho, by))
         ledger.append(DictionaryAdopted(dictionary=dictionary.digest))
     finally:
         ledger.close()
 
 
-def read_policy(home: Home) -> Policy:
-    """The organisation's policy; raises BadInput when the node was not set up."""
-    try:
-        return Policy.from_json(parse_canonical(home.policy_file.read_bytes()))
-    except FileNotFoundError:
-        raise BadInput("the node has no policy", where=str(home.policy_file)) from None
-
-
-def policy_in_force(home: Home, ledger: LedgerStore) -> Policy:
-    """The policy, which must be the one that the ledger records.
-
-    Raises VerificationFailed for a file that was changed: limits change by an entry alone.
-    """
-    policy, state = read_policy(home), ledger.state
-    recorded = state.policy
-    same = recorded is not None and recorded == policy_entry(policy, recorded.by)
-    if not same or policy.delta_fraction != state.delta:
-        raise VerificationFailed("is not the policy in the ledger", where=str(home.policy_file))
-    return policy
-
-
-def policy_entry(policy: Policy, by: str) -> PolicySet:
-    return PolicySet(
-        yearly_rho=policy.yearly_rho.text,
-        min_nodes=policy.min_nodes,
-        min_collude=policy.min_collude,
-        max_drop=policy.max_drop,
-        min_cohort=policy.min_cohort,
-        max_memberships=policy.max_memberships,
-        by_organisation=policy.by_organisation,
-        by=by,
-    )
-
-
-def year_from(now: datetime, policy: Policy, by: str) -> PeriodOpened:
+def year_from(now: datetime, yearly_rho: Rho, by: str) -> PeriodOpened:
     """A period of one year that starts now: the only way a budget is ever renewed."""
     start = now.astimezone(UTC).replace(microsecond=0)
     try:
@@ -141,7 +105,7 @@ def year_from(now: datetime, policy: Policy, by: str) -> PeriodOpened:
     return PeriodOpened(
         starts=instant_text(start),
         ends=instant_text(end),
-        budget_rho=policy.yearly_rho.text,
+        budget_rho=yearly_rho.text,
         by=by,
     )
 
@@ -164,25 +128,3 @@ def confirm_roster(
             by=by,
         )
     )
-
-
-def decide_study(
-    ledger: LedgerStore, study: Study, decision: str, *, by: str, reason: str = ""
-) -> None:
-    """Record the organisation's decision on one version of a study."""
-    match decision:
-        case "approved" | "refused" | "withdrawn":
-            ledger.append(
-                Approval(
-                    study=study.id,
-                    study_digest=study.digest,
-                    rho=study.rho.text,
-                    decision=decision,
-                    by=by,
-                    reason=reason,
-                )
-            )
-        case _:
-            raise BadInput(
-                f"no decision {decision!r}", instead="write approved, refused or withdrawn"
-            )

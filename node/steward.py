@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from node.consent import ConsentState, set_consent
+from node.decisions import Offered, decide_study
 from node.importer import check_folder, import_folder
 from node.parts import Parts
-from node.setup import confirm_roster, decide_study, year_from
+from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_canonical
@@ -141,20 +142,35 @@ class Steward:
     def studies(self) -> list[dict[str, Any]]:
         """Every study offered, with this organisation's decision."""
         service = self.parts.service
-        approved = service.ledger.state.approvals
         return [
             {
                 **study.to_json(),
                 "digest": study.digest,
-                "decision": "approved" if study.digest in approved else "waiting",
+                "decision": self._decision(study.digest),
             }
             for study in service.documents.studies()
         ]
 
-    def decide(self, digest: str, decision: str, reason: str = "") -> None:
-        """Approve, refuse or withdraw one version of a study."""
-        study = self.parts.service.documents.study(digest)
-        decide_study(self.parts.service.ledger, study, decision, by=self.by, reason=reason)
+    def _decision(self, digest: str) -> str:
+        """approved, endorsed, refused, asked, withdrawn, superseded or waiting."""
+        state = self.parts.service.ledger.state
+        if digest in state.endorsed:
+            return "endorsed"
+        newest = state.decisions.get(digest, "waiting")
+        return "superseded" if newest == "approved" and digest not in state.approvals else newest
+
+    def decide(self, digest: str, decision: str, reason: str = "") -> str:
+        """Approve, refuse, ask back or withdraw one version of a study; see `decide_study`.
+
+        Whatever runs for a version that is approved no more ends at once.
+        """
+        service = self.parts.service
+        offered = Offered(service.documents.study(digest))
+        decided = decide_study(
+            service.ledger, offered, decision, by=self.by, now=service.clock(), reason=reason
+        )
+        service.runner.drop_unapproved()
+        return decided
 
     def rosters(self) -> list[dict[str, Any]]:
         """Every roster offered, with the fingerprints to compare by telephone."""
@@ -182,7 +198,8 @@ class Steward:
     def open_period(self) -> None:
         """Open the next year's budget, once the current period is over."""
         service = self.parts.service
-        service.ledger.append(year_from(service.clock(), service.policy, self.by))
+        yearly = Rho.parse(service.policy.yearly_rho)
+        service.ledger.append(year_from(service.clock(), yearly, self.by))
 
     # evidence
 

@@ -19,6 +19,7 @@ from privacy.checkpoint import (
 from privacy.contract.canonical import parse_canonical, parse_rational
 from privacy.contract.plan import Plan
 from privacy.contract.signing import PublicKey
+from privacy.contract.study import Study
 from privacy.contract.time import parse_instant
 from privacy.errors import VerificationFailed
 from privacy.ledger.chain import Anchor, Replay, check_anchors, check_covered, replay
@@ -34,6 +35,8 @@ from privacy.ledger.entry import (
     Reserve,
     RosterPinned,
 )
+from privacy.ledger.permission import question_mark, question_rule
+from privacy.ledger.policy_words import policy_changes
 from privacy.ledger.state import LedgerState
 from privacy.merkle import Tree
 from privacy.units import Rho
@@ -181,7 +184,11 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case DictionaryAdopted(dictionary=digest):
                 require(digest in context.network.dictionaries, "dictionary is not in the bundle")
-            case PolicySet() | PeriodOpened() | RosterPinned() as body:
+            case PolicySet() as body:
+                said = policy_changes(before.policy, body, before.delta)
+                what = "; ".join(f"{name}: {text}" for name, text in said) or "nothing changed"
+                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+            case PeriodOpened() | RosterPinned() as body:
                 what = _described(context, body)
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case _:
@@ -196,15 +203,8 @@ def _limit(context: Context, rho: str) -> str:
     return f"epsilon at most {epsilon_of_rho(Rho.parse(rho), context.network.delta):.6g}"
 
 
-def _described(context: Context, body: PolicySet | PeriodOpened | RosterPinned) -> str:
+def _described(context: Context, body: PeriodOpened | RosterPinned) -> str:
     match body:
-        case PolicySet():
-            return (
-                f"yearly {_limit(context, body.yearly_rho)}, at least {body.min_nodes} nodes,"
-                f" margin for collusion {body.min_collude}, at most {body.max_drop} lost,"
-                f" {body.max_memberships} memberships, cohort of {body.min_cohort}"
-                + ("" if body.by_organisation else ", no figures by organisation")
-            )
         case PeriodOpened():
             return f"{body.starts} to {body.ends}, {_limit(context, body.budget_rho)}"
         case RosterPinned():
@@ -227,14 +227,16 @@ def _check_approval(context: Context, body: Approval) -> None:
     if study is not None:
         require(study.id == body.study, "names the study by another id")
         if body.decision == "approved":
+            _check_part(study, body)
             allowance = study.rho * study.max_memberships**2
             require(Rho.parse(body.rho) <= allowance, "allows more than the study's allowance")
 
 
-def _allows(before: LedgerState, plan: Plan) -> bool:
-    """Whether the organisation's policy in force lets it take part in figures by organisation."""
-    told_apart = bool(plan.analysis.get("organisations"))
-    return not told_apart or before.policy is None or before.policy.by_organisation
+def _check_part(study: Study, body: Approval) -> None:
+    own = study.researcher_rho
+    stated = None if body.researcher_rho is None else Rho.parse(body.researcher_rho)
+    more = own is not None and (stated is None or stated > own * study.max_memberships**2)
+    require(not more, "allows one researcher more than the study's part")
 
 
 def _check_reserve(
@@ -249,6 +251,7 @@ def _check_reserve(
     plan = context.plans.get(body.plan)
     if plan is None:
         raise VerificationFailed("reserves for a plan that is not in the bundle")
+    _check_policy(body, plan, study, before)
     agreements = (
         (node in plan.participants, "the plan does not name this node"),
         (plan.roster == before.roster, "roster"),
@@ -257,13 +260,24 @@ def _check_reserve(
         (body.question == plan.question_envelope.digest, "question"),
         (body.identity == plan.identity, "identity"),
         (body.dictionary == plan.dictionary, "dictionary"),
-        (_allows(before, plan), "figures by organisation, which the policy forbids"),
         (_costs(body) == [(each.mechanism, each.rho) for each in plan.rounds], "rounds"),
         (body.max_attempts == plan.max_attempts, "max_attempts"),
         (body.expires == plan.expires, "expires"),
     )
     for holds, what in agreements:
         require(holds, f"does not agree with its plan: {what}")
+
+
+def _check_policy(body: Reserve, plan: Plan, study: Study, before: LedgerState) -> None:
+    """The policy in force allowed the study and this very question."""
+    if before.policy is None:
+        return
+    question = plan.open_question()
+    cost = Rho.parse(body.rho)
+    mark = question_mark(plan.study_digest, plan.analysis, plan.cohort, question.epsilon)
+    looked = before.looked.get(mark)
+    rule = question_rule(before.policy, study, str(plan.analysis["kind"]), cost, looked)
+    require(rule is None, f"the policy in force refuses it: {rule.value if rule else ''}")
 
 
 def _costs(body: Reserve) -> list[tuple[dict[str, int], str]]:

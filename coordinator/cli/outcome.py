@@ -13,7 +13,7 @@ from enum import IntEnum
 
 import typer
 
-from coordinator.client.errors import BudgetExceeded, NodeOffline
+from coordinator.client.errors import BUDGET_CODES, BudgetExceeded, NodeOffline
 from privacy.errors import (
     BadInput,
     CairnError,
@@ -53,7 +53,7 @@ def exit_code(error: CairnError) -> Exit:
             return Exit.BUDGET
         case NodeOffline():
             return Exit.OFFLINE
-        case Refused(code=Code.BUDGET_EXCEEDED | Code.STUDY_BUDGET_EXCEEDED):
+        case Refused(code=code) if code in BUDGET_CODES:
             return Exit.BUDGET
         case Refused(code=Code.INTERNAL):
             return Exit.BUG

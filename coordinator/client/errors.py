@@ -31,7 +31,13 @@ _OFFLINE = {
     Code.LEDGER_STOPPED,
     Code.PEERS_NOT_CONFIRMED,
 }
-_BUDGET = {Code.BUDGET_EXCEEDED, Code.STUDY_BUDGET_EXCEEDED}
+BUDGET_CODES = {
+    Code.BUDGET_EXCEEDED,
+    Code.STUDY_BUDGET_EXCEEDED,
+    Code.RESEARCHER_BUDGET_EXCEEDED,
+    Code.QUESTION_LIMIT,
+    Code.DELEGATION_EXCEEDED,
+}
 _THREE_DIGITS = Context(prec=3, rounding=ROUND_FLOOR)
 
 Fields = Mapping[str, str | int | float]
@@ -141,7 +147,7 @@ def refusal(
     openings: int = 1,
 ) -> Refused:
     """The exception for a catalogue code. `openings` is what the left budget has to cover."""
-    if code in _BUDGET and delta is not None:
+    if code in BUDGET_CODES and delta is not None:
         return BudgetExceeded(code, title, fields, delta, openings)
     if code in _OFFLINE:
         return NodeOffline(code, title, fields)

@@ -42,6 +42,7 @@ class RunState(StrEnum):
 class Decision(StrEnum):
     APPROVED = "approved"
     REFUSED = "refused"
+    ASKED = "asked"
     WITHDRAWN = "withdrawn"
 
 

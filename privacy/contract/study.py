@@ -217,29 +217,3 @@ class Study(Fact):
         """Whether a question may name `column` (`table.column`)."""
         table = column.partition(".")[0] + WHOLE_TABLE
         return not self.variables or column in self.variables or table in self.variables
-
-
-class Policy(Fact):
-    """What an organisation's node takes part in. Floors cannot be lowered by a plan.
-
-    With `by_organisation` false no figure may be of this organisation by itself, whatever the
-    studies say that are approved here.
-    """
-
-    yearly_epsilon: str
-    delta: str
-    min_cohort: int = 0
-    min_nodes: int = 3
-    min_collude: int = 1
-    max_drop: int = 0
-    max_memberships: int = 1
-    by_organisation: bool = True
-
-    @cached_property
-    def delta_fraction(self) -> Fraction:
-        return parse_rational(self.delta)
-
-    @cached_property
-    def yearly_rho(self) -> Rho:
-        """The year's budget as zCDP, rounded down."""
-        return rho_of_epsilon(parse_budget(self.yearly_epsilon), self.delta_fraction)

@@ -18,7 +18,8 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from privacy.contract.canonical import parse_rational
 from privacy.contract.facts import Fact
-from privacy.contract.signing import PublicKey
+from privacy.contract.policy import Policy, Rules
+from privacy.contract.study import KeyText
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code
 from privacy.mechanism import GaussianSum
@@ -63,9 +64,8 @@ def _code(text: str) -> str:
     return Code(text).value  # ValueError for what the catalogue does not hold
 
 
-def _key(text: str) -> str:
-    PublicKey.from_text(text)
-    return text
+def _text(rho: Rho | None) -> str | None:
+    return None if rho is None else rho.text
 
 
 Digest = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
@@ -75,7 +75,6 @@ Instant = Annotated[str, AfterValidator(_instant)]
 RhoText = Annotated[str, StringConstraints(max_length=128), AfterValidator(_rho)]
 DeltaText = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_fraction)]
 CodeText = Annotated[str, AfterValidator(_code)]
-KeyText = Annotated[str, AfterValidator(_key)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
 Index = Annotated[int, Field(ge=0, lt=2**31)]
@@ -113,17 +112,43 @@ class Genesis(Fact):
 
 
 class PolicySet(Fact):
-    """The organisation's floors and its yearly limit, from now on."""
+    """The organisation's limits, floors and rules, from now on.
+
+    None for a study, for one researcher in a study or for one question is no limit beside the
+    year's.
+    """
 
     kind: Literal["policy"] = "policy"
     yearly_rho: RhoText
+    study_rho: RhoText | None = None
+    researcher_rho: RhoText | None = None
+    question_rho: RhoText | None = None
     min_nodes: Count
     min_collude: Count
     max_drop: Count
     min_cohort: Count
     max_memberships: Positive
-    by_organisation: bool
+    rules: Rules = Rules()
     by: Name
+    reason: Words = ""
+
+    @classmethod
+    def of(cls, policy: Policy, by: Name, reason: str = "") -> Self:
+        """The entry that puts `policy` in force."""
+        return cls(
+            yearly_rho=policy.yearly_rho.text,
+            study_rho=_text(policy.study_rho),
+            researcher_rho=_text(policy.researcher_rho),
+            question_rho=_text(policy.question_rho),
+            min_nodes=policy.min_nodes,
+            min_collude=policy.min_collude,
+            max_drop=policy.max_drop,
+            min_cohort=policy.min_cohort,
+            max_memberships=policy.max_memberships,
+            rules=policy.rules,
+            by=by,
+            reason=reason,
+        )
 
 
 class PeriodOpened(Fact):
@@ -153,16 +178,56 @@ class DictionaryAdopted(Fact):
     dictionary: Digest
 
 
+class Endorsement(Fact):
+    """The first of two stewards approves one version of a study; the second's is the decision."""
+
+    kind: Literal["endorsement"] = "endorsement"
+    study: Name
+    study_digest: Digest
+    by: Name
+    reason: Words
+
+
 class Approval(Fact):
-    """An organisation's decision on one version of a study. `rho` is the study's quota."""
+    """An organisation's decision on one version of a study.
+
+    `rho` is the study's quota, `researcher_rho` each investigator's in it (None: all of it).
+    `asked` gives it back to its researchers with a question, the `reason`. A decision is made
+    `how`: by a steward or by the policy, whose rule the reason then names. Approved, questions
+    are answered from `answers_from` on (None: at once).
+    """
 
     kind: Literal["approval"] = "approval"
     study: Name
     study_digest: Digest
     rho: RhoText
-    decision: Literal["approved", "refused", "withdrawn"]
+    researcher_rho: RhoText | None = None
+    decision: Literal["approved", "refused", "asked", "withdrawn"]
+    how: Literal["steward", "policy"] = "steward"
+    answers_from: Instant | None = None
     by: Name
     reason: Words
+
+
+class QuestionDecided(Fact):
+    """A steward looked at one question of a study; `mark` names it, whoever asks it and when."""
+
+    kind: Literal["question"] = "question"
+    mark: Digest
+    study: Name
+    sentence: Words
+    decision: Literal["allowed", "refused"]
+    by: Name
+    reason: Words
+
+
+class Delegated(Fact):
+    """The leave under which a delegate signed: its digest, the delegate's key, cap and end."""
+
+    statement: Digest
+    key: KeyText
+    rho: RhoText
+    expires: Instant
 
 
 class ReservedRound(Fact):
@@ -176,7 +241,8 @@ class Reserve(Fact):
     """Set aside what a plan may cost at most, before any data is read.
 
     `rho` is max_attempts times the cost of all `rounds`, each once. `question` is the digest of
-    what the researcher signed: it is answered once, whatever plans are made of it.
+    what the researcher signed: it is answered once, whatever plans are made of it. A question
+    signed by another key than the `researcher`'s names the delegation under which it was.
     """
 
     kind: Literal["reserve"] = "reserve"
@@ -185,6 +251,7 @@ class Reserve(Fact):
     study: Name
     study_digest: Digest
     researcher: KeyText
+    delegation: Delegated | None = None
     identity: Digest
     sentence: Words
     dictionary: Digest
@@ -276,7 +343,9 @@ Body = (
     | PeriodOpened
     | RosterPinned
     | DictionaryAdopted
+    | Endorsement
     | Approval
+    | QuestionDecided
     | Reserve
     | Commit
     | Released

@@ -11,7 +11,8 @@ from datetime import timedelta
 from typing import assert_never
 
 from privacy.accounting.filter import admit, remaining
-from privacy.contract.time import parse_instant
+from privacy.contract.policy import Automatic, Rules
+from privacy.contract.time import instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.entry import (
     MAX_ENTRY_BYTES,
@@ -20,6 +21,7 @@ from privacy.ledger.entry import (
     Body,
     Commit,
     DictionaryAdopted,
+    Endorsement,
     Entry,
     Expired,
     Genesis,
@@ -28,6 +30,7 @@ from privacy.ledger.entry import (
     Paused,
     PeriodOpened,
     PolicySet,
+    QuestionDecided,
     Released,
     Reserve,
     ReservedRound,
@@ -36,7 +39,13 @@ from privacy.ledger.entry import (
     Witnessed,
     parse_rho,
 )
-from privacy.ledger.state import LedgerState, OpenPlan, OpenRound
+from privacy.ledger.state import (
+    LedgerState,
+    OpenPlan,
+    OpenRound,
+    delegation_account,
+    researcher_account,
+)
 from privacy.units import Rho
 
 SHORTEST_PERIOD = timedelta(days=365)  # a policy's limit is for a year
@@ -59,8 +68,9 @@ def step(state: LedgerState, entry: Entry) -> LedgerState:
     """The state after `entry`, which must be numbered and chained to `state`.
 
     Raises Refused with the catalogue code of the rule that forbids it: BUDGET_EXCEEDED,
-    STUDY_BUDGET_EXCEEDED, NOT_APPROVED, NOT_IN_PERIOD, DICTIONARY_MISMATCH, POLICY_FLOOR,
-    PAUSED, EXPIRED, REPLAYED, TOO_MANY_ATTEMPTS, PLAN_MISMATCH, TOO_LARGE,
+    STUDY_BUDGET_EXCEEDED, RESEARCHER_BUDGET_EXCEEDED, DELEGATION_EXCEEDED, QUESTION_LIMIT,
+    NOT_DELEGATED, NOT_APPROVED, NOT_IN_PERIOD, DICTIONARY_MISMATCH, POLICY_FLOOR, PAUSED,
+    EXPIRED, REPLAYED, TOO_MANY_ATTEMPTS, PLAN_MISMATCH, TOO_LARGE,
     LEDGER_STOPPED (time runs backwards) or CONFLICT.
     """
     if entry.at < state.at:
@@ -85,8 +95,13 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return _pin_roster(state, body)
         case DictionaryAdopted():
             return state.having(dictionary=body.dictionary)
+        case Endorsement():
+            return state.having(endorsed={**state.endorsed, body.study_digest: body.by})
         case Approval():
-            return _decide(state, body)
+            return _decide(state, body, at)
+        case QuestionDecided():
+            allowed = body.decision == "allowed"
+            return state.having(looked={**state.looked, body.mark: allowed})
         case Reserve():
             return _reserve(state, body, at)
         case Commit():
@@ -125,10 +140,28 @@ def _pin_roster(state: LedgerState, body: RosterPinned) -> LedgerState:
     )
 
 
-def _decide(state: LedgerState, body: Approval) -> LedgerState:
+def _decide(state: LedgerState, body: Approval, at: str) -> LedgerState:
     if body.decision == "withdrawn" and body.study_digest not in state.approvals:
         raise Refused(Code.NOT_APPROVED, what="nothing to withdraw")
+    if body.decision == "approved" and state.policy is not None:
+        _check_approvers(state, body, state.policy.rules)
+        _check_embargo(body, state.policy.rules, at)
     return state.decided(body)
+
+
+def _check_approvers(state: LedgerState, body: Approval, rules: Rules) -> None:
+    """Two different stewards where the policy says so; nothing automatic that it does not name."""
+    first = state.endorsed.get(body.study_digest)
+    if rules.approvers > 1 and (body.how == "policy" or first is None or first == body.by):
+        raise Refused(Code.NOT_APPROVED, what="needs two stewards")
+    if body.how == "policy" and Automatic.APPROVE_KNOWN not in rules.automatic:
+        raise Refused(Code.NOT_APPROVED, what="the policy approves nothing by itself")
+
+
+def _check_embargo(body: Approval, rules: Rules, at: str) -> None:
+    earliest = instant_text(parse_instant(at) + timedelta(days=rules.embargo_days))
+    if rules.embargo_days and (body.answers_from is None or body.answers_from < earliest):
+        raise Refused(Code.POLICY_FLOOR, what="embargo")
 
 
 def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
@@ -142,11 +175,27 @@ def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
     if not state.dictionary or body.dictionary != state.dictionary:
         raise Refused(Code.DICTIONARY_MISMATCH)
     rounds = tuple(_round(state, each) for each in body.rounds)
-    plan = OpenPlan(body.plan, body.study, rounds, body.max_attempts, at, body.expires)
+    plan = OpenPlan(
+        plan=body.plan,
+        study=body.study,
+        study_digest=body.study_digest,
+        accounts=_accounts(body),
+        rounds=rounds,
+        max_attempts=body.max_attempts,
+        reserved_at=at,
+        expires=body.expires,
+    )
     if parse_rho(body.rho) != plan.reserved:
         raise Refused(Code.PLAN_MISMATCH, what="rho")
-    _admit(state, body, plan.reserved)
+    _admit(state, body, plan.reserved, at)
     return state.reserved_plan(plan, body.question)
+
+
+def _accounts(body: Reserve) -> tuple[str, ...]:
+    own = researcher_account(body.study, body.researcher)
+    if body.delegation is None:
+        return (own,)
+    return (own, delegation_account(body.delegation.statement))
 
 
 def _round(state: LedgerState, body: ReservedRound) -> OpenRound:
@@ -175,22 +224,51 @@ def _checked_cost(state: LedgerState, mechanism: Mechanism) -> Rho:
     return event.rho
 
 
-def _admit(state: LedgerState, body: Reserve, cost: Rho) -> None:
+def _admit(state: LedgerState, body: Reserve, cost: Rho, at: str) -> None:
     approval = state.approvals.get(body.study_digest)
     if approval is None or approval.study != body.study:
         raise Refused(Code.NOT_APPROVED)
-    quota, asked = parse_rho(approval.rho), state.study_spent(body.study)
-    if not asked + cost <= quota:
-        left = min(remaining(quota, asked), state.left)  # what would fit has to fit in both
-        raise Refused(Code.STUDY_BUDGET_EXCEEDED, needed=cost.text, left=left.text)
+    if approval.answers_from is not None and at < approval.answers_from:
+        raise Refused(Code.POLICY_FLOOR, what="embargo")
+    if body.delegation is not None and not at < body.delegation.expires:
+        raise Refused(Code.NOT_DELEGATED, what="expired")
+    limits = _limits(state, body, approval)
+    left = min(remaining(quota, spent) for _, quota, spent in limits)
+    for code, quota, spent in limits:
+        if not spent + cost <= quota:  # what would fit has to fit everywhere
+            raise Refused(code, needed=cost.text, left=min(left, state.left).text)
     admit(state.budget, state.spent, cost)
 
 
+def _limits(
+    state: LedgerState, body: Reserve, approval: Approval
+) -> tuple[tuple[Code, Rho, Rho], ...]:
+    """Every limit inside the period's budget: what refuses, how much, and what counts so far."""
+    own = researcher_account(body.study, body.researcher)
+    found = [
+        (Code.STUDY_BUDGET_EXCEEDED, state.study_quota(approval), state.study_spent(body.study))
+    ]
+    part = state.researcher_quota(approval)
+    if part is not None:
+        found.append((Code.RESEARCHER_BUDGET_EXCEEDED, part, state.part_spent(own)))
+    if body.delegation is not None:
+        spent = state.part_spent(delegation_account(body.delegation.statement))
+        found.append((Code.DELEGATION_EXCEEDED, parse_rho(body.delegation.rho), spent))
+    if state.policy is not None and state.policy.question_rho is not None:
+        found.append((Code.QUESTION_LIMIT, parse_rho(state.policy.question_rho), Rho.ZERO))
+    return tuple(found)
+
+
 def _commit(state: LedgerState, body: Commit, at: str) -> LedgerState:
-    """Bytes leave neither in a pause nor late; what was read and lost is charged even then."""
+    """Bytes leave neither in a pause, nor late, nor for a study that is approved no more.
+
+    What was read and lost is charged even then.
+    """
     if state.paused and body.bytes:
         raise Refused(Code.PAUSED)
     plan = _open(state, body.plan)
+    if body.bytes and plan.study_digest not in state.approvals:
+        raise Refused(Code.NOT_APPROVED)
     if body.bytes and not at < plan.expires:
         raise Refused(Code.EXPIRED)
     if body.round >= len(plan.rounds) or body.attempt >= plan.max_attempts:

@@ -65,6 +65,8 @@ class OpenPlan(_Value):
 
     plan: str
     study: str
+    study_digest: str
+    accounts: tuple[str, ...]  # whose parts of the study's quota it is charged to
     rounds: tuple[OpenRound, ...]
     max_attempts: int
     reserved_at: str
@@ -116,8 +118,10 @@ class LedgerState(_Value):
 
     `roster` and `dictionary` are the digests in force ("" for none), `confirmed` the
     fingerprints that the steward compared out of band. `approvals` holds what is in force, by
-    study digest. `charged` and `held` are by study id, over all periods; `period_charged`
-    counts the current period, `total_charged` all of them.
+    study digest, `decisions` the newest word on every version, `endorsed` who approved first
+    where two have to, `looked` what a steward said to single questions, by mark. `charged` and
+    `held` are by study id, over all periods; `parts` is charged and held together, by account;
+    `period_charged` counts the current period, `total_charged` all of them.
     """
 
     size: int = 0
@@ -132,9 +136,13 @@ class LedgerState(_Value):
     dictionary: str = ""
     paused: bool = False
     approvals: Mapping[str, Approval] = field(default_factory=dict)
+    decisions: Mapping[str, str] = field(default_factory=dict)
+    endorsed: Mapping[str, str] = field(default_factory=dict)
+    looked: Mapping[str, bool] = field(default_factory=dict)
     plans: Mapping[str, OpenPlan] = field(default_factory=dict)
     charged: Mapping[str, Rho] = field(default_factory=dict)
     held: Mapping[str, Rho] = field(default_factory=dict)
+    parts: Mapping[str, Rho] = field(default_factory=dict)
     period_charged: Rho = Rho.ZERO
     total_charged: Rho = Rho.ZERO
     total_held: Rho = Rho.ZERO
@@ -166,6 +174,27 @@ class LedgerState(_Value):
         """What counts against a study's quota, over all its versions and periods."""
         return self.charged.get(study, Rho.ZERO) + self.held.get(study, Rho.ZERO)
 
+    def study_quota(self, approval: Approval) -> Rho:
+        """What an approved study may lose here: what was approved, and the policy's limit."""
+        limit = self.policy.study_rho if self.policy else None
+        return _least(parse_rho(approval.rho), limit)
+
+    def researcher_quota(self, approval: Approval) -> Rho | None:
+        """What one investigator of the study may spend of its quota; None: all of it."""
+        limit = self.policy.researcher_rho if self.policy else None
+        if approval.researcher_rho is None and limit is None:
+            return None
+        return _least(self.study_quota(approval), approval.researcher_rho, limit)
+
+    def part_spent(self, account: str) -> Rho:
+        """What counts against one researcher's or one delegation's part."""
+        return self.parts.get(account, Rho.ZERO)
+
+    def _parts(self, open_plan: OpenPlan, change: Rho, back: bool = False) -> dict[str, Rho]:
+        now = {account: self.part_spent(account) for account in open_plan.accounts}
+        moved = {name: was - change if back else was + change for name, was in now.items()}
+        return {**self.parts, **moved}
+
     @property
     def approved(self) -> frozenset[str]:
         """Digests of the study versions in force."""
@@ -185,6 +214,7 @@ class LedgerState(_Value):
         return self.having(
             plans=_with(self.plans, open_plan.plan, open_plan),
             held=_with(self.held, study, self.held.get(study, Rho.ZERO) + cost),
+            parts=self._parts(open_plan, cost),
             total_held=self.total_held + cost,
             reservations=self.reservations + 1,
             _reserved=self._reserved.extended((open_plan.plan, question), self.reservations),
@@ -218,6 +248,7 @@ class LedgerState(_Value):
         return self.having(
             plans=plans,
             held=_with(self.held, study, self.held[study] - open_plan.held),
+            parts=self._parts(open_plan, open_plan.held, back=True),
             total_held=self.total_held - open_plan.held,
         )
 
@@ -226,11 +257,32 @@ class LedgerState(_Value):
         return self.having(period=period, period_charged=Rho.ZERO)
 
     def decided(self, approval: Approval) -> LedgerState:
-        """With one study version in force, or no longer."""
-        others = {d: a for d, a in self.approvals.items() if d != approval.study_digest}
-        if approval.decision == "approved":
-            others[approval.study_digest] = approval
-        return self.having(approvals=others)
+        """With one study version in force, in place of any other of it; or no longer."""
+        digest, approved = approval.study_digest, approval.decision == "approved"
+        others = {
+            d: a
+            for d, a in self.approvals.items()
+            if d != digest and not (approved and a.study == approval.study)
+        }
+        if approved:
+            others[digest] = approval
+        endorsed = {d: by for d, by in self.endorsed.items() if d != digest}
+        decisions = _with(self.decisions, digest, approval.decision)
+        return self.having(approvals=others, decisions=decisions, endorsed=endorsed)
+
+
+def researcher_account(study: str, researcher: str) -> str:
+    """The name under which one investigator's part of a study is counted."""
+    return f"researcher {study} {researcher}"
+
+
+def delegation_account(digest: str) -> str:
+    """The name under which one delegation's part is counted."""
+    return f"delegation {digest}"
+
+
+def _least(quota: Rho, *limits: str | None) -> Rho:
+    return min(quota, *(parse_rho(limit) for limit in limits if limit is not None), quota)
 
 
 def _with(mapping: Mapping[str, V], key: str, value: V) -> dict[str, V]:

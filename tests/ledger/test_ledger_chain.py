@@ -137,10 +137,10 @@ def test_a_rewritten_history_is_found_by_any_checkpoint_held_elsewhere() -> None
     """The node itself recomputes every link and signs again; one witness is enough."""
     book = small_ledger()
     for seq in range(1, len(book.entries)):
-        if b'"steward"' not in book.lines[seq]:
+        if b'"by":"steward"' not in book.lines[seq]:
             continue
         edited = list(book.lines)
-        edited[seq] = edited[seq].replace(b'"steward"', b'"somebody"')
+        edited[seq] = edited[seq].replace(b'"by":"steward"', b'"by":"somebody"')
         forged = relinked(edited, seq)
         tree = replay(forged).tree
         own = Checkpoint(book.head().origin, tree.size, tree.root())

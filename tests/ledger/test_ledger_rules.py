@@ -137,7 +137,9 @@ def test_the_quota_counts_every_version_and_is_never_renewed() -> None:
         update={"study_digest": digest_of("als, v2")}
     )
     assert code_of(book, newer) is Code.STUDY_BUDGET_EXCEEDED
-    book.append(reserve("s", "als", later))
+    assert code_of(book, reserve("s", "als", later)) is Code.NOT_APPROVED, "a newer one is"
+    fitting = {"max_attempts": 1, "rho": COST.text}
+    book.append(newer.model_copy(update=fitting))
 
 
 def test_a_period_opens_by_its_entry_alone() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from models.derivation import derive
 from node.gate import CLOCK_SKEW, Facts, Permit, decide
 from node.steward import Steward
+from privacy.contract.duo import Permission, Terms
 from privacy.contract.messages import Ask
 from privacy.contract.plan import Plan, Question
 from privacy.contract.signing import Envelope, SigningKey
@@ -279,13 +281,28 @@ FACT_CHANGES: dict[str, tuple[Callable[[Case], dict[str, Any]], Code]] = {
     "more collusion to be withstood": (lambda c: _policy(c, min_collude=2), Code.POLICY_FLOOR),
     "a larger least cohort": (lambda c: _policy(c, min_cohort=5), Code.POLICY_FLOOR),
     "more memberships": (lambda c: _policy(c, max_memberships=2), Code.POLICY_FLOOR),
-    "a smaller delta": (lambda c: _policy(c, delta="1/10000000"), Code.POLICY_FLOOR),
+    "a smaller delta": (lambda _c: {"delta": Fraction(1, 10**7)}, Code.POLICY_FLOOR),
+    "another analysis": (lambda c: _rules(c, analyses=("mean",)), Code.POLICY_FLOOR),
+    "another purpose": (
+        lambda c: _rules(c, terms=Terms(permission=Permission.ORIGINS)),
+        Code.POLICY_FLOOR,
+    ),
+    "no figures by organisation": (
+        lambda c: _rules(c, by_organisation=False) | {"studies": c.study(by_organisation=True)},
+        Code.POLICY_FLOOR,
+    ),
+    "columns to be named": (lambda c: _rules(c, names_columns=True), Code.POLICY_FLOOR),
+    "each question to be looked at": (lambda c: _rules(c, each_question=True), Code.POLICY_FLOOR),
+    "a cheaper question": (lambda c: _policy(c, question_rho="1/1024"), Code.QUESTION_LIMIT),
 }
 
 
 def _policy(case: Case, **changes: Any) -> dict[str, Any]:
-    facts = {**case.facts.policy.to_json(), **changes}
-    return {"policy": type(case.facts.policy).from_json(facts)}
+    return {"policy": case.facts.policy.model_copy(update=changes)}
+
+
+def _rules(case: Case, **changes: Any) -> dict[str, Any]:
+    return _policy(case, rules=case.facts.policy.rules.model_copy(update=changes))
 
 
 @pytest.mark.parametrize("name", FACT_CHANGES)
@@ -314,7 +331,7 @@ def test_a_plan_for_more_drops_than_the_policy_allows_is_refused(
     plan = network.plan(network.question(ASKED))
     facts = network.nodes["als-union"].service.facts()
     decide(plan.envelope, facts)
-    policy = type(facts.policy).from_json({**facts.policy.to_json(), "max_drop": 0})
+    policy = facts.policy.model_copy(update={"max_drop": 0})
     with pytest.raises(Refused) as refused:
         decide(plan.envelope, replace(facts, policy=policy))
     assert refused.value.public_fields == {"what": "max_drop"}

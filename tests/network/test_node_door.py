@@ -293,7 +293,7 @@ def test_settings_that_are_wrong_name_the_file(node: Node) -> None:
 def test_private_files_are_private(node: Node) -> None:
     root = node.home.root
     private = [root / "keys" / n for n in ("identity.key", "transport.pem", "steward.token")]
-    for path in (*private, node.home.ledger_file, node.home.records_file, node.home.policy_file):
+    for path in (*private, node.home.ledger_file, node.home.records_file):
         assert path.stat().st_mode & 0o077 == 0, path
     assert root.stat().st_mode & 0o077 == 0
 

@@ -310,7 +310,6 @@ def _open_ledger(store: Store, node: str, dictionary: Dictionary, study: Study) 
             max_drop=0,
             min_cohort=0,
             max_memberships=1,
-            by_organisation=True,
             by="steward",
         ),
         PeriodOpened(

@@ -59,7 +59,6 @@ def digest_of(text: str) -> str:
 def policy(yearly: Rho, **changes: int) -> PolicySet:
     limits = {
         "min_nodes": 3, "min_collude": 1, "max_drop": 0, "min_cohort": 0, "max_memberships": 1,
-        "by_organisation": True,
     }  # fmt: skip
     return PolicySet(yearly_rho=yearly.text, by=BY, **(limits | changes))
 

@@ -36,6 +36,7 @@ from coordinator.store.runs import NewRun
 from coordinator.store.store import Store
 from models.dictionary_file import load_dictionary
 from node import setup
+from node.decisions import Offered, decide_study
 from node.documents import Documents
 from node.home import Home, Settings
 from node.importer import import_folder
@@ -48,9 +49,10 @@ from privacy.contract.dictionary import Dictionary
 from privacy.contract.messages import Ask
 from privacy.contract.packet import Packet
 from privacy.contract.plan import Question
+from privacy.contract.policy import Policy
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
-from privacy.contract.study import ConsentRule, Investigator, Policy, Study
+from privacy.contract.study import ConsentRule, Investigator, Study
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
 from privacy.errors import Code
@@ -524,7 +526,8 @@ def _set_up(
     roster = documents.keep_roster(store.network.roster_envelope)
     fingerprints = {key.fingerprint for key in roster.keys.values()}
     setup.confirm_roster(ledger, roster, fingerprints, by="steward")
-    setup.decide_study(ledger, documents.keep_study(study), "approved", by="steward")
+    offered = Offered(documents.keep_study(study))
+    decide_study(ledger, offered, "approved", by="steward", now=node.clock())
     ledger.close()
 
 
