@@ -60,6 +60,12 @@ OPERATIONS = [
         "/v1/releases/" + "0" * 64 + "/state",
         frozenset({Role.RESEARCHER, Role.AUDITOR}),
     ),
+    Operation(
+        "getReleaseRounds",
+        "GET",
+        "/v1/releases/" + "0" * 64 + "/rounds",
+        frozenset({Role.RESEARCHER, Role.AUDITOR}),
+    ),
     Operation("getAuditBundle", "GET", "/v1/audit/bundle", frozenset({Role.AUDITOR, Role.ADMIN})),
     Operation(
         "createInvitation",
@@ -106,6 +112,7 @@ def test_the_operations_and_their_names_are_stable(world: World) -> None:
         "/v1/releases/" + "0" * 64: "/v1/releases/{digest}",
         "/v1/releases/" + "0" * 64 + "/combined": "/v1/releases/{digest}/combined",
         "/v1/releases/" + "0" * 64 + "/state": "/v1/releases/{digest}/state",
+        "/v1/releases/" + "0" * 64 + "/rounds": "/v1/releases/{digest}/rounds",
     }
     assert found == {
         (each.id, each.method, templates.get(each.path, each.path)) for each in OPERATIONS
