@@ -139,8 +139,8 @@ class Cox(InRounds):
         lost = [RAN_AWAY] if np.isnan(found.sampling).all() else []
         said = (*warnings(model, course, now), *lost)
         missing = "Members with a missing value are left out."
-        found = Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
-        return self.told(dictionary, opened, found)
+        made = Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
+        return self.told(dictionary, opened, made)
 
 
 def hazards(asked: Cox, model: PiecewiseHazard, now: Standing) -> Figures:

@@ -157,6 +157,11 @@ class Model(ABC):
         return loud
 
     @property
+    def tells_apart(self) -> bool:
+        """Does a row depend on whose member it is?"""
+        return False
+
+    @property
     def lines_per_row(self) -> int:
         """How many rows to be scored one stored row becomes at most."""
         return 1
@@ -196,6 +201,10 @@ class Glm(Model):
     @property
     def names(self) -> tuple[str, ...]:
         return self.design.names
+
+    @property
+    def tells_apart(self) -> bool:
+        return self.design.formula.by_site
 
     @property
     def bound_squared(self) -> float:

@@ -74,6 +74,10 @@ class PiecewiseHazard(Model):
         return self.design.names
 
     @property
+    def tells_apart(self) -> bool:
+        return self.sites > 1 or self.design.formula.by_site
+
+    @property
     def lines_per_row(self) -> int:
         return self.intervals
 
