@@ -298,6 +298,18 @@ class CombinedView(Answer):
     releases: list[ReleaseView]
 
 
+class ReleaseSummary(Answer):
+    digest: str
+    study: str
+    analysis: dict[str, Any]
+    cohort: str
+    created: str
+
+
+class ReleaseList(Answer):
+    releases: list[ReleaseSummary]
+
+
 class NodeView(Answer):
     id: str
     name: str
