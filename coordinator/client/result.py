@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from coordinator.client.model import Origin
     from coordinator.client.question import Epsilon, Question
-    from models.neural.trained import TrainedNetwork
+    from models.aggregates.accelerated import Law
+    from models.released.files import ReleasedModel
 
 _SHOWN_ROWS = 40
 
@@ -123,6 +124,7 @@ class Result:
     repeat: bool
     mock: bool = False
     rounds: int = 1  # `noise` is that of the last one; there is a receipt of every one
+    derived: str = ""  # how it was made of a release, where it is no release itself
     releases: tuple[Released, ...] = ()  # all that the answer is made of, the newest last
     question: Question | None = field(default=None, repr=False, compare=False)
     titles: Callable[[], Titles] = field(default=dict, compare=False, repr=False)
@@ -173,6 +175,16 @@ class Result:
         return self.question.top_up(
             self, epsilon=epsilon, max_attempts=max_attempts, timeout_seconds=timeout_seconds
         )
+
+    def aft(self, law: Law = "weibull") -> Result:
+        """Of `survival`: time ratios between groups, from the same released table.
+
+        `law` is weibull, exponential, lognormal or loglogistic. Costs nothing more. Of a
+        topped-up answer the newest release is read. Raises BadInput for another analysis.
+        """
+        from coordinator.client.derived import time_ratios_of
+
+        return time_ratios_of(self, law)
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain JSON values."""
@@ -241,7 +253,7 @@ class Result:
             said = parse_analysis(self.asked.analysis).method()
         except BadInput:  # a release of a newer program: its question cannot be read here
             return ""
-        return f" {said}" if said else ""
+        return "".join(f" {each}" for each in (said, self.derived) if each)
 
     def summary(self) -> str:
         """The answer in a few plain sentences: at most six figures, then what to bear in mind.
@@ -251,24 +263,34 @@ class Result:
             return fitted.summary(self)
         return summary.summary(self.answer, self.asked.sentence, mock=self.mock)
 
-    def save(self, path: str | Path) -> None:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        intended_use: str = "",
+        judged: Sequence[Result] = (),
+    ) -> None:
         """Write the table with its notes, cost and receipts: .csv, .parquet or .json.
 
-        Of a run of training, .safetensors writes the network, and its card to the .json beside it.
+        Of a run of training, and of `glm`, `cox` and `progression`, .safetensors writes the model,
+        and its card to the .json beside it; `card` says what the other two are.
         """
-        export.save(self, path)
+        export.save(self, path, intended_use, judged)
 
-    def model(self, intended_use: str = "") -> TrainedNetwork:
-        """The network that a run of training released; raises BadInput for another analysis."""
+    def model(self, intended_use: str = "", judged: Sequence[Result] = ()) -> ReleasedModel:
+        """The network or regression that a run released; raises BadInput for another analysis."""
         from coordinator.client.model import model_of
 
-        return model_of(self, intended_use)[0]
+        return model_of(self, intended_use, judged)[0]
 
-    def card(self, intended_use: str = "") -> str:
-        """The network's card as Markdown: what it is for, what it cost, how well it does."""
+    def card(self, intended_use: str = "", judged: Sequence[Result] = ()) -> str:
+        """The model's card as Markdown: what it is for, what it cost, how well it does.
+
+        `judged`: answers of `study.evaluate(...)` of this model, by group, to stand in it.
+        """
         from coordinator.client.model import card_text
 
-        return card_text(self, intended_use)
+        return card_text(self, intended_use, judged)
 
     def __str__(self) -> str:
         title = "MOCK DATA — " if self.mock else ""
