@@ -15,6 +15,7 @@ from fractions import Fraction
 
 from models.derivation import Derivation, derive, disagreement
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.duo import Use
 from privacy.contract.plan import Plan, Question
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey
@@ -36,6 +37,7 @@ class Facts:
     node: str
     coordinator: PublicKey
     roster: Roster
+    revoked: frozenset[str]  # researchers' keys that this node was told of
     confirmed: frozenset[str]  # node ids whose fingerprint a steward confirmed; includes `node`
     dictionary: Dictionary
     studies: Mapping[str, Study]  # approved here, by digest
@@ -50,6 +52,14 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a member must have consented to: a purpose, and under their terms this use."""
+
+    purpose: str
+    use: Use
+
+
+@dataclass(frozen=True)
 class Permit:
     """Leave to answer one plan, with the node's own view of what it is."""
 
@@ -61,8 +71,10 @@ class Permit:
     derivation: Derivation
 
     @property
-    def purpose(self) -> str | None:
-        return self.study.consent_purpose
+    def asks(self) -> Asked | None:
+        """What members must have consented to; None where no consent is needed."""
+        purpose = self.study.consent_purpose
+        return None if purpose is None else Asked(purpose, self.study.use)
 
     @property
     def reservation(self) -> Rho:
@@ -140,6 +152,8 @@ def _approved_study(plan: Plan, facts: Facts) -> Study:
 def _check_question(plan: Plan, study: Study, facts: Facts, reserved: bool) -> Question:
     if plan.researcher.text not in study.keys:
         raise Refused(Code.NOT_AN_INVESTIGATOR)
+    if plan.researcher.text in facts.revoked:
+        raise Refused(Code.KEY_REVOKED)
     try:
         question = plan.open_question()
     except (VerificationFailed, BadInput):
@@ -171,7 +185,7 @@ def _check_derivation(plan: Plan, question: Question, study: Study, facts: Facts
     if plan.dictionary != facts.dictionary.digest or study.dictionary != plan.dictionary:
         raise Refused(Code.DICTIONARY_MISMATCH)
     try:
-        own = derive(question, study, facts.dictionary, len(plan.participants))
+        own = derive(question, study, facts.dictionary, plan.participants)
     except BadInput:
         raise Refused(Code.BAD_REQUEST) from None
     what = disagreement(plan, question, own, study, facts.dictionary)

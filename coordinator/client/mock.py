@@ -118,8 +118,9 @@ class MockBackend:
         view = {"id": "", "state": "released", "round": result.rounds, "rounds": result.rounds}
         return Job(_Answered(result), view, question.sentence, question)
 
-    def _origin(self, opened: tuple[Opening, ...]) -> Origin:
-        return Origin(self.dictionary, self.facts.max_memberships, opened[-1], lambda: opened)
+    def _origin(self, every: tuple[Opening, ...]) -> Origin:
+        members = self.facts.max_memberships
+        return Origin(self.dictionary, members, every[-1], lambda: every)
 
     def _in_rounds(self, question: Question, terms: Terms) -> tuple[Opening, ...]:
         if question.analysis.needs and find_spec(question.analysis.needs) is None:
@@ -243,3 +244,7 @@ class MockSource:
 
     def approvals(self) -> dict[str, str]:
         return {}
+
+    def organisations(self) -> tuple[str, ...]:
+        """Made-up members belong to made-up organisations, in turn."""
+        return NODES

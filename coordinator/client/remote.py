@@ -84,6 +84,10 @@ class RemoteStudy:
         said = self.transport.get(self._path)["approvals"]
         return {approval["node"]: approval["decision"] for approval in said}
 
+    def organisations(self) -> tuple[str, ...]:
+        """The nodes that would answer now, in a plan's order."""
+        return tuple(map(str, self.transport.get(self._path)["answering"]))
+
     def preview(self, question: Question, wanted: Wanted) -> Preview:
         ask: dict[str, Any] = {
             "study": self.study_id,
@@ -148,9 +152,9 @@ class RemoteStudy:
 
     def _read(self, run: Mapping[str, Any], words: str) -> Result:
         found = result_from_run(run, self._facts.purpose, words, self.titles)
-        return replace(found, origin=partial(self._origin, found.release, found.asked.analysis))
+        return replace(found, origin=partial(self._origin, found.release))
 
-    def _origin(self, release: str, analysis: Mapping[str, Any]) -> Origin:
+    def _origin(self, release: str) -> Origin:
         """The last round of a release, checked against the coordinator's signature."""
         path = f"/v1/releases/{release}"
         key = PublicKey.from_text(self.transport.get("/v1/network")["coordinator_key"])
@@ -158,16 +162,12 @@ class RemoteStudy:
         with self.transport.download(f"{path}/state", _DOWNLOAD_SECONDS) as pieces:
             state = b"".join(pieces)
         last = checked_opening(envelope, release, key, state)
-        every = partial(self._every, path, envelope.open("release", key), analysis)
-        return Origin(self._dictionary, self._facts.max_memberships, last, every)
 
-    def _every(
-        self, path: str, body: Mapping[str, Any], analysis: Mapping[str, Any]
-    ) -> tuple[Opening, ...]:
-        """All rounds of a release whose signature was checked."""
-        with self.transport.download(f"{path}/totals", _DOWNLOAD_SECONDS) as pieces:
-            totals = b"".join(pieces)
-        return checked_openings(body, totals, parse_analysis(analysis), self._dictionary)
+        def every() -> tuple[Opening, ...]:
+            said = self.transport.get(f"{path}/rounds")
+            return checked_openings(envelope, release, key, said["rounds"])
+
+        return Origin(self._dictionary, self._facts.max_memberships, last, every)
 
     def _combined(self, last: Result) -> Result:
         try:
