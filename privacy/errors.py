@@ -35,6 +35,9 @@ class Code(StrEnum):
     NOT_PERMITTED = "not_permitted"
     BAD_SIGNATURE = "bad_signature"
     NOT_AN_INVESTIGATOR = "not_an_investigator"
+    KEY_REVOKED = "key_revoked"
+    PROVIDER_OFFLINE = "provider_offline"
+    WEAK_PASSWORD = "weak_password"  # noqa: S105 - a code
     RATE_LIMITED = "rate_limited"
     TOO_LARGE = "too_large"
     NOT_FOUND = "not_found"

@@ -270,6 +270,17 @@ class ReleaseView(Answer):
     envelope: dict[str, Any] = Field(description="The release as the coordinator signed it.")
 
 
+class OpenedRound(Answer):
+    """One round of a release. The release names the SHA-256 of both."""
+
+    state: str = Field(description="What it was asked with: base64.")
+    totals: str = Field(description="What it opened: 64-bit integers, little end first, base64.")
+
+
+class OpenedRounds(Answer):
+    rounds: list[OpenedRound]
+
+
 class CombinedView(Answer):
     """What a release and those that it tops up say together: a function of them alone."""
 
@@ -283,6 +294,18 @@ class CombinedView(Answer):
     mechanism: dict[str, int]
     result: dict[str, Any]
     releases: list[ReleaseView]
+
+
+class ReleaseSummary(Answer):
+    digest: str
+    study: str
+    analysis: dict[str, Any]
+    cohort: str
+    created: str
+
+
+class ReleaseList(Answer):
+    releases: list[ReleaseSummary]
 
 
 class NodeView(Answer):

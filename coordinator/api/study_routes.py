@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 
 from coordinator.api.entitlement import visible_studies, visible_study
 from coordinator.api.schema import StudyList, StudyView
-from coordinator.api.services import Anyone, Services, Use
+from coordinator.api.services import Anyone, Insider, Services, Use
 from coordinator.api.views import study_summary, study_view
 from coordinator.api.waiting import sync_ledgers
 from coordinator.store.facts import Principal
@@ -28,7 +28,7 @@ def list_studies(services: Use, caller: Anyone) -> StudyList:
 async def get_study(
     study: str,
     services: Use,
-    caller: Anyone,
+    caller: Insider,
     sync: Annotated[bool, Query(description="First fetch the nodes' newest entries.")] = False,
 ) -> StudyView:
     """One study with its approvals and its budget."""
@@ -39,7 +39,7 @@ async def get_study(
 
 
 @router.get("/{study}/dictionary", operation_id="getDictionary")
-def get_dictionary(study: str, services: Use, caller: Anyone) -> dict[str, Any]:
+def get_dictionary(study: str, services: Use, caller: Insider) -> dict[str, Any]:
     """The dictionary that the study names: tables, columns, levels, bounds and bins."""
     facts = visible_study(services.store, caller, study)
     return services.store.network.dictionary_version(facts.study.dictionary).to_json()

@@ -20,6 +20,7 @@ from coordinator.api.schema import (
     Receipt,
     ReleasedAnswer,
     ReleasedRound,
+    ReleaseSummary,
     ReleaseView,
     RunView,
     StudySummary,
@@ -179,6 +180,16 @@ def _released_round(said: Mapping[str, Any]) -> ReleasedRound:
         receipts=[
             Receipt(**{**receipt, "node": node}) for node, receipt in said["receipts"].items()
         ],
+    )
+
+
+def release_summary(release: ReleaseFacts, plan: Plan) -> ReleaseSummary:
+    return ReleaseSummary(
+        digest=release.digest,
+        study=plan.study,
+        analysis=dict(plan.analysis),
+        cohort=plan.cohort,
+        created=release.created,
     )
 
 

@@ -181,8 +181,7 @@ def question_of(study: Study, written: Written, where: str) -> Question:
         case Kind.TRAIN:
             return _train(cohort, written)
         case Kind.EVALUATE:
-            written.take(by=True, settings=("model",))
-            return cohort.evaluate(written.settings.get("model", ""), list(written.by))
+            return _evaluate(cohort, written)
         case Kind.GLM:
             return _glm(cohort, written)
         case Kind.COX:
@@ -193,6 +192,13 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             return _effect(cohort, written)
         case _:
             assert_never(written.kind)
+
+
+def _evaluate(cohort: Asking, written: Written) -> Question:
+    written.take(by=True, settings=("model", "grid", "horizon"))
+    model, horizon = (written.settings.get(name, "") for name in ("model", "horizon"))
+    by, grid = list(written.by), written.words("grid")
+    return cohort.evaluate(model, by, grid=grid, horizon=horizon or None)
 
 
 _OF_FITS = ("members", "way")

@@ -15,13 +15,14 @@ from coordinator.client.attrition import Attrition
 from coordinator.client.errors import BadInput, Refused, Unreachable, refusal
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.job import Job
-from coordinator.client.model import Origin, checked_opening
+from coordinator.client.model import Origin, checked_opening, checked_openings
 from coordinator.client.preview import Preview, reworded
 from coordinator.client.question import Question, Terms, Wanted
 from coordinator.client.result import Result, combined_result, result_from_run
 from coordinator.client.titles import Titles, titles_of
 from coordinator.client.transport import Transport
 from models.aggregates.requests import parse_analysis
+from models.opening import Opening
 from models.sentences import sentence
 from models.within import declared
 from privacy.contract import plan, study
@@ -157,7 +158,12 @@ class RemoteStudy:
         with self.transport.download(f"{path}/state", _DOWNLOAD_SECONDS) as pieces:
             state = b"".join(pieces)
         last = checked_opening(envelope, release, key, state)
-        return Origin(self._dictionary, self._facts.max_memberships, last)
+
+        def every() -> tuple[Opening, ...]:
+            said = self.transport.get(f"{path}/rounds")
+            return checked_openings(envelope, release, key, said["rounds"])
+
+        return Origin(self._dictionary, self._facts.max_memberships, last, every)
 
     def _combined(self, last: Result) -> Result:
         try:

@@ -21,6 +21,7 @@ from models.regression.formula import parse_formula
 from models.regression.reading import (
     COEFFICIENT,
     PREDICTION,
+    Figures,
     members_row,
     shrunk_theta,
     warnings,
@@ -106,23 +107,14 @@ class Cox(InRounds):
     def conclude(self, dictionary: Dictionary, opened: Sequence[Opening]) -> Result:
         model, course = self.model(dictionary), self.course(dictionary)
         now, noise = self.standing(dictionary, opened)
-        k, names = model.baselines, model.design.names
-        back, shift = model.design.back
-        matrix = np.zeros((model.width, model.width))
-        matrix[: len(names), k:] = back
-        matrix[len(names) :, :k] = np.eye(k)
-        matrix[len(names) :, k:] = shift[None, :]
-        sampling, privacy = (matrix @ each @ matrix.T for each in (now.sampling, now.privacy))
-        lost = self.way != "newton" and _ran_away(model, now)
-        if lost:
-            sampling = np.full_like(sampling, np.nan)
-        values, drawn = matrix @ now.theta, matrix @ shrunk_theta(model, now)
-        errors = list(zip(values, np.diag(sampling), np.diag(privacy), strict=True))
+        found, names = hazards(self, model, now), model.design.names
+        variances = np.diag(found.sampling), np.diag(found.privacy)
+        errors = list(zip(found.values, *variances, strict=True))
         rows = [with_errors((COEFFICIENT, n), *e) for n, e in zip(names, errors, strict=False)]
         rows += [_exponential((RATIO, row.cell[1]), row) for row in rows]
         rows += [
             Estimate((PREDICTION, n), float(v), 0.0, 0.0, float(v), float(v))
-            for n, v in zip(names, drawn, strict=False)
+            for n, v in zip(names, found.shrunk, strict=False)
         ]
         labels = _baseline_labels(self, model)
         rows += [
@@ -130,9 +122,26 @@ class Cox(InRounds):
             for label, error in zip(labels, errors[len(names) :], strict=True)
         ]
         rows.append(members_row(now, noise))
-        said = (*warnings(model, course, now), *([RAN_AWAY] if lost else []))
+        lost = [RAN_AWAY] if np.isnan(found.sampling).all() else []
+        said = (*warnings(model, course, now), *lost)
         missing = "Members with a missing value are left out."
         return Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
+
+
+def hazards(asked: Cox, model: PiecewiseHazard, now: Standing) -> Figures:
+    """Coefficients and then logarithms of baseline hazards, in the researcher's units; the
+    covariance of sampling is NaN where noise alone decided a hazard."""
+    k, names = model.baselines, model.design.names
+    back, shift = model.design.back
+    matrix = np.zeros((model.width, model.width))
+    matrix[: len(names), k:] = back
+    matrix[len(names) :, :k] = np.eye(k)
+    matrix[len(names) :, k:] = shift[None, :]
+    sampling, privacy = (matrix @ each @ matrix.T for each in (now.sampling, now.privacy))
+    if asked.way != "newton" and _ran_away(model, now):
+        sampling = np.full_like(sampling, np.nan)
+    shrunk = matrix @ shrunk_theta(model, now)
+    return Figures(names, matrix @ now.theta, sampling, privacy, shrunk)
 
 
 def _ran_away(model: PiecewiseHazard, now: Standing) -> bool:

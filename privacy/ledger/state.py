@@ -139,6 +139,7 @@ class LedgerState(_Value):
     texts: frozenset[str] = frozenset()
     paused: bool = False
     approvals: Mapping[str, Approval] = field(default_factory=dict)
+    revoked: frozenset[str] = frozenset()  # researchers' keys
     decisions: Mapping[str, str] = field(default_factory=dict)
     endorsed: Mapping[str, str] = field(default_factory=dict)
     looked: Mapping[str, bool] = field(default_factory=dict)
