@@ -185,7 +185,7 @@ def _check_derivation(plan: Plan, question: Question, study: Study, facts: Facts
     if plan.dictionary != facts.dictionary.digest or study.dictionary != plan.dictionary:
         raise Refused(Code.DICTIONARY_MISMATCH)
     try:
-        own = derive(question, study, facts.dictionary, len(plan.participants))
+        own = derive(question, study, facts.dictionary, plan.participants)
     except BadInput:
         raise Refused(Code.BAD_REQUEST) from None
     what = disagreement(plan, question, own, study, facts.dictionary)

@@ -26,6 +26,7 @@ class Code(StrEnum):
     BAD_EXPRESSION = "bad_expression"
     TOO_MANY_CELLS = "too_many_cells"
     ANALYSIS_NOT_ALLOWED = "analysis_not_allowed"
+    OTHER_ORGANISATIONS = "other_organisations"
     OUTSIDE_STUDY = "outside_study"
     BAD_EPSILON = "bad_epsilon"
     OUT_OF_REACH = "out_of_reach"

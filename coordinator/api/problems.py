@@ -26,6 +26,7 @@ CATALOGUE: Mapping[Code, tuple[int, str]] = {
     Code.BAD_EXPRESSION: (422, "The cohort is not a valid expression."),
     Code.TOO_MANY_CELLS: (422, "The analysis has too many cells."),
     Code.ANALYSIS_NOT_ALLOWED: (403, "The study does not allow this analysis."),
+    Code.OTHER_ORGANISATIONS: (409, "Other organisations would answer now than those named."),
     Code.OUTSIDE_STUDY: (403, "The study does not name this column."),
     Code.BAD_EPSILON: (422, "Epsilon is not a number above 0 and at most 1e15."),
     Code.OUT_OF_REACH: (422, "No epsilon reaches this error."),

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from anyio import to_thread
 from fastapi import APIRouter, Query
 
+from coordinator.api.answering import who_answers
 from coordinator.api.entitlement import visible_studies, visible_study
 from coordinator.api.schema import StudyList, StudyView
 from coordinator.api.services import Anyone, Insider, Services, Use
@@ -48,4 +49,5 @@ def get_dictionary(study: str, services: Use, caller: Insider) -> dict[str, Any]
 def _shown(services: Services, caller: Principal, study: str) -> StudyView:
     facts = visible_study(services.store, caller, study)
     services.executor.settle(services.settings.settle_seconds)
-    return study_view(facts, services.budgets.of(facts))
+    able, _ = who_answers(services, facts)
+    return study_view(facts, services.budgets.of(facts), able)

@@ -74,13 +74,15 @@ def _summary(facts: StudyFacts) -> dict[str, Any]:
     }
 
 
-def study_view(facts: StudyFacts, budget: StudyBudget) -> StudyView:
+def study_view(facts: StudyFacts, budget: StudyBudget, answering: list[str]) -> StudyView:
     study = facts.study
     return StudyView(
         **_summary(facts),
         delta=study.delta,
         dictionary=study.dictionary,
         analyses=list(study.analyses),
+        by_organisation=study.by_organisation,
+        answering=answering,
         min_cohort=study.min_cohort,
         t_drop=study.t_drop,
         t_collude=study.t_collude,

@@ -184,7 +184,7 @@ def _check_plan(plan: Plan, network: Network) -> None:
     question = plan.open_question()
     require(question.study_digest == plan.study_digest, "question is about another study")
     try:
-        own = derive(question, study, dictionary, len(plan.participants))
+        own = derive(question, study, dictionary, plan.participants)
     except Refused as refused:
         raise VerificationFailed(f"question is not allowed: {refused}") from None
     what = disagreement(plan, question, own, study, dictionary)

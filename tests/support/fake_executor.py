@@ -211,6 +211,7 @@ def make_world(
     *,
     settings: ApiSettings | None = None,
     epsilon_allowance: str = "10",
+    by_organisation: bool = False,
     clock: Callable[[], datetime] | None = None,
     oidc: OidcSettings | None = None,
 ) -> World:
@@ -222,6 +223,7 @@ def make_world(
     tokens = {role: Token.new(role, entropy) for role in Role}
     outsider = Token.new(Role.RESEARCHER, entropy)
     study = make_study(dictionary, tokens[Role.RESEARCHER].signing_key.public, epsilon_allowance)
+    study = study.model_copy(update={"by_organisation": by_organisation})
     people = [*tokens.values(), outsider]
     store = _prepared(folder / "coordinator.db", key, dictionary, study, people)
     executor = FakeExecutor(store, key, clock or ticking, entropy)
