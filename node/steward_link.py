@@ -38,6 +38,7 @@ class Hand(Protocol):
         ends: date | None,
         about: Mapping[str, str],
     ) -> None: ...
+    def score(self, model: Path, out: Path, horizon: float | None) -> dict[str, Any]: ...
     def publish(self) -> dict[str, Any]: ...
     def studies(self) -> list[dict[str, Any]]: ...
     def decide(self, digest: str, decision: str, reason: str = "") -> str: ...
@@ -88,6 +89,10 @@ class RunningNode:
             "ends": ends.isoformat() if ends else None,
         }
         self._ask("POST", "/v1/consent", form)
+
+    def score(self, model: Path, out: Path, horizon: float | None) -> dict[str, Any]:
+        form = {"model": str(model.resolve()), "out": str(out.resolve()), "horizon": horizon}
+        return dict(self._ask("POST", "/v1/score", form))
 
     def publish(self) -> dict[str, Any]:
         return dict(self._ask("POST", "/v1/publish"))
