@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from node.home import write_private
 from privacy.contract.canonical import canonical_bytes, parse_canonical
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.revocation import Revocation
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study import Study
@@ -59,6 +60,12 @@ class Documents:
         names = [path.stem for path in self._folder.glob("roster-*.json")]
         found = [self.roster(name.removeprefix("roster-")) for name in names]
         return sorted(found, key=lambda roster: roster.epoch)
+
+    def keep_revocation(self, envelope: Envelope) -> Revocation:
+        """Keep a list of revoked keys, as signed by the coordinator; raises VerificationFailed."""
+        listed = Revocation.from_json(envelope.open("revocation", self._coordinator))
+        self._write(f"revocation-{listed.digest}", envelope.to_json())
+        return listed
 
     def keep_study(self, envelope: Envelope) -> Study:
         """Keep an offered study; raises VerificationFailed unless the coordinator signed it."""

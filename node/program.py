@@ -83,6 +83,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
             today=today,
             since=began.day,
             joined=lambda: joined_since(records, began.cut),
+            site=settings.node,
         )
 
     def cut() -> Cut:

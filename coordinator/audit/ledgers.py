@@ -29,6 +29,7 @@ from privacy.ledger.entry import (
     DictionaryAdopted,
     Entry,
     Genesis,
+    KeysRevoked,
     PeriodOpened,
     PolicySet,
     Released,
@@ -182,6 +183,14 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 _check_approval(context, body)
                 what = f"{body.study}: {body.decision}, {_limit(context, body.rho)}"
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+            case KeysRevoked() as body:
+                listed = context.network.revocations.get(body.revocation)
+                known = () if listed is None else listed.keys
+                require(set(body.keys) <= set(known), "revokes keys that no list in it names")
+                what = ", ".join(PublicKey.from_text(key).fingerprint for key in body.keys)
+                ledger.changes.append(
+                    Change(entry.seq, entry.at, body.kind, COORDINATOR, f"keys {what}")
+                )
             case DictionaryAdopted(dictionary=digest):
                 require(digest in context.network.dictionaries, "dictionary is not in the bundle")
             case PolicySet() as body:

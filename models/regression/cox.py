@@ -71,6 +71,7 @@ class Cox(InRounds):
         full = changed(
             self,
             formula=formula_text(tree),
+            organisations=self.told_apart(dictionary),
             time=stop.column.name,
             event=dictionary.resolve(self.event).name,
             start=start,
@@ -87,6 +88,9 @@ class Cox(InRounds):
         stop = _number(dictionary, self.time, "time")
         return changed(way, edges=_equal_edges(stop, _INTERVALS[way.way])), why
 
+    def terms(self, dictionary: Dictionary) -> Formula:
+        return parse_formula(self.formula, dictionary)
+
     def model(self, dictionary: Dictionary) -> PiecewiseHazard:
         return model_of(self, dictionary)
 
@@ -95,7 +99,17 @@ class Cox(InRounds):
 
     def words(self) -> str:
         right = self.formula
-        return f"Fits hazards of {word(self.event)} by {word(self.time)}, proportional in {right}"
+        own = ", from a baseline of each organisation" if self.strata else ""
+        return (
+            f"Fits hazards of {word(self.event)} by {word(self.time)}, proportional in {right}{own}"
+        )
+
+    @property
+    def stratified(self) -> bool:
+        return self.strata
+
+    def by_organisation(self, dictionary: Dictionary) -> bool:
+        return self.strata or super().by_organisation(dictionary)
 
     def method(self) -> str:
         return (
@@ -125,7 +139,8 @@ class Cox(InRounds):
         lost = [RAN_AWAY] if np.isnan(found.sampling).all() else []
         said = (*warnings(model, course, now), *lost)
         missing = "Members with a missing value are left out."
-        return Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
+        made = Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
+        return self.told(dictionary, opened, made)
 
 
 def hazards(asked: Cox, model: PiecewiseHazard, now: Standing) -> Figures:

@@ -151,6 +151,8 @@ class FittedRegression:
         columns = self.model.design.columns
         if any(ref.many for ref in columns):
             raise BadInput("a model of several rows per member predicts none", where="model")
+        if self.model.tells_apart:
+            raise BadInput("a model that tells organisations apart predicts none", where="model")
         return tuple(sorted(columns, key=lambda ref: ref.name))
 
     @property

@@ -209,6 +209,17 @@ class Approval(Fact):
     reason: Words
 
 
+class KeysRevoked(Fact):
+    """Researchers' keys that no plan is reserved for from now on, new here and sorted.
+
+    `revocation` is the digest of the coordinator's signed list that named them.
+    """
+
+    kind: Literal["revoked"] = "revoked"
+    revocation: Digest
+    keys: Annotated[tuple[KeyText, ...], Field(min_length=1, max_length=4096)]
+
+
 class QuestionDecided(Fact):
     """A steward looked at one question of a study; `mark` names it, whoever asks it and when."""
 
@@ -345,6 +356,7 @@ Body = (
     | DictionaryAdopted
     | Endorsement
     | Approval
+    | KeysRevoked
     | QuestionDecided
     | Reserve
     | Commit

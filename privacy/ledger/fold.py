@@ -25,6 +25,7 @@ from privacy.ledger.entry import (
     Entry,
     Expired,
     Genesis,
+    KeysRevoked,
     Lost,
     Mechanism,
     Paused,
@@ -99,6 +100,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return state.having(endorsed={**state.endorsed, body.study_digest: body.by})
         case Approval():
             return _decide(state, body, at)
+        case KeysRevoked():
+            return _revoke(state, body)
         case QuestionDecided():
             allowed = body.decision == "allowed"
             return state.having(looked={**state.looked, body.mark: allowed})
@@ -149,6 +152,12 @@ def _decide(state: LedgerState, body: Approval, at: str) -> LedgerState:
     return state.decided(body)
 
 
+def _revoke(state: LedgerState, body: KeysRevoked) -> LedgerState:
+    if list(body.keys) != sorted(set(body.keys) - state.revoked):
+        raise Refused(Code.CONFLICT, what="keys")
+    return state.having(revoked=state.revoked | set(body.keys))
+
+
 def _check_approvers(state: LedgerState, body: Approval, rules: Rules) -> None:
     """Two different stewards where the policy says so; nothing automatic that it does not name."""
     first = state.endorsed.get(body.study_digest)
@@ -169,6 +178,9 @@ def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
         raise Refused(Code.PAUSED)
     if state.knows(body.plan, body.question):
         raise Refused(Code.REPLAYED)
+    delegate = "" if body.delegation is None else body.delegation.key
+    if not state.revoked.isdisjoint({body.researcher, delegate}):
+        raise Refused(Code.KEY_REVOKED)
     _check_period(state, at)
     if not at < body.expires:
         raise Refused(Code.EXPIRED)

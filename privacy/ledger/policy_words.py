@@ -62,6 +62,7 @@ def _floors(policy: PolicySet) -> Lines:
 def _rules(rules: Rules) -> Lines:
     each = "a steward looks at each first" if rules.each_question else "answered without a look"
     days = f"{rules.embargo_days} days between approval and the first answer"
+    apart = "as studies say" if rules.by_organisation else "never by itself"
     automatic = "; ".join(_AUTOMATIC[rule] for rule in rules.automatic)
     return (
         ("began as", rules.preset.value),
@@ -71,6 +72,7 @@ def _rules(rules: Rules) -> Lines:
         ("questions", each),
         ("embargo", days if rules.embargo_days else "none"),
         ("columns", "a study has to name them" if rules.names_columns else "need not be named"),
+        ("figures of this organisation", apart),
         ("patient reviewer", "has to sign a study off" if rules.reviewed else "is not required"),
         ("by itself", automatic or "nothing is decided"),
         ("known investigators", ", ".join(rules.known) or "none"),

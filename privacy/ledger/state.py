@@ -136,6 +136,7 @@ class LedgerState(_Value):
     dictionary: str = ""
     paused: bool = False
     approvals: Mapping[str, Approval] = field(default_factory=dict)
+    revoked: frozenset[str] = frozenset()  # researchers' keys
     decisions: Mapping[str, str] = field(default_factory=dict)
     endorsed: Mapping[str, str] = field(default_factory=dict)
     looked: Mapping[str, bool] = field(default_factory=dict)
