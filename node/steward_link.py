@@ -39,6 +39,9 @@ class Hand(Protocol):
         about: Mapping[str, str],
     ) -> None: ...
     def score(self, model: Path, out: Path, horizon: float | None) -> dict[str, Any]: ...
+    def adopt_text(self, purpose: str, language: str, text: str) -> str: ...
+    def erase(self, member: str, reference: str = "") -> None: ...
+    def consent_proof(self, epoch: str, member: str = "") -> dict[str, Any]: ...
     def publish(self) -> dict[str, Any]: ...
     def studies(self) -> list[dict[str, Any]]: ...
     def decide(self, digest: str, decision: str, reason: str = "") -> str: ...
@@ -93,6 +96,16 @@ class RunningNode:
     def score(self, model: Path, out: Path, horizon: float | None) -> dict[str, Any]:
         form = {"model": str(model.resolve()), "out": str(out.resolve()), "horizon": horizon}
         return dict(self._ask("POST", "/v1/score", form))
+
+    def adopt_text(self, purpose: str, language: str, text: str) -> str:
+        form = {"purpose": purpose, "language": language, "text": text}
+        return str(self._ask("POST", "/v1/consent/texts", form)["digest"])
+
+    def erase(self, member: str, reference: str = "") -> None:
+        self._ask("POST", "/v1/erase", {"member": member, "reference": reference})
+
+    def consent_proof(self, epoch: str, member: str = "") -> dict[str, Any]:
+        return dict(self._ask("POST", "/v1/consent/proof", {"epoch": epoch, "member": member}))
 
     def publish(self) -> dict[str, Any]:
         return dict(self._ask("POST", "/v1/publish"))
