@@ -17,6 +17,7 @@ from coordinator.key_stock import KeyStock, Margin
 from coordinator.mirror import Mirror
 from coordinator.node_link import Answer, Body, NodeLink
 from coordinator.store.facts import NodeState
+from coordinator.store.network import revoked_keys
 from coordinator.store.store import Store
 from privacy.contract.facts import Fact
 from privacy.contract.messages import Ask
@@ -39,6 +40,7 @@ class Greeting(Fact):
     roster: str
     dictionary: str
     approved: tuple[str, ...]
+    revoked: int
     size: int
     checkpoint: str
 
@@ -86,6 +88,11 @@ class Contact:
         if said["roster"] != self.roster().digest:
             envelope = self.store.network.roster_envelope
             self._offer_once(node, boot, envelope.digest, Ask.OFFER_ROSTER, "roster", envelope)
+        revoked = self.store.network.revocation_envelope
+        if revoked is not None and said["revoked"] < len(revoked_keys(revoked)):
+            self._offer_once(
+                node, boot, revoked.digest, Ask.OFFER_REVOCATION, "revocation", revoked
+            )
         for facts in self.store.studies.newest():
             if facts.study.digest not in said["approved"]:
                 envelope = facts.envelope

@@ -28,7 +28,7 @@ from privacy.contract.parts import cut_head, cut_parts, join_parts
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.errors import BadInput, Code, ProtocolError, Refused, VerificationFailed
-from privacy.ledger.entry import PolicySet
+from privacy.ledger.entry import KeysRevoked, PolicySet
 from privacy.randomness import Entropy
 from privacy.secure_sum.attempt import Attempt, threshold
 from privacy.secure_sum.participant import Session
@@ -103,6 +103,7 @@ class NodeService:
             coordinator=self.coordinator,
             roster=self.roster(),
             confirmed=frozenset(self.peers()),
+            revoked=state.revoked,
             dictionary=self.dictionary(),
             studies={digest: self.documents.study(digest) for digest in state.approvals},
             policy=self.policy,
@@ -170,6 +171,8 @@ class NodeService:
                 return self._offer_roster(payload), b""
             case Ask.OFFER_STUDY:
                 return self._offer_study(payload), b""
+            case Ask.OFFER_REVOCATION:
+                return self._offer_revocation(payload), b""
             case Ask.WITNESS:
                 return self._witness(payload), b""
             case Ask.WITNESS_ANSWERS:
@@ -206,6 +209,7 @@ class NodeService:
             "roster": state.roster,
             "dictionary": state.dictionary,
             "approved": sorted(state.approvals),
+            "revoked": len(state.revoked),
             "size": self.ledger.size,
             "checkpoint": self.ledger.checkpoint(),
         }
@@ -217,6 +221,21 @@ class NodeService:
     def _offer_study(self, payload: dict[str, Any]) -> dict[str, Any]:
         study = self.documents.keep_study(Envelope.from_json(payload["study"]))
         return {"approved": study.digest in self.ledger.state.approvals}
+
+    def _offer_revocation(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Keep a list of revoked keys, and write the new ones into the ledger.
+
+        Keys that an earlier list named stay revoked, whatever a later one says.
+        """
+        listed = self.documents.keep_revocation(Envelope.from_json(payload["revocation"]))
+        genesis = self.ledger.state.genesis
+        if genesis is None or listed.network != genesis.network:
+            raise Refused(Code.BAD_REQUEST, what="network")
+        with self._lock:
+            new = sorted(set(listed.keys) - self.ledger.state.revoked)
+            if new:
+                self.ledger.append(KeysRevoked(revocation=listed.digest, keys=tuple(new)))
+        return {"revoked": len(self.ledger.state.revoked)}
 
     def _witness(self, payload: dict[str, Any]) -> dict[str, Any]:
         of, nonce = str(payload["of"]), str(payload["nonce"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC
 
+from coordinator.api.answering import who_answers
 from coordinator.api.asking import check_question
 from coordinator.api.budgets import NodeBudget, StudyBudget
 from coordinator.api.entitlement import visible_study
@@ -11,10 +12,12 @@ from coordinator.api.library import Stored, members_by, related, stored
 from coordinator.api.schema import Earlier, NodeLeft, PreviewAsk, PreviewView, Remaining
 from coordinator.api.services import Services
 from coordinator.api.views import amount
-from coordinator.store.facts import Decision, NodeState, Principal, StudyFacts
+from coordinator.store.facts import Decision, Principal, StudyFacts
 from models.aggregates.requests import Analysis
 from models.cohort.text import canonical_text
+from models.derivation import check_by_organisation
 from models.planner import Preview, preview
+from models.regression.rounds import InRounds
 from models.related import Relation
 from models.target import parse_target
 from models.within import cohort_within, declared
@@ -40,7 +43,8 @@ def make_preview(services: Services, principal: Principal, ask: PreviewAsk) -> P
     cohort = canonical_text(cohort_within(study, ask.cohort, dictionary))
     library = stored(services.store, facts, cohort)
     known = (ask.members, YOURS) if ask.members else members_by(library, dictionary)
-    able, unable = _who_answers(services, facts)
+    able, unable = who_answers(services, facts)
+    _check_by_organisation(analysis, study, able)
     made = _preview(facts, ask, cohort, analysis, dictionary, len(able), known or (None, ""))
     services.executor.settle(services.settings.settle_seconds)
     budget = services.budgets.of(facts)
@@ -66,6 +70,13 @@ def _check_aim(ask: PreviewAsk) -> None:
         parse_target(ask.target_error or "1")
     except BadInput:
         raise Refused(Code.BAD_REQUEST, where="target_error") from None
+
+
+def _check_by_organisation(analysis: Analysis, study: Study, able: list[str]) -> None:
+    """As a run would be refused; with too few nodes it is refused for that, whoever is named."""
+    few = len(able) < fewest_nodes(study.t_drop, study.t_collude)
+    named = analysis.organisations if isinstance(analysis, InRounds) else ()
+    check_by_organisation(analysis, study, named if few else tuple(able))
 
 
 def _preview(
@@ -133,23 +144,3 @@ def _tightest(nodes: tuple[NodeBudget, ...], study: Study) -> NodeLeft | None:
         return None
     left, node = min(periods)
     return NodeLeft(node=node, left=amount(left, study.delta_fraction))
-
-
-def _who_answers(services: Services, facts: StudyFacts) -> tuple[list[str], dict[str, str]]:
-    """Nodes that can answer, and the others with why: state, decision or the study's period."""
-    states = {node.id: node.state for node in services.store.nodes.all()}
-    today = services.clock().astimezone(UTC).date()
-    in_period = facts.study.first_day <= today <= facts.study.last_day
-    able: list[str] = []
-    unable: dict[str, str] = {}
-    for node in services.store.network.roster.nodes:
-        state = states.get(node.id, NodeState.OFFLINE)
-        if facts.decisions.get(node.id) is not Decision.APPROVED:
-            unable[node.id] = "not-approved"
-        elif not in_period:
-            unable[node.id] = "not-in-period"
-        elif state is not NodeState.ONLINE:
-            unable[node.id] = state.value
-        else:
-            able.append(node.id)
-    return able, unable

@@ -25,12 +25,14 @@ from coordinator.api.schema import (
     OpenedRounds,
     PreviewAsk,
     PreviewView,
+    ReleaseList,
     ReleaseView,
     RunAsk,
     RunList,
     RunView,
 )
 from coordinator.api.services import (
+    ReleaseReader,
     Researcher,
     ResearcherOrAdmin,
     ResultReader,
@@ -38,7 +40,7 @@ from coordinator.api.services import (
     Services,
     Use,
 )
-from coordinator.api.views import release_view, run_view
+from coordinator.api.views import release_summary, release_view, run_view
 from coordinator.api.waiting import preferred_wait_seconds, wait_for_run
 from coordinator.store.facts import Principal
 from coordinator.store.openings import StoredOpening
@@ -127,15 +129,28 @@ def cancel_run(run: str, services: Use, caller: ResearcherOrAdmin) -> RunView:
     return _shown(services, caller, run)[0]
 
 
+@router.get("/releases", operation_id="listReleases")
+def list_releases(
+    services: Use,
+    caller: ReleaseReader,
+    study: Annotated[str, Query(max_length=200, description="A study's id; all without it.")] = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> ReleaseList:
+    """The newest releases of the studies you may see."""
+    versions = visible_versions(services.store, caller, study)
+    found = services.store.releases.newest(versions, limit)
+    return ReleaseList(releases=[release_summary(each, plan) for each, plan in found])
+
+
 @router.get("/releases/{digest}", operation_id="getRelease")
-def get_release(digest: str, services: Use, caller: ResultReader) -> ReleaseView:
+def get_release(digest: str, services: Use, caller: ReleaseReader) -> ReleaseView:
     """A release with its estimate, its receipts and the coordinator's signature."""
     release, _ = visible_release(services.store, caller, digest)
     return release_view(release, services.store.releases.plan(release))
 
 
 @router.get("/releases/{digest}/combined", operation_id="getCombined")
-def get_combined(digest: str, services: Use, caller: ResultReader) -> CombinedView:
+def get_combined(digest: str, services: Use, caller: ReleaseReader) -> CombinedView:
     """What a release and those that its question tops up say together; costs nothing."""
     return combined_view(services.store, caller, digest)
 

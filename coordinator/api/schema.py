@@ -124,10 +124,12 @@ class StudyView(StudySummary):
     delta: str
     dictionary: str
     analyses: list[str] = Field(description="Empty: every analysis of the catalogue.")
+    by_organisation: bool = Field(description="May figures of single organisations be asked?")
     min_cohort: int
     t_drop: int
     t_collude: int
     max_memberships: int
+    answering: list[str] = Field(description="Nodes that can answer now, in a plan's order.")
     question: str
     summary: str
     cohort: str = Field(description="Every question is restricted to it. Empty: every member.")
@@ -294,6 +296,18 @@ class CombinedView(Answer):
     mechanism: dict[str, int]
     result: dict[str, Any]
     releases: list[ReleaseView]
+
+
+class ReleaseSummary(Answer):
+    digest: str
+    study: str
+    analysis: dict[str, Any]
+    cohort: str
+    created: str
+
+
+class ReleaseList(Answer):
+    releases: list[ReleaseSummary]
 
 
 class NodeView(Answer):

@@ -20,6 +20,7 @@ from coordinator.api.schema import (
     Receipt,
     ReleasedAnswer,
     ReleasedRound,
+    ReleaseSummary,
     ReleaseView,
     RunView,
     StudySummary,
@@ -73,13 +74,15 @@ def _summary(facts: StudyFacts) -> dict[str, Any]:
     }
 
 
-def study_view(facts: StudyFacts, budget: StudyBudget) -> StudyView:
+def study_view(facts: StudyFacts, budget: StudyBudget, answering: list[str]) -> StudyView:
     study = facts.study
     return StudyView(
         **_summary(facts),
         delta=study.delta,
         dictionary=study.dictionary,
         analyses=list(study.analyses),
+        by_organisation=study.by_organisation,
+        answering=answering,
         min_cohort=study.min_cohort,
         t_drop=study.t_drop,
         t_collude=study.t_collude,
@@ -179,6 +182,16 @@ def _released_round(said: Mapping[str, Any]) -> ReleasedRound:
         receipts=[
             Receipt(**{**receipt, "node": node}) for node, receipt in said["receipts"].items()
         ],
+    )
+
+
+def release_summary(release: ReleaseFacts, plan: Plan) -> ReleaseSummary:
+    return ReleaseSummary(
+        digest=release.digest,
+        study=plan.study,
+        analysis=dict(plan.analysis),
+        cohort=plan.cohort,
+        created=release.created,
     )
 
 

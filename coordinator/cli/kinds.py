@@ -229,7 +229,7 @@ def _glm(cohort: Asking, written: Written) -> Question:
 
 
 def _cox(cohort: Asking, written: Written) -> Question:
-    own = ("start", "happened", "grid")
+    own = ("start", "happened", "grid", "strata")
     time, event, formula = written.take("time", "event", "formula", settings=(*own, *_OF_FITS))
     return cohort.cox(
         time,
@@ -238,6 +238,7 @@ def _cox(cohort: Asking, written: Written) -> Question:
         start=written.settings.get("start", ""),
         happened=written.settings.get("happened", "true"),
         grid=written.numbers("grid"),
+        strata=written.settings.get("strata", ""),
         **_guess(written),
     )
 

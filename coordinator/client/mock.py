@@ -244,3 +244,7 @@ class MockSource:
 
     def approvals(self) -> dict[str, str]:
         return {}
+
+    def organisations(self) -> tuple[str, ...]:
+        """Made-up members belong to made-up organisations, in turn."""
+        return NODES

@@ -84,6 +84,10 @@ class RemoteStudy:
         said = self.transport.get(self._path)["approvals"]
         return {approval["node"]: approval["decision"] for approval in said}
 
+    def organisations(self) -> tuple[str, ...]:
+        """The nodes that would answer now, in a plan's order."""
+        return tuple(map(str, self.transport.get(self._path)["answering"]))
+
     def preview(self, question: Question, wanted: Wanted) -> Preview:
         ask: dict[str, Any] = {
             "study": self.study_id,

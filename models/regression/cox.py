@@ -73,6 +73,7 @@ class Cox(InRounds):
         full = changed(
             self,
             formula=formula_text(tree),
+            organisations=self.told_apart(dictionary),
             time=stop.column.name,
             event=dictionary.resolve(self.event).name,
             start=start,
@@ -93,6 +94,9 @@ class Cox(InRounds):
         loud = gram_noise(self.model(dictionary), unit, members) > LOUD
         return super(Cox, coarse if loud else middle).chosen(dictionary, law, members)
 
+    def terms(self, dictionary: Dictionary) -> Formula:
+        return parse_formula(self.formula, dictionary)
+
     def model(self, dictionary: Dictionary) -> PiecewiseHazard:
         return model_of(self, dictionary)
 
@@ -101,7 +105,17 @@ class Cox(InRounds):
 
     def words(self) -> str:
         right = self.formula
-        return f"Fits hazards of {word(self.event)} by {word(self.time)}, proportional in {right}"
+        own = ", from a baseline of each organisation" if self.strata else ""
+        return (
+            f"Fits hazards of {word(self.event)} by {word(self.time)}, proportional in {right}{own}"
+        )
+
+    @property
+    def stratified(self) -> bool:
+        return self.strata
+
+    def by_organisation(self, dictionary: Dictionary) -> bool:
+        return self.strata or super().by_organisation(dictionary)
 
     def method(self) -> str:
         return (
@@ -135,7 +149,8 @@ class Cox(InRounds):
         lost = [RAN_AWAY] if self.way != "newton" and _ran_away(model, now) else []
         said = (*warnings(model, course, now), *lost)
         missing = "Members with a missing value are left out."
-        return Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
+        made = Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
+        return self.told(dictionary, opened, made)
 
 
 def _noise(model: PiecewiseHazard, now: Standing) -> float:

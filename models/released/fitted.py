@@ -151,7 +151,17 @@ class FittedRegression:
         columns = self.model.design.columns
         if any(ref.many for ref in columns):
             raise BadInput("a model of several rows per member predicts none", where="model")
+        if self.model.tells_apart:
+            raise BadInput("a model that tells organisations apart predicts none", where="model")
         return tuple(sorted(columns, key=lambda ref: ref.name))
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What the columns of `predict` are."""
+        model = self.model
+        if isinstance(model, Glm) and isinstance(model.family, Ordinal):
+            return model.outcome.column.column.levels
+        return ("score",)
 
     def scored(self, rows: Rows, horizon: float | None = None) -> NDArray[np.float64]:
         """The same of rows that hold `reads`, of this dictionary."""
