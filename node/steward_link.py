@@ -38,6 +38,8 @@ class Hand(Protocol):
         ends: date | None,
         about: Mapping[str, str],
     ) -> None: ...
+    def member_link(self, member: str, days: int) -> str: ...
+    def lay_result(self, release: str, text: str) -> None: ...
     def adopt_text(self, purpose: str, language: str, text: str) -> str: ...
     def erase(self, member: str, reference: str = "") -> None: ...
     def consent_proof(self, epoch: str, member: str = "") -> dict[str, Any]: ...
@@ -91,6 +93,12 @@ class RunningNode:
             "ends": ends.isoformat() if ends else None,
         }
         self._ask("POST", "/v1/consent", form)
+
+    def member_link(self, member: str, days: int) -> str:
+        return str(self._ask("POST", "/v1/member-link", {"member": member, "days": days})["link"])
+
+    def lay_result(self, release: str, text: str) -> None:
+        self._ask("POST", "/v1/lay-result", {"release": release, "text": text})
 
     def adopt_text(self, purpose: str, language: str, text: str) -> str:
         form = {"purpose": purpose, "language": language, "text": text}
