@@ -36,6 +36,14 @@ class FolderForm(_Form):
     folder: Path
 
 
+class ScoreForm(_Form):
+    """A saved model and a new file, both on the node's own machine."""
+
+    model: Path
+    out: Path
+    horizon: float | None = None
+
+
 class ConfirmForm(_Form):
     """A roster and the fingerprints that were compared out of band."""
 
@@ -160,6 +168,10 @@ def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         about = form.model_dump(include={"terms", "text", "language", "evidence"})
         steward.consent(form.member, form.purpose, form.state, form.starts, form.ends, about)
         return {"status": "recorded"}
+
+    @app.post("/v1/score", operation_id="score_members", dependencies=guard)
+    def score(form: ScoreForm) -> dict[str, Any]:
+        return steward.score(form.model, form.out, form.horizon)
 
     @app.post("/v1/consent/proof", operation_id="consent_proof", dependencies=guard)
     def consent_proof(form: ProofForm) -> dict[str, Any]:

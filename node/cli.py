@@ -263,6 +263,18 @@ def consent_proof(
 
 
 @app.command()
+def score(
+    model: Annotated[Path, typer.Argument(help="A saved model, with its .json beside it.")],
+    out: Annotated[Path, typer.Option(help="A new .csv file, which stays here.")],
+    dir: Dir = HERE,  # noqa: A002
+    horizon: Annotated[float | None, typer.Option(help="Of hazards: risks by this time.")] = None,
+) -> None:
+    """Score this organisation's own members with a released model. Nothing is sent."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        _show(node.score(model, out, horizon))
+
+
+@app.command()
 def publish(dir: Dir = HERE) -> None:  # noqa: A002
     """Copy the records again to the database that the node computes on, if it has one."""
     with _exit_codes(), hand(Home(dir)) as node:

@@ -18,6 +18,7 @@ from node.erasure import erase_member
 from node.importer import check_folder, import_folder
 from node.member.links import MemberLinks
 from node.parts import Parts
+from node.scoring import read_model, score
 from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
 from privacy.accounting.conversion import epsilon_of_rho
@@ -220,6 +221,11 @@ class Steward:
         """Copy the records to the engine beside the node again, whatever is there."""
         self.parts.guard.changed()
         return {"engine": self.parts.settings.engine}
+
+    def score(self, model: Path, out: Path, horizon: float | None) -> dict[str, Any]:
+        """Score the organisation's own members with a released model; see `node.scoring`."""
+        members = score(self.parts.records, read_model(model), out, horizon)
+        return {"members": members, "file": str(out)}
 
     # studies and peers
 
