@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from node.consent import ConsentState, set_consent
-from node.decisions import Offered, decide_study
+from node.decisions import decide_study
 from node.importer import check_folder, import_folder
 from node.parts import Parts
 from node.setup import confirm_roster, year_from
@@ -165,7 +165,7 @@ class Steward:
         Whatever runs for a version that is approved no more ends at once.
         """
         service = self.parts.service
-        offered = Offered(service.documents.study(digest))
+        offered = service.offered(digest)
         decided = decide_study(
             service.ledger, offered, decision, by=self.by, now=service.clock(), reason=reason
         )

@@ -9,7 +9,14 @@ from __future__ import annotations
 from anyio import CapacityLimiter
 from fastapi import FastAPI
 
-from coordinator.api import audit_routes, network_routes, problems, run_routes, study_routes
+from coordinator.api import (
+    audit_routes,
+    network_routes,
+    problems,
+    run_routes,
+    study_routes,
+    study_steps,
+)
 from coordinator.api.budgets import Budgets
 from coordinator.api.limits import BodyLimit, SafeHeaders
 from coordinator.api.services import ApiSettings, Clock, Executor, Services
@@ -54,6 +61,6 @@ def create_app(
     )
     app.add_middleware(SafeHeaders)
     problems.install(app)
-    for routes in (network_routes, study_routes, run_routes, audit_routes):
+    for routes in (network_routes, study_routes, study_steps, run_routes, audit_routes):
         app.include_router(routes.router)
     return app

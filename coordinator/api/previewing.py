@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC
 
 from coordinator.api.asking import check_question
@@ -11,6 +12,7 @@ from coordinator.api.library import Stored, members_by, related, stored
 from coordinator.api.schema import Earlier, NodeLeft, PreviewAsk, PreviewView, Remaining
 from coordinator.api.services import Services
 from coordinator.api.views import amount
+from coordinator.api.willing import unwilling
 from coordinator.store.facts import Decision, NodeState, Principal, StudyFacts
 from models.aggregates.requests import Analysis
 from models.cohort.text import canonical_text
@@ -22,7 +24,7 @@ from privacy.accounting.filter import remaining
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import identity_of
 from privacy.contract.study import Study
-from privacy.contract.time import epoch_of
+from privacy.contract.time import epoch_of, instant_text
 from privacy.errors import BadInput, Code, Refused
 from privacy.secure_sum.attempt import fewest_nodes
 from privacy.units import Rho
@@ -40,7 +42,15 @@ def make_preview(services: Services, principal: Principal, ask: PreviewAsk) -> P
     cohort = canonical_text(cohort_within(study, ask.cohort, dictionary))
     library = stored(services.store, facts, cohort)
     known = (ask.members, YOURS) if ask.members else members_by(library, dictionary)
-    able, unable = _who_answers(services, facts)
+    out = unwilling(
+        services.budgets,
+        facts,
+        analysis,
+        cohort,
+        ask.epsilon or "1",
+        instant_text(services.clock()),
+    )
+    able, unable, declining = _who_answers(services, facts, out)
     made = _preview(facts, ask, cohort, analysis, dictionary, len(able), known or (None, ""))
     services.executor.settle(services.settings.settle_seconds)
     budget = services.budgets.of(facts)
@@ -50,6 +60,7 @@ def make_preview(services: Services, principal: Principal, ask: PreviewAsk) -> P
         preview={**made.to_json(), "answering": able},
         can_answer=able,
         cannot_answer=unable,
+        declining=declining,
         left=amount(budget.left, study.delta_fraction),
         affordable=answered is not None or cost <= budget.left,
         budget=_remaining(budget, Rho.ZERO if answered else cost, cost, study),
@@ -135,21 +146,27 @@ def _tightest(nodes: tuple[NodeBudget, ...], study: Study) -> NodeLeft | None:
     return NodeLeft(node=node, left=amount(left, study.delta_fraction))
 
 
-def _who_answers(services: Services, facts: StudyFacts) -> tuple[list[str], dict[str, str]]:
-    """Nodes that can answer, and the others with why: state, decision or the study's period."""
+def _who_answers(
+    services: Services, facts: StudyFacts, out: Collection[str]
+) -> tuple[list[str], dict[str, str], int]:
+    """Nodes that can answer, others with their public state or the study's, and how many decline.
+
+    Why an organisation declines is its own affair: it has not approved, or is in `out`.
+    """
     states = {node.id: node.state for node in services.store.nodes.all()}
     today = services.clock().astimezone(UTC).date()
     in_period = facts.study.first_day <= today <= facts.study.last_day
     able: list[str] = []
     unable: dict[str, str] = {}
+    declining = 0
     for node in services.store.network.roster.nodes:
         state = states.get(node.id, NodeState.OFFLINE)
-        if facts.decisions.get(node.id) is not Decision.APPROVED:
-            unable[node.id] = "not-approved"
+        if facts.decisions.get(node.id) is not Decision.APPROVED or node.id in out:
+            declining += 1
         elif not in_period:
             unable[node.id] = "not-in-period"
         elif state is not NodeState.ONLINE:
             unable[node.id] = state.value
         else:
             able.append(node.id)
-    return able, unable
+    return able, unable, declining

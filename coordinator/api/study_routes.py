@@ -10,9 +10,11 @@ from fastapi import APIRouter, Query
 from coordinator.api.entitlement import visible_studies, visible_study
 from coordinator.api.schema import StudyList, StudyView
 from coordinator.api.services import Anyone, Services, Use
+from coordinator.api.study_steps import life_of
 from coordinator.api.views import study_summary, study_view
 from coordinator.api.waiting import sync_ledgers
 from coordinator.store.facts import Principal
+from privacy.contract.token import Role
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
 
@@ -48,4 +50,6 @@ def get_dictionary(study: str, services: Use, caller: Anyone) -> dict[str, Any]:
 def _shown(services: Services, caller: Principal, study: str) -> StudyView:
     facts = visible_study(services.store, caller, study)
     services.executor.settle(services.settings.settle_seconds)
-    return study_view(facts, services.budgets.of(facts))
+    everything = caller.role is not Role.RESEARCHER
+    state = life_of(services, facts.study).state
+    return study_view(facts, services.budgets.of(facts), state, everything=everything)

@@ -14,6 +14,7 @@ from coordinator.store.openings import Openings
 from coordinator.store.people import People
 from coordinator.store.releases import Releases
 from coordinator.store.runs import Runs
+from coordinator.store.steps import StudySteps
 from coordinator.store.studies import Studies
 
 
@@ -25,6 +26,7 @@ class Store:
         self.network = NetworkDocuments(self.database)
         self.nodes = Nodes(self.database)
         self.studies = Studies(self.database)
+        self.steps = StudySteps(self.database)
         self.people = People(self.database)
         self.runs = Runs(self.database)
         self.openings = Openings(self.database)

@@ -23,6 +23,7 @@ class Ask(StrEnum):
     HELLO = "hello"
     OFFER_ROSTER = "offer-roster"
     OFFER_STUDY = "offer-study"
+    STUDY_STEPS = "study-steps"
     WITNESS = "witness"
     WITNESS_ANSWERS = "witness-answers"
     PREPARE_KEYS = "prepare-keys"
