@@ -58,6 +58,10 @@ class ConsentForm(_Form):
     state: str
     starts: date | None = None
     ends: date | None = None
+    terms: str = ""
+    text: str = ""
+    language: str = ""
+    evidence: str = ""
 
 
 def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
@@ -117,7 +121,8 @@ def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
 
     @app.post("/v1/consent", operation_id="set_consent", dependencies=guard)
     def consent(form: ConsentForm) -> dict[str, str]:
-        steward.consent(form.member, form.purpose, form.state, form.starts, form.ends)
+        about = form.model_dump(include={"terms", "text", "language", "evidence"})
+        steward.consent(form.member, form.purpose, form.state, form.starts, form.ends, about)
         return {"status": "recorded"}
 
     @app.post("/v1/publish", operation_id="publish", dependencies=guard)

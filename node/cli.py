@@ -19,6 +19,7 @@ import typer
 
 from node.home import Home
 from node.steward_link import hand
+from privacy.contract.canonical import sha256_hex
 from privacy.errors import BadInput, CairnError, Refused, VerificationFailed
 
 app = typer.Typer(
@@ -187,11 +188,17 @@ def consent(
     dir: Dir = HERE,  # noqa: A002
     starts: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
     ends: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
+    terms: Annotated[str, typer.Option(help="What is allowed, as: HMB NPU GS=CH,DE")] = "",
+    text: Annotated[Path | None, typer.Option(help="The file of the text that was shown.")] = None,
+    language: Annotated[str, typer.Option(help="The text's language, as de.")] = "",
+    evidence: Annotated[str, typer.Option(help="Where the signed form is kept.")] = "",
 ) -> None:
     """Record one member's choice; it counts from the next question on."""
     with _exit_codes(), hand(Home(dir)) as node:
         first, last = (moment.date() if moment else None for moment in (starts, ends))
-        node.consent(member, purpose, state, first, last)
+        shown = sha256_hex(text.read_bytes()) if text else ""
+        about = {"terms": terms, "text": shown, "language": language, "evidence": evidence}
+        node.consent(member, purpose, state, first, last, about)
         print("recorded")
 
 

@@ -5,10 +5,13 @@ For every purpose that any file or change has named, and for `all` (any other pu
     consent:KEY        does the member consent?
     consent-from:KEY   first day, or NULL        consent-until:KEY   last day, or NULL
     consent-own:KEY    did the member say so for this purpose, and not by `all`?
+    consent-terms:KEY  the number of the terms they consent under, or NULL (node.consent_terms)
+    consent-class:KEY  all of this as one number, NULL for no consent (node.consent_classes):
+                       the one column that a question reads
 
 A purpose that was never named has no columns of its own; there `all` speaks. What a member says
 about one purpose goes before what they say about `all`, except that ending `all` ends every
-purpose.
+purpose. Every word is kept, in order, in `consent_changes` (node.consent_history).
 """
 
 from __future__ import annotations
@@ -17,26 +20,29 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 
+from node.consent_classes import class_number
+from node.consent_history import NOTHING_KNOWN, Note, Source, last_state, write_word
+from node.consent_terms import known_terms, number_of
 from node.engines.embedded import columns_of
-from node.layout import MEMBERS, quote, select
-from node.records import Cursor, Records, leave_mark
+from node.layout import MEMBERS, Cursor, quote, select
+from node.records import Records, leave_mark
+from privacy.contract.consent import ConsentState, check_follows
+from privacy.contract.duo import Terms
 from privacy.errors import BadInput
 
 ALL = "all"
 CONSENT = "consent"
 MAX_PURPOSES = 100
-_PARTS = ("consent", "consent-from", "consent-until", "consent-own")
-_TYPES = ("BOOLEAN", "DATE", "DATE", "BOOLEAN")
-
-
-class ConsentState(StrEnum):
-    GIVEN = "given"
-    REFUSED = "refused"
-    WITHDRAWN = "withdrawn"
-    EXPIRED = "expired"
-    REQUESTED = "requested"
+_PARTS = (
+    "consent",
+    "consent-from",
+    "consent-until",
+    "consent-own",
+    "consent-terms",
+    "consent-class",
+)
+_TYPES = ("BOOLEAN", "DATE", "DATE", "BOOLEAN", "INTEGER", "INTEGER")
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ class Consent:
     given: bool
     valid_from: date | None = None
     valid_until: date | None = None
+    terms: Terms | None = None  # None: for all that the purpose says
 
     def holds(self, today: date) -> bool:
         """Does the member consent on this day?"""
@@ -58,15 +65,20 @@ def purpose_key(purpose: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", purpose.lower()).strip("_")
 
 
-def consent_columns(key: str) -> tuple[str, str, str, str]:
-    """Names of a purpose's columns: given, from, until, own."""
-    given, start, end, own = (f"{part}:{key}" for part in _PARTS)
-    return given, start, end, own
+def consent_columns(key: str) -> tuple[str, str, str, str, str, str]:
+    """Names of a purpose's columns: given, from, until, own, terms, class."""
+    given, start, end, own, terms, number = (f"{part}:{key}" for part in _PARTS)
+    return given, start, end, own, terms, number
+
+
+def class_column(key: str) -> str:
+    """The name of the column with the number of a member's class of consent."""
+    return consent_columns(key)[-1]
 
 
 def purposes_in(columns: Iterable[str]) -> tuple[str, ...]:
     """Keys of the purposes that have columns of their own, `all` included."""
-    head = f"{_PARTS[0]}:"
+    head = class_column("")
     return tuple(name.removeprefix(head) for name in columns if name.startswith(head))
 
 
@@ -84,29 +96,54 @@ def set_consent(
     *,
     valid_from: date | None = None,
     valid_until: date | None = None,
+    terms: Terms | None = None,
+    note: Note = NOTHING_KNOWN,
+    today: date | None = None,
 ) -> None:
     """Record one member's word on one purpose, or on "all", and make it effective at once.
 
     What is refused or withdrawn here stays so when files are imported again, until it is given
-    here again; from then on the files speak. Raises BadInput for a member who is not there.
+    here again; from then on the files speak. Raises BadInput for a member who is not there, and
+    for a state that cannot follow what was said before.
     """
-    key = _checked_key(purpose)
     given = state is ConsentState.GIVEN
-    change = Consent(given, valid_from if given else None, valid_until if given else None)
+    days = (valid_from, valid_until) if given else (None, None)
+    change = Consent(given, *days, terms if given else None)
     with records.transaction() as cursor:
-        columns = columns_of(cursor, MEMBERS)
-        _check_member(cursor, columns, member)
-        known = purposes_in(columns)
-        if key not in known:
-            _add_purpose(cursor, known, key)
-        for target, own in _reach(cursor, member, key, given, (*known, key)):
-            _write(cursor, target, change, member, own=own)
-        cursor.execute(
-            "INSERT INTO consent_changes (member, purpose, state, valid_from, valid_until) "
-            "VALUES (?, ?, ?, ?, ?)",
-            [member, key, state.value, valid_from, valid_until],
-        )
+        apply_word(cursor, member, purpose, state, change, note, today)
         leave_mark(cursor)
+
+
+def apply_word(
+    cursor: Cursor,
+    member: str,
+    purpose: str,
+    state: ConsentState,
+    change: Consent,
+    note: Note,
+    today: date | None,
+) -> None:
+    """The same inside a transaction."""
+    key = _checked_key(purpose)
+    columns = columns_of(cursor, MEMBERS)
+    _check_member(cursor, columns, member)
+    _check_state(cursor, member, key, state, today)
+    known = purposes_in(columns)
+    if key not in known:
+        _add_purpose(cursor, known, key)
+    number = number_of(cursor, change.terms)
+    for target, own in _reach(cursor, member, key, change.given, (*known, key)):
+        _write(cursor, target, change, number, member, own=own)
+    days = (change.valid_from, change.valid_until)
+    write_word(cursor, member, key, state, days, number, note)
+
+
+def _check_state(
+    cursor: Cursor, member: str, key: str, state: ConsentState, today: date | None
+) -> None:
+    if state is ConsentState.SUPERSEDED:
+        raise BadInput("a word is superseded by another", instead="record the other")
+    check_follows(last_state(cursor, member, key, today), state)
 
 
 def _checked_key(purpose: str) -> str:
@@ -148,9 +185,13 @@ def _reach(
     return [(each, False) for each, said in zip(every, row, strict=True) if not said]
 
 
-def _write(cursor: Cursor, key: str, change: Consent, member: str, *, own: bool) -> None:
+def _write(
+    cursor: Cursor, key: str, change: Consent, terms: int | None, member: str, *, own: bool
+) -> None:
     names = consent_columns(key)
-    values = [change.given, change.valid_from, change.valid_until, own]
+    days = (change.valid_from, change.valid_until)
+    number = class_number(cursor, *days, terms) if change.given else None
+    values = [change.given, *days, own, terms, number]
     _update(cursor, dict.fromkeys(names, "?"), "member = ?", [*values, member])
 
 
@@ -170,15 +211,20 @@ def consent_of(records: Records, member: str) -> dict[str, Consent]:
         columns = columns_of(cursor, MEMBERS)
         _check_member(cursor, columns, member)
         keys = purposes_in(columns)
-        wanted = {name: quote(name) for key in keys for name in consent_columns(key)[:3]}
+        wanted = {name: quote(name) for key in keys for name in consent_columns(key)}
         row = cursor.execute(select(wanted, f"{MEMBERS} WHERE member = ?"), [member]).fetchone()
-    return {key: Consent(*row[3 * i : 3 * i + 3]) for i, key in enumerate(keys)}
+        terms = known_terms(cursor)
+    parts = [row[len(_PARTS) * i :][: len(_PARTS)] for i in range(len(keys))]
+    return {
+        key: Consent(given, start, end, None if number is None else terms[number])
+        for key, (given, start, end, _, number, _) in zip(keys, parts, strict=True)
+    }
 
 
 def reapply_refusals(cursor: Cursor) -> None:
     """After an import, in its transaction: what was refused or withdrawn at the node stays so."""
     known = purposes_in(columns_of(cursor, MEMBERS))
-    words = cursor.execute(_LAST_WORDS).fetchall()
+    words = cursor.execute(_LAST_WORDS.format(source=Source.SAID)).fetchall()
     for key in sorted({key for _, key, *_ in words} - set(known)):
         _add_purpose(cursor, known, key)
         known = (*known, key)
@@ -191,7 +237,7 @@ def reapply_refusals(cursor: Cursor) -> None:
 _LAST_WORDS = """
 SELECT member, purpose, arg_max(state, seq) = 'given', max(seq),
        coalesce(max(seq) FILTER (WHERE state <> 'given'), -1)
-FROM consent_changes GROUP BY member, purpose
+FROM consent_changes WHERE source = '{source}' GROUP BY member, purpose
 """
 _Word = tuple[str, str, bool, int, int]  # member, purpose, given?, its order, last ended
 
@@ -212,6 +258,6 @@ def _refusals(words: Iterable[_Word], known: Iterable[str]) -> set[tuple[str, st
 
 def _refuse(cursor: Cursor, key: str, members: list[str], *, own: bool) -> None:
     names = consent_columns(key)
-    parameters: list[object] = [False, None, None, own, members]
+    parameters: list[object] = [False, None, None, own, None, None, members]
     listed = "member IN (SELECT unnest(CAST(? AS VARCHAR[])))"
     _update(cursor, dict.fromkeys(names, "?"), listed, parameters)

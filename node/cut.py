@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Self
 
-from node.layout import MEMBERS
-from node.records import Cursor, Records
+from node.layout import MEMBERS, Cursor
+from node.records import Records
 from privacy.errors import BadInput, CairnError
 
 

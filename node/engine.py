@@ -43,6 +43,8 @@ from node.engine_values import monomial_value, per_member, quantised, square
 from node.engines.protocol import Columns, Engine, Reading, TotalTooLargeError
 from node.layout import MEMBERS
 from privacy.contract.dictionary import ColumnRef, Table
+from privacy.contract.diseases import KNOWN_DISEASES, Diseases
+from privacy.contract.duo import Use
 
 Total = NDArray[np.int64]
 LARGEST_TOTAL = 2**62
@@ -54,8 +56,7 @@ class _Question:
 
     cohort: Expression
     purpose: str | None
-    today: date
-    since: date  # the day on which consent must have begun at the latest
+    classes: tuple[int, ...]  # of consent, that count for the study on this day
     left_out: tuple[int, ...] = ()  # who consented after the run began
     site: str = ""  # the organisation's id, for sums by organisation
 
@@ -68,19 +69,25 @@ def total(
     purpose: str | None,
     today: date,
     since: date | None = None,
+    use: Use | None = None,
+    diseases: Diseases = KNOWN_DISEASES,
     joined: Callable[[], tuple[int, ...]] = tuple,
     site: str = "",
 ) -> Total:
     """Shape [contribution.length], in grid units: the sum over members of the cohort who consent.
 
     Equal, bit for bit, to `models.reference.total` on the same records. With `purpose` None no
-    consent is asked for. Of a run that began earlier, on the day `since`, whoever `joined` is
-    left out (numbers as in `member_ix`); it is asked when the view of the records is fixed.
+    consent is asked for; without `use`, consent under terms does not count. Of a run that began
+    earlier, on the day `since`, whoever `joined` is left out (numbers as in `member_ix`); it is
+    asked when the view of the records is fixed.
     Raises TotalTooLargeError instead of wrapping around.
     """
     with engine.reading() as reading:
         known = reading.columns_of(MEMBERS)
-        question = _Question(cohort, purpose, today, since or today, joined(), site)
+        classes: tuple[int, ...] = ()
+        if purpose is not None:
+            classes = engine.classes(today, since or today, use, diseases)
+        question = _Question(cohort, purpose, classes, joined(), site)
         if not known:
             return np.zeros(contribution.length, dtype=np.int64)
         return _part(reading, contribution, question)
@@ -124,8 +131,8 @@ def _asked(reading: Reading, question: _Question, columns: frozenset[ColumnRef])
 
 
 def _consent(members: Expr, key: str, question: _Question) -> list[Expr]:
-    """Consent that holds today, and held when the run began if it began earlier."""
-    wanted = [consenting(members, key, question.today, question.since)]
+    """Consent that counts, of those who did not join since the run began."""
+    wanted = [consenting(members, key, question.classes)]
     if question.left_out:
         wanted.append(members.member_ix.notin(list(question.left_out)))
     return wanted

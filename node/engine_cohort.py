@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache, reduce
 from importlib import import_module
+from itertools import pairwise
 from operator import and_, or_
 from typing import Any, assert_never
 
@@ -29,7 +30,7 @@ from models.cohort.expression import (
     Or,
     Value,
 )
-from node.consent import consent_columns
+from node.consent import class_column
 from node.layout import (
     MEMBERS,
     cell_column,
@@ -43,6 +44,7 @@ from privacy.contract.dictionary import Column, ColumnRef, Table
 Expr = Any  # an Ibis expression; the library has no types
 
 _FEW_EDGES = 3  # below that, comparisons are as fast
+_FEW_HOLES = 12  # above that, a list is as fast
 # Wide enough for the codes, and known to every database.
 _TYPES = {"UTINYINT": "int16", "USMALLINT": "int32", "DOUBLE": "float64", "DATE": "date"}
 
@@ -66,8 +68,7 @@ def members_table(columns: frozenset[ColumnRef], consent: str | None) -> Expr:
     """The member table with the columns a question reads, those of one-row tables."""
     schema = {"member_ix": "int32"} | _schema(ref for ref in columns if not ref.many)
     if consent is not None:
-        given, start, end, _ = consent_columns(consent)
-        schema |= {given: "boolean", start: "date", end: "date"}
+        schema[class_column(consent)] = "int32"
     return ibis().table(schema, name=MEMBERS)
 
 
@@ -151,11 +152,23 @@ def _bin_code(stored: Expr, inner: tuple[float, ...], first: int) -> Expr:
     return ibis().ifelse(stored < number(inner[middle]), low, high)
 
 
-def consenting(members: Expr, key: str, today: date, since: date) -> Expr:
-    """Does the member's consent for the purpose's `key` hold today, begun at the latest `since`?"""
-    given, start, end = (members[name] for name in consent_columns(key)[:3])
-    first, last = ibis().literal(since), ibis().literal(today)
-    return given & (start.isnull() | (start <= first)) & (end.isnull() | (end >= last))
+def consenting(members: Expr, key: str, classes: tuple[int, ...]) -> Expr:
+    """Is the member's consent for the purpose's `key` of one of these classes (in order)?
+
+    A range with a few holes is the cheapest thing to ask of a column; a list costs twice that.
+    """
+    stored = members[class_column(key)]
+    if not classes:
+        return ibis().literal(False)
+    holes = [(a + 1, b - 1) for a, b in pairwise(classes) if b > a + 1]
+    if len(holes) > _FEW_HOLES:
+        return stored.isin(list(classes))
+    within = (stored >= classes[0]) & (stored <= classes[-1])
+    return reduce(and_, (_outside(stored, low, high) for low, high in holes), within)
+
+
+def _outside(stored: Expr, low: int, high: int) -> Expr:
+    return stored != low if low == high else (stored < low) | (stored > high)
 
 
 def predicate(expression: Expression, members: Expr) -> Expr | None:

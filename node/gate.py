@@ -15,6 +15,7 @@ from fractions import Fraction
 
 from models.derivation import Derivation, derive, disagreement
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.duo import Use
 from privacy.contract.plan import Plan, Question
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey
@@ -50,6 +51,14 @@ class Facts:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a member must have consented to: a purpose, and under their terms this use."""
+
+    purpose: str
+    use: Use
+
+
+@dataclass(frozen=True)
 class Permit:
     """Leave to answer one plan, with the node's own view of what it is."""
 
@@ -61,8 +70,10 @@ class Permit:
     derivation: Derivation
 
     @property
-    def purpose(self) -> str | None:
-        return self.study.consent_purpose
+    def asks(self) -> Asked | None:
+        """What members must have consented to; None where no consent is needed."""
+        purpose = self.study.consent_purpose
+        return None if purpose is None else Asked(purpose, self.study.use)
 
     @property
     def reservation(self) -> Rho:

@@ -6,6 +6,7 @@ keys/steward.token   the steward's token (0600)   ca.pem               the coord
 documents/           dictionary, roster, policy and studies, as signed
 records.duckdb       members' records             ledger.sqlite        the ledger
 node.sock            the local socket of the running node
+diseases.csv         what this organisation adds to which condition is a kind of which, if anything
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from privacy.contract.canonical import b64, sha256_hex, unb64
+from privacy.contract.diseases import KNOWN_DISEASES, Diseases
 from privacy.contract.signing import PublicKey, SigningKey
 from privacy.errors import BadInput
 
@@ -121,6 +123,18 @@ class Home:
         path = (self.root / "node.sock").resolve()
         return path if _fits(path) else _short_socket(path)
 
+    def diseases(self) -> Diseases:
+        """The known map with the lines of diseases.csv (narrow,broad); raises BadInput."""
+        path = self.root / "diseases.csv"
+        if not path.exists():
+            return KNOWN_DISEASES
+        lines = path.read_text("utf-8-sig").splitlines()
+        return KNOWN_DISEASES.adding(
+            _pair(line, f"{path.name}, line {number}")
+            for number, line in enumerate(lines, 1)
+            if line.strip() and line.strip() != "narrow,broad"
+        )
+
     def settings(self) -> Settings:
         """Read node.toml; raises BadInput naming the file and what is wrong."""
         where = str(self.settings_file)
@@ -146,6 +160,14 @@ class Home:
 
     def steward_token(self) -> str:
         return self.steward_file.read_text("ascii").strip()
+
+
+def _pair(line: str, where: str) -> tuple[str, str]:
+    match [field.strip() for field in line.split(",")]:
+        case [narrow, broad]:
+            return narrow, broad
+        case _:
+            raise BadInput("not two ids", where=where, instead="write MONDO:0007103,MONDO:0004976")
 
 
 def _toml(value: str | int) -> str:

@@ -1,8 +1,8 @@
 """Consent as organisations write it, read into the consent columns of the member table.
 
 Sources, in order of growing weight: a column `consent` of a one-row table, columns
-`consent_PURPOSE`, and the rows of a file `consent.csv`. A member of whom nothing is said
-consents to nothing.
+`consent_PURPOSE`, and the rows of a file of consent (node.import_events). A member
+of whom nothing is said consents to nothing.
 """
 
 from __future__ import annotations
@@ -11,31 +11,27 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import duckdb
-
-from node.consent import (
-    ALL,
-    CONSENT,
-    MAX_PURPOSES,
-    ConsentState,
-    consent_columns,
-    purpose_key,
+from node.consent import ALL, CONSENT, MAX_PURPOSES, consent_columns, purpose_key
+from node.consent_classes import add_classes
+from node.consent_history import note_file_words, note_files_silent
+from node.import_events import (
+    ABOUT,
+    COMBINATIONS,
+    EVENTS,
+    GIVEN_WORDS,
+    LAST,
+    OTHER_WORDS,
+    consent_file,
+    stage_events,
+    stage_last,
 )
-from node.import_source import Source, find_file, open_source
-from node.import_stage import Staged, stage_name
-from node.import_values import NO, YES, known_text, plain_text, reading
-from node.layout import literal, quote, select
-from node.records import Cursor
-from privacy.contract.dictionary import Column, ColumnType, Dictionary
+from node.import_source import Source
+from node.import_stage import Staged
+from node.layout import Cursor, literal, quote, select
+from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
 
-EVENTS = stage_name("consent events")
-LAST = stage_name("consent last")
-GIVEN_WORDS = (*YES, ConsentState.GIVEN.value, "granted")
-OTHER_WORDS = (*NO, *(s.value for s in ConsentState if s is not ConsentState.GIVEN), "declined")
 MAX_WORDS = 1000
-_MISSING: tuple[str, ...] = Column.model_fields["missing"].default
-_DAY = Column(name="day", type=ColumnType.DATE)
 
 
 @dataclass(frozen=True)
@@ -83,14 +79,13 @@ def plan_consent(
     for table in staged:
         for key in table.consent:
             _read_column(cursor, found, table, key, needed)
-    path = find_file(folder, CONSENT)
-    source = _consent_file(cursor, dictionary, path)
+    source = consent_file(cursor, dictionary, folder)
     if source is not None:
-        _stage_events(cursor, dictionary, source)
+        stage_events(cursor, dictionary, source)
     _check_needed(found, needed, staged, source)
     keys = _purposes(cursor, found, source is not None)
     if source is not None:
-        _stage_last(cursor, keys)
+        stage_last(cursor, keys)
     return ConsentPlan(dict(found.base), source is not None, keys, tuple(found.warnings))
 
 
@@ -173,73 +168,6 @@ def _is_one_of(said: str, words: Sequence[str]) -> str:
     return f"coalesce({said} IN ({listed}), false)" if words else "false"
 
 
-def _consent_file(cursor: Cursor, dictionary: Dictionary, path: Path | None) -> Source | None:
-    """The consent file, if there is one in the form of events.
-
-    A declared table may be called `consent` too; its file is this only if it has a state.
-    """
-    if path is None:
-        return None
-    source = open_source(cursor, path)
-    declared = any(table.name == CONSENT for table in dictionary.tables)
-    return None if declared and not {"purpose", "state"} <= source.columns.keys() else source
-
-
-def _stage_events(cursor: Cursor, dictionary: Dictionary, source: Source) -> None:
-    """Read the consent file's rows: member, purpose key, given, from and until."""
-    keys = [*dict.fromkeys(table.key for table in dictionary.tables), "member"]
-    member = next((key for key in keys if key in source.columns), keys[0])
-    key = f"nullif({plain_text(source.column(member))}, '')"
-    known = {"row_no": "row_number() OVER ()", "member": key}
-    known |= {n: known_text(source.column(n), _MISSING) for n in ("purpose", "state")}
-    days = {name: source.columns.get(name) for name in ("from", "until")}
-    known |= {
-        name: "CAST(NULL AS VARCHAR)" if day is None else reading(_DAY, day).known
-        for name, day in days.items()
-    }
-    columns = {name: quote(name) for name in known}
-    for name, day in days.items():
-        read = quote(name) if day is None else reading(_DAY, day).value(quote(name))
-        columns[f"{name} day"] = "CAST(NULL AS DATE)" if day is None else read
-    try:
-        cursor.execute(
-            f"CREATE OR REPLACE TEMP TABLE {EVENTS} AS "
-            f"{select(columns, f'({select(known, source.relation)})')}"
-        )
-    except duckdb.Error as error:
-        raise source.unreadable(error) from None
-    _check_events(cursor, source, member)
-
-
-def _check_events(cursor: Cursor, source: Source, member: str) -> None:
-    words = ", ".join(map(literal, (*GIVEN_WORDS, *OTHER_WORDS)))
-    bare = "regexp_matches(lower(purpose), '[a-z0-9]')"
-    no_date = "no date", "write it as 2024-12-31"
-    rules = [
-        (member, "member IS NULL", "the member's key is empty", "fill it in"),
-        ("purpose", f"NOT coalesce({bare}, false)", "no purpose", "name it, or write all"),
-        (
-            "state",
-            f"NOT lower(state) IN ({words})",
-            "no state",
-            "write given, refused, withdrawn, expired or requested",
-        ),
-        ("from", '"from" IS NOT NULL AND "from day" IS NULL', *no_date),
-        ("until", 'until IS NOT NULL AND "until day" IS NULL', *no_date),
-        ("until", '"until day" < "from day"', "the last day is before the first", "swap them"),
-    ]
-    firsts = {
-        f"rule {number}": f"min(row_no) FILTER (WHERE {condition})"
-        for number, (_, condition, _, _) in enumerate(rules)
-    }
-    rows = cursor.execute(select(firsts, EVENTS)).fetchone()
-    broken = [(row, rule) for row, rule in zip(rows, rules, strict=True) if row is not None]
-    if broken:
-        row, (name, _, what, instead) = min(broken)
-        where = f"{source.file}, column {name}, row {row}"
-        raise BadInput(what, where=where, instead=instead)
-
-
 def _check_needed(
     found: _Found, needed: Collection[str], staged: Sequence[Staged], source: Source | None
 ) -> None:
@@ -267,51 +195,22 @@ def _purposes(cursor: Cursor, found: _Found, events: bool) -> tuple[str, ...]:
     return tuple(sorted(keys))
 
 
-_KEY = "trim(regexp_replace(lower(purpose), '[^a-z0-9]+', '_', 'g'), '_')"
-
-
-def _stage_last(cursor: Cursor, keys: Iterable[str]) -> None:
-    """One row per member: the last event on each purpose, and when `all` last ended."""
-    given = f"lower(state) IN ({', '.join(map(literal, GIVEN_WORDS))})"
-    event = '{"given": given, "from": "from day", "until": "until day"}'
-    events = select(
-        {
-            "member": "member",
-            "key": _KEY,
-            "seq": "row_no",
-            "given": given,
-            "from day": f'CASE WHEN {given} THEN "from day" END',
-            "until day": f'CASE WHEN {given} THEN "until day" END',
-        },
-        EVENTS,
-    )
-    columns = {"member": "member", "ended": "max(seq) FILTER (WHERE key = 'all' AND NOT given)"}
-    for key in keys:
-        only = f"FILTER (WHERE key = {literal(key)})"
-        columns |= {
-            f"last:{key}": f"arg_max({event}, seq) {only}",
-            f"seq:{key}": f"max(seq) {only}",
-        }
-    cursor.execute(
-        f"CREATE OR REPLACE TEMP TABLE {LAST} AS {select(columns, f'({events}) GROUP BY member')}"
-    )
-
-
 def effective_columns(plan: ConsentPlan, last: str) -> dict[str, str]:
     """SQL of the consent columns, over the staged tables and `last`, the alias of LAST."""
     columns: dict[str, str] = {}
     for key in plan.purposes:
         names = consent_columns(key)
-        columns |= dict(zip(names, _effective(plan, key, last), strict=True))
+        columns |= dict(zip(names[:-1], _effective(plan, key, last), strict=True))
     return columns
 
 
-def _effective(plan: ConsentPlan, key: str, last: str) -> tuple[str, str, str, str]:
-    """given, from, until, own: see node.consent for the order in which sources speak."""
+def _effective(plan: ConsentPlan, key: str, last: str) -> tuple[str, str, str, str, str]:
+    """given, from, until, own, terms: see node.consent for the order in which sources speak."""
     general, own = plan.base.get(ALL, "false"), plan.base.get(key, "NULL") if key != ALL else "NULL"
+    day, number = "CAST(NULL AS DATE)", "CAST(NULL AS INTEGER)"
     if not plan.events:
         given = general if own == "NULL" else f"coalesce({own}, {general})"
-        return given, "CAST(NULL AS DATE)", "CAST(NULL AS DATE)", f"{own} IS NOT NULL"
+        return given, day, day, f"{own} IS NOT NULL", number
     ended, said = f"{last}.ended", f"{last}.{quote(f'last:{key}')}"
     of_all = f"{last}.{quote(f'last:{ALL}')}"
     own_event = f"{last}.{quote(f'seq:{key}')} > coalesce({ended}, -1)" if key != ALL else "false"
@@ -323,6 +222,40 @@ def _effective(plan: ConsentPlan, key: str, last: str) -> tuple[str, str, str, s
             f"WHEN {of_all} IS NOT NULL THEN {of_all}.{part} ELSE {otherwise} END"
         )
 
-    day = "CAST(NULL AS DATE)"
     mine = f"coalesce({own_event}, false) OR ({own_column})"
-    return first("given", own, general), first('"from"', day, day), first("until", day, day), mine
+    days = first('"from"', day, day), first("until", day, day)
+    return first("given", own, general), *days, mine, first("terms", number, number)
+
+
+def with_classes(cursor: Cursor, plan: ConsentPlan, members: str) -> str:
+    """SQL of the member table: the rows of `members`, each with its class of every purpose."""
+    none = "SELECT NULL::DATE AS valid_from, NULL::DATE AS valid_until, NULL::INTEGER AS terms"
+    add_classes(cursor, f"{none} UNION ALL {COMBINATIONS}" if plan.events else none, [])
+    columns, source = {"*": "b.*"}, f"({members}) AS b"
+    for at, key in enumerate(plan.purposes):
+        given, start, end, _, terms, name = (quote(each) for each in consent_columns(key))
+        columns[name] = f"CASE WHEN b.{given} THEN k{at}.number END"
+        source += (
+            f" LEFT JOIN consent_classes AS k{at} ON k{at}.valid_from IS NOT DISTINCT FROM "
+            f"b.{start} AND k{at}.valid_until IS NOT DISTINCT FROM b.{end} "
+            f"AND k{at}.terms IS NOT DISTINCT FROM b.{terms}"
+        )
+    listed = ", ".join(sql if name == "*" else f"{sql} AS {name}" for name, sql in columns.items())
+    return f"SELECT {listed} FROM {source}"  # noqa: S608
+
+
+def note_words(cursor: Cursor, plan: ConsentPlan, at: str) -> None:
+    """Keep what the files say now and did not say before, once the member table is built."""
+    for key in plan.purposes:
+        names = consent_columns(key)
+        given, start, end, own, terms, _ = (f"m.{quote(name)}" for name in names)
+        own = "true" if key == ALL else own
+        said = f"said.{quote(f'last:{key}')}"
+        unsaid = "NULL" if key == ALL else "'refused'"  # an own word that is not yes
+        about = [unsaid, *["''"] * len(ABOUT)]
+        if plan.events:
+            known = [f"coalesce({said}.{name}, '')" for name in ABOUT]
+            about = [f"coalesce({said}.state, {unsaid})", *known]
+        columns = (given, start, end, own, terms, *about)
+        note_file_words(cursor, key, columns, at, LAST if plan.events else "")
+    note_files_silent(cursor, plan.purposes, at)

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import duckdb
 
-from node.layout import literal, quote
-from node.records import Cursor
+from node.layout import Cursor, literal, quote
 from privacy.errors import BadInput
 
 SUFFIXES = (".csv", ".parquet")

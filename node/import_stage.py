@@ -17,8 +17,7 @@ import duckdb
 from node.consent import ALL, CONSENT, purpose_key
 from node.import_source import Source, find_file, open_source
 from node.import_values import known_text, plain_text, reading, rule_broken
-from node.layout import double, is_numeric, quote, select
-from node.records import Cursor
+from node.layout import Cursor, double, is_numeric, quote, select
 from privacy.contract.dictionary import Column, Rows, Table
 from privacy.errors import BadInput
 

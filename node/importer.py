@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.consent import reapply_refusals
-from node.import_consent import LAST, ConsentPlan, effective_columns, plan_consent
+from node.import_consent import (
+    ConsentPlan,
+    effective_columns,
+    note_words,
+    plan_consent,
+    with_classes,
+)
+from node.import_events import LAST
 from node.import_source import SUFFIXES
 from node.import_stage import (
     Staged,
@@ -27,6 +34,7 @@ from node.import_stage import (
 )
 from node.layout import (
     MEMBERS,
+    Cursor,
     bin_column,
     code_type,
     double,
@@ -35,7 +43,7 @@ from node.layout import (
     rows_table,
     select,
 )
-from node.records import Cursor, Records, note_import
+from node.records import Records, note_import
 from privacy.contract.dictionary import Column, ColumnRef, Dictionary, Rows
 from privacy.errors import BadInput
 
@@ -57,11 +65,13 @@ def import_folder(
     folder: Path,
     *,
     consent_purposes: Collection[str] = (),
+    at: str = "",
 ) -> ImportReport:
     """Replace all records by the files in `folder`, one per declared table.
 
-    `consent_purposes` are the purposes for which studies ask members' consent. Raises BadInput
-    naming file, column, row and rule; the former records are then exactly as they were.
+    `consent_purposes` are the purposes for which studies ask members' consent, `at` is when
+    what the files say of consent is recorded. Raises BadInput naming file, column, row and rule;
+    the former records are then exactly as they were.
     """
     paths = _paths(dictionary, folder)
     with records.transaction() as cursor:
@@ -72,6 +82,7 @@ def import_folder(
         _number_members(cursor, staged)
         _build_members(cursor, staged, consent)
         rows = {each.table.name: _build_rows(cursor, each) for each in staged if _many(each)}
+        note_words(cursor, consent, at)
         reapply_refusals(cursor)
         note_import(cursor, dictionary.digest)
         members = _count(cursor, MEMBERS)
@@ -140,7 +151,8 @@ def _build_members(cursor: Cursor, staged: Sequence[Staged], consent: ConsentPla
     if consent.events:
         source += f" LEFT JOIN {LAST} AS said ON k.member = said.member"
     columns |= effective_columns(consent, "said")
-    cursor.execute(f"CREATE TABLE {MEMBERS} AS {select(columns, source)}")
+    rows = with_classes(cursor, consent, select(columns, source))
+    cursor.execute(f"CREATE TABLE {MEMBERS} AS {rows}")
 
 
 def _build_rows(cursor: Cursor, staged: Staged) -> int:

@@ -14,8 +14,11 @@ a column with declared bins also has the bin's code. Identifiers and free text s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from privacy.contract.dictionary import Column, ColumnRef, ColumnType, Table
+
+Cursor = Any  # duckdb.DuckDBPyConnection: a connection of its own to the same database
 
 MEMBERS = "members"
 _TINY = 255

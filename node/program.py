@@ -27,6 +27,7 @@ from node.engine import total
 from node.engines.choice import open_published
 from node.flower_agent import FlowerAgent
 from node.flower_app import build_client_app, whereabouts
+from node.gate import Asked
 from node.home import Home, Settings
 from node.parts import Parts
 from node.records import Records, RecordsSettings
@@ -63,11 +64,12 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
     copy = open_published(settings, records)
     guard = RecordsGuard.begin(records, ledger, copy)
     where = records if copy is None else copy
+    diseases = home.diseases()
 
     def engine(
         contribution: Contribution,
         cohort: Expression,
-        purpose: str | None,
+        asks: Asked | None,
         today: date,
         began: Beginning,
     ) -> NDArray[np.int64]:
@@ -75,7 +77,9 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
             where,
             contribution,
             cohort,
-            purpose=purpose,
+            purpose=None if asks is None else asks.purpose,
+            use=None if asks is None else asks.use,
+            diseases=diseases,
             today=today,
             since=began.day,
             joined=lambda: joined_since(records, began.cut),

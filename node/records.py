@@ -10,19 +10,21 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from threading import RLock
 from typing import Any, Self
 
 import duckdb
 
+from node.consent_classes import classes_that_count
 from node.engines.embedded import DuckDBReading, columns_of
-from node.layout import MEMBERS
+from node.layout import MEMBERS, Cursor
+from privacy.contract.diseases import Diseases
+from privacy.contract.duo import Use
 from privacy.errors import BadInput
 
-Cursor = Any  # duckdb.DuckDBPyConnection: a connection of its own to the same database
-
-LAYOUT = "1"
+LAYOUT = "2"
 _DIGEST = "dictionary"
 _IMPORTED = "imported"
 _TABLES = """
@@ -34,8 +36,18 @@ CREATE TABLE IF NOT EXISTS consent_changes (
     purpose VARCHAR NOT NULL,
     state VARCHAR NOT NULL,
     valid_from DATE,
-    valid_until DATE
+    valid_until DATE,
+    terms INTEGER,
+    text VARCHAR NOT NULL DEFAULT '',
+    language VARCHAR NOT NULL DEFAULT '',
+    evidence VARCHAR NOT NULL DEFAULT '',
+    recorder VARCHAR NOT NULL DEFAULT '',
+    recorded_at VARCHAR NOT NULL DEFAULT '',
+    source VARCHAR NOT NULL
 );
+CREATE TABLE IF NOT EXISTS consent_terms (number INTEGER PRIMARY KEY, terms VARCHAR UNIQUE);
+CREATE TABLE IF NOT EXISTS consent_classes (
+    number INTEGER PRIMARY KEY, valid_from DATE, valid_until DATE, terms INTEGER);
 CREATE SEQUENCE IF NOT EXISTS mark_order;
 CREATE TABLE IF NOT EXISTS marks (
     seq BIGINT DEFAULT nextval('mark_order'), mark VARCHAR NOT NULL);
@@ -109,6 +121,13 @@ class Records:
         """The snapshot as an engine (see `node.engines.protocol`): DuckDB computes here."""
         with self.snapshot() as cursor:
             yield DuckDBReading(cursor)
+
+    def classes(
+        self, today: date, since: date, use: Use | None, diseases: Diseases
+    ) -> tuple[int, ...]:
+        """The classes of consent that count (see `node.engines.protocol`)."""
+        with self.snapshot() as cursor:
+            return classes_that_count(cursor, today, since, use, diseases)
 
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:

@@ -32,7 +32,7 @@ from models.cohort.expression import Expression
 from models.contribution import Contribution
 from node.charges import agrees, commitment, reservation
 from node.cut import Beginning, Cut
-from node.gate import Facts, Permit, decide
+from node.gate import Asked, Facts, Permit, decide
 from node.ledger_store import LedgerStore
 from privacy.contract.canonical import sha256_hex
 from privacy.contract.signing import Envelope, PublicKey
@@ -62,7 +62,7 @@ class Engine(Protocol):
         self,
         contribution: Contribution,
         cohort: Expression,
-        purpose: str | None,
+        asks: Asked | None,
         today: date,
         began: Beginning,
     ) -> NDArray[np.int64]: ...
@@ -293,7 +293,7 @@ class Runner:
         noise = noise_share(self.entropy, mechanism.log2_sigma, attempt.length)
         self.reached("noise drawn")
         today = self.clock().astimezone(UTC).date()
-        total = self.engine(contribution, derivation.cohort, permit.purpose, today, began)
+        total = self.engine(contribution, derivation.cohort, permit.asks, today, began)
         self.reached("total computed")
         vector = total.astype(np.uint64) + noise.astype(np.uint64)
         masked, opening = keys.mask(attempt, vector, sealed, overwrite=True)

@@ -4,13 +4,14 @@ all come through here; nothing in here is ever sent to the coordinator.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from node.consent import ConsentState, set_consent
+from node.consent import set_consent
+from node.consent_history import Note
 from node.decisions import decide_study
 from node.importer import check_folder, import_folder
 from node.parts import Parts
@@ -18,11 +19,14 @@ from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_canonical
+from privacy.contract.consent import ConsentState
+from privacy.contract.duo_text import parse_terms
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
 from privacy.ledger.entry import Commit, Entry, Paused, Reserve, Resumed
 from privacy.units import Rho
 
+_NOTHING: Mapping[str, str] = {}
 _WORDS_LOST = (
     "the former records were older than this node had known: what members said here since then "
     "is lost, so record their refusals and withdrawals again"
@@ -94,6 +98,7 @@ class Steward:
             self.parts.service.dictionary(),
             folder,
             consent_purposes=self._consent_purposes(),
+            at=instant_text(self.parts.service.clock()),
         )
         lost = [_WORDS_LOST] if self.parts.guard.imported() else []
         return {
@@ -119,16 +124,38 @@ class Steward:
         return frozenset(s.consent_purpose for s in approved if s.consent_purpose)
 
     def consent(
-        self, member: str, purpose: str, state: str, starts: date | None, ends: date | None
+        self,
+        member: str,
+        purpose: str,
+        state: str,
+        starts: date | None,
+        ends: date | None,
+        about: Mapping[str, str] = _NOTHING,
     ) -> None:
-        """Record one member's choice; it counts from the next question on."""
-        try:
-            chosen = ConsentState(state)
-        except ValueError:
-            words = ", ".join(known.value for known in ConsentState)
-            raise BadInput(f"no consent state {state!r}", instead=f"write one of {words}") from None
+        """Record one member's choice; it counts from the next question on.
+
+        `about` may hold `terms` (one line, see `privacy.contract.duo_text`), `text` (the SHA-256
+        of the text that was shown), `language` and `evidence`.
+        """
+        now = self.parts.service.clock()
+        written = about.get("terms", "")
+        note = Note(
+            text=about.get("text", ""),
+            language=about.get("language", ""),
+            evidence=about.get("evidence", ""),
+            recorder=self.by,
+            recorded_at=instant_text(now),
+        )
         set_consent(
-            self.parts.records, member, purpose, chosen, valid_from=starts, valid_until=ends
+            self.parts.records,
+            member,
+            purpose,
+            _state(state),
+            valid_from=starts,
+            valid_until=ends,
+            terms=parse_terms(written, "terms") if written else None,
+            note=note,
+            today=now.astimezone(UTC).date(),
         )
         self.parts.guard.changed(member)
 
@@ -232,6 +259,14 @@ class Steward:
         """Read the whole ledger again from disk; raises VerificationFailed naming the entry."""
         self.parts.service.ledger.verify()
         return {"entries": self.parts.service.ledger.size, "holds": True}
+
+
+def _state(text: str) -> ConsentState:
+    try:
+        return ConsentState(text)
+    except ValueError:
+        words = ", ".join(known.value for known in ConsentState)
+        raise BadInput(f"no consent state {text!r}", instead=f"write one of {words}") from None
 
 
 def _departure(entry: Entry, commit: Commit, reserve: Reserve, delta: Any) -> dict[str, Any]:

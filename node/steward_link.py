@@ -7,7 +7,7 @@ running node.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -30,7 +30,13 @@ class Hand(Protocol):
     def import_data(self, folder: Path) -> dict[str, Any]: ...
     def check_data(self, folder: Path) -> dict[str, Any]: ...
     def consent(
-        self, member: str, purpose: str, state: str, starts: date | None, ends: date | None
+        self,
+        member: str,
+        purpose: str,
+        state: str,
+        starts: date | None,
+        ends: date | None,
+        about: Mapping[str, str],
     ) -> None: ...
     def publish(self) -> dict[str, Any]: ...
     def studies(self) -> list[dict[str, Any]]: ...
@@ -65,9 +71,16 @@ class RunningNode:
         return dict(self._ask("POST", "/v1/check", {"folder": str(folder.resolve())}))
 
     def consent(
-        self, member: str, purpose: str, state: str, starts: date | None, ends: date | None
+        self,
+        member: str,
+        purpose: str,
+        state: str,
+        starts: date | None,
+        ends: date | None,
+        about: Mapping[str, str],
     ) -> None:
         form = {
+            **about,
             "member": member,
             "purpose": purpose,
             "state": state,

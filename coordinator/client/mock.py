@@ -109,7 +109,8 @@ class MockBackend:
             )
             opened = [*(each.opening for each in earlier if each.opening is not None), made]
             answer = combined_result(question.analysis, self.dictionary, opened)
-        return self._result(self._keep(question, terms, made, answer, earlier))
+        kept = self._keep(question, terms, made, answer, earlier)
+        return replace(self._result(kept), origin=lambda: self._origin(made))
 
     def start(self, question: Question, terms: Terms) -> Job:
         """Made-up members answer at once."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from coordinator.client.model import Origin
     from coordinator.client.question import Epsilon, Question
+    from models.aggregates.accelerated import Law
     from models.neural.trained import TrainedNetwork
 
 _SHOWN_ROWS = 40
@@ -123,6 +124,7 @@ class Result:
     repeat: bool
     mock: bool = False
     rounds: int = 1  # `noise` is that of the last one; there is a receipt of every one
+    derived: str = ""  # how it was made of a release, where it is no release itself
     releases: tuple[Released, ...] = ()  # all that the answer is made of, the newest last
     question: Question | None = field(default=None, repr=False, compare=False)
     titles: Callable[[], Titles] = field(default=dict, compare=False, repr=False)
@@ -173,6 +175,16 @@ class Result:
         return self.question.top_up(
             self, epsilon=epsilon, max_attempts=max_attempts, timeout_seconds=timeout_seconds
         )
+
+    def aft(self, law: Law = "weibull") -> Result:
+        """Of `survival`: time ratios between groups, from the same released table.
+
+        `law` is weibull, exponential, lognormal or loglogistic. Costs nothing more. Of a
+        topped-up answer the newest release is read. Raises BadInput for another analysis.
+        """
+        from coordinator.client.derived import time_ratios_of
+
+        return time_ratios_of(self, law)
 
     def to_json(self) -> dict[str, Any]:
         """Everything, as plain JSON values."""
@@ -241,7 +253,7 @@ class Result:
             said = parse_analysis(self.asked.analysis).method()
         except BadInput:  # a release of a newer program: its question cannot be read here
             return ""
-        return f" {said}" if said else ""
+        return "".join(f" {each}" for each in (said, self.derived) if each)
 
     def summary(self) -> str:
         """The answer in a few plain sentences: at most six figures, then what to bear in mind.

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from node.consent import class_column
 from node.layout import MEMBERS, quote, select
 
 _WIDER = {"UTINYINT": "SMALLINT", "USMALLINT": "INTEGER"}  # others know no unsigned numbers
 _LEFT_OUT = "VARCHAR"
+_CLASS = class_column("")
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,20 @@ def copied_tables(records: Any) -> tuple[CopiedTable, ...]:
     tables: dict[str, dict[str, str]] = {}
     for table, column, kind in rows:
         columns = tables.setdefault(table, {})
-        if kind != _LEFT_OUT:
+        if kind != _LEFT_OUT and not _unread(column):
             columns[column] = _WIDER.get(kind, kind)
     return tuple(CopiedTable(name, columns) for name, columns in tables.items())
 
 
-def consent_row(records: Any, member: str) -> dict[str, Any]:
-    """`member_ix` and the consent columns of one member."""
+def _unread(column: str) -> bool:
+    """Of consent, a question reads the classes alone."""
+    return column.startswith("consent") and not column.startswith(_CLASS)
+
+
+def consent_row(records: Any, member: str) -> dict[str, int | None]:
+    """`member_ix` and the classes of consent of one member."""
     members = copied_tables(records)[0]
-    names = ["member_ix", *(name for name in members.columns if name.startswith("consent"))]
+    names = ["member_ix", *(name for name in members.columns if name.startswith(_CLASS))]
     source = f"{MEMBERS} WHERE member = ?"
     row = records.execute(select({n: quote(n) for n in names}, source), [member]).fetchone()
     return dict(zip(names, row, strict=True))

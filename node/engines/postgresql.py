@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from hashlib import sha256
 from importlib import import_module
 from typing import Any
@@ -133,7 +132,7 @@ class PostgreSQL:
                 return False
             place = row.pop("member_ix")
             changes = ", ".join(f"{_quoted(name)} = {_value(each)}" for name, each in row.items())
-            condition = f"WHERE member_ix = {int(place)}"
+            condition = f"WHERE member_ix = {_value(place)}"
             cursor.execute(f"UPDATE {self._schema}.{MEMBERS} SET {changes} {condition}")  # noqa: S608
             self._stamp(cursor, mark, copy.columns)
             connection.commit()
@@ -225,14 +224,8 @@ def _quoted(name: str) -> str:
     return quote(_kept(name))
 
 
-def _value(value: bool | date | None) -> str:
-    match value:
-        case None:
-            return "NULL"
-        case bool():
-            return "TRUE" if value else "FALSE"
-        case date():
-            return f"DATE {literal(value.isoformat())}"
+def _value(value: int | None) -> str:
+    return "NULL" if value is None else str(int(value))
 
 
 def _driver() -> Any:

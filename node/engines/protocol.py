@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import date
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from privacy.contract.diseases import Diseases
+from privacy.contract.duo import Use
 from privacy.errors import CairnError
 
 Expr = Any  # an Ibis expression; the library has no types
@@ -52,6 +55,13 @@ class Engine(Protocol):
 
     def reading(self) -> AbstractContextManager[Reading]:
         """The records as they are now; what changes meanwhile does not show."""
+        ...
+
+    def classes(
+        self, today: date, since: date, use: Use | None, diseases: Diseases
+    ) -> tuple[int, ...]:
+        """The classes of consent that count (see `node.consent_classes`). To be asked once a
+        reading is fixed: whatever class stands there is known."""
         ...
 
 

@@ -11,10 +11,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import date
 from typing import Self
 
 from node.engines.protocol import EngineError, Remote, RemoteReading
 from node.records import Records
+from privacy.contract.diseases import Diseases
+from privacy.contract.duo import Use
 from privacy.errors import BadInput
 
 
@@ -58,6 +61,12 @@ class PublishedRecords:
             if reading.mark != self._records.newest_mark():
                 raise StaleCopyError("the copy of the records is of another time")
             yield reading
+
+    def classes(
+        self, today: date, since: date, use: Use | None, diseases: Diseases
+    ) -> tuple[int, ...]:
+        """Those of the records: a class keeps its number, in the copy too."""
+        return self._records.classes(today, since, use, diseases)
 
     def publish(self, member: str | None = None) -> None:
         """Bring the copy up to the newest change: the consent of `member`, or anything.

@@ -10,10 +10,11 @@ import pytest
 from models.cohort.expression import Everyone
 from models.contribution import CellCounts
 from models.dictionary_file import load_dictionary
-from node.consent import Consent, ConsentState, consent_of, purpose_key, set_consent
+from node.consent import Consent, consent_of, purpose_key, set_consent
 from node.engine import total
 from node.importer import ImportReport, import_folder
 from node.records import Records
+from privacy.contract.consent import ConsentState
 from privacy.errors import BadInput
 
 TODAY = date(2026, 3, 1)

@@ -15,7 +15,7 @@ import pytest
 from models.cohort.expression import Everyone
 from models.contribution import BoundedValue, CellCounts, Summary
 from models.dictionary_file import load_dictionary
-from node.consent import ConsentState, set_consent
+from node.consent import set_consent
 from node.engine import total
 from node.engines.choice import EngineKind, open_remote
 from node.engines.copied import copied_tables
@@ -24,6 +24,7 @@ from node.engines.protocol import Engine, EngineError, Remote
 from node.engines.published import PublishedRecords, StaleCopyError
 from node.importer import import_folder
 from node.records import Records
+from privacy.contract.consent import ConsentState
 from privacy.errors import BadInput, Code
 from tests.support.data_factory import TODAY
 from tests.support.engines import Engines, settings_with
@@ -138,7 +139,7 @@ def test_a_reading_stays_with_the_copy_it_began_with(
         publishing = threading.Thread(target=engine.publish)
         publishing.start()
         publishing.join(1.0)
-        assert counted(_Held(reading)) == 4
+        assert counted(_Held(reading, engine)) == 4
         assert len(reading.columns_of("rows:visits")) == 3
     publishing.join(30)
     assert not publishing.is_alive()
@@ -175,8 +176,9 @@ def test_a_question_that_waits_for_a_publication_sees_it_whole(
 class _Held:
     """An engine whose every reading is one that is open already."""
 
-    def __init__(self, reading: Any) -> None:
+    def __init__(self, reading: Any, engine: Any) -> None:
         self._reading = reading
+        self.classes = engine.classes
 
     def reading(self) -> Any:
         return self

@@ -10,7 +10,7 @@ import pytest
 
 from node.consent import ALL
 from privacy.contract.study import ConsentRule
-from tests.support.network import PURPOSE, Network
+from tests.support.network import PURPOSE, STUDY, Network
 
 RICH = {"epsilon_allowance": "1000000000000000", "yearly_epsilon": "1000000000000000"}
 YESTERDAY, TODAY, TOMORROW = date(2026, 3, 9), date(2026, 3, 10), date(2026, 3, 11)
@@ -73,6 +73,28 @@ def test_consent_ends_on_its_last_day_without_anybody_doing_anything(network: Ne
     assert _count(network, "age >= 0") == before
     network.clock.forward(days=1)
     assert _count(network, "age >= 0.5") == before - 1
+
+
+@pytest.mark.parametrize(
+    ("terms", "change"),
+    [
+        ("GRU", 0),
+        ("HMB NPU NCU", 0),  # the study makes no profit and is not commercial
+        ("HMB IRB", -1),  # it names no ethics approval
+        ("DS=MONDO:0005301", -1),  # it is health research on no one condition
+        ("HMB ASK", -1),
+        (f"HMB ASK={STUDY}", 0),
+        ("HMB GS=CH", -1),  # its investigator names no country
+    ],
+)
+def test_consent_under_terms_counts_where_they_permit_the_study(
+    network: Network, terms: str, change: int
+) -> None:
+    before = _count(network, "")
+    member = _someone(network, "ms-league")
+    steward = network.nodes["ms-league"].steward
+    steward.consent(member, PURPOSE, "given", None, None, {"terms": terms})
+    assert _count(network, "age >= 0") == before + change
 
 
 def test_consent_given_later_counts_later(network: Network) -> None:

@@ -17,6 +17,7 @@ from scipy.stats import chi2, norm
 
 from node import runner
 from node.cut import Beginning
+from node.gate import Asked
 from privacy.contract.messages import Ask
 from tests.support import net_data
 from tests.support.distributions import ALPHA, fits, gaussian_cdf
@@ -35,7 +36,11 @@ def _noise(network: Network, cohort: str = "") -> tuple[NDArray[np.float64], int
     for name in opened.survivors:
         service = network.nodes[name].service
         derived = compiled.derivation
-        asked = (derived.contribution_at(0, b""), derived.cohort, network.study.consent_purpose)
+        asked = (
+            derived.contribution_at(0, b""),
+            derived.cohort,
+            Asked(str(network.study.consent_purpose), network.study.use),
+        )
         today = network.clock().date()
         exact += service.runner.engine(*asked, today, Beginning(today, service.runner.cut()))
     assert len(opened.total) == CELLS

@@ -1,0 +1,44 @@
+"""Answers made of an earlier release, which cost nothing more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from coordinator.client.errors import BadInput, checking
+from models.aggregates.accelerated import Law
+from models.aggregates.requests import Survival, normalise, parse_analysis
+from models.aggregates.time_ratios import METHOD, time_ratios
+from privacy.errors import Code
+
+if TYPE_CHECKING:
+    from coordinator.client.model import Origin
+    from coordinator.client.result import Result
+
+
+def time_ratios_of(result: Result, law: Law) -> Result:
+    """An accelerated failure time model of a survival table. Raises BadInput."""
+    request = parse_analysis(result.asked.analysis)
+    if not isinstance(request, Survival):
+        raise BadInput(f"a {request.kind} has no survival times", instead="ask study.survival(…)")
+    origin = _origin(result)
+    with checking(Code.BAD_REQUEST):
+        asked = normalise(request, origin.dictionary)
+        if not isinstance(asked, Survival):
+            raise BadInput("not a survival table")
+        answer = time_ratios(asked, origin.dictionary, origin.last, law)
+    sentence = f"{result.asked.sentence}, times taken for {law}"
+    return replace(
+        result,
+        answer=answer,
+        asked=replace(result.asked, sentence=sentence),
+        repeat=True,
+        derived=METHOD,
+        question=None,
+    )
+
+
+def _origin(result: Result) -> Origin:
+    if result.origin is None:
+        raise BadInput("this result does not know its release", instead="study.release(…)")
+    return result.origin()

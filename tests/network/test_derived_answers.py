@@ -1,0 +1,39 @@
+"""What is made of a release on the network without asking again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from coordinator.client import BadInput
+from coordinator.client.network import Network as Client
+from tests.support.network import Network
+from tests.support.served import asked_over_http
+
+HUGE = {"epsilon_allowance": "1000000", "yearly_epsilon": "1000000"}
+
+
+@pytest.fixture
+def researcher(make: Callable[..., Network], monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    with asked_over_http(make(count=200, **HUGE), monkeypatch) as client:
+        yield client
+
+
+def test_time_ratios_follow_from_a_released_table(researcher: Client) -> None:
+    study = researcher.study("als-progression")
+    table = study.survival(
+        "age", "condition", by="treatment", grid=[0, 30, 50, 70, 90], happened="als"
+    ).run(epsilon=1000)
+    found = table.aft("loglogistic")
+    assert (found.spent, found.release) == (0.0, table.release)
+    assert "times taken for loglogistic" in found.summary()
+    assert "likelihood" in found.methods()
+    assert "likelihood" not in table.methods()
+    assert {row.cell[0] for row in found.answer.rows} >= {"time ratio", "scale"}
+    again = researcher.run(table.run).aft("loglogistic")
+    assert again.table.equals(found.table)
+    with pytest.raises(BadInput, match="write weibull"):
+        table.aft("gamma")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=r"ask study\.survival"):
+        study.count().run(epsilon=1).aft()
