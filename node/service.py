@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, assert_never
@@ -17,9 +17,11 @@ import structlog
 
 from node.decision_log import DecisionLog
 from node.decisions import Offered, decide_by_policy
+from node.desk import Desk
 from node.documents import Documents
 from node.gate import Facts
 from node.ledger_store import LedgerStore
+from node.requests import asked_for, request_of
 from node.runner import Masked, Runner
 from node.slots import Slots
 from node.software import load_ahead
@@ -63,6 +65,7 @@ class NodeService:
     coordinator: PublicKey
     ledger: LedgerStore
     documents: Documents
+    desk: Desk
     runner: Runner
     witnessing: Witnessing
     slots: Slots
@@ -287,7 +290,16 @@ class NodeService:
     # one question
 
     def _reserve(self, payload: dict[str, Any]) -> dict[str, Any]:
-        permit = self.runner.reserve(Envelope.from_json(payload["plan"]), self.facts())
+        envelope, facts = Envelope.from_json(payload["plan"]), self.facts()
+        try:
+            permit = self.runner.reserve(envelope, facts)
+        except Refused as refused:
+            asked = request_of(envelope, facts, self.documents.study)
+            if asked is not None and refused.code is not Code.REPLAYED:
+                rule = str(refused.public_fields.get("what", ""))
+                self.desk.note(replace(asked, code=refused.code.value, rule=rule))
+            raise
+        self.desk.note(asked_for(permit, facts.now))
         load_ahead(permit.derivation.analysis.needs)
         return {"plan": permit.plan_digest}
 

@@ -12,11 +12,10 @@ from typing import Any
 
 from node.consent import set_consent
 from node.consent_history import Note
-from node.decisions import decide_study
 from node.importer import check_folder, import_folder
-from node.parts import Parts
 from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
+from node.study_desk import StudyDesk
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.consent import ConsentState
@@ -34,11 +33,8 @@ _WORDS_LOST = (
 
 
 @dataclass(frozen=True)
-class Steward:
+class Steward(StudyDesk):
     """Operations on one node, running or not. `by` is the name that goes into the ledger."""
-
-    parts: Parts
-    by: str = "steward"
 
     # home
 
@@ -164,40 +160,7 @@ class Steward:
         self.parts.guard.changed()
         return {"engine": self.parts.settings.engine}
 
-    # studies and peers
-
-    def studies(self) -> list[dict[str, Any]]:
-        """Every study offered, with this organisation's decision."""
-        service = self.parts.service
-        return [
-            {
-                **study.to_json(),
-                "digest": study.digest,
-                "decision": self._decision(study.digest),
-            }
-            for study in service.documents.studies()
-        ]
-
-    def _decision(self, digest: str) -> str:
-        """approved, endorsed, refused, asked, withdrawn, superseded or waiting."""
-        state = self.parts.service.ledger.state
-        if digest in state.endorsed:
-            return "endorsed"
-        newest = state.decisions.get(digest, "waiting")
-        return "superseded" if newest == "approved" and digest not in state.approvals else newest
-
-    def decide(self, digest: str, decision: str, reason: str = "") -> str:
-        """Approve, refuse, ask back or withdraw one version of a study; see `decide_study`.
-
-        Whatever runs for a version that is approved no more ends at once.
-        """
-        service = self.parts.service
-        offered = service.offered(digest)
-        decided = decide_study(
-            service.ledger, offered, decision, by=self.by, now=service.clock(), reason=reason
-        )
-        service.runner.drop_unapproved()
-        return decided
+    # peers
 
     def rosters(self) -> list[dict[str, Any]]:
         """Every roster offered, with the fingerprints to compare by telephone."""

@@ -17,7 +17,7 @@ from typing import IO, Annotated
 import typer
 
 from coordinator.audit.verify import Pinned, verify_bundle
-from coordinator.cli import models, planned, runs
+from coordinator.cli import models, planned, runs, studies
 from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.diagnosis import diagnose
 from coordinator.cli.kinds import Kind, Written, question_of, settings_of
@@ -206,6 +206,16 @@ def query_run(
         show_result(runs.answered(job, timeout), form)
 
 
+for each in (
+    studies.about,
+    studies.propose,
+    studies.log,
+    studies.answer,
+    studies.close,
+    studies.publish,
+    studies.register,
+):
+    study_app.command(each.__name__)(each)
 query_app.command("show")(planned.show_release)
 query_app.command("top-up")(planned.top_up)
 app.command("plan")(planned.run_plan)

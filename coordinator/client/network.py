@@ -13,8 +13,8 @@ import httpx
 
 from coordinator.client.errors import BadInput, NotSignedIn, Refused
 from coordinator.client.job import Job
-from coordinator.client.question import Question
 from coordinator.client.proposing import propose, studies_of_file
+from coordinator.client.question import Question
 from coordinator.client.remote import RemoteStudy
 from coordinator.client.result import Result
 from coordinator.client.study import Study, mock_study

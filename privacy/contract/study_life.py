@@ -248,7 +248,7 @@ class Life:
             return False  # said before
         match step.act:
             case Act.PROPOSE:
-                return self.state in (State.DRAFT, State.ASKED_BACK)
+                return self.state is State.DRAFT or (open_ and self._count(Act.ASK) > 0)
             case Act.APPROVE | Act.REFUSE | Act.ASK | Act.REVIEW:
                 return open_
             case Act.WITHDRAW:
