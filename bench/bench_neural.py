@@ -32,12 +32,12 @@ from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
 
 from bench.bench_secure_sum import CairnSum
+from bench.curves import half_width
 from bench.neural_federated import METHODS, Federated, federated
 from bench.neural_support import (
     TRUTHS,
     area,
     batch_of,
-    half_width,
     opacus_weights,
     request,
     simulated,

@@ -6,7 +6,6 @@ its own accountant and its own noise, on the same network from the same first we
 
 from __future__ import annotations
 
-import math
 import warnings
 from itertools import pairwise
 from typing import Any
@@ -152,8 +151,3 @@ def noise_multiplier(epsilon: float, sampled: float, steps: int) -> float:
                 accountant="prv",
             )
     return _SIGMAS[key]
-
-
-def half_width(values: list[float]) -> float:
-    """Of the 95 % interval of a mean."""
-    return 1.96 * float(np.std(values, ddof=1)) / math.sqrt(len(values))

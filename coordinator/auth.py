@@ -1,87 +1,91 @@
-"""Who is asking: bearer credentials, and a limit on wrong ones from one address.
+"""Who is asking: the bearer credential of a token, or a session, and a limit on wrong ones.
 
 Nothing in an answer tells an unknown credential from a revoked one.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 
+from coordinator.login.limits import RateLimit, address_group
+from coordinator.login.sessions import SessionDesk, csrf_holds, is_session_token
 from coordinator.store.facts import Principal
 from coordinator.store.people import People
+from coordinator.store.sessions import SessionFacts
 from privacy.contract.token import Role, bearer_sha256
 from privacy.errors import BadInput, Code, Refused
 
-MAX_ADDRESSES = 10_000
-_WINDOW = timedelta(minutes=1)
+
+@dataclass(frozen=True)
+class Shown:
+    """What a request brings to say whose it is. A cookie counts where there is no bearer.
+
+    `changes` is False for a request that only reads; `csrf` is what a page of this site adds to
+    one that changes something.
+    """
+
+    bearer: str | None = None
+    cookie: str | None = None
+    csrf: str = ""
+    changes: bool = True
+
+    def __repr__(self) -> str:
+        return "Shown"
 
 
-@dataclass
-class FailureLimit:
-    """At most `most` failures per address and minute; forgets the oldest address when full."""
+@dataclass(frozen=True)
+class Admitted:
+    """The caller, and the session if there is one."""
 
-    most: int
-    clock: Callable[[], datetime]
-    addresses: int = MAX_ADDRESSES
-    _seen: OrderedDict[str, deque[datetime]] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def fail(self, address: str) -> None:
-        """Count one failure; raises Refused(RATE_LIMITED) once there were too many."""
-        now = self.clock()
-        with self._lock:
-            times = self._seen.setdefault(_group(address), deque(maxlen=self.most + 1))
-            self._seen.move_to_end(_group(address))
-            times.append(now)
-            recent = sum(1 for at in times if now - at < _WINDOW)
-            while len(self._seen) > self.addresses:
-                self._seen.popitem(last=False)
-        if recent > self.most:
-            raise Refused(Code.RATE_LIMITED, retry_after_seconds=int(_WINDOW.total_seconds()))
-
-
-def _group(address: str) -> str:
-    """One IPv4 address, or the /64 that one IPv6 customer holds."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if found.version == 6:
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return address
+    principal: Principal
+    session: SessionFacts | None = None
 
 
 @dataclass(frozen=True)
 class Gatekeeper:
-    """Turns a bearer credential into the person it belongs to."""
+    """Turns what a request brings into the person it belongs to."""
 
     people: People
-    failures: FailureLimit
+    sessions: SessionDesk
+    failures: RateLimit  # of one address
+    requests: RateLimit  # of one person
 
-    def admit(self, bearer: str | None, address: str, roles: frozenset[Role]) -> Principal:
+    def admit(self, shown: Shown, address: str, roles: frozenset[Role]) -> Admitted:
         """The caller, if signed in with one of `roles`.
 
-        Raises Refused: NOT_SIGNED_IN (no or no valid credential), RATE_LIMITED (too many
-        invalid ones from this address), NOT_PERMITTED (another role). A valid credential is
-        let in however often others failed from the same address.
+        Raises Refused: NOT_SIGNED_IN (nothing or nothing valid), RATE_LIMITED (too many invalid
+        ones from this address, or too many requests of this person), NOT_PERMITTED (another
+        role, or a cookie without its companion). What is valid is let in however often others
+        failed from the same address.
         """
-        if bearer is None:
+        if shown.bearer is None and shown.cookie is None:
             raise Refused(Code.NOT_SIGNED_IN)
-        principal = self._known(bearer)
-        if principal is None:
-            self.failures.fail(address)
+        found = self._known(shown)
+        if found is None:
+            self.failures.count(address_group(address))
             raise Refused(Code.NOT_SIGNED_IN)
-        if principal.role not in roles:
+        self.requests.count(found.principal.id)
+        if found.principal.role not in roles:
             raise Refused(Code.NOT_PERMITTED)
-        return principal
+        return found
 
-    def _known(self, bearer: str) -> Principal | None:
+    def _known(self, shown: Shown) -> Admitted | None:
+        if shown.bearer is not None:
+            return self._of_bearer(shown.bearer)
+        cookie = shown.cookie or ""
+        session = self.sessions.by_cookie(cookie)
+        if session is None:
+            return None
+        if shown.changes and not csrf_holds(cookie, shown.csrf):
+            raise Refused(Code.NOT_PERMITTED, what="csrf")
+        return Admitted(session.principal, session)
+
+    def _of_bearer(self, bearer: str) -> Admitted | None:
+        if is_session_token(bearer):
+            session = self.sessions.by_access(bearer)
+            return None if session is None else Admitted(session.principal, session)
         try:
-            return self.people.by_bearer(bearer_sha256(bearer))
+            principal = self.people.by_bearer(bearer_sha256(bearer))
         except BadInput:
             return None
+        return None if principal is None else Admitted(principal)

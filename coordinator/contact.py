@@ -17,6 +17,7 @@ from coordinator.key_stock import KeyStock, Margin
 from coordinator.mirror import Mirror
 from coordinator.node_link import Answer, Body, NodeLink
 from coordinator.store.facts import NodeState, StudyFacts
+from coordinator.store.network import revoked_keys
 from coordinator.store.steps import Signers
 from coordinator.store.store import Store
 from privacy.contract.canonical import parse_canonical
@@ -44,6 +45,7 @@ class Greeting(Fact):
     dictionary: str
     approved: tuple[str, ...]
     steps: int  # how many steps in the lives of studies it took
+    revoked: int
     size: int
     checkpoint: str
 
@@ -95,6 +97,10 @@ class Contact:
             envelope = self.store.network.roster_envelope
             mark = (node, boot, envelope.digest)
             self._offer_once(mark, Ask.OFFER_ROSTER, {"roster": envelope.to_json()})
+        revoked = self.store.network.revocation_envelope
+        if revoked is not None and said["revoked"] < len(revoked_keys(revoked)):
+            mark = (node, boot, revoked.digest)
+            self._offer_once(mark, Ask.OFFER_REVOCATION, {"revocation": revoked.to_json()})
         for facts in self.store.studies.newest():
             self._offer_study(node, boot, facts, facts.study.digest in said["approved"])
 

@@ -22,7 +22,7 @@ from models.noise_law import NoiseLaw
 from models.opening import Opening
 from privacy.contract.canonical import canonical_bytes, sha256_hex
 from privacy.contract.dictionary import Dictionary
-from privacy.contract.plan import Plan, PlannedRound
+from privacy.contract.plan import Plan
 from privacy.contract.signing import Envelope
 from privacy.errors import Code, ProtocolError, Refused
 from privacy.mechanism import GaussianSum
@@ -61,7 +61,7 @@ class Course:
             self.judge(number, opening)
         while len(done) < len(self.plan.rounds):
             done.append(self._round(done))
-            self.judge(len(done) - 1, opening_of(self.plan.rounds[len(done) - 1], done[-1]))
+            self.judge(len(done) - 1, opening_of(self.plan, done[-1]))
         return tuple(done)
 
     @property
@@ -74,9 +74,7 @@ class Course:
             self.rounds.prepare(self.plan)
 
     def _opened(self, done: Sequence[StoredOpening]) -> tuple[Opening, ...]:
-        return tuple(
-            opening_of(planned, each) for planned, each in zip(self.plan.rounds, done, strict=False)
-        )
+        return tuple(opening_of(self.plan, each) for each in done)
 
     def _round(self, done: Sequence[StoredOpening]) -> StoredOpening:
         """Attempt one round until it opens or its attempts are spent."""
@@ -136,10 +134,11 @@ class Course:
         return stored
 
 
-def opening_of(planned: PlannedRound, stored: StoredOpening) -> Opening:
+def opening_of(plan: Plan, stored: StoredOpening) -> Opening:
     """A stored opening as an analysis reads it."""
-    law = NoiseLaw(GaussianSum.from_json(planned.mechanism), len(stored.survivors))
-    return Opening(stored.totals, law, stored.state)
+    mechanism = GaussianSum.from_json(plan.rounds[stored.number].mechanism)
+    lost = tuple(node for node in plan.participants if node not in stored.survivors)
+    return Opening(stored.totals, NoiseLaw(mechanism, len(stored.survivors)), stored.state, lost)
 
 
 def under_way(attempt: Attempt, prepared: PreparedSet) -> UnderWay:

@@ -193,7 +193,7 @@ class Execution:
         )
         try:
             done = course.run()
-            opened = tuple(map(opening_of, plan.rounds, done))
+            opened = tuple(opening_of(plan, each) for each in done)
             return self._release(run, plan, done, conclude(analysis, dictionary, opened))
         except Exception as error:
             code = error.code if isinstance(error, Refused) else Code.INTERNAL

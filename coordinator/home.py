@@ -15,6 +15,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from coordinator.login.provider import OidcSettings
 from privacy.contract.canonical import b64, sha256_hex, unb64
 from privacy.contract.signing import SigningKey
 from privacy.errors import BadInput
@@ -52,6 +53,11 @@ class Settings:
     public_url: str = ""
     fleet_address: str = ""
     database: str = ""
+    trusted_proxies: str = ""  # addresses whose X-Forwarded-For is believed, by commas
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_secret_file: str = ""
+    oidc_name: str = ""
     timeout_seconds: float = 10.0
 
 
@@ -106,6 +112,34 @@ class Home:
     def write_settings(self, settings: Settings) -> None:
         lines = [f"{name} = {_toml(value)}" for name, value in vars(settings).items()]
         self.settings_file.write_text("\n".join(lines) + "\n", "utf-8")
+
+    def oidc(self, settings: Settings) -> OidcSettings | None:
+        """The identity provider that the settings name; its secret stands in a file."""
+        if not settings.oidc_issuer:
+            return None
+        if not settings.public_url:
+            raise BadInput("is missing; the provider sends browsers there", where="public_url")
+        return OidcSettings(
+            issuer=settings.oidc_issuer,
+            client_id=settings.oidc_client_id,
+            client_secret=self._secret(settings.oidc_secret_file),
+            name=settings.oidc_name,
+            redirect_uri=f"{settings.public_url.rstrip('/')}/v1/oidc/callback",
+        )
+
+    def _secret(self, file: str) -> str:
+        """The text of a file below the folder (or anywhere, by an absolute path)."""
+        if not file:
+            return ""
+        path = self.root / file
+        try:
+            found = path.stat()
+            text = path.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise BadInput("cannot be read", where=str(path)) from None
+        if found.st_mode & 0o077:
+            raise BadInput("others can read it", where=str(path), instead="chmod 600")
+        return text
 
     def identity(self) -> SigningKey:
         return SigningKey(unb64(self.identity_file.read_text("ascii").strip()))

@@ -66,7 +66,7 @@ def make_plan(
     asked = Question.from_json(question.open("question", question.key))
     if asked.study_digest != study.digest:
         raise Refused(Code.PLAN_MISMATCH)
-    derived = derive(asked, study, dictionary, len(participants))
+    derived = derive(asked, study, dictionary, participants)
     plan = _plan(question, asked, derived, study, dictionary, roster, participants, now, entropy)
     return Compiled(Envelope.seal("plan", plan.to_json(), key), plan, derived)
 

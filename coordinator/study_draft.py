@@ -59,6 +59,7 @@ _KEYS = {
     "cohort",
     "variables",
     "analyses",
+    "by_organisation",
     "investigators",
 }
 _PROTOCOL_RULE = 'write the text, or {reference = "https://…", sha256 = "…"}'
@@ -92,6 +93,7 @@ class StudyDraft:
     cohort: str
     variables: tuple[str, ...]
     analyses: tuple[str, ...]
+    by_organisation: bool
     investigators: tuple[Investigator, ...]  # () until they are known
 
 
@@ -131,6 +133,7 @@ def read_draft(entry: Any, position: int, where: str, today: date) -> StudyDraft
         cohort=text(entry, "cohort", place, default=""),
         variables=tuple(sorted(set(text_list(entry, "variables", place)))),
         analyses=_analyses(entry, place),
+        by_organisation=switch(entry, "by_organisation", place),
         investigators=_investigators(entry, place),
     )
 

@@ -50,6 +50,7 @@ def run(root: Path) -> None:
         settings=api_settings(home, settings),
         clock=lambda: datetime.now(UTC),
         entropy=os.urandom,
+        oidc=home.oidc(settings),
     )
     server = uvicorn.Server(
         uvicorn.Config(
@@ -57,7 +58,8 @@ def run(root: Path) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies,
             ws="none",
         )
     )
@@ -77,6 +79,7 @@ def api_settings(home: Home, settings: Settings) -> ApiSettings:
     return ApiSettings(
         fleet_address=settings.fleet_address or f"{settings.fleet_host}:{settings.fleet_port}",
         ca_pem=authority_files(home.tls).certificate.read_text("ascii"),
+        secure_cookies=settings.public_url.startswith("https:"),
     )
 
 

@@ -32,6 +32,7 @@ from privacy.errors import BadInput, Code, Refused
 from privacy.mechanism import GaussianSum, plan_mechanism
 from privacy.units import Rho
 
+BY_ORGANISATION = "figures by organisation"
 MAX_LENGTH = 1_000_000
 MAX_ATTEMPTS = 10
 MAX_ROUNDS = 256
@@ -99,6 +100,11 @@ class Derivation:
         return shape
 
     @property
+    def by_organisation(self) -> bool:
+        """Is a figure of single organisations estimated?"""
+        return isinstance(self.analysis, InRounds) and bool(self.analysis.organisations)
+
+    @property
     def first_state(self) -> bytes:
         """What the first round is asked with: nothing was opened before it."""
         return self.analysis.state(self.dictionary, ())
@@ -119,8 +125,10 @@ class Derivation:
         )
 
 
-def derive(question: Question, study: Study, dictionary: Dictionary, nodes: int) -> Derivation:
-    """Compile `question` for `nodes` participants.
+def derive(
+    question: Question, study: Study, dictionary: Dictionary, participants: tuple[str, ...]
+) -> Derivation:
+    """Compile `question` for the nodes of a plan, in its order.
 
     Guarantee: only columns that the study names are read, and only members in its cohort.
     Raises BadInput for a question that the dictionary does not allow (nothing is spent), and
@@ -128,31 +136,34 @@ def derive(question: Question, study: Study, dictionary: Dictionary, nodes: int)
     study's) or the limits of a run.
     """
     try:
-        return _derive(question, study, declared(study, dictionary), nodes)
+        return _derive(question, study, declared(study, dictionary), participants)
     except BadInput:
         if study.variables:
-            _refuse_outside(question, study, dictionary, nodes)
+            _refuse_outside(question, study, dictionary, participants)
         raise
 
 
-def _refuse_outside(question: Question, study: Study, dictionary: Dictionary, nodes: int) -> None:
+def _refuse_outside(
+    question: Question, study: Study, dictionary: Dictionary, participants: tuple[str, ...]
+) -> None:
     """Refuse what would be a question if the study named more columns."""
     everything = study.model_copy(update={"variables": ()})
     try:
-        _derive(question, everything, dictionary, nodes)
+        _derive(question, everything, dictionary, participants)
     except BadInput:
         return
     raise Refused(Code.OUTSIDE_STUDY, what="variables")
 
 
-def _derive(question: Question, study: Study, dictionary: Dictionary, nodes: int) -> Derivation:
+def _derive(
+    question: Question, study: Study, dictionary: Dictionary, participants: tuple[str, ...]
+) -> Derivation:
     analysis = normalise(parse_analysis(question.analysis), dictionary)
     if study.analyses and analysis.kind not in study.analyses:
         raise Refused(Code.ANALYSIS_NOT_ALLOWED, analysis=analysis.kind)
     if not 1 <= question.max_attempts <= MAX_ATTEMPTS:
         raise Refused(Code.TOO_MANY_ATTEMPTS, most=MAX_ATTEMPTS)
-    if isinstance(analysis, InRounds) and analysis.organisations:
-        raise Refused(Code.ANALYSIS_NOT_ALLOWED, analysis="terms by organisation")
+    check_by_organisation(analysis, study, participants)
     check_topping_up(analysis, dictionary, question.tops_up)
     cohort = cohort_within(study, question.cohort, dictionary)
     rho = rho_of_epsilon(parse_epsilon(question.epsilon), study.delta_fraction)
@@ -163,12 +174,34 @@ def _derive(question: Question, study: Study, dictionary: Dictionary, nodes: int
         dictionary=dictionary,
         cohort=cohort,
         cohort_text=canonical_text(cohort),
-        rounds=rounds_of(analysis, dictionary, rho, nodes, margin, study.max_memberships),
+        rounds=rounds_of(
+            analysis, dictionary, rho, len(participants), margin, study.max_memberships
+        ),
         sentence=sentence(analysis, canonical_text(cohort)),
         tops_up=question.tops_up,
     )
     derived.contribution_at(0, derived.first_state)
     return derived
+
+
+def check_by_organisation(analysis: Analysis, study: Study, participants: tuple[str, ...]) -> None:
+    """Refuse figures by organisation that nobody approved, or of others than the participants.
+
+    Guarantee: where it passes, every organisation that the analysis tells apart takes part, at
+    its own place, and the study that each of them approved says so. Members keep their bound
+    either way: it does not depend on who is told apart.
+    Raises Refused(ANALYSIS_NOT_ALLOWED, OTHER_ORGANISATIONS).
+    """
+    if not isinstance(analysis, InRounds) or not analysis.organisations:
+        return
+    if not study.by_organisation:
+        raise Refused(Code.ANALYSIS_NOT_ALLOWED, analysis=BY_ORGANISATION)
+    if analysis.organisations != participants:
+        raise Refused(
+            Code.OTHER_ORGANISATIONS,
+            named=", ".join(analysis.organisations),
+            answering=", ".join(participants),
+        )
 
 
 def rounds_of(

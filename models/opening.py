@@ -15,12 +15,14 @@ class Opening:
     """One integer per component in grid units, the noise they carry, and the state asked with.
 
     `state` is what the round was asked with: bytes that every participant saw and whose hash
-    each of them signed; empty in the first round of most runs.
+    each of them signed; empty in the first round of most runs. `lost` are the participants that
+    are not in the total, in the plan's order.
     """
 
     totals: tuple[int, ...]
     law: NoiseLaw
     state: bytes = b""
+    lost: tuple[str, ...] = ()
 
 
 def last_opening(release: Mapping[str, Any], state: bytes = b"") -> Opening:

@@ -71,10 +71,13 @@ def contribute(contribution: Contribution, rows: Rows, mask: Mask) -> Integers:
     return matrix
 
 
-def total(contribution: Contribution, rows: Rows, mask: Mask) -> Integers:
-    """Shape [length]: the sum of `contribute` over members, without the matrix."""
+def total(contribution: Contribution, rows: Rows, mask: Mask, site: str = "") -> Integers:
+    """Shape [length]: the sum of `contribute` over members, without the matrix.
+
+    `site` is the organisation whose members they are, where organisations are told apart.
+    """
     if isinstance(contribution, Streamed):
-        return contribution.fold(rows, mask)
+        return contribution.fold(rows, mask, site)
     entries = _entries(contribution, rows, mask)
     summed = np.zeros(contribution.length, dtype=np.int64)
     np.add.at(summed, entries.place, entries.amount)

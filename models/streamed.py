@@ -35,6 +35,11 @@ class Streamed(ABC):
         """The squared L2 norm of one member's vector is not above it."""
 
     @property
+    def sites(self) -> tuple[str, ...]:
+        """The organisations that are told apart, in the plan's order; none in most analyses."""
+        return ()
+
+    @property
     @abstractmethod
     def columns(self) -> frozenset[ColumnRef]:
         """What is read, from one-row tables and at most one many-row table."""
@@ -47,5 +52,6 @@ class Streamed(ABC):
     def fold(self, rows: Rows, asked: NDArray[np.bool_], site: str = "") -> Integers:
         """[length]: the sum over the members of `rows` who are asked, all rows of each given.
 
-        `site` is the organisation's id, for an analysis by organisation.
+        `site` is the organisation's id. Raises BadInput where `sites` are told apart and it is
+        none of them.
         """

@@ -37,6 +37,14 @@ class FolderForm(_Form):
     folder: Path
 
 
+class ScoreForm(_Form):
+    """A saved model and a new file, both on the node's own machine."""
+
+    model: Path
+    out: Path
+    horizon: float | None = None
+
+
 class ConfirmForm(_Form):
     """A roster and the fingerprints that were compared out of band."""
 
@@ -56,6 +64,28 @@ class ConsentForm(_Form):
     text: str = ""
     language: str = ""
     evidence: str = ""
+
+
+class ProofForm(_Form):
+    """A month, and one member or (empty) the whole table."""
+
+    epoch: str
+    member: str = ""
+
+
+class TextForm(_Form):
+    """The text that members are asked with for a purpose."""
+
+    purpose: str
+    language: str
+    text: str
+
+
+class EraseForm(_Form):
+    """One member, and a reference that names nobody."""
+
+    member: str
+    reference: str = ""
 
 
 def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
@@ -119,6 +149,23 @@ def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         about = form.model_dump(include={"terms", "text", "language", "evidence"})
         steward.consent(form.member, form.purpose, form.state, form.starts, form.ends, about)
         return {"status": "recorded"}
+
+    @app.post("/v1/score", operation_id="score_members", dependencies=guard)
+    def score(form: ScoreForm) -> dict[str, Any]:
+        return steward.score(form.model, form.out, form.horizon)
+
+    @app.post("/v1/consent/proof", operation_id="consent_proof", dependencies=guard)
+    def consent_proof(form: ProofForm) -> dict[str, Any]:
+        return steward.consent_proof(form.epoch, form.member)
+
+    @app.post("/v1/consent/texts", operation_id="adopt_text", dependencies=guard)
+    def adopt_text(form: TextForm) -> dict[str, str]:
+        return {"digest": steward.adopt_text(form.purpose, form.language, form.text)}
+
+    @app.post("/v1/erase", operation_id="erase", dependencies=guard)
+    def erase(form: EraseForm) -> dict[str, str]:
+        steward.erase(form.member, form.reference)
+        return {"status": "erased"}
 
     @app.post("/v1/publish", operation_id="publish", dependencies=guard)
     def publish() -> dict[str, Any]:

@@ -6,6 +6,7 @@ input, 3 refused, 6 verification failed.
 
 from __future__ import annotations
 
+import json
 import os
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from node.home import Home
+from node.home import Home, write_private
 from node.steward_link import hand
 from node.study_cli import add_study_commands, exit_codes, show
 from privacy.contract.canonical import sha256_hex
@@ -152,6 +153,55 @@ def consent(
         about = {"terms": terms, "text": shown, "language": language, "evidence": evidence}
         node.consent(member, purpose, state, first, last, about)
         print("recorded")
+
+
+@app.command(name="consent-text")
+def consent_text(
+    purpose: str,
+    language: Annotated[str, typer.Argument(help="As de or de-CH.")],
+    text: Annotated[Path, typer.Argument(help="A text file, UTF-8.")],
+    dir: Dir = HERE,  # noqa: A002
+) -> None:
+    """Ask members with this text from now on; the ledger shows its SHA-256."""
+    with exit_codes(), hand(Home(dir)) as node:
+        print(node.adopt_text(purpose, language, text.read_text("utf-8")))
+
+
+@app.command()
+def erase(
+    member: str,
+    dir: Dir = HERE,  # noqa: A002
+    reference: Annotated[str, typer.Option(help="Your file's number; name nobody.")] = "",
+) -> None:
+    """Erase one member: records, consent and all. No budget comes back."""
+    with exit_codes(), hand(Home(dir)) as node:
+        node.erase(member, reference)
+        print("erased; take them out of the files you import and of your backups, too")
+
+
+@app.command(name="consent-proof")
+def consent_proof(
+    epoch: Annotated[str, typer.Argument(help="The month, as 2026-11.")],
+    out: Annotated[Path, typer.Option(help="A new file for your auditor.")],
+    dir: Dir = HERE,  # noqa: A002
+    member: Annotated[str, typer.Option(help="One member; without, the whole table.")] = "",
+) -> None:
+    """Open a month's root of the consent table, as it stands in the ledger, to your auditor."""
+    with exit_codes(), hand(Home(dir)) as node:
+        write_private(out, json.dumps(node.consent_proof(epoch, member)).encode())
+        print(out)
+
+
+@app.command()
+def score(
+    model: Annotated[Path, typer.Argument(help="A saved model, with its .json beside it.")],
+    out: Annotated[Path, typer.Option(help="A new .csv file, which stays here.")],
+    dir: Dir = HERE,  # noqa: A002
+    horizon: Annotated[float | None, typer.Option(help="Of hazards: risks by this time.")] = None,
+) -> None:
+    """Score this organisation's own members with a released model. Nothing is sent."""
+    with exit_codes(), hand(Home(dir)) as node:
+        show(node.score(model, out, horizon))
 
 
 @app.command()

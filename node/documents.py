@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from node.home import write_private
-from privacy.contract.canonical import canonical_bytes, parse_canonical
+from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.revocation import Revocation
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study import Study
@@ -62,6 +63,12 @@ class Documents:
         found = [self.roster(name.removeprefix("roster-")) for name in names]
         return sorted(found, key=lambda roster: roster.epoch)
 
+    def keep_revocation(self, envelope: Envelope) -> Revocation:
+        """Keep a list of revoked keys, as signed by the coordinator; raises VerificationFailed."""
+        listed = Revocation.from_json(envelope.open("revocation", self._coordinator))
+        self._write(f"revocation-{listed.digest}", envelope.to_json())
+        return listed
+
     def keep_study(self, envelope: Envelope) -> Study:
         """Keep an offered study; raises VerificationFailed unless the coordinator signed it."""
         study = Study.from_json(envelope.open("study", self._coordinator))
@@ -108,6 +115,20 @@ class Documents:
         """Every study version ever offered."""
         names = sorted(path.stem for path in self._folder.glob("study-*.json"))
         return [self.study(name.removeprefix("study-")) for name in names]
+
+    def keep_text(self, text: str) -> str:
+        """Keep a text that members are asked with; returns its digest."""
+        data = text.encode()
+        digest = sha256_hex(data)
+        write_private(self._folder / f"text-{digest}.txt", data)
+        return digest
+
+    def text(self, digest: str) -> str | None:
+        """The text of that digest; None if it is not kept here, or was changed."""
+        path = self._path(f"text-{digest}").with_suffix(".txt")
+        if not path.is_file() or sha256_hex(path.read_bytes()) != digest:
+            return None
+        return path.read_text("utf-8")
 
     def _remember(self, fact: F) -> F:
         self._known[fact.digest] = fact

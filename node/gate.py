@@ -37,6 +37,7 @@ class Facts:
     node: str
     coordinator: PublicKey
     roster: Roster
+    revoked: frozenset[str]  # researchers' keys that this node was told of
     confirmed: frozenset[str]  # node ids whose fingerprint a steward confirmed; includes `node`
     dictionary: Dictionary
     studies: Mapping[str, Study]  # approved here, by digest
@@ -151,6 +152,8 @@ def _approved_study(plan: Plan, facts: Facts) -> Study:
 def _check_question(plan: Plan, study: Study, facts: Facts, reserved: bool) -> Question:
     if plan.researcher.text not in study.keys:
         raise Refused(Code.NOT_AN_INVESTIGATOR)
+    if plan.researcher.text in facts.revoked:
+        raise Refused(Code.KEY_REVOKED)
     try:
         question = plan.open_question()
     except (VerificationFailed, BadInput):
@@ -182,7 +185,7 @@ def _check_derivation(plan: Plan, question: Question, study: Study, facts: Facts
     if plan.dictionary != facts.dictionary.digest or study.dictionary != plan.dictionary:
         raise Refused(Code.DICTIONARY_MISMATCH)
     try:
-        own = derive(question, study, facts.dictionary, len(plan.participants))
+        own = derive(question, study, facts.dictionary, plan.participants)
     except BadInput:
         raise Refused(Code.BAD_REQUEST) from None
     what = disagreement(plan, question, own, study, facts.dictionary)

@@ -11,7 +11,8 @@ from node.desk import Asked
 from privacy.accounting.filter import remaining
 from privacy.contract.study import Study
 from privacy.errors import Code
-from privacy.ledger.entry import Approval, PolicySet, parse_rho
+from privacy.ledger.entry import Approval, PolicySet
+from privacy.ledger.fields import parse_rho
 from privacy.ledger.permission import RULE_WORDS, Rule, question_rule, study_rule
 from privacy.ledger.state import LedgerState, researcher_account
 from privacy.units import Rho

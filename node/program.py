@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from models.cohort.expression import Expression
 from models.contribution import Contribution
 from node.api import create_app
+from node.consent_calendar import ConsentCalendar
 from node.cut import Beginning, Cut, cut_now, joined_since
 from node.desk import Desk
 from node.documents import Documents
@@ -40,9 +41,10 @@ from node.slots import Slots
 from node.software import installed
 from node.transport_key import load_transport_key
 from node.witnessing import Witnessing
-from privacy.errors import BadInput
+from privacy.errors import BadInput, Refused
 from privacy.randomness import Entropy
 
+CALENDAR_SECONDS = 60.0
 Clock = Callable[[], datetime]
 
 
@@ -84,6 +86,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
             today=today,
             since=began.day,
             joined=lambda: joined_since(records, began.cut),
+            site=settings.node,
         )
 
     def cut() -> Cut:
@@ -130,12 +133,28 @@ def run(root: Path, *, reached: Step = _no_step) -> None:
         target=server.run, kwargs={"sockets": sockets}, name="console", daemon=True
     )
     server_thread.start()
-    stop.wait()
+    calendar = consent_calendar(node)
+    while not stop.wait(CALENDAR_SECONDS):
+        keep_calendar(calendar)
     server.should_exit = True
     server_thread.join(5.0)
     agent_thread.join(10.0)
     node.close()
     home.socket_file.unlink(missing_ok=True)
+
+
+def consent_calendar(node: Parts) -> ConsentCalendar:
+    """The calendar of the consent table's roots, for `keep_calendar` every minute."""
+    service = node.service
+    return ConsentCalendar(node.records, service.ledger, node.guard, service.entropy, service.clock)
+
+
+def keep_calendar(calendar: ConsentCalendar) -> None:
+    """Do what is due; a ledger that takes nothing now is asked again later."""
+    try:
+        calendar.tick()
+    except Refused as refused:
+        structlog.get_logger("cairn.node").warning("no root of consent", code=refused.code.value)
 
 
 def _local_server(node: Parts, agent: FlowerAgent) -> tuple[uvicorn.Server, list[socket.socket]]:

@@ -28,7 +28,7 @@ def request_of(envelope: Envelope, facts: Facts, study_of: Callable[[str], Study
         study = study_of(plan.study_digest)
         if plan.researcher.text not in study.keys:
             return None
-        derivation = derive(question, study, facts.dictionary, len(plan.participants))
+        derivation = derive(question, study, facts.dictionary, plan.participants)
     except (VerificationFailed, BadInput, Refused):
         return None
     return _asked(plan, question, derivation, facts.now)

@@ -34,7 +34,7 @@ from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.contract.study_life import Signer
 from privacy.errors import BadInput, Code, ProtocolError, Refused, VerificationFailed
-from privacy.ledger.entry import PolicySet
+from privacy.ledger.entry import KeysRevoked, PolicySet
 from privacy.randomness import Entropy
 from privacy.secure_sum.attempt import Attempt, threshold
 from privacy.secure_sum.participant import Session
@@ -115,6 +115,7 @@ class NodeService:
             coordinator=self.coordinator,
             roster=self.roster(),
             confirmed=frozenset(self.peers()),
+            revoked=state.revoked,
             dictionary=self.dictionary(),
             studies={digest: self.documents.study(digest) for digest in state.approvals},
             policy=self.policy,
@@ -185,6 +186,8 @@ class NodeService:
             case Ask.STUDY_STEPS:
                 steps = self.decisions.since(int(payload["from"]))
                 return {"steps": [each.to_json() for each in steps]}, b""
+            case Ask.OFFER_REVOCATION:
+                return self._offer_revocation(payload), b""
             case Ask.WITNESS:
                 return self._witness(payload), b""
             case Ask.WITNESS_ANSWERS:
@@ -222,6 +225,7 @@ class NodeService:
             "dictionary": state.dictionary,
             "approved": sorted(state.approvals),
             "steps": self.decisions.count,
+            "revoked": len(state.revoked),
             "size": self.ledger.size,
             "checkpoint": self.ledger.checkpoint(),
         }
@@ -243,6 +247,21 @@ class NodeService:
         signers = [step.signer for step in self.documents.proposals(study)]
         reviewed = digest in self.ledger.state.reviewed
         return Offered(study, Signer.RESEARCHER in signers, reviewed)
+
+    def _offer_revocation(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Keep a list of revoked keys, and write the new ones into the ledger.
+
+        Keys that an earlier list named stay revoked, whatever a later one says.
+        """
+        listed = self.documents.keep_revocation(Envelope.from_json(payload["revocation"]))
+        genesis = self.ledger.state.genesis
+        if genesis is None or listed.network != genesis.network:
+            raise Refused(Code.BAD_REQUEST, what="network")
+        with self._lock:
+            new = sorted(set(listed.keys) - self.ledger.state.revoked)
+            if new:
+                self.ledger.append(KeysRevoked(revocation=listed.digest, keys=tuple(new)))
+        return {"revoked": len(self.ledger.state.revoked)}
 
     def _witness(self, payload: dict[str, Any]) -> dict[str, Any]:
         of, nonce = str(payload["of"]), str(payload["nonce"])

@@ -12,7 +12,10 @@ from typing import Any
 
 from node.consent import set_consent
 from node.consent_history import Note
+from node.consent_table import open_table
+from node.erasure import erase_member
 from node.importer import check_folder, import_folder
+from node.scoring import read_model, score
 from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
 from node.study_desk import StudyDesk
@@ -22,7 +25,7 @@ from privacy.contract.consent import ConsentState
 from privacy.contract.duo_text import parse_terms
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
-from privacy.ledger.entry import Commit, Entry, Paused, Reserve, Resumed
+from privacy.ledger.entry import Commit, ConsentText, Entry, Paused, Reserve, Resumed
 from privacy.units import Rho
 
 _NOTHING: Mapping[str, str] = {}
@@ -155,10 +158,43 @@ class Steward(StudyDesk):
         )
         self.parts.guard.changed(member)
 
+    def adopt_text(self, purpose: str, language: str, text: str) -> str:
+        """From now on members are asked with this text; its digest, which the ledger shows."""
+        digest = self.parts.service.documents.keep_text(text)
+        self.parts.service.ledger.append(
+            ConsentText(purpose=purpose, language=language, text=digest, by=self.by)
+        )
+        return digest
+
+    def erase(self, member: str, reference: str = "") -> None:
+        """Take a member out of everything; `reference` is kept in the trace, so name nobody."""
+        service = self.parts.service
+        erase_member(
+            self.parts.records,
+            member,
+            by=self.by,
+            at=instant_text(service.clock()),
+            reference=reference,
+            entropy=service.entropy,
+        )
+        self.parts.guard.changed()
+
+    def consent_proof(self, epoch: str, member: str = "") -> dict[str, Any]:
+        """What opens a month's root of consent to this organisation's auditor."""
+        service = self.parts.service
+        network = self.parts.settings.network
+        opening = open_table(self.parts.records, service.node, network, epoch, member or None)
+        return opening.to_json()
+
     def publish(self) -> dict[str, Any]:
         """Copy the records to the engine beside the node again, whatever is there."""
         self.parts.guard.changed()
         return {"engine": self.parts.settings.engine}
+
+    def score(self, model: Path, out: Path, horizon: float | None) -> dict[str, Any]:
+        """Score the organisation's own members with a released model; see `node.scoring`."""
+        members = score(self.parts.records, read_model(model), out, horizon)
+        return {"members": members, "file": str(out)}
 
     # peers
 

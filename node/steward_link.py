@@ -39,6 +39,10 @@ class Hand(StudyHand, Protocol):
         ends: date | None,
         about: Mapping[str, str],
     ) -> None: ...
+    def score(self, model: Path, out: Path, horizon: float | None) -> dict[str, Any]: ...
+    def adopt_text(self, purpose: str, language: str, text: str) -> str: ...
+    def erase(self, member: str, reference: str = "") -> None: ...
+    def consent_proof(self, epoch: str, member: str = "") -> dict[str, Any]: ...
     def publish(self) -> dict[str, Any]: ...
     def rosters(self) -> list[dict[str, Any]]: ...
     def confirm(self, digest: str, fingerprints: list[str]) -> None: ...
@@ -88,6 +92,20 @@ class RunningNode(RunningStudies):
             "ends": ends.isoformat() if ends else None,
         }
         self._ask("POST", "/v1/consent", form)
+
+    def score(self, model: Path, out: Path, horizon: float | None) -> dict[str, Any]:
+        form = {"model": str(model.resolve()), "out": str(out.resolve()), "horizon": horizon}
+        return dict(self._ask("POST", "/v1/score", form))
+
+    def adopt_text(self, purpose: str, language: str, text: str) -> str:
+        form = {"purpose": purpose, "language": language, "text": text}
+        return str(self._ask("POST", "/v1/consent/texts", form)["digest"])
+
+    def erase(self, member: str, reference: str = "") -> None:
+        self._ask("POST", "/v1/erase", {"member": member, "reference": reference})
+
+    def consent_proof(self, epoch: str, member: str = "") -> dict[str, Any]:
+        return dict(self._ask("POST", "/v1/consent/proof", {"epoch": epoch, "member": member}))
 
     def publish(self) -> dict[str, Any]:
         return dict(self._ask("POST", "/v1/publish"))

@@ -26,6 +26,7 @@ class Code(StrEnum):
     BAD_EXPRESSION = "bad_expression"
     TOO_MANY_CELLS = "too_many_cells"
     ANALYSIS_NOT_ALLOWED = "analysis_not_allowed"
+    OTHER_ORGANISATIONS = "other_organisations"
     OUTSIDE_STUDY = "outside_study"
     BAD_EPSILON = "bad_epsilon"
     OUT_OF_REACH = "out_of_reach"
@@ -35,6 +36,9 @@ class Code(StrEnum):
     NOT_PERMITTED = "not_permitted"
     BAD_SIGNATURE = "bad_signature"
     NOT_AN_INVESTIGATOR = "not_an_investigator"
+    KEY_REVOKED = "key_revoked"
+    PROVIDER_OFFLINE = "provider_offline"
+    WEAK_PASSWORD = "weak_password"  # noqa: S105 - a code
     RATE_LIMITED = "rate_limited"
     TOO_LARGE = "too_large"
     NOT_FOUND = "not_found"

@@ -1,29 +1,53 @@
 """The coordinator's web application, put together from its parts.
 
-No CORS, no cookies, no interactive documentation page (it would load foreign scripts): the
-OpenAPI document itself is at /v1/openapi.json.
+No CORS, no cookie but that of a browser's session, no interactive documentation page (it would
+load foreign scripts): the OpenAPI document itself is at /v1/openapi.json.
 """
 
 from __future__ import annotations
+
+from datetime import timedelta
 
 from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from coordinator.api import (
     audit_routes,
+    login_routes,
     network_routes,
+    oidc_routes,
+    people_routes,
     problems,
     run_routes,
     study_routes,
     study_steps,
 )
 from coordinator.api.budgets import Budgets
-from coordinator.api.limits import BodyLimit, SafeHeaders
+from coordinator.api.limits import AddressLimit, BodyLimit, SafeHeaders
 from coordinator.api.services import ApiSettings, Clock, Executor, Services
-from coordinator.auth import FailureLimit, Gatekeeper
+from coordinator.auth import Gatekeeper
+from coordinator.login.limits import RateLimit
+from coordinator.login.local import LocalLogin, TryLimits
+from coordinator.login.oidc import OidcDesk
+from coordinator.login.passwords import Passwords
+from coordinator.login.provider import OidcSettings, Provider
+from coordinator.login.second_factor import FactorSeal
+from coordinator.login.sessions import Lifetimes, SessionDesk
 from coordinator.store.store import Store
 from privacy.contract.signing import SigningKey
 from privacy.randomness import Entropy
+
+# Everything that is served; each route says who may call it.
+ROUTERS = (
+    network_routes.router,
+    login_routes.router,
+    oidc_routes.router,
+    people_routes.router,
+    study_routes.router,
+    study_steps.router,
+    run_routes.router,
+    audit_routes.router,
+)
 
 
 def create_app(
@@ -34,8 +58,11 @@ def create_app(
     settings: ApiSettings,
     clock: Clock,
     entropy: Entropy,
+    oidc: OidcSettings | None = None,
+    passwords: Passwords | None = None,
 ) -> FastAPI:
-    """The application. `key` signs plans; `clock` gives the time in UTC."""
+    """The application. `key` signs plans; `clock` gives the time in UTC; `oidc` names an
+    identity provider, if people sign in through one; `passwords` hash dearly unless given."""
     app = FastAPI(
         title="Cairn coordinator",
         version=network_routes.VERSION,
@@ -44,7 +71,7 @@ def create_app(
         redoc_url=None,
         responses=problems.responses(),
     )
-    failures = FailureLimit(settings.failed_logins_per_minute, clock)
+    sessions = SessionDesk(store.sessions, clock, entropy, _lifetimes(settings))
     app.state.services = Services(
         store=store,
         executor=executor,
@@ -52,15 +79,65 @@ def create_app(
         settings=settings,
         clock=clock,
         entropy=entropy,
-        gatekeeper=Gatekeeper(store.people, failures),
+        gatekeeper=Gatekeeper(
+            store.people,
+            sessions,
+            RateLimit(settings.failed_logins_per_minute, clock),
+            RateLimit(settings.requests_per_person_per_minute, clock),
+        ),
+        sessions=sessions,
+        login=_login(store, key, settings, clock, entropy, passwords or Passwords(entropy)),
+        oidc=_oidc(oidc, store, clock, entropy),
         budgets=Budgets(store.ledgers),
         waiting=CapacityLimiter(settings.max_waiting),
     )
     app.add_middleware(
         BodyLimit, max_bytes=settings.max_body_bytes, max_seconds=settings.max_body_seconds
     )
+    app.add_middleware(
+        AddressLimit, limit=RateLimit(settings.requests_per_address_per_minute, clock)
+    )
     app.add_middleware(SafeHeaders)
     problems.install(app)
-    for routes in (network_routes, study_routes, study_steps, run_routes, audit_routes):
-        app.include_router(routes.router)
+    for router in ROUTERS:
+        app.include_router(router)
     return app
+
+
+def _lifetimes(settings: ApiSettings) -> Lifetimes:
+    return Lifetimes(
+        access=timedelta(minutes=settings.access_minutes),
+        idle=timedelta(minutes=settings.idle_minutes),
+        web=timedelta(hours=settings.web_session_hours),
+        command=timedelta(days=settings.command_session_days),
+    )
+
+
+def _oidc(
+    settings: OidcSettings | None, store: Store, clock: Clock, entropy: Entropy
+) -> OidcDesk | None:
+    if settings is None:
+        return None
+    return OidcDesk(Provider(settings, clock), store.accounts, clock, entropy)
+
+
+def _login(
+    store: Store,
+    key: SigningKey,
+    settings: ApiSettings,
+    clock: Clock,
+    entropy: Entropy,
+    passwords: Passwords,
+) -> LocalLogin:
+    hour = timedelta(hours=1)
+    return LocalLogin(
+        store=store,
+        passwords=passwords,
+        seal=FactorSeal.of(key, entropy),
+        tries=TryLimits(
+            RateLimit(settings.sign_ins_per_address_per_minute, clock),
+            RateLimit(settings.sign_ins_per_login_per_hour, clock, hour),
+        ),
+        clock=clock,
+        entropy=entropy,
+    )

@@ -39,6 +39,7 @@ def write_from_store(services: Services, folder: Path, settled: Collection[str])
         rosters=store.network.rosters(),
         dictionaries=store.network.dictionaries,
         studies=tuple(study.envelope for study in store.studies.every_version()),
+        revocations=store.network.revocations(),
         delta=store.network.delta,
         ledgers=ledgers,
         plans=store.releases.plans(),

@@ -19,7 +19,7 @@ _PREFIX = re.compile(r"[0-9a-f]{8,63}")
 def _may_see(principal: Principal, facts: StudyFacts) -> bool:
     if principal.role is not Role.RESEARCHER:
         return True
-    return principal.public_key in facts.study.keys
+    return bool(principal.public_key) and principal.public_key in facts.study.keys
 
 
 def visible_studies(store: Store, principal: Principal) -> tuple[StudyFacts, ...]:
@@ -27,10 +27,14 @@ def visible_studies(store: Store, principal: Principal) -> tuple[StudyFacts, ...
     return tuple(facts for facts in store.studies.newest() if _may_see(principal, facts))
 
 
-def visible_versions(store: Store, principal: Principal) -> list[str]:
-    """Digests of the study versions whose runs this person may see."""
+def visible_versions(store: Store, principal: Principal, study_id: str = "") -> list[str]:
+    """Digests of the study versions whose runs this person may see, of one study or of all."""
     every = store.studies.every_version()
-    return [facts.study.digest for facts in every if _may_see(principal, facts)]
+    return [
+        facts.study.digest
+        for facts in every
+        if _may_see(principal, facts) and study_id in ("", facts.study.id)
+    ]
 
 
 def visible_study(store: Store, principal: Principal, study_id: str) -> StudyFacts:

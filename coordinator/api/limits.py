@@ -11,7 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from coordinator.api.problems import SAFE_HEADERS, problem
-from privacy.errors import Code
+from coordinator.login.limits import RateLimit, address_group
+from privacy.errors import Code, Refused
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,24 @@ class SafeHeaders:
             await send(message)
 
         await self.app(scope, receive, send_with_headers)
+
+
+@dataclass(frozen=True)
+class AddressLimit:
+    """Answers no more requests of one address than the settings allow."""
+
+    app: ASGIApp
+    limit: RateLimit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            client = scope.get("client")
+            try:
+                self.limit.count(address_group(client[0] if client else ""))
+            except Refused as refused:
+                await problem(refused.code, refused.public_fields)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,14 @@ from coordinator.api.schema import (
     NodeList,
     PersonView,
 )
-from coordinator.api.services import Admin, Anyone, Services, Use
+from coordinator.api.services import (
+    Admin,
+    Anyone,
+    Insider,
+    Services,
+    Use,
+    counting_failures,
+)
 from coordinator.api.views import network_view, node_view
 from coordinator.store.facts import Principal
 from coordinator.store.people import Credential
@@ -64,18 +71,19 @@ def get_me(caller: Anyone) -> PersonView:
 
 
 @router.get("/v1/nodes", operation_id="listNodes", tags=["network"])
-def list_nodes(services: Use, _caller: Anyone) -> NodeList:
+def list_nodes(services: Use, _caller: Insider) -> NodeList:
     """Every node with its public state and last contact."""
     return NodeList(nodes=[node_view(node) for node in services.store.nodes.all()])
 
 
 @router.post("/v1/invitations", operation_id="createInvitation", status_code=201, tags=["people"])
-def create_invitation(ask: InvitationAsk, services: Use, _caller: Admin) -> InvitationView:
+def create_invitation(ask: InvitationAsk, services: Use, caller: Admin) -> InvitationView:
     """Invite a person for a role, or a node. The code is shown once and works once."""
     secret = urlsafe_b64encode(services.entropy(24)).decode("ascii").rstrip("=")
     code = f"cairn_i_{secret}"
     lifetime = timedelta(days=services.settings.invitation_days)
-    made = services.store.people.invite(code, ask.role, ask.name, services.clock(), lifetime)
+    now = services.clock()
+    made = services.store.people.invite(code, ask.role, ask.name, now, lifetime, caller.id)
     return InvitationView(code=code, role=made.role, name=made.name, expires=made.expires)
 
 
@@ -83,13 +91,8 @@ def create_invitation(ask: InvitationAsk, services: Use, _caller: Admin) -> Invi
 def join(ask: JoinAsk, request: Request, services: Use) -> JoinView:
     """Redeem an invitation. A person sends a public key and the hash of the bearer credential;
     a node sends its id, name, identity key and transport key."""
-    address = request.client.host if request.client else ""
-    try:
+    with counting_failures(services, request):
         person = _redeem(ask, services)
-    except Refused as refused:
-        if refused.code is Code.NOT_PERMITTED:
-            services.gatekeeper.failures.fail(address)
-        raise
     return JoinView(
         person=None if person is None else PersonView.of(person), network=network_view(services)
     )

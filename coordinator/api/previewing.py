@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import UTC
 
+from coordinator.api.answering import who_answers
 from coordinator.api.asking import check_question
 from coordinator.api.budgets import NodeBudget, StudyBudget
 from coordinator.api.entitlement import visible_study
@@ -13,10 +13,12 @@ from coordinator.api.schema import Earlier, NodeLeft, PreviewAsk, PreviewView, R
 from coordinator.api.services import Services
 from coordinator.api.views import amount
 from coordinator.api.willing import unwilling
-from coordinator.store.facts import Decision, NodeState, Principal, StudyFacts
+from coordinator.store.facts import Decision, Principal, StudyFacts
 from models.aggregates.requests import Analysis
 from models.cohort.text import canonical_text
+from models.derivation import check_by_organisation
 from models.planner import Preview, preview
+from models.regression.rounds import InRounds
 from models.related import Relation
 from models.target import parse_target
 from models.within import cohort_within, declared
@@ -50,7 +52,9 @@ def make_preview(services: Services, principal: Principal, ask: PreviewAsk) -> P
         ask.epsilon or "1",
         instant_text(services.clock()),
     )
-    able, unable, declining = _who_answers(services, facts, out)
+    answering = who_answers(services, facts, out)
+    able = answering.able
+    _check_by_organisation(analysis, study, able)
     made = _preview(facts, ask, cohort, analysis, dictionary, len(able), known or (None, ""))
     services.executor.settle(services.settings.settle_seconds)
     budget = services.budgets.of(facts)
@@ -59,8 +63,8 @@ def make_preview(services: Services, principal: Principal, ask: PreviewAsk) -> P
     return PreviewView(
         preview={**made.to_json(), "answering": able},
         can_answer=able,
-        cannot_answer=unable,
-        declining=declining,
+        cannot_answer=answering.unable,
+        declining=answering.declining,
         left=amount(budget.left, study.delta_fraction),
         affordable=answered is not None or cost <= budget.left,
         budget=_remaining(budget, Rho.ZERO if answered else cost, cost, study),
@@ -77,6 +81,13 @@ def _check_aim(ask: PreviewAsk) -> None:
         parse_target(ask.target_error or "1")
     except BadInput:
         raise Refused(Code.BAD_REQUEST, where="target_error") from None
+
+
+def _check_by_organisation(analysis: Analysis, study: Study, able: list[str]) -> None:
+    """As a run would be refused; with too few nodes it is refused for that, whoever is named."""
+    few = len(able) < fewest_nodes(study.t_drop, study.t_collude)
+    named = analysis.organisations if isinstance(analysis, InRounds) else ()
+    check_by_organisation(analysis, study, named if few else tuple(able))
 
 
 def _preview(
@@ -144,29 +155,3 @@ def _tightest(nodes: tuple[NodeBudget, ...], study: Study) -> NodeLeft | None:
         return None
     left, node = min(periods)
     return NodeLeft(node=node, left=amount(left, study.delta_fraction))
-
-
-def _who_answers(
-    services: Services, facts: StudyFacts, out: Collection[str]
-) -> tuple[list[str], dict[str, str], int]:
-    """Nodes that can answer, others with their public state or the study's, and how many decline.
-
-    Why an organisation declines is its own affair: it has not approved, or is in `out`.
-    """
-    states = {node.id: node.state for node in services.store.nodes.all()}
-    today = services.clock().astimezone(UTC).date()
-    in_period = facts.study.first_day <= today <= facts.study.last_day
-    able: list[str] = []
-    unable: dict[str, str] = {}
-    declining = 0
-    for node in services.store.network.roster.nodes:
-        state = states.get(node.id, NodeState.OFFLINE)
-        if facts.decisions.get(node.id) is not Decision.APPROVED or node.id in out:
-            declining += 1
-        elif not in_period:
-            unable[node.id] = "not-in-period"
-        elif state is not NodeState.ONLINE:
-            unable[node.id] = state.value
-        else:
-            able.append(node.id)
-    return able, unable, declining

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from typing import Annotated
 
+import numpy as np
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Response
 
@@ -19,14 +21,18 @@ from coordinator.api.entitlement import (
 from coordinator.api.previewing import make_preview
 from coordinator.api.schema import (
     CombinedView,
+    OpenedRound,
+    OpenedRounds,
     PreviewAsk,
     PreviewView,
+    ReleaseList,
     ReleaseView,
     RunAsk,
     RunList,
     RunView,
 )
 from coordinator.api.services import (
+    ReleaseReader,
     Researcher,
     ResearcherOrAdmin,
     ResultReader,
@@ -34,15 +40,17 @@ from coordinator.api.services import (
     Services,
     Use,
 )
-from coordinator.api.views import release_view, run_view
+from coordinator.api.views import release_summary, release_view, run_view
 from coordinator.api.waiting import preferred_wait_seconds, wait_for_run
 from coordinator.store.facts import Principal
+from coordinator.store.openings import StoredOpening
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role
 from privacy.errors import Code, Refused
 
 router = APIRouter(prefix="/v1", tags=["runs"])
 
+MAX_OPENED = 2_000_000  # numbers of a release that are served together
 _KEY = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 IdempotencyKey = Annotated[
@@ -121,15 +129,28 @@ def cancel_run(run: str, services: Use, caller: ResearcherOrAdmin) -> RunView:
     return _shown(services, caller, run)[0]
 
 
+@router.get("/releases", operation_id="listReleases")
+def list_releases(
+    services: Use,
+    caller: ReleaseReader,
+    study: Annotated[str, Query(max_length=200, description="A study's id; all without it.")] = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> ReleaseList:
+    """The newest releases of the studies you may see."""
+    versions = visible_versions(services.store, caller, study)
+    found = services.store.releases.newest(versions, limit)
+    return ReleaseList(releases=[release_summary(each, plan) for each, plan in found])
+
+
 @router.get("/releases/{digest}", operation_id="getRelease")
-def get_release(digest: str, services: Use, caller: ResultReader) -> ReleaseView:
+def get_release(digest: str, services: Use, caller: ReleaseReader) -> ReleaseView:
     """A release with its estimate, its receipts and the coordinator's signature."""
     release, _ = visible_release(services.store, caller, digest)
     return release_view(release, services.store.releases.plan(release))
 
 
 @router.get("/releases/{digest}/combined", operation_id="getCombined")
-def get_combined(digest: str, services: Use, caller: ResultReader) -> CombinedView:
+def get_combined(digest: str, services: Use, caller: ReleaseReader) -> CombinedView:
     """What a release and those that its question tops up say together; costs nothing."""
     return combined_view(services.store, caller, digest)
 
@@ -149,6 +170,25 @@ def get_state(digest: str, services: Use, caller: ResultReader) -> Response:
     if state is None:
         raise Refused(Code.NOT_FOUND)
     return Response(state, media_type="application/octet-stream")
+
+
+@router.get("/releases/{digest}/rounds", operation_id="getReleaseRounds")
+def get_rounds(digest: str, services: Use, caller: ResultReader) -> OpenedRounds:
+    """What every round of a release was asked with and what it opened, from which anybody makes
+    the figures again. `too_many_cells` for a run that opened more than 2,000,000 numbers."""
+    release, _ = visible_release(services.store, caller, digest)
+    done = services.store.openings.of(release.plan)
+    numbers = sum(len(each.totals) for each in done)
+    if numbers > MAX_OPENED:
+        raise Refused(Code.TOO_MANY_CELLS, cells=numbers, most=MAX_OPENED)
+    return OpenedRounds(rounds=[_opened(each) for each in done])
+
+
+def _opened(stored: StoredOpening) -> OpenedRound:
+    totals = np.array(stored.totals, dtype="<i8").tobytes()
+    return OpenedRound(
+        state=b64encode(stored.state).decode("ascii"), totals=b64encode(totals).decode("ascii")
+    )
 
 
 def _shown(services: Services, caller: Principal, run_id: str) -> tuple[RunView, bool]:

@@ -124,10 +124,12 @@ class StudyView(StudySummary):
     delta: str
     dictionary: str
     analyses: list[str] = Field(description="Empty: every analysis of the catalogue.")
+    by_organisation: bool = Field(description="May figures of single organisations be asked?")
     min_cohort: int
     t_drop: int
     t_collude: int
     max_memberships: int
+    answering: list[str] = Field(description="Nodes that can answer now, in a plan's order.")
     question: str
     summary: str
     cohort: str = Field(description="Every question is restricted to it. Empty: every member.")
@@ -337,6 +339,17 @@ class ReleaseView(Answer):
     envelope: dict[str, Any] = Field(description="The release as the coordinator signed it.")
 
 
+class OpenedRound(Answer):
+    """One round of a release. The release names the SHA-256 of both."""
+
+    state: str = Field(description="What it was asked with: base64.")
+    totals: str = Field(description="What it opened: 64-bit integers, little end first, base64.")
+
+
+class OpenedRounds(Answer):
+    rounds: list[OpenedRound]
+
+
 class CombinedView(Answer):
     """What a release and those that it tops up say together: a function of them alone."""
 
@@ -350,6 +363,18 @@ class CombinedView(Answer):
     mechanism: dict[str, int]
     result: dict[str, Any]
     releases: list[ReleaseView]
+
+
+class ReleaseSummary(Answer):
+    digest: str
+    study: str
+    analysis: dict[str, Any]
+    cohort: str
+    created: str
+
+
+class ReleaseList(Answer):
+    releases: list[ReleaseSummary]
 
 
 class NodeView(Answer):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Protocol
@@ -12,11 +13,16 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from coordinator.api.budgets import Budgets
-from coordinator.auth import Gatekeeper
+from coordinator.auth import Admitted, Gatekeeper, Shown
+from coordinator.login.limits import address_group
+from coordinator.login.local import LocalLogin
+from coordinator.login.oidc import OidcDesk
+from coordinator.login.sessions import SessionDesk
 from coordinator.store.facts import Principal
 from coordinator.store.store import Store
 from privacy.contract.signing import SigningKey
 from privacy.contract.token import Role
+from privacy.errors import Code, Refused
 from privacy.randomness import Entropy
 
 Clock = Callable[[], datetime]
@@ -48,6 +54,15 @@ class ApiSettings:
     max_waiting: int = 512
     max_unfinished_runs: int = 100
     failed_logins_per_minute: int = 20
+    sign_ins_per_address_per_minute: int = 20
+    sign_ins_per_login_per_hour: int = 30
+    requests_per_address_per_minute: int = 6000
+    requests_per_person_per_minute: int = 3000
+    access_minutes: int = 10
+    idle_minutes: int = 15
+    web_session_hours: int = 12
+    command_session_days: int = 30
+    secure_cookies: bool = True
     invitation_days: int = 7
     question_skew_seconds: int = 300
     sync_seconds: float = 10.0
@@ -67,6 +82,9 @@ class Services:
     clock: Clock
     entropy: Entropy
     gatekeeper: Gatekeeper
+    sessions: SessionDesk
+    login: LocalLogin
+    oidc: OidcDesk | None
     budgets: Budgets
     waiting: CapacityLimiter
 
@@ -78,11 +96,37 @@ def services_of(request: Request) -> Services:
 
 Use = Annotated[Services, Depends(services_of)]
 
-_BEARER = HTTPBearer(auto_error=False, description="The bearer credential derived from a token.")
+CSRF_HEADER = "x-cairn-csrf"
+_BEARER = HTTPBearer(
+    auto_error=False,
+    description="The bearer credential derived from a token, or a session's access token.",
+)
 
 
-class Allow:
-    """A dependency that admits callers with one of these roles; its value is the caller."""
+def address_of(request: Request) -> str:
+    """The caller's address, as the server or a proxy that it trusts says."""
+    return request.client.host if request.client else ""
+
+
+@contextmanager
+def counting_failures(services: Services, request: Request) -> Iterator[None]:
+    """Wrong invitations and proofs count as wrong credentials do, by address."""
+    try:
+        yield
+    except Refused as refused:
+        if refused.code in (Code.NOT_PERMITTED, Code.NOT_SIGNED_IN):
+            services.gatekeeper.failures.count(address_group(address_of(request)))
+        raise
+
+
+def cookie_name(settings: ApiSettings) -> str:
+    """`__Host-` has browsers insist on TLS, on this very host and on the whole site."""
+    return "__Host-cairn" if settings.secure_cookies else "cairn"
+
+
+class AllowSession:
+    """A dependency that admits callers with one of these roles; its value is the caller with
+    the session, if there is one."""
 
     def __init__(self, *roles: Role) -> None:
         self.roles = frozenset(roles)
@@ -92,16 +136,37 @@ class Allow:
         request: Request,
         services: Use,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
+    ) -> Admitted:
+        shown = Shown(
+            bearer=None if credentials is None else credentials.credentials,
+            cookie=request.cookies.get(cookie_name(services.settings)),
+            csrf=request.headers.get(CSRF_HEADER, ""),
+            changes=request.method not in ("GET", "HEAD"),
+        )
+        return services.gatekeeper.admit(shown, address_of(request), self.roles)
+
+
+class Allow(AllowSession):
+    """As `AllowSession`; the value is the caller alone."""
+
+    def __call__(  # type: ignore[override]
+        self,
+        request: Request,
+        services: Use,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
     ) -> Principal:
-        bearer = None if credentials is None else credentials.credentials
-        address = request.client.host if request.client else ""
-        return services.gatekeeper.admit(bearer, address, self.roles)
+        return super().__call__(request, services, credentials).principal
 
 
+_INSIDERS = tuple(role for role in Role if role is not Role.CLINICIAN)
+
+SignedIn = Annotated[Admitted, Depends(AllowSession(*Role))]
 Anyone = Annotated[Principal, Depends(Allow(*Role))]
+Insider = Annotated[Principal, Depends(Allow(*_INSIDERS))]
 Researcher = Annotated[Principal, Depends(Allow(Role.RESEARCHER))]
 Admin = Annotated[Principal, Depends(Allow(Role.ADMIN))]
 AuditorOrAdmin = Annotated[Principal, Depends(Allow(Role.AUDITOR, Role.ADMIN))]
 ResearcherOrAdmin = Annotated[Principal, Depends(Allow(Role.RESEARCHER, Role.ADMIN))]
 ResultReader = Annotated[Principal, Depends(Allow(Role.RESEARCHER, Role.AUDITOR))]
+ReleaseReader = Annotated[Principal, Depends(Allow(Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN))]
 RunReader = Annotated[Principal, Depends(Allow(Role.RESEARCHER, Role.AUDITOR, Role.ADMIN))]

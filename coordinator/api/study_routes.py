@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from anyio import to_thread
 from fastapi import APIRouter, Query
 
+from coordinator.api.answering import who_answers
 from coordinator.api.entitlement import visible_studies, visible_study
 from coordinator.api.schema import StudyList, StudyView
-from coordinator.api.services import Anyone, Services, Use
+from coordinator.api.services import Anyone, Insider, Services, Use
 from coordinator.api.study_steps import life_of
 from coordinator.api.views import study_summary, study_view
 from coordinator.api.waiting import sync_ledgers
@@ -30,7 +31,7 @@ def list_studies(services: Use, caller: Anyone) -> StudyList:
 async def get_study(
     study: str,
     services: Use,
-    caller: Anyone,
+    caller: Insider,
     sync: Annotated[bool, Query(description="First fetch the nodes' newest entries.")] = False,
 ) -> StudyView:
     """One study with its approvals and its budget."""
@@ -41,7 +42,7 @@ async def get_study(
 
 
 @router.get("/{study}/dictionary", operation_id="getDictionary")
-def get_dictionary(study: str, services: Use, caller: Anyone) -> dict[str, Any]:
+def get_dictionary(study: str, services: Use, caller: Insider) -> dict[str, Any]:
     """The dictionary that the study names: tables, columns, levels, bounds and bins."""
     facts = visible_study(services.store, caller, study)
     return services.store.network.dictionary_version(facts.study.dictionary).to_json()
@@ -52,4 +53,6 @@ def _shown(services: Services, caller: Principal, study: str) -> StudyView:
     services.executor.settle(services.settings.settle_seconds)
     everything = caller.role is not Role.RESEARCHER
     state = life_of(services, facts.study).state
-    return study_view(facts, services.budgets.of(facts), state, everything=everything)
+    able = who_answers(services, facts).able
+    budget = services.budgets.of(facts)
+    return study_view(facts, budget, able, state, everything=everything)

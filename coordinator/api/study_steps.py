@@ -15,7 +15,7 @@ from coordinator.api.schema import (
     StepView,
     StudyStateView,
 )
-from coordinator.api.services import Anyone, Researcher, Services, Use
+from coordinator.api.services import Insider, Researcher, Services, Use
 from coordinator.store.facts import Principal, StudyFacts
 from coordinator.store.steps import LoggedStep
 from models.within import check_study
@@ -49,7 +49,7 @@ def propose_study(ask: ProposalAsk, services: Use, caller: Researcher) -> StudyS
 
 
 @router.get("/v1/studies/{study}/steps", operation_id="listSteps")
-def list_steps(study: str, services: Use, caller: Anyone) -> StepList:
+def list_steps(study: str, services: Use, caller: Insider) -> StepList:
     """Every step in the life of the newest version, with its signature. A researcher is told who
     approved and who asked what, not who refused or why."""
     facts = visible_study(services.store, caller, study)

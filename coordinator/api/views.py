@@ -20,6 +20,7 @@ from coordinator.api.schema import (
     Receipt,
     ReleasedAnswer,
     ReleasedRound,
+    ReleaseSummary,
     ReleaseView,
     RunView,
     StudySummary,
@@ -77,7 +78,12 @@ def _summary(facts: StudyFacts) -> dict[str, Any]:
 
 
 def study_view(
-    facts: StudyFacts, budget: StudyBudget, state: State, *, everything: bool
+    facts: StudyFacts,
+    budget: StudyBudget,
+    answering: list[str],
+    state: State,
+    *,
+    everything: bool,
 ) -> StudyView:
     """`everything`: with the organisations that do not approve, which a researcher only counts."""
     study = facts.study
@@ -88,6 +94,8 @@ def study_view(
         delta=study.delta,
         dictionary=study.dictionary,
         analyses=list(study.analyses),
+        by_organisation=study.by_organisation,
+        answering=answering,
         min_cohort=study.min_cohort,
         t_drop=study.t_drop,
         t_collude=study.t_collude,
@@ -195,6 +203,16 @@ def _released_round(said: Mapping[str, Any]) -> ReleasedRound:
         receipts=[
             Receipt(**{**receipt, "node": node}) for node, receipt in said["receipts"].items()
         ],
+    )
+
+
+def release_summary(release: ReleaseFacts, plan: Plan) -> ReleaseSummary:
+    return ReleaseSummary(
+        digest=release.digest,
+        study=plan.study,
+        analysis=dict(plan.analysis),
+        cohort=plan.cohort,
+        created=release.created,
     )
 
 

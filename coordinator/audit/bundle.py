@@ -1,7 +1,7 @@
 """The audit bundle: a folder from which the whole network can be checked offline.
 
     manifest.json                 every file with its SHA-256, and each ledger's cosigners; signed
-    network.json                  rosters, dictionaries, studies, the coordinator's key, delta
+    network.json                  rosters, dictionaries, studies, revoked keys, own key, delta
     nodes/NODE/entries.jsonl      one canonical ledger entry on each line
     nodes/NODE/checkpoint.txt     the newest checkpoint the node signed over them
     nodes/NODE/witnesses.jsonl    checkpoints of this ledger that others hold or cosigned
@@ -97,6 +97,7 @@ class BundleFacts:
     rosters: tuple[Envelope, ...]
     dictionaries: tuple[Dictionary, ...]
     studies: tuple[Envelope, ...]
+    revocations: tuple[Envelope, ...]
     delta: Fraction
     ledgers: Iterable[LedgerFacts]
     plans: Iterable[Envelope]
@@ -160,6 +161,7 @@ def _network(facts: BundleFacts, key: PublicKey) -> dict[str, Any]:
         "rosters": [roster.to_json() for roster in facts.rosters],
         "dictionaries": [dictionary.to_json() for dictionary in facts.dictionaries],
         "studies": [study.to_json() for study in facts.studies],
+        "revocations": [listed.to_json() for listed in facts.revocations],
         "coordinator": key.text,
         "delta": rational(facts.delta),
     }

@@ -17,6 +17,7 @@ from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_rational
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Plan
+from privacy.contract.revocation import Revocation
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study import Study
@@ -27,6 +28,15 @@ from privacy.units import Rho
 NO_STATE = hashlib.sha256(b"").hexdigest()
 EPSILON_SLACK = 1e-6  # how far a stated epsilon may be rounded up, relative
 
+_FIELDS = {
+    "network",
+    "rosters",
+    "dictionaries",
+    "studies",
+    "revocations",
+    "coordinator",
+    "delta",
+}
 _DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,40})?(e[+-][0-9]{1,3})?", re.ASCII)
 
 
@@ -58,6 +68,7 @@ class Network:
     dictionaries: dict[str, Dictionary]
     keys: dict[str, PublicKey]
     studies: dict[str, Study]
+    revocations: dict[str, Revocation]
     delta: Fraction
 
 
@@ -90,8 +101,7 @@ def read_network(bundle: Bundle, pinned: dict[str, PublicKey]) -> Network:
     value = bundle.json(NETWORK)
     with at(NETWORK):
         require(isinstance(value, dict), "is not an object")
-        fields = {"network", "rosters", "dictionaries", "studies", "coordinator", "delta"}
-        require(set(value) == fields, f"needs exactly {', '.join(sorted(fields))}")
+        require(set(value) == _FIELDS, f"needs exactly {', '.join(sorted(_FIELDS))}")
         require(value["coordinator"] == bundle.coordinator.text, "names another coordinator")
         require(value["network"] == bundle.network, "is of another network")
         require(isinstance(value["dictionaries"], list), "dictionaries is not a list")
@@ -111,8 +121,23 @@ def read_network(bundle: Bundle, pinned: dict[str, PublicKey]) -> Network:
             {dictionary.digest: dictionary for dictionary in dictionaries},
             keys,
             {study.digest: study for study in studies},
+            _revocations(bundle, value),
             delta,
         )
+
+
+def _revocations(bundle: Bundle, value: dict[str, Any]) -> dict[str, Revocation]:
+    """Every list of revoked keys by digest; a later one never names fewer keys."""
+    lists = [
+        Revocation.from_json(body) for body in _signed(bundle, value, "revocations", "revocation")
+    ]
+    before: frozenset[str] = frozenset()
+    for number, listed in enumerate(lists, 1):
+        require(listed.network == bundle.network, "a list of revoked keys is of another network")
+        require(listed.number == number, "a list of revoked keys is missing")
+        require(before < set(listed.keys), "a revoked key was taken off the list")
+        before = frozenset(listed.keys)
+    return {listed.digest: listed for listed in lists}
 
 
 def _signed(bundle: Bundle, value: dict[str, Any], field: str, kind: str) -> list[Any]:
@@ -159,7 +184,7 @@ def _check_plan(plan: Plan, network: Network) -> None:
     question = plan.open_question()
     require(question.study_digest == plan.study_digest, "question is about another study")
     try:
-        own = derive(question, study, dictionary, len(plan.participants))
+        own = derive(question, study, dictionary, plan.participants)
     except Refused as refused:
         raise VerificationFailed(f"question is not allowed: {refused}") from None
     what = disagreement(plan, question, own, study, dictionary)

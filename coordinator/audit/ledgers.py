@@ -26,9 +26,11 @@ from privacy.ledger.chain import Anchor, Replay, check_anchors, check_covered, r
 from privacy.ledger.entry import (
     Approval,
     Commit,
+    ConsentText,
     DictionaryAdopted,
     Entry,
     Genesis,
+    KeysRevoked,
     PeriodOpened,
     PolicySet,
     Released,
@@ -182,11 +184,22 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 _check_approval(context, body)
                 what = f"{body.study}: {body.decision}, {_limit(context, body.rho)}"
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+            case KeysRevoked() as body:
+                listed = context.network.revocations.get(body.revocation)
+                known = () if listed is None else listed.keys
+                require(set(body.keys) <= set(known), "revokes keys that no list in it names")
+                what = ", ".join(PublicKey.from_text(key).fingerprint for key in body.keys)
+                ledger.changes.append(
+                    Change(entry.seq, entry.at, body.kind, COORDINATOR, f"keys {what}")
+                )
             case DictionaryAdopted(dictionary=digest):
                 require(digest in context.network.dictionaries, "dictionary is not in the bundle")
             case PolicySet() as body:
                 said = policy_changes(before.policy, body, before.delta)
                 what = "; ".join(f"{name}: {text}" for name, text in said) or "nothing changed"
+                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+            case ConsentText() as body:
+                what = f"{body.purpose} ({body.language}): text {body.text[:12]}…"
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case PeriodOpened() | RosterPinned() as body:
                 what = _described(context, body)

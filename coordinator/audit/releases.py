@@ -95,7 +95,8 @@ def _opening(
         for node in each.survivors:
             _check_claim(transcript, node, each, ledgers[node])
     law = NoiseLaw(GaussianSum.from_json(plan.rounds[number].mechanism), len(each.survivors))
-    return Opening(totals, law, read_state(context.bundle, each.state))
+    lost = tuple(node for node in plan.participants if node not in each.survivors)
+    return Opening(totals, law, read_state(context.bundle, each.state), lost)
 
 
 def _recomputed(transcript: Transcript, keys: Mapping[str, PublicKey]) -> tuple[int, ...]:

@@ -181,8 +181,7 @@ def question_of(study: Study, written: Written, where: str) -> Question:
         case Kind.TRAIN:
             return _train(cohort, written)
         case Kind.EVALUATE:
-            written.take(by=True, settings=("model",))
-            return cohort.evaluate(written.settings.get("model", ""), list(written.by))
+            return _evaluate(cohort, written)
         case Kind.GLM:
             return _glm(cohort, written)
         case Kind.COX:
@@ -193,6 +192,13 @@ def question_of(study: Study, written: Written, where: str) -> Question:
             return _effect(cohort, written)
         case _:
             assert_never(written.kind)
+
+
+def _evaluate(cohort: Asking, written: Written) -> Question:
+    written.take(by=True, settings=("model", "grid", "horizon"))
+    model, horizon = (written.settings.get(name, "") for name in ("model", "horizon"))
+    by, grid = list(written.by), written.words("grid")
+    return cohort.evaluate(model, by, grid=grid, horizon=horizon or None)
 
 
 _OF_FITS = ("members", "way")
@@ -223,7 +229,7 @@ def _glm(cohort: Asking, written: Written) -> Question:
 
 
 def _cox(cohort: Asking, written: Written) -> Question:
-    own = ("start", "happened", "grid")
+    own = ("start", "happened", "grid", "strata")
     time, event, formula = written.take("time", "event", "formula", settings=(*own, *_OF_FITS))
     return cohort.cox(
         time,
@@ -232,6 +238,7 @@ def _cox(cohort: Asking, written: Written) -> Question:
         start=written.settings.get("start", ""),
         happened=written.settings.get("happened", "true"),
         grid=written.numbers("grid"),
+        strata=written.settings.get("strata", ""),
         **_guess(written),
     )
 

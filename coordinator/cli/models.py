@@ -1,4 +1,4 @@
-"""Released networks from the command line: their files and their cards."""
+"""Released models from the command line: their files and their cards."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from coordinator.cli.connection import connection_of
 from coordinator.cli.options import StudyId
 from coordinator.cli.outcome import outcome
 from coordinator.cli.planned import ReleaseId
-from coordinator.client.model import ENDING, card_text, save_model
+from coordinator.client.model import card_text, save_model
+from models.released.files import ENDING
 from privacy.errors import BadInput
 
-Use = Annotated[str, typer.Option("--use", help="What the network is for, for its card.")]
+Judged = Annotated[
+    list[str] | None, typer.Option("--judged", help="Release of an evaluation, for its card.")
+]
+Use = Annotated[str, typer.Option("--use", help="What the model is for, for its card.")]
 
 
 def save(
@@ -24,16 +28,27 @@ def save(
     *,
     out: Annotated[Path, typer.Option("--out", help="A file that ends .safetensors.")],
     use: Use = "",
+    judged: Judged = None,
 ) -> None:
-    """Write a released network, and beside it the .json that says what it is."""
+    """Write a released model, and beside it the .json that says what it is."""
     with outcome(), connection_of(context).network() as net:
         if out.suffix != ENDING:
-            raise BadInput(f"a network's file ends {ENDING}", where=str(out))
-        save_model(net.study(study).release(release), out, use)
+            raise BadInput(f"a model's file ends {ENDING}", where=str(out))
+        members = net.study(study)
+        tried = [members.release(each) for each in judged or ()]
+        save_model(members.release(release), out, use, tried)
         print(out)
 
 
-def card(context: typer.Context, study: StudyId, release: ReleaseId, use: Use = "") -> None:
-    """The card of a released network, as Markdown."""
+def card(
+    context: typer.Context,
+    study: StudyId,
+    release: ReleaseId,
+    use: Use = "",
+    judged: Judged = None,
+) -> None:
+    """The card of a released model, as Markdown."""
     with outcome(), connection_of(context).network() as net:
-        print(card_text(net.study(study).release(release), use))
+        members = net.study(study)
+        tried = [members.release(each) for each in judged or ()]
+        print(card_text(members.release(release), use, tried))

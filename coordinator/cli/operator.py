@@ -19,6 +19,10 @@ import typer
 
 from coordinator import operate
 from coordinator.home import Home, Settings
+from coordinator.login.local import RESET_LIFETIME, new_reset_code
+from coordinator.people import revoke as shut_out
+from coordinator.store.accounts import ResetKind
+from coordinator.store.events import OPERATOR
 from coordinator.store.store import Store
 from coordinator.study_file import load_study_file
 from models.dictionary_file import load_dictionary
@@ -37,6 +41,7 @@ app = typer.Typer(
 
 Dir = Annotated[Path, typer.Option("--dir", envvar="CAIRN_COORDINATOR", help="Its folder.")]
 HERE = Path()
+ROLES = ", ".join(Role)
 _INVESTIGATORS_RULE = "write investigators = […] in the file, or pass --investigator KEY"
 
 
@@ -114,7 +119,7 @@ def start(dir: Dir = HERE) -> None:  # noqa: A002
 def invite(
     name: Annotated[str, typer.Argument(help="The organisation's or the person's name.")],
     dir: Dir = HERE,  # noqa: A002
-    role: Annotated[str, typer.Option(help="node, researcher, steward, auditor or admin")] = "node",
+    role: Annotated[str, typer.Option(help=f"node, {ROLES}")] = "node",
     out: Annotated[Path | None, typer.Option(help="Where to write a node's invite file.")] = None,
 ) -> None:
     """Invite an organisation (one file for `cairn-node init`) or a person (one code)."""
@@ -135,9 +140,7 @@ def _role(text: str) -> Role:
     try:
         return Role(text)
     except ValueError:
-        raise BadInput(
-            f"no role {text!r}", instead="node, researcher, steward, auditor or admin"
-        ) from None
+        raise BadInput(f"no role {text!r}", instead=f"node, {ROLES}") from None
 
 
 def _invite_person(store: Store, name: str, role: Role) -> None:
@@ -229,18 +232,47 @@ def _propose(store: Store, home: Home, study: Study) -> None:
 
 @app.command()
 def people(dir: Dir = HERE) -> None:  # noqa: A002
-    """Everybody with a credential: id, name, role, public key, whether revoked."""
+    """Everybody who was let in: id, name, role, login, public key, whether revoked."""
     with _exit_codes(), _opened(dir) as (_, _, store):
-        shown = [{**vars(person), "role": person.role.value} for person in store.people.all()]
+        logins = store.accounts.logins()
+        shown = [
+            {**vars(person), "role": person.role.value, "login": logins.get(person.id)}
+            for person in store.people.all()
+        ]
         print(json.dumps(shown, indent=2))
 
 
 @app.command()
 def revoke(person: str, dir: Dir = HERE) -> None:  # noqa: A002
-    """Revoke a person's credential by id; it counts at once."""
+    """Shut a person out for good, by id: here at once, at the nodes with their next contact."""
+    with _exit_codes(), _opened(dir) as (home, _, store):
+        listed = shut_out(store, home.identity(), person, instant_text(_now()))
+        keys = 0 if listed is None else len(listed.keys)
+        print(f"revoked; {keys} revoked keys in all")
+
+
+@app.command()
+def reset(
+    person: Annotated[str, typer.Argument(help="The person's id, as `people` shows it.")],
+    lost: Annotated[ResetKind, typer.Option(help="What the person lost; the other is needed.")],
+    dir: Dir = HERE,  # noqa: A002
+) -> None:
+    """Let a person replace a lost password or second factor: a code that works once, for a day."""
     with _exit_codes(), _opened(dir) as (_, _, store):
-        store.people.revoke(person, instant_text(_now()))
-        print("revoked")
+        code = new_reset_code(os.urandom)
+        store.accounts.allow_reset(code, person, lost, OPERATOR, _now(), RESET_LIFETIME)
+        print(code)
+
+
+@app.command()
+def events(
+    dir: Dir = HERE,  # noqa: A002
+    after: Annotated[int, typer.Option(help="Only events with a higher number.")] = 0,
+) -> None:
+    """Who invited, entered, was revoked or reset, and by whom, oldest first."""
+    with _exit_codes(), _opened(dir) as (_, _, store):
+        for event in store.people_events.all(after):
+            print(json.dumps(vars(event)))
 
 
 def main() -> None:

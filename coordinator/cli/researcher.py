@@ -16,6 +16,7 @@ from typing import IO, Annotated
 
 import typer
 
+from coordinator.audit.consent import verify_consent
 from coordinator.audit.verify import Pinned, verify_bundle
 from coordinator.cli import models, planned, runs, studies
 from coordinator.cli.connection import Connection, connection_of
@@ -58,6 +59,9 @@ study_app = typer.Typer(no_args_is_help=True, help="Studies you may ask.")
 query_app = typer.Typer(no_args_is_help=True, help="Ask a study.")
 model_app = typer.Typer(no_args_is_help=True, help="Released networks.")
 runs_app = typer.Typer(no_args_is_help=True, help="Runs under way and done.")
+CoordinatorKey = Annotated[
+    str, typer.Option(help="The coordinator's key (base64), known from elsewhere.")
+]
 audit_app = typer.Typer(no_args_is_help=True, help="Check the network offline.")
 node_app = typer.Typer(no_args_is_help=True, help="The organisations' nodes.")
 for name, part in {
@@ -238,13 +242,23 @@ def audit_pull(
         print(out)
 
 
+@audit_app.command("consent")
+def audit_consent(
+    opening: Annotated[Path, typer.Argument(help="What `cairn-node consent-proof` wrote.")],
+    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
+    coordinator_key: CoordinatorKey = "",
+) -> None:
+    """Check an opening of a node's consent table against the root in its ledger, offline."""
+    with outcome(), working("verifying") as step:
+        pinned = Pinned(PublicKey.from_text(coordinator_key) if coordinator_key else None)
+        show_json(verify_consent(bundle, opening, pinned=pinned, progress=step))
+
+
 @audit_app.command("verify")
 def audit_verify(
     bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
     form: FormatOf = Format.TABLE,
-    coordinator_key: Annotated[
-        str, typer.Option(help="The coordinator's key (base64), known from elsewhere.")
-    ] = "",
+    coordinator_key: CoordinatorKey = "",
 ) -> None:
     """Check a bundle offline; exit code 6 names the first entry that is bad."""
     with outcome():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 _KEY = b"cairn"
 
 
-def save(result: Result, path: str | Path) -> None:
-    """Write `path` as its ending says: .csv, .parquet or .json, or .safetensors for a network.
+def save(
+    result: Result, path: str | Path, intended_use: str = "", judged: Sequence[Result] = ()
+) -> None:
+    """Write `path` as its ending says: .csv, .parquet or .json, or .safetensors for a model.
 
     A CSV file begins with lines of `#` that say what it is (pandas reads it with comment="#"); a
     Parquet file has the same as JSON in its schema's metadata, under `cairn`. Raises BadInput
@@ -34,7 +37,7 @@ def save(result: Result, path: str | Path) -> None:
         case ".parquet":
             _parquet(result, where)
         case ".safetensors":
-            save_model(result, where)
+            save_model(result, where, intended_use, judged)
         case _:
             raise BadInput(
                 "no form for this ending", where=str(where), instead="end it .csv, .parquet, .json"

@@ -9,13 +9,14 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
-from coordinator.client.errors import checking
+from coordinator.client.errors import BadInput, checking
 from coordinator.client.question import Question
 from models.aggregates.requests import Analysis
 from models.noise_law import NoiseLaw
 from models.regression.choosing import Way
 from models.regression.cox import Cox
 from models.regression.effect import Effect
+from models.regression.formula import SITE
 from models.regression.progression import Progression
 from models.regression.request import FamilyName, Regression
 from models.regression.rounds import InRounds
@@ -89,10 +90,16 @@ class Fitting(ABC):
         start: str = "",
         happened: str = "true",
         grid: Sequence[Numeral] | None = None,
+        strata: str = "",
         members: int = MEMBERS,
         way: Way | None = None,
     ) -> Question:
-        """Hazard ratios of `event` at `time` by the terms of `formula`."""
+        """Hazard ratios of `event` at `time` by the terms of `formula`.
+
+        With `strata="organisation"` each organisation has a baseline hazard of its own.
+        """
+        if strata not in ("", SITE):
+            raise BadInput("no strata", where="strata", instead=f"write {SITE!r}")
         asked = Cox(
             time=time,
             event=event,
@@ -100,6 +107,7 @@ class Fitting(ABC):
             start=start,
             happened=happened,
             edges=tuple(map(str, grid or ())),
+            strata=bool(strata),
         )
         return self._fitted(asked, members, way)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -130,13 +130,15 @@ class Job:
         """The figures of a run that is over, one per line with its errors: `result.table`."""
         return self.result.table
 
-    def save(self, path: str | Path) -> None:
+    def save(
+        self, path: str | Path, *, intended_use: str = "", judged: Sequence[Result] = ()
+    ) -> None:
         """Write what a run that is over released, as `result.save` does."""
-        self.result.save(path)
+        self.result.save(path, intended_use=intended_use, judged=judged)
 
-    def card(self, intended_use: str = "") -> str:
-        """The card of the network that a run of training released."""
-        return self.result.card(intended_use)
+    def card(self, intended_use: str = "", judged: Sequence[Result] = ()) -> str:
+        """The card of the model that a run released, as `result.card` gives it."""
+        return self.result.card(intended_use, judged)
 
     def cancel(self, timeout_seconds: float = _CANCEL_SECONDS) -> Stopped:
         """Stop after the message under way, and say what the run cost until then.

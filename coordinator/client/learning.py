@@ -1,4 +1,4 @@
-"""Networks: training them over the organisations, and scoring members there with a released one."""
+"""Training networks over the organisations, and judging released models of any kind there."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from coordinator.client.question import Epsilon, Question
 from coordinator.client.result import Result
 from coordinator.client.words import Names, decimal, name, names, optional, whole
 from models.aggregates.requests import Analysis, Evaluate, Train
-from models.neural.evaluate import weights_text
 from models.neural.specification import Specification
 from models.neural.trained import TrainedNetwork
+from models.released.files import ReleasedModel
+from models.released.fitted import FittedRegression
+from models.released.network import ReleasedNetwork, weights_text
+from models.released.regression import ReleasedRegression
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import Code
 
 Number = float | int | str
-Model = TrainedNetwork | Result | Job | str | Path
+Model = ReleasedModel | Result | Job | str | Path
 
 
 class Learning(ABC):
@@ -108,33 +111,51 @@ class Learning(ABC):
             return question
         return question.start(epsilon=epsilon, max_attempts=max_attempts)
 
-    def evaluate(self, model: Model, by: Names | None = None) -> Question:
-        """How well a released network predicts among these members: area under the curve, Brier
-        score and calibration, in all and by group.
+    def evaluate(
+        self,
+        model: Model,
+        by: Names | None = None,
+        *,
+        grid: Sequence[Number] | None = None,
+        horizon: Number | None = None,
+    ) -> Question:
+        """How well a released network or regression predicts among these members: ranking (area
+        under the curve, C-index), size of errors and calibration, in all and by group.
 
-        `model` is what `load_model` gave, a result or job of training, or the file's path.
+        `model` is what `load_model` gave, a result or job of training, glm or cox, or the file's
+        path. Of hazards, `grid` are the times by which pairs are told apart and `horizon` is the
+        one of them by which risks are.
         """
-        network = _network(model)
-        if network.dictionary.digest != self.declared().digest:
+        found = _model(model)
+        if found.dictionary.digest != self.declared().digest:
             raise BadInput(
-                "the network was trained with another dictionary",
+                "the model was made with another dictionary",
                 where="model",
-                instead=f"ask a study whose dictionary is {network.dictionary.digest}",
+                instead=f"ask a study whose dictionary is {found.dictionary.digest}",
             )
-        specification = Specification.from_json(network.specification.to_json())
-        return self.asked(
-            Evaluate(
-                specification=specification,
-                weights=weights_text(network.weights),
-                base=tuple(decimal(repr(round(each, 6)), "base") for each in network.base),
-                by=names(by),
-            )
-        )
+        times = tuple(decimal(each, "grid") for each in grid or ())
+        with checking(Code.BAD_REQUEST):
+            asked = _released(found, times, "" if horizon is None else decimal(horizon, "horizon"))
+            return self.asked(Evaluate(model=asked, by=names(by)))
 
 
-def _network(model: Model) -> TrainedNetwork:
+def _released(
+    model: ReleasedModel, grid: tuple[str, ...], horizon: str
+) -> ReleasedNetwork | ReleasedRegression:
+    if isinstance(model, FittedRegression):
+        return model.released(grid, horizon)
+    if grid or horizon:
+        raise BadInput("a grid and a horizon are of survival models", where="grid")
+    return ReleasedNetwork(
+        specification=Specification.from_json(model.specification.to_json()),
+        weights=weights_text(model.weights),
+        base=tuple(decimal(repr(round(each, 6)), "base") for each in model.base),
+    )
+
+
+def _model(model: Model) -> ReleasedModel:
     match model:
-        case TrainedNetwork():
+        case TrainedNetwork() | FittedRegression():
             return model
         case Result():
             return model.model()
@@ -143,7 +164,7 @@ def _network(model: Model) -> TrainedNetwork:
         case str() | Path():
             return load_model(model)
         case _:
-            raise BadInput("a model is a released network or its file", where="model")
+            raise BadInput("a model is a released one or its file", where="model")
 
 
 def _plain(settings: dict[str, Any]) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class MockBackend:
                 every = self._in_rounds(question, terms)
                 answer = conclude(question.analysis, self.dictionary, every)
                 kept = self._keep(question, terms, None, answer, [])
-                return replace(self._result(kept), origin=lambda: self._origin(every[-1]))
+                return replace(self._result(kept), origin=lambda: self._origin(every))
             (only,) = self._rounds(question, terms.epsilon)
             made = mock_opening(
                 question.analysis, question.cohort, only.mechanism, self.rows, self.entropy
@@ -112,7 +112,7 @@ class MockBackend:
             opened = [*(each.opening for each in earlier if each.opening is not None), made]
             answer = combined_result(question.analysis, self.dictionary, opened)
         kept = self._keep(question, terms, made, answer, earlier)
-        return replace(self._result(kept), origin=lambda: self._origin(made))
+        return replace(self._result(kept), origin=lambda: self._origin((made,)))
 
     def start(self, question: Question, terms: Terms) -> Job:
         """Made-up members answer at once."""
@@ -120,8 +120,9 @@ class MockBackend:
         view = {"id": "", "state": "released", "round": result.rounds, "rounds": result.rounds}
         return Job(_Answered(result), view, question.sentence, question)
 
-    def _origin(self, last: Opening) -> Origin:
-        return Origin(self.dictionary, self.facts.max_memberships, last)
+    def _origin(self, every: tuple[Opening, ...]) -> Origin:
+        members = self.facts.max_memberships
+        return Origin(self.dictionary, members, every[-1], lambda: every)
 
     def _in_rounds(self, question: Question, terms: Terms) -> tuple[Opening, ...]:
         if question.analysis.needs and find_spec(question.analysis.needs) is None:
@@ -253,3 +254,7 @@ class MockSource:
         """Refused: made-up members have no organisations that would decide."""
         fields = {"act": act.value, "words": len(note)}
         raise Refused(Code.NOT_PERMITTED, "A study on made-up members has no life.", fields)
+
+    def organisations(self) -> tuple[str, ...]:
+        """Made-up members belong to made-up organisations, in turn."""
+        return NODES

@@ -1,41 +1,61 @@
-"""A released network: made of a release, written to two files, and read again.
+"""A released model: made of a release, written to two files, and read again.
 
 Reading runs nothing. What a release says is checked here: the coordinator's signature over it, and
-that the last round's state, in which the weights are, is the one it names.
+that its rounds' states and totals, of which weights and coefficients are made, are those it names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from base64 import b64decode
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from coordinator.client.errors import BadInput
-from models.aggregates.requests import Train, parse_analysis
-from models.neural.card import Card, Provenance, card_of, markdown
+from models.aggregates.requests import Evaluate, Train, parse_analysis
 from models.neural.law import State
 from models.neural.trained import TrainedNetwork
+from models.noise_law import NoiseLaw
 from models.opening import Opening, last_opening
+from models.regression.cox import Cox
+from models.regression.fit import Fitted, fit_of
+from models.regression.progression import Progression
+from models.regression.request import Regression
+from models.released.card import (
+    Card,
+    Judgement,
+    Provenance,
+    card_of_network,
+    card_of_regression,
+    markdown,
+)
+from models.released.files import ENDING, MOST_BYTES, ReleasedModel, model_from
+from models.released.fitted import FittedRegression
+from models.released.network import weights_text
 from privacy.contract.canonical import rational, sha256_hex
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.errors import VerificationFailed
+from privacy.mechanism import GaussianSum
 
 if TYPE_CHECKING:
     from coordinator.client.result import Result
 
-ENDING = ".safetensors"
 _USE = "Research for the study's purpose; not decisions about one person."
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a result does not carry along: the dictionary, and its last round as it was opened."""
+    """What a result does not carry along: the dictionary, its last round as it was opened, and
+    all of them, which are fetched when they are asked for."""
 
     dictionary: Dictionary
     memberships: int
     last: Opening
+    every: Callable[[], tuple[Opening, ...]]
 
 
 def checked_opening(envelope: Envelope, release: str, key: PublicKey, state: bytes) -> Opening:
@@ -43,36 +63,109 @@ def checked_opening(envelope: Envelope, release: str, key: PublicKey, state: byt
 
     Raises VerificationFailed where the coordinator did not sign it, or for another state.
     """
-    if envelope.digest != release:
-        raise VerificationFailed("another release than was asked for", where=release)
-    body: Mapping[str, Any] = envelope.open("release", key)
+    body = _body(envelope, release, key)
     if sha256_hex(state) != body["rounds"][-1]["state"]:
         raise VerificationFailed("the weights are not those of the release", where=release)
     return last_opening(body, state)
 
 
-def model_of(result: Result, intended_use: str = "") -> tuple[TrainedNetwork, Card]:
-    """The network that a run of training released, and its card.
+def checked_openings(
+    envelope: Envelope, release: str, key: PublicKey, rounds: Sequence[Mapping[str, str]]
+) -> tuple[Opening, ...]:
+    """Every round of a release, from the base64 of states and totals.
 
-    Raises BadInput for the answer of another analysis, VerificationFailed as `checked_opening`.
+    Raises VerificationFailed as `checked_opening`, and for totals that the release does not name.
+    """
+    said = _body(envelope, release, key)["rounds"]
+    if len(said) != len(rounds):
+        raise VerificationFailed("not the rounds of the release", where=release)
+    found = []
+    for stated, given in zip(said, rounds, strict=True):
+        state, totals = (b64decode(given[name]) for name in ("state", "totals"))
+        if (sha256_hex(state), sha256_hex(totals)) != (stated["state"], stated["totals"]):
+            raise VerificationFailed("a round is not that of the release", where=release)
+        law = NoiseLaw(GaussianSum.from_json(stated["mechanism"]), len(stated["survivors"]))
+        found.append(Opening(tuple(np.frombuffer(totals, dtype="<i8").tolist()), law, state))
+    return tuple(found)
+
+
+def _body(envelope: Envelope, release: str, key: PublicKey) -> Mapping[str, Any]:
+    if envelope.digest != release:
+        raise VerificationFailed("another release than was asked for", where=release)
+    body: Mapping[str, Any] = envelope.open("release", key)
+    return body
+
+
+def model_of(
+    result: Result, intended_use: str = "", judged: Sequence[Result] = ()
+) -> tuple[ReleasedModel, Card]:
+    """The network or regression that a run released, and its card.
+
+    `judged`: answers of `study.evaluate(...)` of this very model, for its card.
+    Raises BadInput for the answer of another analysis, VerificationFailed as `checked_openings`.
     """
     request = parse_analysis(result.asked.analysis)
-    if not isinstance(request, Train):
-        raise BadInput(f"a {request.kind} trains no network", instead="ask study.train(…)")
+    if not isinstance(request, Train | Regression | Cox | Progression):
+        raise BadInput(f"a {request.kind} makes no model", instead="ask train, glm or cox")
     if result.origin is None:
-        raise BadInput("this result does not know its weights", instead="study.release(…)")
+        raise BadInput("this result does not know its rounds", instead="study.release(…)")
     origin = result.origin()
-    told = _provenance(result, origin, intended_use)
-    card = card_of(request, origin.dictionary, result.answer, told)
+    if isinstance(request, Train):
+        return _network(request, origin, result, intended_use, judged)
+    return _regression(request, origin, result, intended_use, judged)
+
+
+def _network(
+    request: Train, origin: Origin, result: Result, intended_use: str, judged: Sequence[Result]
+) -> tuple[TrainedNetwork, Card]:
+    weights = request.trained(origin.dictionary, origin.last)
     base = State.read(origin.last.state).base
+    tried = tuple(_judgement(each, ("weights", weights_text(weights))) for each in judged)
+    told = _provenance(result, origin, intended_use)
+    card = card_of_network(request, origin.dictionary, result.answer, told, tried)
     network = TrainedNetwork(
         specification=request.specification,
         dictionary=origin.dictionary,
         base=tuple(float(each) for each in base),
-        weights=request.trained(origin.dictionary, origin.last),
+        weights=weights,
         card=card.to_json(),
     )
     return network, card
+
+
+def _regression(
+    request: Fitted, origin: Origin, result: Result, intended_use: str, judged: Sequence[Result]
+) -> tuple[FittedRegression, Card]:
+    fit = fit_of(request, origin.dictionary, origin.every())
+    if not all(np.isfinite(each).all() for each in (fit.values, fit.sampling, fit.privacy)):
+        raise BadInput(
+            "noise leaves the coefficients unknown", instead="fit again with more epsilon"
+        )
+    plain = FittedRegression(request, origin.dictionary, fit, {})
+    tried = tuple(_judgement(each, _coefficients(plain)) for each in judged)
+    told = _provenance(result, origin, intended_use)
+    card = card_of_regression(request, origin.dictionary, result.answer, told, tried)
+    return FittedRegression(request, origin.dictionary, fit, card.to_json()), card
+
+
+def _coefficients(model: FittedRegression) -> tuple[str, Any]:
+    return "coefficients", list(model.released().coefficients)
+
+
+def _judgement(result: Result, of: tuple[str, Any]) -> Judgement:
+    """Raises BadInput for the answer of another analysis, or about another model."""
+    asked, (name, value) = result.asked.analysis, of
+    if asked["kind"] != Evaluate.model_fields["kind"].default:
+        raise BadInput("a model is judged by study.evaluate(…)", where="judged")
+    if asked["model"].get(name) != value:
+        raise BadInput("this answer judges another model", where="judged")
+    return Judgement(
+        cohort=result.asked.cohort,
+        epsilon=f"{result.epsilon:.6g}",
+        delta=rational(result.delta),
+        release=result.release,
+        figures=result.answer,
+    )
 
 
 def _provenance(result: Result, origin: Origin, intended_use: str) -> Provenance:
@@ -92,29 +185,44 @@ def _provenance(result: Result, origin: Origin, intended_use: str) -> Provenance
     )
 
 
-def card_text(result: Result, intended_use: str = "") -> str:
+def card_text(result: Result, intended_use: str = "", judged: Sequence[Result] = ()) -> str:
     """The card as Markdown."""
-    return markdown(model_of(result, intended_use)[1])
+    return markdown(model_of(result, intended_use, judged)[1])
 
 
-def save_model(result: Result, path: Path, intended_use: str = "") -> None:
+def save_model(
+    result: Result, path: Path, intended_use: str = "", judged: Sequence[Result] = ()
+) -> None:
     """Write the numbers to `path` and what they mean to the .json file beside it."""
-    network, _ = model_of(result, intended_use)
-    numbers, description = network.files()
+    model, _ = model_of(result, intended_use, judged)
+    numbers, description = model.files()
     path.write_bytes(numbers)
     path.with_suffix(".json").write_bytes(description)
 
 
-def load_model(path: str | Path) -> TrainedNetwork:
-    """Read a saved network: `path` and the .json file beside it. Nothing in them is run.
+def load_model(path: str | Path) -> ReleasedModel:
+    """Read a saved network or regression: `path` and the .json file beside it. Nothing in them
+    is run.
 
-    Raises BadInput for files that are missing or are anything else.
+    Raises BadInput for files that are missing, larger than a model or anything else.
     """
     where = Path(path)
     if where.suffix != ENDING:
-        raise BadInput("a network's file ends .safetensors", where=str(where))
+        raise BadInput(f"a model's file ends {ENDING}", where=str(where))
+    numbers, description = (_read(each) for each in (where, where.with_suffix(".json")))
+    return model_from(numbers, description)
+
+
+def _read(path: Path) -> bytes:
+    """Raises BadInput for what is no plain file, or a larger one than a model's."""
+    most = MOST_BYTES[path.suffix]
     try:
-        numbers, description = where.read_bytes(), where.with_suffix(".json").read_bytes()
+        if not path.is_file():
+            raise BadInput("cannot be read (no such file)", where=str(path))
+        with path.open("rb") as file:
+            data = file.read(most + 1)
     except OSError as error:
-        raise BadInput(f"cannot be read ({error.strerror})", where=str(error.filename)) from None
-    return TrainedNetwork.from_files(numbers, description)
+        raise BadInput(f"cannot be read ({error.strerror})", where=str(path)) from None
+    if len(data) > most:
+        raise BadInput(f"larger than {most} bytes", where=str(path))
+    return data

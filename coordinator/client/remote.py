@@ -15,7 +15,7 @@ from coordinator.client.attrition import Attrition
 from coordinator.client.errors import BadInput, Refused, Unreachable, refusal
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.job import Job
-from coordinator.client.model import Origin, checked_opening
+from coordinator.client.model import Origin, checked_opening, checked_openings
 from coordinator.client.preview import Preview, reworded
 from coordinator.client.proposing import Step, steps_of, take
 from coordinator.client.question import Question, Terms, Wanted
@@ -23,6 +23,7 @@ from coordinator.client.result import Result, combined_result, result_from_run
 from coordinator.client.titles import Titles, titles_of
 from coordinator.client.transport import Transport
 from models.aggregates.requests import parse_analysis
+from models.opening import Opening
 from models.sentences import sentence
 from models.within import declared
 from privacy.contract import plan, study
@@ -90,6 +91,10 @@ class RemoteStudy:
 
     def take(self, act: Act, note: str) -> str:
         return str(take(self.transport, self._facts, act, self.key(), note)["state"])
+
+    def organisations(self) -> tuple[str, ...]:
+        """The nodes that would answer now, in a plan's order."""
+        return tuple(map(str, self.transport.get(self._path)["answering"]))
 
     def preview(self, question: Question, wanted: Wanted) -> Preview:
         ask: dict[str, Any] = {
@@ -165,7 +170,12 @@ class RemoteStudy:
         with self.transport.download(f"{path}/state", _DOWNLOAD_SECONDS) as pieces:
             state = b"".join(pieces)
         last = checked_opening(envelope, release, key, state)
-        return Origin(self._dictionary, self._facts.max_memberships, last)
+
+        def every() -> tuple[Opening, ...]:
+            said = self.transport.get(f"{path}/rounds")
+            return checked_openings(envelope, release, key, said["rounds"])
+
+        return Origin(self._dictionary, self._facts.max_memberships, last, every)
 
     def _combined(self, last: Result) -> Result:
         try:

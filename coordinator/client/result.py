@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from coordinator.client.model import Origin
     from coordinator.client.question import Epsilon, Question
     from models.aggregates.accelerated import Law
-    from models.neural.trained import TrainedNetwork
+    from models.released.files import ReleasedModel
 
 _SHOWN_ROWS = 40
 
@@ -176,6 +176,16 @@ class Result:
             self, epsilon=epsilon, max_attempts=max_attempts, timeout_seconds=timeout_seconds
         )
 
+    def submodel(self, formula: str) -> Result:
+        """Of a linear `glm`: the same outcome by fewer of its terms, from what was opened.
+
+        Costs nothing more. Raises BadInput for terms that are not in the fit, for another
+        family, and where the fit was made by `gradient`, which opens no products.
+        """
+        from coordinator.client.derived import submodel_of
+
+        return submodel_of(self, formula)
+
     def aft(self, law: Law = "weibull") -> Result:
         """Of `survival`: time ratios between groups, from the same released table.
 
@@ -263,24 +273,34 @@ class Result:
             return fitted.summary(self)
         return summary.summary(self.answer, self.asked.sentence, mock=self.mock)
 
-    def save(self, path: str | Path) -> None:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        intended_use: str = "",
+        judged: Sequence[Result] = (),
+    ) -> None:
         """Write the table with its notes, cost and receipts: .csv, .parquet or .json.
 
-        Of a run of training, .safetensors writes the network, and its card to the .json beside it.
+        Of a run of training, and of `glm`, `cox` and `progression`, .safetensors writes the model,
+        and its card to the .json beside it; `card` says what the other two are.
         """
-        export.save(self, path)
+        export.save(self, path, intended_use, judged)
 
-    def model(self, intended_use: str = "") -> TrainedNetwork:
-        """The network that a run of training released; raises BadInput for another analysis."""
+    def model(self, intended_use: str = "", judged: Sequence[Result] = ()) -> ReleasedModel:
+        """The network or regression that a run released; raises BadInput for another analysis."""
         from coordinator.client.model import model_of
 
-        return model_of(self, intended_use)[0]
+        return model_of(self, intended_use, judged)[0]
 
-    def card(self, intended_use: str = "") -> str:
-        """The network's card as Markdown: what it is for, what it cost, how well it does."""
+    def card(self, intended_use: str = "", judged: Sequence[Result] = ()) -> str:
+        """The model's card as Markdown: what it is for, what it cost, how well it does.
+
+        `judged`: answers of `study.evaluate(...)` of this model, by group, to stand in it.
+        """
         from coordinator.client.model import card_text
 
-        return card_text(self, intended_use)
+        return card_text(self, intended_use, judged)
 
     def __str__(self) -> str:
         title = "MOCK DATA — " if self.mock else ""

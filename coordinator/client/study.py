@@ -17,10 +17,13 @@ from coordinator.client.proposing import Step
 from coordinator.client.question import Epsilon, Question
 from coordinator.client.result import Result
 from models.aggregates.requests import Analysis, normalise, parse_analysis
+from models.changed import changed
 from models.cohort.empty import refuse_empty
 from models.cohort.parse import parse_cohort
 from models.cohort.steps import steps_of
 from models.cohort.text import canonical_text
+from models.derivation import BY_ORGANISATION
+from models.regression.rounds import InRounds
 from models.within import cohort_within, declared
 from privacy.contract import study as contract
 from privacy.contract.dictionary import Dictionary
@@ -158,11 +161,25 @@ class Study(Asking):
                 {"allowed": ", ".join(self.facts.analyses)},
             )
         with checking(Code.UNKNOWN_COLUMN, named=Code.BAD_REQUEST):
-            full = normalise(analysis, self.dictionary)
+            full = normalise(self._with_organisations(analysis), self.dictionary)
         with checking(Code.BAD_EXPRESSION, "cohort"):
             within = cohort_within(self.facts, cohort, self.dictionary)
             refuse_empty(within)
         return Question(self.id, full, canonical_text(within), self._source.backend)
+
+    def _with_organisations(self, analysis: Analysis) -> Analysis:
+        """The nodes that would answer now are named where figures are by organisation."""
+        if not isinstance(analysis, InRounds) or not analysis.by_organisation(self.dictionary):
+            return analysis
+        if not self.facts.by_organisation:
+            raise Refused(
+                Code.ANALYSIS_NOT_ALLOWED,
+                "The study does not allow figures by organisation.",
+                {"analysis": BY_ORGANISATION},
+            )
+        if analysis.organisations:
+            return analysis
+        return changed(analysis, organisations=self._source.organisations())
 
     def __repr__(self) -> str:
         facts = self.facts

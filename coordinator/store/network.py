@@ -12,6 +12,7 @@ from coordinator.store.tables import DocumentRow
 from privacy.accounting.conversion import DEFAULT_DELTA
 from privacy.contract.canonical import canonical_bytes, parse_canonical, parse_rational, rational
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.revocation import Revocation
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope
 from privacy.errors import Code, Refused
@@ -95,9 +96,27 @@ class NetworkDocuments:
         self.put(f"roster-{roster.epoch:012d}", envelope.to_json())
         self.put("roster", envelope.to_json())
 
+    @property
+    def revocation_envelope(self) -> Envelope | None:
+        """The newest list of revoked keys, if any key was ever revoked."""
+        value = self.get("revocation")
+        return None if value is None else Envelope.from_json(value)
+
+    def revocations(self) -> tuple[Envelope, ...]:
+        """Every list of revoked keys, oldest first."""
+        return self._series("revocation-")
+
     def rosters(self) -> tuple[Envelope, ...]:
         """The roster of every epoch, oldest first."""
-        wanted = select(DocumentRow.value).where(DocumentRow.name.like("roster-%"))
+        return self._series("roster-")
+
+    def _series(self, prefix: str) -> tuple[Envelope, ...]:
+        wanted = select(DocumentRow.value).where(DocumentRow.name.startswith(prefix))
         with self._database.read() as session:
             found = session.scalars(wanted.order_by(DocumentRow.name))
             return tuple(Envelope.from_bytes(value) for value in found)
+
+
+def revoked_keys(envelope: Envelope) -> tuple[str, ...]:
+    """The keys on a list that this coordinator signed."""
+    return Revocation.from_json(parse_canonical(envelope.body)).keys

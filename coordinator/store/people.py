@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordinator.store.database import Database
+from coordinator.store.events import OPERATOR, Action, note
 from coordinator.store.facts import Invitation, Principal
 from coordinator.store.nodes import add_node
-from coordinator.store.tables import InvitationRow, PrincipalRow
-from privacy.contract.canonical import sha256_hex
+from coordinator.store.tables import DocumentRow, InvitationRow, PrincipalRow
+from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
+from privacy.contract.revocation import Revocation
 from privacy.contract.roster import RosterNode
-from privacy.contract.signing import PublicKey
+from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
 from privacy.errors import Code, Refused
@@ -55,49 +58,113 @@ class People:
         wanted = select(PrincipalRow).where(PrincipalRow.bearer_sha256 == bearer_sha256)
         with self._database.read() as session:
             row = session.scalars(wanted).first()
-        known = "" if row is None else row.bearer_sha256
+        known = "" if row is None else str(row.bearer_sha256)
         if not hmac.compare_digest(known, bearer_sha256) or row is None or row.revoked_at:
             return None
-        return _facts(row)
+        return principal_facts(row)
 
-    def revoke(self, principal_id: str, at: str) -> None:
+    def get(self, principal_id: str) -> Principal:
+        """One person, revoked or not; raises Refused(NOT_FOUND)."""
+        with self._database.read() as session:
+            row = session.get(PrincipalRow, principal_id)
+            if row is None:
+                raise Refused(Code.NOT_FOUND)
+            return principal_facts(row)
+
+    def revoke(self, principal_id: str, at: str, by: str = OPERATOR) -> None:
+        """Shut a person out for good, at once; raises Refused(NOT_FOUND). Once is enough."""
         with self._database.write() as session:
-            session.execute(
-                update(PrincipalRow)
-                .where(PrincipalRow.id == principal_id, PrincipalRow.revoked_at.is_(None))
-                .values(revoked_at=at)
-            )
+            row = session.get(PrincipalRow, principal_id)
+            if row is None:
+                raise Refused(Code.NOT_FOUND)
+            if not row.revoked_at:
+                row.revoked_at = at
+                note(session, at, by, Action.REVOKED, principal_id)
+
+    def register_key(self, principal_id: str, key: PublicKey, at: str) -> Principal:
+        """Enter the key that a person signs with, once; raises Refused(CONFLICT) after that.
+
+        Studies name keys, so a lost one is revoked with its person, who is invited again.
+        """
+        with self._database.write() as session:
+            row = session.get_one(PrincipalRow, principal_id)
+            taken = select(PrincipalRow.id).where(PrincipalRow.public_key == key.text)
+            if row.public_key or session.scalars(taken).first() is not None:
+                raise Refused(Code.CONFLICT, what="key")
+            row.public_key = key.text
+            note(session, at, principal_id, Action.KEY_REGISTERED, principal_id, key.fingerprint)
+            return principal_facts(row)
+
+    def list_revoked(
+        self, network: str, seal: Callable[[Revocation], Envelope]
+    ) -> Revocation | None:
+        """Put a list in force that names the key of everybody who was revoked, if one lacks.
+
+        Earlier lists are kept for the audit. None while nobody with a key was revoked.
+        """
+        wanted = select(PrincipalRow.public_key).where(
+            PrincipalRow.revoked_at.is_not(None), PrincipalRow.public_key != ""
+        )
+        with self._database.write() as session:
+            newest = session.get(DocumentRow, "revocation")
+            listed = None if newest is None else _listed(newest)
+            known = set() if listed is None else set(listed.keys)
+            every = known | set(session.scalars(wanted))
+            if every == known:
+                return listed
+            number = 1 if listed is None else listed.number + 1
+            made = Revocation(network=network, number=number, keys=tuple(sorted(every)))
+            value = canonical_bytes(seal(made).to_json())
+            for name in ("revocation", f"revocation-{number:012d}"):
+                session.merge(DocumentRow(name=name, value=value))
+            return made
 
     def all(self) -> tuple[Principal, ...]:
         ordered = select(PrincipalRow).order_by(PrincipalRow.created, PrincipalRow.id)
         with self._database.read() as session:
-            return tuple(map(_facts, session.scalars(ordered)))
+            return tuple(map(principal_facts, session.scalars(ordered)))
 
     def invite(
-        self, code: str, role: Role | None, name: str, now: datetime, lifetime: timedelta
+        self,
+        code: str,
+        role: Role | None,
+        name: str,
+        now: datetime,
+        lifetime: timedelta,
+        by: str = OPERATOR,
     ) -> Invitation:
         """Store an invitation by the hash of its code; `role` None invites a node."""
         expires = instant_text(now + lifetime)
+        kind = _NODE if role is None else role.value
         with self._database.write() as session:
             session.add(
                 InvitationRow(
                     code_sha256=_code_hash(code),
-                    role=_NODE if role is None else role.value,
+                    role=kind,
                     name=name,
                     created=instant_text(now),
                     expires=expires,
                 )
             )
+            note(session, instant_text(now), by, Action.INVITED, "", f"{kind}: {name}")
         return Invitation(role, name, expires)
+
+    def invitation(self, code: str, now: datetime) -> Invitation:
+        """What a person's invitation is for, without using it; raises Refused(NOT_PERMITTED)."""
+        with self._database.read() as session:
+            row = _good(session, code, now)
+            if row.role == _NODE:
+                raise Refused(Code.NOT_PERMITTED)
+            return Invitation(Role(row.role), row.name, row.expires)
 
     def join(self, code: str, credential: Credential, *, now: datetime) -> Principal:
         """Redeem a person's invitation and enter the person, both or neither."""
         at = instant_text(now)
         with self._database.write() as session:
-            row = _redeem(session, code, now)
-            if row.role == _NODE:
-                raise Refused(Code.NOT_PERMITTED)
-            return _add(session, row.name, Role(row.role), credential, at)
+            role, name = redeem_for_person(session, code, now)
+            made = _add(session, name, role, credential, at)
+            note(session, at, made.id, Action.JOINED, made.id, role.value)
+            return made
 
     def join_node(self, code: str, node: RosterNode, *, now: datetime) -> None:
         """Redeem a node's invitation and enter the node, both or neither."""
@@ -107,18 +174,41 @@ class People:
             add_node(session, node, instant_text(now))
 
 
+def _listed(row: DocumentRow) -> Revocation:
+    return Revocation.from_json(parse_canonical(Envelope.from_bytes(row.value).body))
+
+
 def _code_hash(code: str) -> str:
     return sha256_hex(b"cairn invitation\n" + code.encode("utf-8", "surrogatepass"))
 
 
+def _good(session: Session, code: str, now: datetime) -> InvitationRow:
+    row = session.get(InvitationRow, _code_hash(code))
+    if row is None or row.used_at or row.expires < instant_text(now):
+        raise Refused(Code.NOT_PERMITTED)
+    return row
+
+
 def _redeem(session: Session, code: str, now: datetime) -> InvitationRow:
     """Use an invitation up, once; a wrong role raises in the caller and undoes this."""
-    row = session.get(InvitationRow, _code_hash(code))
-    at = instant_text(now)
-    if row is None or row.used_at or row.expires < at:
-        raise Refused(Code.NOT_PERMITTED)
-    row.used_at = at
+    row = _good(session, code, now)
+    row.used_at = instant_text(now)
     return row
+
+
+def redeem_for_person(session: Session, code: str, now: datetime) -> tuple[Role, str]:
+    """Use a person's invitation up within a transaction that does more: its role and name."""
+    row = _redeem(session, code, now)
+    if row.role == _NODE:
+        raise Refused(Code.NOT_PERMITTED)
+    return Role(row.role), row.name
+
+
+def add_person(session: Session, principal_id: str, name: str, role: Role, at: str) -> Principal:
+    """Enter a person who brings no token, within a transaction that does more."""
+    row = PrincipalRow(id=principal_id, name=name, role=role.value, public_key="", created=at)
+    session.add(row)
+    return principal_facts(row)
 
 
 def _add(session: Session, name: str, role: Role, credential: Credential, at: str) -> Principal:
@@ -137,8 +227,8 @@ def _add(session: Session, name: str, role: Role, credential: Credential, at: st
         created=at,
     )
     session.add(row)
-    return _facts(row)
+    return principal_facts(row)
 
 
-def _facts(row: PrincipalRow) -> Principal:
+def principal_facts(row: PrincipalRow) -> Principal:
     return Principal(row.id, row.name, Role(row.role), row.public_key, row.created, row.revoked_at)

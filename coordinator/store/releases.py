@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from coordinator.store.database import Database
 from coordinator.store.facts import ReleaseFacts
@@ -77,10 +77,15 @@ class Releases:
 
     def of_study(self, study_digest: str, limit: int) -> tuple[tuple[ReleaseFacts, Plan], ...]:
         """The newest releases of a study version with their plans, newest first."""
+        return self._with_plans(ReleaseRow.study_digest == study_digest, limit)
+
+    def _with_plans(
+        self, condition: ColumnElement[bool], limit: int
+    ) -> tuple[tuple[ReleaseFacts, Plan], ...]:
         wanted = (
             select(ReleaseRow, PlanRow.envelope)
             .join(PlanRow, PlanRow.digest == ReleaseRow.plan)
-            .where(ReleaseRow.study_digest == study_digest)
+            .where(condition)
             .order_by(ReleaseRow.created.desc(), ReleaseRow.digest)
             .limit(limit)
         )
@@ -89,6 +94,10 @@ class Releases:
                 (_facts(row), Plan.from_json(parse_canonical(Envelope.from_bytes(plan).body)))
                 for row, plan in session.execute(wanted)
             )
+
+    def newest(self, studies: Collection[str], limit: int) -> tuple[tuple[ReleaseFacts, Plan], ...]:
+        """The newest releases of these study versions (digests) with their plans."""
+        return self._with_plans(ReleaseRow.study_digest.in_(studies), limit)
 
     def beginning(self, prefix: str) -> tuple[str, ...]:
         """Digests that begin so, at most ten."""

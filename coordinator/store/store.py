@@ -6,7 +6,9 @@ from typing import Self
 
 from sqlalchemy import Engine
 
+from coordinator.store.accounts import Accounts
 from coordinator.store.database import Database, open_engine
+from coordinator.store.events import PeopleEvents
 from coordinator.store.ledgers import Ledgers
 from coordinator.store.network import NetworkDocuments
 from coordinator.store.nodes import Nodes
@@ -14,6 +16,7 @@ from coordinator.store.openings import Openings
 from coordinator.store.people import People
 from coordinator.store.releases import Releases
 from coordinator.store.runs import Runs
+from coordinator.store.sessions import Sessions
 from coordinator.store.steps import StudySteps
 from coordinator.store.studies import Studies
 
@@ -28,6 +31,9 @@ class Store:
         self.studies = Studies(self.database)
         self.steps = StudySteps(self.database)
         self.people = People(self.database)
+        self.accounts = Accounts(self.database)
+        self.sessions = Sessions(self.database)
+        self.people_events = PeopleEvents(self.database)
         self.runs = Runs(self.database)
         self.openings = Openings(self.database)
         self.releases = Releases(self.database)

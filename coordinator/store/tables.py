@@ -73,13 +73,14 @@ class StudyStepRow(Table):
 
 
 class PrincipalRow(Table):
-    """A person: what is stored of the token is a hash and a public key."""
+    """A person. Of a token a hash and a public key are stored; a person who signs in otherwise
+    has no credential here, and no key ("") until one is registered."""
 
     __tablename__ = "principals"
     id: Mapped[str] = mapped_column(_ID, primary_key=True)
     name: Mapped[str] = mapped_column(String(200))
     role: Mapped[str] = mapped_column(String(16))
-    bearer_sha256: Mapped[str] = mapped_column(_HASH, unique=True)
+    bearer_sha256: Mapped[str | None] = mapped_column(_HASH, unique=True)
     public_key: Mapped[str] = mapped_column(String(64), index=True)
     created: Mapped[str] = mapped_column(_AT)
     revoked_at: Mapped[str | None] = mapped_column(_AT, default=None)
@@ -93,6 +94,84 @@ class InvitationRow(Table):
     created: Mapped[str] = mapped_column(_AT)
     expires: Mapped[str] = mapped_column(_AT)
     used_at: Mapped[str | None] = mapped_column(_AT, default=None)
+
+
+class AccountRow(Table):
+    """How a person signs in here: an argon2id hash, and a sealed second factor.
+
+    `last_step` is the half minute of the newest code that was accepted: none is good twice.
+    """
+
+    __tablename__ = "accounts"
+    principal: Mapped[str] = mapped_column(_ID, ForeignKey("principals.id"), primary_key=True)
+    login: Mapped[str] = mapped_column(String(64), unique=True)
+    password: Mapped[str] = mapped_column(String(200))
+    factor: Mapped[bytes] = mapped_column(LargeBinary)
+    last_step: Mapped[int]
+    created: Mapped[str] = mapped_column(_AT)
+
+
+class RecoveryCodeRow(Table):
+    __tablename__ = "recovery_codes"
+    sha256: Mapped[str] = mapped_column(_HASH, primary_key=True)
+    principal: Mapped[str] = mapped_column(_ID, ForeignKey("principals.id"), index=True)
+    used_at: Mapped[str | None] = mapped_column(_AT, default=None)
+
+
+class ResetRow(Table):
+    """Leave to set a new password or second factor, once, by the hash of its code."""
+
+    __tablename__ = "resets"
+    code_sha256: Mapped[str] = mapped_column(_HASH, primary_key=True)
+    principal: Mapped[str] = mapped_column(_ID, ForeignKey("principals.id"))
+    kind: Mapped[str] = mapped_column(String(16))
+    expires: Mapped[str] = mapped_column(_AT)
+    used_at: Mapped[str | None] = mapped_column(_AT, default=None)
+
+
+class IdentityRow(Table):
+    """A person as an identity provider names them: by issuer and subject, never by e-mail."""
+
+    __tablename__ = "identities"
+    issuer: Mapped[str] = mapped_column(String(255), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    principal: Mapped[str] = mapped_column(_ID, ForeignKey("principals.id"), index=True)
+    created: Mapped[str] = mapped_column(_AT)
+
+
+class SessionRow(Table):
+    """One sign-in, until it expires or is ended."""
+
+    __tablename__ = "sessions"
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    principal: Mapped[str] = mapped_column(_ID, ForeignKey("principals.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    created: Mapped[str] = mapped_column(_AT)
+    expires: Mapped[str] = mapped_column(_AT)
+    ended_at: Mapped[str | None] = mapped_column(_AT, default=None)
+
+
+class SessionTokenRow(Table):
+    """A token of a session, by its hash. A refresh token is good once: `used_at`."""
+
+    __tablename__ = "session_tokens"
+    sha256: Mapped[str] = mapped_column(_HASH, primary_key=True)
+    session: Mapped[str] = mapped_column(_ID, ForeignKey("sessions.id"), index=True)
+    use: Mapped[str] = mapped_column(String(16))
+    expires: Mapped[str] = mapped_column(_AT)
+    used_at: Mapped[str | None] = mapped_column(_AT, default=None)
+
+
+class PeopleEventRow(Table):
+    """Who let whom in or shut whom out, in order; rows are only ever added."""
+
+    __tablename__ = "people_events"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    at: Mapped[str] = mapped_column(_AT)
+    actor: Mapped[str] = mapped_column(_ID)
+    action: Mapped[str] = mapped_column(String(32))
+    person: Mapped[str] = mapped_column(_ID)
+    detail: Mapped[str] = mapped_column(String(200))
 
 
 class PlanRow(Table):

@@ -27,12 +27,12 @@ from models.aggregates.top import Top
 from models.aggregates.treatment import TreatmentReport
 from models.aggregates.values import Mean, Sum
 from models.aggregates.variance import Variance
-from models.neural.evaluate import Evaluate
 from models.neural.request import Train
 from models.regression.cox import Cox
 from models.regression.effect import Effect
 from models.regression.progression import Progression
 from models.regression.request import Regression
+from models.released.evaluate import Evaluate
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
 

@@ -1,4 +1,4 @@
-"""What a network reads, from frames that a person has: a column per feature, or whole tables."""
+"""What a model reads, from frames that a person has: a column per feature, or whole tables."""
 
 from __future__ import annotations
 
@@ -12,15 +12,24 @@ from privacy.contract.dictionary import ColumnRef, Dictionary, Table
 from privacy.contract.dictionary import Rows as Many
 from privacy.errors import BadInput
 
+Refs = tuple[ColumnRef, ...]
+
 
 def rows_of(made: Compiled, dictionary: Dictionary, given: Columns | Mapping[str, Columns]) -> Rows:
+    """Rows with what a network reads; see `rows_with`."""
+    return rows_with((*made.encoding.static, *made.encoding.visit), dictionary, given)
+
+
+def rows_with(
+    features: Refs, dictionary: Dictionary, given: Columns | Mapping[str, Columns]
+) -> Rows:
     """`given` is a frame of the one table that is read, a line per member unless it has the key
     column; or tables by name, each with its key column.
 
     Raises BadInput for a table or column that is read and not there, and as `from_tables` does.
     """
-    read = sources(made)
-    tables = {table.name: table for table in _tables(made)}
+    read = sources(features)
+    tables = {table.name: table for table in _tables(features)}
     if any(name in given for name in tables):
         named = {name: given[name] for name in tables if name in given}
     elif len(tables) == 1:
@@ -37,16 +46,14 @@ def rows_of(made: Compiled, dictionary: Dictionary, given: Columns | Mapping[str
     return from_tables(dictionary, named)
 
 
-def sources(made: Compiled) -> list[ColumnRef]:
+def sources(features: Refs) -> list[ColumnRef]:
     """The declared columns that are read, of figures those that they are made of."""
-    features = (*made.encoding.static, *made.encoding.visit)
     return list({ref.name: ref for each in features for ref in stored_columns(each)}.values())
 
 
-def _tables(made: Compiled) -> list[Table]:
-    features = (*made.encoding.static, *made.encoding.visit)
+def _tables(features: Refs) -> list[Table]:
     rows = [ref.figure.rows.table for ref in features if isinstance(ref, FigureColumn)]
-    return [*(ref.table for ref in sources(made)), *rows]
+    return [*(ref.table for ref in sources(features)), *rows]
 
 
 def _keyed(table: Table, given: Columns, read: list[ColumnRef]) -> Columns:

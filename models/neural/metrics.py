@@ -121,9 +121,10 @@ def in_the_large(table: Table, cell: tuple[str, ...]) -> Estimate:
     return _mean(table, np.stack([-middle, 1 - middle], axis=1), cell, (-1.0, 1.0))
 
 
-def calibration(table: Table, group: str, of: str) -> list[Estimate]:
-    """Observed share of the event in neighbouring bins, joined until they hold enough."""
-    needed = max(5 * table.sd * math.sqrt(2), 50.0)
+def calibration(table: Table, group: str, of: str, least: float = 50.0) -> list[Estimate]:
+    """Observed share of the event in neighbouring bins, joined until they hold enough: `least`
+    members, and more where noise demands it."""
+    needed = max(5 * table.sd * math.sqrt(2), least)
     found, start = [], 0
     for end in range(1, table.bins.count + 1):
         part = table.cells[start:end]

@@ -109,7 +109,7 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
         )
     return Choice(
         "gradient",
-        _clip(model, noise, 0.7),
+        _clip(model, noise, 1.0),
         f"gradient, since the noise on products of covariates would be about {gram:.0%} of them "
         f"with {members:,} members",
     )
@@ -118,9 +118,10 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
 def _clip(model: Model, noise: float, least: float) -> str:
     """Closer where there is more noise. A linear model's scores are symmetric, so that a close
     clip costs precision and no bias; so it does, nearly, where a fit is drawn to zero anyway."""
-    close = least < 1 or isinstance(model.family, Linear)
+    linear = isinstance(model.family, Linear)
+    close = linear or least <= 1
     found = (0.65 if close else 0.9) / math.sqrt(noise)
-    return f"{min(max(found, 0.7 if close else least), 6.0):.2f}"
+    return f"{min(max(found, 0.7 if linear else least), 6.0):.2f}"
 
 
 def _relative(model: Model, unit_noise: float, members: int) -> float:

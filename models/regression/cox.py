@@ -21,6 +21,7 @@ from models.regression.formula import parse_formula
 from models.regression.reading import (
     COEFFICIENT,
     PREDICTION,
+    Figures,
     members_row,
     shrunk_theta,
     warnings,
@@ -70,6 +71,7 @@ class Cox(InRounds):
         full = changed(
             self,
             formula=formula_text(tree),
+            organisations=self.told_apart(dictionary),
             time=stop.column.name,
             event=dictionary.resolve(self.event).name,
             start=start,
@@ -86,6 +88,9 @@ class Cox(InRounds):
         stop = _number(dictionary, self.time, "time")
         return changed(way, edges=_equal_edges(stop, _INTERVALS[way.way])), why
 
+    def terms(self, dictionary: Dictionary) -> Formula:
+        return parse_formula(self.formula, dictionary)
+
     def model(self, dictionary: Dictionary) -> PiecewiseHazard:
         return model_of(self, dictionary)
 
@@ -94,7 +99,17 @@ class Cox(InRounds):
 
     def words(self) -> str:
         right = self.formula
-        return f"Fits hazards of {word(self.event)} by {word(self.time)}, proportional in {right}"
+        own = ", from a baseline of each organisation" if self.strata else ""
+        return (
+            f"Fits hazards of {word(self.event)} by {word(self.time)}, proportional in {right}{own}"
+        )
+
+    @property
+    def stratified(self) -> bool:
+        return self.strata
+
+    def by_organisation(self, dictionary: Dictionary) -> bool:
+        return self.strata or super().by_organisation(dictionary)
 
     def method(self) -> str:
         return (
@@ -106,23 +121,14 @@ class Cox(InRounds):
     def conclude(self, dictionary: Dictionary, opened: Sequence[Opening]) -> Result:
         model, course = self.model(dictionary), self.course(dictionary)
         now, noise = self.standing(dictionary, opened)
-        k, names = model.baselines, model.design.names
-        back, shift = model.design.back
-        matrix = np.zeros((model.width, model.width))
-        matrix[: len(names), k:] = back
-        matrix[len(names) :, :k] = np.eye(k)
-        matrix[len(names) :, k:] = shift[None, :]
-        sampling, privacy = (matrix @ each @ matrix.T for each in (now.sampling, now.privacy))
-        lost = self.way != "newton" and _ran_away(model, now)
-        if lost:
-            sampling = np.full_like(sampling, np.nan)
-        values, drawn = matrix @ now.theta, matrix @ shrunk_theta(model, now)
-        errors = list(zip(values, np.diag(sampling), np.diag(privacy), strict=True))
+        found, names = hazards(self, model, now), model.design.names
+        variances = np.diag(found.sampling), np.diag(found.privacy)
+        errors = list(zip(found.values, *variances, strict=True))
         rows = [with_errors((COEFFICIENT, n), *e) for n, e in zip(names, errors, strict=False)]
         rows += [_exponential((RATIO, row.cell[1]), row) for row in rows]
         rows += [
             Estimate((PREDICTION, n), float(v), 0.0, 0.0, float(v), float(v))
-            for n, v in zip(names, drawn, strict=False)
+            for n, v in zip(names, found.shrunk, strict=False)
         ]
         labels = _baseline_labels(self, model)
         rows += [
@@ -130,9 +136,27 @@ class Cox(InRounds):
             for label, error in zip(labels, errors[len(names) :], strict=True)
         ]
         rows.append(members_row(now, noise))
-        said = (*warnings(model, course, now), *([RAN_AWAY] if lost else []))
+        lost = [RAN_AWAY] if np.isnan(found.sampling).all() else []
+        said = (*warnings(model, course, now), *lost)
         missing = "Members with a missing value are left out."
-        return Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
+        made = Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
+        return self.told(dictionary, opened, made)
+
+
+def hazards(asked: Cox, model: PiecewiseHazard, now: Standing) -> Figures:
+    """Coefficients and then logarithms of baseline hazards, in the researcher's units; the
+    covariance of sampling is NaN where noise alone decided a hazard."""
+    k, names = model.baselines, model.design.names
+    back, shift = model.design.back
+    matrix = np.zeros((model.width, model.width))
+    matrix[: len(names), k:] = back
+    matrix[len(names) :, :k] = np.eye(k)
+    matrix[len(names) :, k:] = shift[None, :]
+    sampling, privacy = (matrix @ each @ matrix.T for each in (now.sampling, now.privacy))
+    if asked.way != "newton" and _ran_away(model, now):
+        sampling = np.full_like(sampling, np.nan)
+    shrunk = matrix @ shrunk_theta(model, now)
+    return Figures(names, matrix @ now.theta, sampling, privacy, shrunk)
 
 
 def _ran_away(model: PiecewiseHazard, now: Standing) -> bool:

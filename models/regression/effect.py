@@ -80,11 +80,15 @@ class Effect(InRounds):
             outcome=_text(asked.outcome),
             treatment=_text(asked.treatment),
             covariates=formula_text(asked.covariates),
+            organisations=self.told_apart(dictionary),
             treated=_level(asked.treatment, self.treated, "treated"),
             happened=_level(asked.outcome, self.happened, "happened"),
         )
         model_of(full, dictionary)
         return full
+
+    def terms(self, dictionary: Dictionary) -> Formula:
+        return _asked(self, dictionary).covariates
 
     def model(self, dictionary: Dictionary) -> Propensity:
         return model_of(self, dictionary)

@@ -171,11 +171,12 @@ class NegativeBinomial(Family):
     def extras(self) -> int:  # type: ignore[override]
         return 1 if self.dispersion is None else 0
 
-    def _a(self, kappa: Floats) -> float:
+    def size(self, kappa: Floats) -> float:
+        """The dispersion a."""
         return self.dispersion if self.dispersion is not None else float(_mean(kappa)[0])
 
     def score(self, y: Floats, eta: Floats, kappa: Floats) -> Score:
-        a, mean = self._a(kappa), _mean(eta)
+        a, mean = self.size(kappa), _mean(eta)
         by_eta = (y - mean) / (1 + a * mean)
         if not self.extras:
             return Score(by_eta, _none(len(y)))
@@ -185,7 +186,7 @@ class NegativeBinomial(Family):
         return Score(by_eta, by_a[:, None])
 
     def information(self, y: Floats, eta: Floats, kappa: Floats) -> Information:
-        a, mean = self._a(kappa), _mean(eta)
+        a, mean = self.size(kappa), _mean(eta)
         by_eta = mean * (1 + a * y) / (1 + a * mean) ** 2
         if not self.extras:
             return _plain(by_eta)
@@ -207,7 +208,7 @@ class NegativeBinomial(Family):
         return -(r * first + r * r * second)
 
     def average(self, eta: Floats, kappa: Floats) -> Information:
-        a, mean = self._a(kappa), _mean(eta)
+        a, mean = self.size(kappa), _mean(eta)
         by_eta = mean / (1 + a * mean)
         if not self.extras:
             return _plain(by_eta)
@@ -216,7 +217,7 @@ class NegativeBinomial(Family):
         return Information(by_eta, np.zeros((n, 1)), np.maximum(own, 1e-6)[:, None, None])
 
     def draw(self, eta: Floats, kappa: Floats, normal: Floats) -> Floats:
-        a, mean = self._a(kappa), _mean(eta)
+        a, mean = self.size(kappa), _mean(eta)
         none = np.exp(-np.log1p(a * mean) / a)
         spread = mean * (1 + a * mean)
         return _count(spread, none, lambda k: (a * k + 1) / (k + 1) * mean / (1 + a * mean), normal)

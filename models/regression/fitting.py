@@ -194,7 +194,8 @@ def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
         return now
     score, information, noise, blur = newton_sums(model, asked.theta, each)
     curve, lifted = positive(information, blur)
-    step = np.asarray(np.linalg.solve(curve, score), dtype=np.float64)
+    solved = np.asarray(np.linalg.solve(curve, score), dtype=np.float64)
+    step = model.eased(solved)
     length = math.sqrt(max(float(step @ curve @ step), 0.0))
     theta = repaired(model, asked.theta + _taken(model, now.population, asked.theta, step, length))
     inverse = np.asarray(np.linalg.inv(curve), dtype=np.float64)

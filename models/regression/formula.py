@@ -49,7 +49,7 @@ _NARROWEST = 1e-9  # part of the declared range that a clip leaves
 _SIZES = (1e-60, 1e60)  # of a declared range, so that its squares are numbers
 _NUMERIC = (ColumnType.INTEGER, ColumnType.NUMBER)
 _FUNCTIONS = ("C", "bs", "clip", "log", "log1p", "missing", "offset", "weights")
-_SITE = "organisation"
+SITE = "organisation"
 
 
 def parse_formula(text: str, dictionary: Dictionary) -> Formula:
@@ -178,7 +178,7 @@ class _Parser:
             factor = self._call(function, here)
             self._expect(")")
             return factor
-        if here.kind is Kind.NAME and here.plain and here.text == _SITE:
+        if here.kind is Kind.NAME and here.plain and here.text == SITE:
             self._advance()
             return Site()
         ref = self._column()
@@ -357,7 +357,7 @@ class _Parser:
 def _source(factor: Factor) -> str:
     match factor:
         case Site():
-            return _SITE
+            return SITE
         case Spline(number):
             return number.column.name
         case Gap(column):

@@ -69,7 +69,9 @@ class UnitVectors(Streamed):
         return self._vectors(self._batch(rows, asked, site))
 
     def _batch(self, rows: Rows, asked: Mask, site: str) -> Batch:
-        place = self.sites.index(site) if site in self.sites else -1
+        if self.sites and site not in self.sites:
+            raise BadInput("this organisation is none of those told apart", where="organisations")
+        place = self.sites.index(site) if self.sites else -1
         return batch_of(rows, self.columns, asked, place)
 
     def _vectors(self, batch: Batch) -> Integers:

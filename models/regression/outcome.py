@@ -71,6 +71,11 @@ class Model(ABC):
 
     @property
     @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """The coefficients' names: of the last columns, in order."""
+
+    @property
+    @abstractmethod
     def bound_squared(self) -> float:
         """No row of `x` has a larger squared L2 norm."""
 
@@ -125,6 +130,10 @@ class Model(ABC):
     def begin(self, mean: Floats, offset: float) -> Floats:
         """Where to start, from the mean moments and offset: coefficients, then kappa."""
 
+    def eased(self, step: Floats) -> Floats:
+        """A Newton step [size] as it is taken: the same near the fit, and safer far from it."""
+        return step
+
     @property
     def sketch_size(self) -> int:
         """How many made-up members a fit looks at."""
@@ -146,6 +155,11 @@ class Model(ABC):
         loud = np.ones(self.size)
         loud[self.width :] = self.family.quiet
         return loud
+
+    @property
+    def tells_apart(self) -> bool:
+        """Does a row depend on whose member it is?"""
+        return False
 
     @property
     def lines_per_row(self) -> int:
@@ -183,6 +197,14 @@ class Glm(Model):
     @property
     def width(self) -> int:
         return self.design.width
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.design.names
+
+    @property
+    def tells_apart(self) -> bool:
+        return self.design.formula.by_site
 
     @property
     def bound_squared(self) -> float:

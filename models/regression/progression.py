@@ -16,7 +16,7 @@ from models.regression.formula import parse_formula
 from models.regression.reading import COEFFICIENT, facts, figures, warnings
 from models.regression.rounds import InRounds, decimal
 from models.regression.slopes import Slopes
-from models.regression.syntax import Number, formula_text
+from models.regression.syntax import Formula, Number, formula_text
 from models.result import Result
 from privacy.contract.dictionary import ColumnRef, ColumnType, Dictionary
 from privacy.errors import BadInput
@@ -53,11 +53,15 @@ class Progression(InRounds):
             outcome=outcome.column.name,
             time=time.name,
             formula=formula_text(tree),
+            organisations=self.told_apart(dictionary),
             slope_sd=self.slope_sd or f"{(high - low) / 6:.6g}",
             visit_sd=self.visit_sd or f"{(bounds[1] - bounds[0]) / 20:.6g}",
         )
         model_of(full, dictionary)
         return full
+
+    def terms(self, dictionary: Dictionary) -> Formula:
+        return parse_formula(self.formula, dictionary)
 
     def model(self, dictionary: Dictionary) -> Slopes:
         return model_of(self, dictionary)
@@ -85,7 +89,8 @@ class Progression(InRounds):
             f"Slopes beyond {self.lower} to {self.upper} count as those bounds.",
             "Members with fewer than two visits or a missing value are left out.",
         )
-        return Result(self.kind, ("figure", "term"), rows, unit="", notes=said)
+        found = Result(self.kind, ("figure", "term"), rows, unit="", notes=said)
+        return self.told(dictionary, opened, found)
 
 
 @lru_cache(maxsize=128)

@@ -17,6 +17,7 @@ from models.result import NO_INFORMATION, Z95, Estimate, normal_estimate
 COEFFICIENT, PREDICTION, FACT = "coefficient", "prediction", "fact"
 PRIOR_EFFECT = 0.4  # usual size of a coefficient per standard deviation, on the predictor's scale
 UNBOUNDED = 1e300  # an interval's end where nothing is known: a number that JSON can hold
+FEWEST = 3.0  # members behind a coefficient, below which it is not to be relied on
 SEPARATED = 6.0  # a predictor's spread beyond which outcomes are nearly certain
 
 
@@ -143,6 +144,12 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
             "Some coefficients cannot be told apart: a column is constant, a level absent, or "
             "columns follow from others."
         )
+    thin = _thin(model, now)
+    if thin:
+        found.append(
+            "As far as the noise lets one see, hardly anyone, or nearly everyone, has "
+            f"{', '.join(thin)}: do not rely on what is said of it."
+        )
     if _spread(model, now) > SEPARATED:
         found.append(
             "The outcome is nearly certain from the covariates (separation): coefficients have "
@@ -155,6 +162,20 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
         found.append("More than half of the variance of a coefficient is privacy noise.")
     if not model.independent:
         found.append("A member's rows are taken for independent in the sampling error.")
+    return tuple(found)
+
+
+def _thin(model: Model, now: Standing) -> tuple[str, ...]:
+    """Terms of levels that next to nobody has, or next to everybody."""
+    rows, found = now.population.rows, []
+    least = max(FEWEST, now.population.noise)
+    first = model.width - len(model.names)
+    for at, name in enumerate(model.names, first):
+        if not model.flat[at] or model.constant(at) is not None:
+            continue
+        count = (float(now.population.mean[at]) - model.shifts[at]) * rows
+        if not least <= count <= rows - least:
+            found.append(name)
     return tuple(found)
 
 

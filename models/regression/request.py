@@ -49,9 +49,17 @@ class Regression(InRounds):
         if self.dispersion:
             decimal(self.dispersion, "dispersion", MAX_DISPERSION)
         tree = parse_formula(self.formula, dictionary)
-        full = changed(self, formula=formula_text(tree), happened=_happened(self, tree))
+        full = changed(
+            self,
+            formula=formula_text(tree),
+            happened=_happened(self, tree),
+            organisations=self.told_apart(dictionary),
+        )
         model_of(full, dictionary)
         return full
+
+    def terms(self, dictionary: Dictionary) -> Formula:
+        return parse_formula(self.formula, dictionary)
 
     def model(self, dictionary: Dictionary) -> Glm:
         return model_of(self, dictionary)
@@ -69,7 +77,8 @@ class Regression(InRounds):
         rows = (*figures(model, now, levels).estimates(), *facts(model, now, noise))
         said = warnings(model, course, now)
         missing = "Members with a missing value are left out."
-        return Result(self.kind, ("figure", "term"), rows, unit="", notes=(*said, missing))
+        found = Result(self.kind, ("figure", "term"), rows, unit="", notes=(*said, missing))
+        return self.told(dictionary, opened, found)
 
 
 @lru_cache(maxsize=128)

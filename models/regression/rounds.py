@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import ClassVar, Self
 
@@ -15,12 +16,14 @@ from models.aggregates.request import Request
 from models.changed import changed
 from models.noise_law import NoiseLaw
 from models.opening import Opening
+from models.regression.by_organisation import ByOrganisation, lost_during
 from models.regression.choosing import Way, choose, course_of
 from models.regression.fitting import Course, Opened, Standing, next_round, standing
 from models.regression.member_sum import MemberSum, UnitVectors, check_memory
 from models.regression.member_vectors import Gram, Moments, Newton, Round, Scores, length
 from models.regression.outcome import Model
 from models.regression.states import close, round_of, state_bytes
+from models.regression.syntax import Formula
 from models.result import Z95, Result
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
@@ -57,6 +60,31 @@ class InRounds(Request):
         decimal(self.clip, "clip", MAX_CLIP)
         if len(set(self.organisations)) < len(self.organisations):
             raise BadInput("an organisation stands twice", where="organisations")
+
+    @abstractmethod
+    def terms(self, dictionary: Dictionary) -> Formula:
+        """The terms that are fitted. Raises BadInput."""
+
+    def by_organisation(self, dictionary: Dictionary) -> bool:
+        """Is something estimated for each organisation? Raises BadInput."""
+        return self.terms(dictionary).by_site
+
+    def told_apart(self, dictionary: Dictionary) -> tuple[str, ...]:
+        """The organisations, where something is estimated for each; else none."""
+        return self.organisations if self.by_organisation(dictionary) else ()
+
+    def told(self, dictionary: Dictionary, opened: Sequence[Opening], result: Result) -> Result:
+        """The result, without figures of organisations that were lost in between."""
+        lost = lost_during(self.course(dictionary).kinds, opened)
+        if not self.organisations or not lost:
+            return result
+        apart = ByOrganisation(self.terms(dictionary), self.organisations, lost, self.stratified)
+        return replace(result, rows=apart.told(result.rows), notes=(*result.notes, apart.note))
+
+    @property
+    def stratified(self) -> bool:
+        """Has each organisation a baseline of its own?"""
+        return False
 
     def contribution(self, dictionary: Dictionary, delta_grid: int) -> UnitVectors:
         return self.contribution_at(dictionary, delta_grid, 0, b"")

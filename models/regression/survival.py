@@ -70,6 +70,14 @@ class PiecewiseHazard(Model):
         return self.baselines + self.design.width
 
     @property
+    def names(self) -> tuple[str, ...]:
+        return self.design.names
+
+    @property
+    def tells_apart(self) -> bool:
+        return self.sites > 1 or self.design.formula.by_site
+
+    @property
     def lines_per_row(self) -> int:
         return self.intervals
 
@@ -195,6 +203,15 @@ class PiecewiseHazard(Model):
         theta = np.zeros(self.size)
         theta[: self.baselines] = np.tile(np.log(hazard), self.sites)
         return theta
+
+    def eased(self, step: Floats) -> Floats:
+        """A hazard rises by the logarithm of events over those expected: Newton's own step far
+        overshoots where few were expected."""
+        taken = step.copy()
+        taken[: self.baselines] = np.log1p(np.maximum(step[: self.baselines], 0.0)) + np.minimum(
+            step[: self.baselines], 0.0
+        )
+        return taken
 
     def _ends(self, mean: Floats) -> tuple[Floats, Floats]:
         """Shares of members whose time ends in each interval, and with the event."""

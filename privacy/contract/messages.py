@@ -24,6 +24,7 @@ class Ask(StrEnum):
     OFFER_ROSTER = "offer-roster"
     OFFER_STUDY = "offer-study"
     STUDY_STEPS = "study-steps"
+    OFFER_REVOCATION = "offer-revocation"
     WITNESS = "witness"
     WITNESS_ANSWERS = "witness-answers"
     PREPARE_KEYS = "prepare-keys"

@@ -48,7 +48,8 @@ class Rules(Fact):
     answer. With `each_question` a steward looks at every question before it is answered, save
     those that `automatic` lets through. `known` are investigators' public keys whose
     fingerprints a steward compared. `names_columns` and `reviewed` refuse studies that do not
-    name their columns, and studies without a patient reviewer's sign-off.
+    name their columns, and studies without a patient reviewer's sign-off. Without
+    `by_organisation` studies are refused in which organisations may be told apart.
     """
 
     preset: Preset = Preset.OWN
@@ -60,6 +61,7 @@ class Rules(Fact):
     automatic: tuple[Automatic, ...] = ()
     known: tuple[KeyText, ...] = ()
     names_columns: bool = False
+    by_organisation: bool = True
     reviewed: bool = False
 
     @model_validator(mode="after")

@@ -45,6 +45,7 @@ def _careful(delta: str) -> Policy:
         each_question=True,
         automatic=(Automatic.COUNTS, Automatic.REFUSE_OUTSIDE),
         names_columns=True,
+        by_organisation=False,
         reviewed=True,
     )
     return Policy(

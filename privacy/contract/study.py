@@ -86,6 +86,8 @@ class Study(Fact):
     Only `investigators` may sign its questions. `cohort` (canonical text) restricts every
     question: only members in it are counted. `variables` (`table.column`, or `table.*`) are all
     the columns that a question may name; none named means every column of the dictionary.
+    `by_organisation` lets figures of single organisations be estimated, with noise like any:
+    whoever approves the study approves that.
     """
 
     id: str
@@ -114,6 +116,7 @@ class Study(Fact):
     cohort: Paragraphs = ""
     variables: tuple[Line, ...] = ()
     analyses: tuple[str, ...] = ()  # empty: every analysis of the catalogue
+    by_organisation: bool = False
     min_cohort: int = 0
     t_drop: int = 0
     t_collude: int = 1

@@ -34,11 +34,13 @@ class Role(StrEnum):
     RESEARCHER = "researcher"
     STEWARD = "steward"
     AUDITOR = "auditor"
+    CLINICIAN = "clinician"
     ADMIN = "admin"
 
     @property
     def letter(self) -> str:
-        return {"researcher": "r", "steward": "s", "auditor": "a", "admin": "m"}[self.value]
+        letters = {"researcher": "r", "steward": "s", "auditor": "a", "clinician": "c"}
+        return letters.get(self.value, "m")
 
 
 @dataclass(frozen=True)

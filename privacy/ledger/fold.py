@@ -12,7 +12,7 @@ from typing import assert_never
 
 from privacy.accounting.filter import admit, remaining
 from privacy.contract.policy import Automatic, Rules
-from privacy.contract.time import instant_text, parse_instant
+from privacy.contract.time import epoch_of, instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.entry import (
     MAX_ENTRY_BYTES,
@@ -20,11 +20,14 @@ from privacy.ledger.entry import (
     Approval,
     Body,
     Commit,
+    ConsentRoot,
+    ConsentText,
     DictionaryAdopted,
     Endorsement,
     Entry,
     Expired,
     Genesis,
+    KeysRevoked,
     Lost,
     Mechanism,
     Paused,
@@ -38,8 +41,8 @@ from privacy.ledger.entry import (
     Reviewed,
     RosterPinned,
     Witnessed,
-    parse_rho,
 )
+from privacy.ledger.fields import parse_rho
 from privacy.ledger.state import (
     LedgerState,
     OpenPlan,
@@ -102,6 +105,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return _decide(state, body, at)
         case Reviewed():
             return state.having(reviewed=state.reviewed | {body.study_digest})
+        case KeysRevoked():
+            return _revoke(state, body)
         case QuestionDecided():
             allowed = body.decision == "allowed"
             return state.having(looked={**state.looked, body.mark: allowed})
@@ -115,6 +120,10 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return _lose(state, body)
         case Paused() | Resumed():
             return state.having(paused=isinstance(body, Paused))
+        case ConsentText():
+            return state.having(texts=state.texts | {body.text})
+        case ConsentRoot():
+            return _date_consent(state, body, at)
         case Witnessed():
             return _witness(state, body)
         case _:
@@ -152,6 +161,12 @@ def _decide(state: LedgerState, body: Approval, at: str) -> LedgerState:
     return state.decided(body)
 
 
+def _revoke(state: LedgerState, body: KeysRevoked) -> LedgerState:
+    if list(body.keys) != sorted(set(body.keys) - state.revoked):
+        raise Refused(Code.CONFLICT, what="keys")
+    return state.having(revoked=state.revoked | set(body.keys))
+
+
 def _check_approvers(state: LedgerState, body: Approval, rules: Rules) -> None:
     """Two different stewards where the policy says so; nothing automatic that it does not name."""
     first = state.endorsed.get(body.study_digest)
@@ -174,6 +189,9 @@ def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
         raise Refused(Code.PAUSED)
     if state.knows(body.plan, body.question):
         raise Refused(Code.REPLAYED)
+    delegate = "" if body.delegation is None else body.delegation.key
+    if not state.revoked.isdisjoint({body.researcher, delegate}):
+        raise Refused(Code.KEY_REVOKED)
     _check_period(state, at)
     if not at < body.expires:
         raise Refused(Code.EXPIRED)
@@ -308,6 +326,13 @@ def _open(state: LedgerState, plan: str) -> OpenPlan:
     if found is None:
         raise Refused(Code.CONFLICT, what="plan is not reserved")
     return found
+
+
+def _date_consent(state: LedgerState, body: ConsentRoot, at: str) -> LedgerState:
+    """One root a month, in its month: when it stands there says nothing of what changed."""
+    if body.epoch != epoch_of(parse_instant(at).date()) or body.epoch <= state.consent_epoch:
+        raise Refused(Code.CONFLICT, what="consent epoch")
+    return state.having(consent_epoch=body.epoch)
 
 
 def _witness(state: LedgerState, body: Witnessed) -> LedgerState:

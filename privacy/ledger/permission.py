@@ -15,7 +15,8 @@ from privacy.contract.canonical import digest
 from privacy.contract.duo import TERMS, permits
 from privacy.contract.policy import Automatic, Rules
 from privacy.contract.study import Study
-from privacy.ledger.entry import PolicySet, parse_rho
+from privacy.ledger.entry import PolicySet
+from privacy.ledger.fields import parse_rho
 from privacy.units import Rho
 
 COUNTS = frozenset({"count"})
@@ -27,6 +28,7 @@ class Rule(StrEnum):
     PURPOSE = "purpose"
     ANALYSES = "analyses"
     COLUMNS = "columns"
+    BY_ORGANISATION = "by_organisation"
     REVIEW = "review"
     MARGIN = "margin"
     MIN_NODES = "min_nodes"
@@ -44,6 +46,7 @@ RULE_WORDS: dict[Rule, str] = {
     Rule.PURPOSE: "its purpose, investigators or promises are not what the policy allows",
     Rule.ANALYSES: "it asks for an analysis that the policy does not allow",
     Rule.COLUMNS: "it does not name the columns that it may use",
+    Rule.BY_ORGANISATION: "organisations may be told apart in it",
     Rule.REVIEW: "no patient reviewer has signed it off",
     Rule.MARGIN: "its margin is not the study's",
     Rule.MIN_NODES: "too few organisations take part",
@@ -67,6 +70,7 @@ def study_rule(
         (permits(rules.terms, study.use) is None, Rule.PURPOSE),
         (_analyses_allowed(rules, study), Rule.ANALYSES),
         (bool(study.variables) or not rules.names_columns, Rule.COLUMNS),
+        (rules.by_organisation or not study.by_organisation, Rule.BY_ORGANISATION),
         (reviewed or not rules.reviewed, Rule.REVIEW),
         (study.t_collude >= max(policy.min_collude, 1), Rule.MIN_COLLUDE),
         (study.t_drop <= policy.max_drop, Rule.MAX_DROP),
@@ -109,6 +113,7 @@ def question_rule(
         (permits(rules.terms, study.use) is None, Rule.PURPOSE),
         (not rules.analyses or kind in rules.analyses, Rule.ANALYSES),
         (bool(study.variables) or not rules.names_columns, Rule.COLUMNS),
+        (rules.by_organisation or not study.by_organisation, Rule.BY_ORGANISATION),
         (limit is None or cost <= parse_rho(limit), Rule.QUESTION_LIMIT),
         (looked is not False and (looked or not needs_look(rules, kind)), Rule.LOOK),
     )

@@ -7,7 +7,8 @@ from fractions import Fraction
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.duo import words as terms_words
 from privacy.contract.policy import Automatic, Rules
-from privacy.ledger.entry import PolicySet, parse_rho
+from privacy.ledger.entry import PolicySet
+from privacy.ledger.fields import parse_rho
 
 Lines = tuple[tuple[str, str], ...]
 
@@ -62,6 +63,7 @@ def _floors(policy: PolicySet) -> Lines:
 def _rules(rules: Rules) -> Lines:
     each = "a steward looks at each first" if rules.each_question else "answered without a look"
     days = f"{rules.embargo_days} days between approval and the first answer"
+    apart = "as studies say" if rules.by_organisation else "never by itself"
     automatic = "; ".join(_AUTOMATIC[rule] for rule in rules.automatic)
     return (
         ("began as", rules.preset.value),
@@ -71,6 +73,7 @@ def _rules(rules: Rules) -> Lines:
         ("questions", each),
         ("embargo", days if rules.embargo_days else "none"),
         ("columns", "a study has to name them" if rules.names_columns else "need not be named"),
+        ("figures of this organisation", apart),
         ("patient reviewer", "has to sign a study off" if rules.reviewed else "is not required"),
         ("by itself", automatic or "nothing is decided"),
         ("known investigators", ", ".join(rules.known) or "none"),

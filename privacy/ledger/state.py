@@ -31,8 +31,8 @@ from privacy.ledger.entry import (
     Mechanism,
     PeriodOpened,
     PolicySet,
-    parse_rho,
 )
+from privacy.ledger.fields import parse_rho
 from privacy.units import Rho
 
 V = TypeVar("V")
@@ -116,7 +116,8 @@ class _Reserved:
 class LedgerState(_Value):
     """The balances after `size` entries. `LedgerState()` is the empty ledger.
 
-    `roster` and `dictionary` are the digests in force ("" for none), `confirmed` the
+    `roster` and `dictionary` are the digests in force ("" for none), `consent_epoch` the newest
+    month with a root of consent, `texts` every text that members were asked with, `confirmed` the
     fingerprints that the steward compared out of band. `approvals` holds what is in force, by
     study digest, `decisions` the newest word on every version, `endorsed` who approved first
     where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward said
@@ -135,8 +136,11 @@ class LedgerState(_Value):
     roster_epoch: int = 0
     confirmed: frozenset[str] = frozenset()
     dictionary: str = ""
+    consent_epoch: str = ""
+    texts: frozenset[str] = frozenset()
     paused: bool = False
     approvals: Mapping[str, Approval] = field(default_factory=dict)
+    revoked: frozenset[str] = frozenset()  # researchers' keys
     decisions: Mapping[str, str] = field(default_factory=dict)
     endorsed: Mapping[str, str] = field(default_factory=dict)
     reviewed: frozenset[str] = frozenset()

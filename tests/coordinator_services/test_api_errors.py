@@ -152,7 +152,7 @@ def test_many_wrong_logins_are_slowed_down_and_a_right_one_still_enters(
     assert codes == [401] * 20 + [429] * 5
     limited = http.get("/v1/me", headers=wrong)
     check_problem(limited, 429, "rate_limited")
-    assert limited.headers["retry-after"] == "60"
+    assert limited.headers["retry-after"] == "3"
     assert http.get("/v1/me", headers=researcher(world)).status_code == 200
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from coordinator.auth import FailureLimit, Gatekeeper
+from coordinator.auth import Gatekeeper, Shown
+from coordinator.login.limits import RateLimit
+from coordinator.login.sessions import SessionDesk
+from coordinator.store.facts import Principal
 from privacy.contract.signing import SigningKey
 from privacy.contract.token import Role, Token, bearer_sha256
 from privacy.errors import BadInput, Code, Refused
@@ -76,9 +79,9 @@ def test_anything_else_is_no_token_and_is_not_quoted(text: str) -> None:
 
 
 def test_only_the_right_credential_of_the_right_role_is_admitted(world: World) -> None:
-    gate = Gatekeeper(world.store.people, FailureLimit(1000, Clock()))
+    gate = _gate(world, 1000)
     token = world.tokens[Role.AUDITOR]
-    assert gate.admit(token.bearer, "a", EVERYONE).role is Role.AUDITOR
+    assert _admit(gate, token.bearer, "a", EVERYONE).role is Role.AUDITOR
     wrong = Token.new(Role.AUDITOR, seeded_entropy(99)).bearer
     cases = {
         None: Code.NOT_SIGNED_IN,
@@ -89,54 +92,74 @@ def test_only_the_right_credential_of_the_right_role_is_admitted(world: World) -
     }
     for bearer, code in cases.items():
         with pytest.raises(Refused) as refused:
-            gate.admit(bearer, "a", EVERYONE)
+            _admit(gate, bearer, "a", EVERYONE)
         assert refused.value.code is code
     with pytest.raises(Refused) as refused:
-        gate.admit(token.bearer, "a", frozenset({Role.ADMIN}))
+        _admit(gate, token.bearer, "a", frozenset({Role.ADMIN}))
     assert refused.value.code is Code.NOT_PERMITTED
 
 
 def test_revoked_and_unknown_credentials_look_the_same(world: World) -> None:
-    gate = Gatekeeper(world.store.people, FailureLimit(1000, Clock()))
+    gate = _gate(world, 1000)
     token = world.tokens[Role.ADMIN]
-    known = gate.admit(token.bearer, "a", EVERYONE)
+    known = _admit(gate, token.bearer, "a", EVERYONE)
     world.store.people.revoke(known.id, "2026-03-01T12:00:00Z")
     answers = []
     for bearer in (token.bearer, Token.new(Role.ADMIN, seeded_entropy(98)).bearer):
         with pytest.raises(Refused) as refused:
-            gate.admit(bearer, "a", EVERYONE)
+            _admit(gate, bearer, "a", EVERYONE)
         answers.append((refused.value.code, dict(refused.value.public_fields)))
     assert answers[0] == answers[1]
 
 
 def test_guessing_is_slowed_down_without_shutting_others_out(world: World) -> None:
     clock = Clock()
-    gate = Gatekeeper(world.store.people, FailureLimit(5, clock))
+    gate = _gate(world, 5, clock)
     codes = [_guess(gate, "192.0.2.1") for _ in range(8)]
     assert codes == [Code.NOT_SIGNED_IN] * 5 + [Code.RATE_LIMITED] * 3
     assert _guess(gate, "192.0.2.2") is Code.NOT_SIGNED_IN
     good = world.tokens[Role.ADMIN].bearer
-    assert gate.admit(good, "192.0.2.1", EVERYONE).role is Role.ADMIN
+    assert _admit(gate, good, "192.0.2.1", EVERYONE).role is Role.ADMIN
     clock.forward(61)
     assert _guess(gate, "192.0.2.1") is Code.NOT_SIGNED_IN
 
 
 def test_one_ipv6_customer_is_one_address(world: World) -> None:
-    gate = Gatekeeper(world.store.people, FailureLimit(2, Clock()))
+    gate = _gate(world, 2)
     codes = [_guess(gate, f"2001:db8::{last:x}") for last in range(4)]
     assert codes[2:] == [Code.RATE_LIMITED] * 2
     assert _guess(gate, "2001:db8:0:1::1") is Code.NOT_SIGNED_IN
 
 
 def test_the_memory_of_failures_is_bounded() -> None:
-    limit = FailureLimit(5, Clock(), addresses=100)
+    limit = RateLimit(5, Clock(), keys=100)
     for number in range(1000):
-        limit.fail(f"host-{number}")
+        limit.count(f"host-{number}")
     for _ in range(100):
         with pytest.raises(Refused):
-            [limit.fail("host-999") for _ in range(10)]
-    assert len(limit._seen) == 100
-    assert max(len(times) for times in limit._seen.values()) <= 6
+            [limit.count("host-999") for _ in range(10)]
+    assert len(limit._due) == 100
+
+
+def test_a_limit_says_when_to_come_back_and_means_it() -> None:
+    clock = Clock()
+    limit = RateLimit(3, clock)
+    for _ in range(3):
+        limit.count("a")
+    limit.count("b")
+    with pytest.raises(Refused) as refused:
+        limit.check("a")
+    assert refused.value.public_fields == {"retry_after_seconds": 20}
+    clock.forward(19)
+    with pytest.raises(Refused):
+        limit.count("a")
+    clock.forward(1)
+    limit.count("a")
+    clock.forward(10_000)
+    for _ in range(3):
+        limit.count("a")
+    with pytest.raises(Refused):
+        limit.count("a")
 
 
 def test_a_bearer_is_hashed_with_its_purpose() -> None:
@@ -149,5 +172,16 @@ def test_a_bearer_is_hashed_with_its_purpose() -> None:
 
 def _guess(gate: Gatekeeper, address: str) -> Code:
     with pytest.raises(Refused) as refused:
-        gate.admit("A" * 43, address, EVERYONE)
+        _admit(gate, "A" * 43, address, EVERYONE)
     return refused.value.code
+
+
+def _gate(world: World, most: int, clock: Clock | None = None) -> Gatekeeper:
+    now = clock or Clock()
+    sessions = SessionDesk(world.store.sessions, now, seeded_entropy(7))
+    plenty = RateLimit(1_000_000, now)
+    return Gatekeeper(world.store.people, sessions, RateLimit(most, now), plenty)
+
+
+def _admit(gate: Gatekeeper, bearer: str | None, address: str, roles: frozenset[Role]) -> Principal:
+    return gate.admit(Shown(bearer), address, roles).principal

@@ -79,7 +79,7 @@ def _with_epsilon(case: Case, epsilon: str, *, question_too: bool) -> Envelope:
     """A plan whose figures all follow from another epsilon than the question's."""
     asked = Question.from_json({**case.plan.open_question().to_json(), "epsilon": epsilon})
     study = case.facts.studies[case.plan.study_digest]
-    other = derive(asked, study, case.facts.dictionary, len(case.plan.participants))
+    other = derive(asked, study, case.facts.dictionary, case.plan.participants)
     identity = other.identity(
         study.digest, case.facts.dictionary, case.plan.participants, case.plan.epoch
     )
@@ -257,6 +257,10 @@ def test_one_change_of_the_plan_is_refused(case: Case, name: str) -> None:
 
 
 FACT_CHANGES: dict[str, tuple[Callable[[Case], dict[str, Any]], Code]] = {
+    "a revoked key": (
+        lambda c: {"revoked": frozenset({c.plan.researcher.text, STRANGER.public.text})},
+        Code.KEY_REVOKED,
+    ),
     "another coordinator": (lambda _c: {"coordinator": STRANGER.public}, Code.BAD_SIGNATURE),
     "paused": (lambda _c: {"paused": True}, Code.PAUSED),
     "not witnessed": (lambda _c: {"witnessed": False}, Code.NOT_WITNESSED),
@@ -285,6 +289,10 @@ FACT_CHANGES: dict[str, tuple[Callable[[Case], dict[str, Any]], Code]] = {
     "another analysis": (lambda c: _rules(c, analyses=("mean",)), Code.POLICY_FLOOR),
     "another purpose": (
         lambda c: _rules(c, terms=Terms(permission=Permission.ORIGINS)),
+        Code.POLICY_FLOOR,
+    ),
+    "no figures by organisation": (
+        lambda c: _rules(c, by_organisation=False) | {"studies": c.study(by_organisation=True)},
         Code.POLICY_FLOOR,
     ),
     "columns to be named": (lambda c: _rules(c, names_columns=True), Code.POLICY_FLOOR),

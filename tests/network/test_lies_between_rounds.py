@@ -7,13 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from coordinator.api.bundles import write_from_store
-from coordinator.api.services import Services
 from coordinator.audit.verify import verify_bundle
 from coordinator.node_link import Body
 from coordinator.planning import Compiled
@@ -32,6 +29,7 @@ from privacy.contract.study import ConsentRule
 from privacy.errors import Code, ProtocolError, VerificationFailed
 from tests.support.adaptive import Halving, add_halving
 from tests.support.killing import When
+from tests.support.net_bundle import bundle
 from tests.support.net_steps import Steps, codes, field
 from tests.support.network import PURPOSE, Network
 
@@ -290,12 +288,6 @@ def finished(network: Network) -> RunFacts:
     run = network.run(planned(network, epsilon="8"))
     network.settle()
     return run
-
-
-def bundle(network: Network, folder: Path) -> Path:
-    services = SimpleNamespace(store=network.store, key=network.key, clock=network.clock)
-    write_from_store(cast(Services, services), folder, network.store.releases.digests())
-    return folder
 
 
 def told_otherwise(

@@ -10,10 +10,8 @@ import pandas as pd
 import pytest
 import statsmodels.api as sm
 
-from models.regression.cox import Cox
 from models.regression.effect import Effect
 from models.regression.request import Regression
-from privacy.errors import CairnError
 from tests.support.network import Network
 
 HUGE = {"epsilon_allowance": "1000000000000000", "yearly_epsilon": "1000000000000000"}
@@ -84,17 +82,3 @@ def test_the_network_finds_the_pooled_effect(make: Make) -> None:
     fit = sm.WLS(score, sm.add_constant(given), weights=weight).fit()
     assert got["difference"]["estimate"] == pytest.approx(fit.params.iloc[1], abs=1e-5)
     assert got["others"]["estimate"] == pytest.approx(fit.params.iloc[0], abs=1e-5)
-
-
-def test_terms_by_organisation_are_not_offered_yet(make: Make) -> None:
-    network = make(**HUGE)
-    asked = Cox(
-        time="age",
-        event="condition",
-        formula="score",
-        happened="als",
-        strata=True,
-        organisations=("als-union", "ms-league"),
-    )
-    with pytest.raises(CairnError):
-        network.ask(asked.to_json(), "", epsilon="1")

@@ -20,9 +20,10 @@ from coordinator.client.network import Network as Client
 from coordinator.client.transport import Transport
 from coordinator.store.facts import RunState
 from models.dictionary_file import load_dictionary
-from models.neural.evaluate import Evaluate, weights_text
 from models.neural.law import State
 from models.neural.specification import Specification, compiled
+from models.released.evaluate import Evaluate
+from models.released.network import ReleasedNetwork, weights_text
 from models.rows import from_tables
 from privacy import errors
 from privacy.accounting.conversion import epsilon_of_rho
@@ -97,7 +98,7 @@ def test_weights_that_the_release_does_not_name_are_refused(
 ) -> None:
     result = trained(researcher).wait(60)
     assert result.model().weights.size
-    with pytest.raises(BadInput, match="trains no network"):
+    with pytest.raises(BadInput, match="makes no model"):
         researcher.study("als-progression").count().run(epsilon=1).model()
     whole = Transport.download
 
@@ -262,18 +263,20 @@ def test_scoring_needs_no_torch_and_weights_that_are_none_are_refused(
         node.service.software = frozenset()
     assert network.ask(question.analysis_json, epsilon="10").release
     asked = question.analysis_json
-    infinite = "AADAfw" + asked["weights"][6:]
+    model = asked["model"]
+    infinite = "AADAfw" + model["weights"][6:]
     for wrong in (
-        {"weights": asked["weights"][4:]},
-        {"weights": "!" * len(asked["weights"])},
-        {"weights": "ä" * len(asked["weights"])},
+        {"weights": model["weights"][4:]},
+        {"weights": "!" * len(model["weights"])},
+        {"weights": "ä" * len(model["weights"])},
+        {"form": "pickle"},
         {"weights": infinite},
         {"base": ["1"]},
         {"base": ["2", "0", "0"]},
         {"base": ["", "0", "0"]},
     ):
         with pytest.raises(errors.BadInput):
-            network.plan(network.question({**asked, **wrong}))
+            network.plan(network.question({**asked, "model": {**model, **wrong}}))
     wide = study.train(outcome="treatment", features=["age"], widths=[512, 64], rounds=1)
     with pytest.raises((BadInput, Refused), match="can be scored"):
         study.evaluate(wide.run(epsilon=30))
@@ -315,12 +318,12 @@ def test_a_member_is_in_one_cell_of_each_table_for_every_network() -> None:
     draw = np.random.default_rng(5)
     for size in (0.0, 1.0, 1e3, 3e38):
         numbers = np.clip(draw.normal(0, size or 1, length), -3e38, 3e38).astype(np.float32)
-        asked = Evaluate(
+        model = ReleasedNetwork(
             specification=specification,
             weights=weights_text(numbers * (size > 0)),
             base=("0.3", "0.3", "0.4"),
-            by=("treatment",),
-        ).normalised(dictionary)
+        )
+        asked = Evaluate(model=model, by=("treatment",)).normalised(dictionary)
         shape = asked.contribution(dictionary, 1000)
         for member in range(rows.members):
             alone = rows.select(np.arange(rows.members) == member)

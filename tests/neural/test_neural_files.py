@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from models.neural.architecture import Gru
-from models.neural.card import Provenance, card_of, markdown
 from models.neural.law import State
 from models.neural.request import Train
 from models.neural.tensors import from_bytes, to_bytes
 from models.neural.trained import TrainedNetwork
+from models.released.card import Provenance, card_of_network, markdown
 from models.rows import from_tables
 from privacy.contract.canonical import sha256_hex
 from privacy.errors import BadInput
@@ -41,7 +41,7 @@ def released(**fields: Any) -> tuple[Train, TrainedNetwork]:
     request = training(rounds=3, **fields)
     opened = rounds_of(request, NODES, "3")
     figures = request.conclude(registry(), opened)
-    card = card_of(request, registry(), figures, PROVENANCE).to_json()
+    card = card_of_network(request, registry(), figures, PROVENANCE).to_json()
     weights = request.trained(registry(), opened[-1])
     base = tuple(float(each) for each in State.read(opened[-1].state).base)
     return request, TrainedNetwork(request.specification, registry(), base, weights, card)
@@ -109,7 +109,7 @@ def test_files_that_do_not_belong_together_are_refused() -> None:
 def test_a_card_says_what_was_done_for_whom_and_at_what_cost() -> None:
     request = training(rounds=3, by=("sex",))
     opened = rounds_of(request, NODES, "3")
-    card = card_of(request, registry(), request.conclude(registry(), opened), PROVENANCE)
+    card = card_of_network(request, registry(), request.conclude(registry(), opened), PROVENANCE)
     text = markdown(card)
     for part in ("als-2026", "age >= 40".replace(">", "&gt;"), registry().digest, "1/1000000",
                  "one member with all their records", "berlin entry 12", "AUC", "sex = f",

@@ -33,11 +33,12 @@ TWICE = "better ~ age + clip(age, 0, 109) + bmi + C(sex)*C(arm) + years + relaps
 def leaving(shape: MemberSum, rows: Rows, who: Iterable[int]) -> float:
     """The largest norm by which one member's leaving moves the total, in units of the bound."""
     everyone = np.ones(rows.members, dtype=bool)
-    total, worst = shape.fold(rows, everyone), 0
+    site = next(iter(shape.sites), "")
+    total, worst = shape.fold(rows, everyone, site), 0
     for member in who:
         others = everyone.copy()
         others[member] = False
-        moved = total - shape.fold(rows, others)
+        moved = total - shape.fold(rows, others, site)
         worst = max(worst, sum(int(each) ** 2 for each in moved))
     return math.sqrt(worst) / DELTA_GRID
 

@@ -69,7 +69,7 @@ def test_no_member_is_beyond_the_bound(seed: int, asked: Regression) -> None:
     for shape in shapes(asked, seed):
         assert shape.norm_squared == DELTA_GRID**2
         assert largest(shape, rows) <= DELTA_GRID**2
-        assert len(shape.fold(rows, np.ones(rows.members, dtype=bool))) == shape.length
+        assert len(shape.fold(rows, np.ones(rows.members, dtype=bool), "x")) == shape.length
 
 
 @pytest.mark.parametrize("mutant", ["no clip", "float bound only"])

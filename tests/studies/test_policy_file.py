@@ -95,7 +95,7 @@ CHANGES: dict[str, Any] = {
     "min_cohort": 99, "min_nodes": 9, "min_collude": 9, "max_drop": 9, "max_memberships": 9,
     "analyses": ["count"], "approvers": 2, "embargo_days": 9, "each_question": True,
     "automatic": ["refuse-outside"], "known": [KEY], "names_columns": True, "reviewed": True,
-    "permission": "DUO:0000006", "modifiers": ["DUO:0000045"],
+    "by_organisation": False, "permission": "DUO:0000006", "modifiers": ["DUO:0000045"],
 }  # fmt: skip
 
 

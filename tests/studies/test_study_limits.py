@@ -19,6 +19,7 @@ from privacy.errors import BadInput, Code, Refused
 from tests.support import net_data
 
 DICTIONARY = load_dictionary(net_data.DICTIONARY, "dictionary.toml")
+NAMES = ("a", "b", "c")
 KEY = SigningKey(b"k" * 32).public.text
 COHORTS = ("", "age >= 40", "treatment == 'none'", "age < 30 or age > 60", "not (age < 50)")
 
@@ -56,7 +57,7 @@ def question(of: Study, cohort: str = "", **analysis: object) -> Question:
 @pytest.mark.parametrize("asked", COHORTS)
 def test_the_studys_cohort_is_part_of_every_question(cohort: str, asked: str) -> None:
     limited = study(cohort=cohort)
-    found = derive(question(limited, asked), limited, DICTIONARY, 3).cohort_text
+    found = derive(question(limited, asked), limited, DICTIONARY, net_data.NODES).cohort_text
     parts = [f"({part})" for part in (cohort, asked) if part]
     assert found == canonical_text(parse_cohort(" and ".join(parts), DICTIONARY))
 
@@ -73,7 +74,7 @@ def test_a_bracket_in_a_question_does_not_reach_into_the_studys_cohort(text: str
     limited = study(cohort="age >= 40")
     parse_cohort(f"({limited.cohort}) and (age >= 18) or (age < 40)", DICTIONARY)  # by gluing text
     with pytest.raises(BadInput):
-        derive(question(limited, text), limited, DICTIONARY, 3)
+        derive(question(limited, text), limited, DICTIONARY, net_data.NODES)
 
 
 @pytest.mark.parametrize(
@@ -89,11 +90,11 @@ def test_a_column_that_the_study_does_not_name_is_refused(
     cohort: str, analysis: dict[str, object]
 ) -> None:
     open_to_all = study()
-    derive(question(open_to_all, cohort, **analysis), open_to_all, DICTIONARY, 3)
+    derive(question(open_to_all, cohort, **analysis), open_to_all, DICTIONARY, net_data.NODES)
     limited = study(variables=("members.age", "members.treatment"))
-    derive(question(limited, "age < 40", by=["treatment"]), limited, DICTIONARY, 3)
+    derive(question(limited, "age < 40", by=["treatment"]), limited, DICTIONARY, net_data.NODES)
     with pytest.raises(Refused) as refused:
-        derive(question(limited, cohort, **analysis), limited, DICTIONARY, 3)
+        derive(question(limited, cohort, **analysis), limited, DICTIONARY, net_data.NODES)
     assert refused.value.code is Code.OUTSIDE_STUDY
 
 
@@ -143,7 +144,7 @@ def test_words_and_changes_cover_every_field() -> None:
         "investigators": (Investigator(key=SigningKey(b"m" * 32).public.text),),
         "cohort": "age > 1", "variables": ("members.age",), "analyses": ("count",),
         "min_cohort": 5, "t_drop": 1, "t_collude": 2, "max_memberships": 2, "version": 2,
-        "protocol": {"kind": "text", "text": "See page 1."},
+        "protocol": {"kind": "text", "text": "See page 1."}, "by_organisation": True,
     }  # fmt: skip
     assert set(other) | {"id"} == set(Study.model_fields)
     for name, value in other.items():

@@ -335,6 +335,7 @@ class Network:
             "network": NETWORK,
             "rosters": (Envelope.seal("roster", self.roster.to_json(), COORDINATOR),),
             "dictionaries": (self.dictionary,),
+            "revocations": (),
             "studies": (Envelope.seal("study", self.study.to_json(), COORDINATOR),),
             "delta": DELTA,
             "ledgers": [

@@ -18,9 +18,13 @@ from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 
 from coordinator.api.app import create_app
 from coordinator.api.services import ApiSettings
+from coordinator.login.passwords import Passwords
+from coordinator.login.provider import OidcSettings
 from coordinator.statement import charged_fields, release_statement
 from coordinator.store.facts import Decision, NodeState, RunState
 from coordinator.store.openings import StoredOpening
@@ -207,7 +211,9 @@ def make_world(
     *,
     settings: ApiSettings | None = None,
     epsilon_allowance: str = "10",
+    by_organisation: bool = False,
     clock: Callable[[], datetime] | None = None,
+    oidc: OidcSettings | None = None,
 ) -> World:
     """Build a world in `folder`. Everything in it is deterministic."""
     ticking = Clock()
@@ -217,6 +223,7 @@ def make_world(
     tokens = {role: Token.new(role, entropy) for role in Role}
     outsider = Token.new(Role.RESEARCHER, entropy)
     study = make_study(dictionary, tokens[Role.RESEARCHER].signing_key.public, epsilon_allowance)
+    study = study.model_copy(update={"by_organisation": by_organisation})
     people = [*tokens.values(), outsider]
     store = _prepared(folder / "coordinator.db", key, dictionary, study, people)
     executor = FakeExecutor(store, key, clock or ticking, entropy)
@@ -227,6 +234,8 @@ def make_world(
         settings=settings or ApiSettings(),
         clock=clock or ticking,
         entropy=entropy,
+        oidc=oidc,
+        passwords=Passwords(entropy, PasswordHash((Argon2Hasher(1, 8, 1),))),
     )
     return World(store, executor, app, ticking, key, study, dictionary, tokens, outsider)
 

@@ -9,10 +9,10 @@ from typing import Any
 from coordinator.store.store import Store
 from models.aggregates.requests import parse_analysis
 from models.cohort.parse import parse_cohort
-from models.mock import mock_rows, shares
+from models.mock import mock_rows, mock_total, shares
 from models.noise_law import NoiseLaw
 from models.opening import Opening
-from models.reference import cohort_mask, total
+from models.reference import cohort_mask
 from privacy.checkpoint import Checkpoint, node_origin, sign_checkpoint
 from privacy.contract.plan import Plan
 from privacy.contract.signing import SigningKey
@@ -38,7 +38,7 @@ class FakeNodes:
         state = analysis.state(dictionary, opened)
         shape = analysis.contribution_at(dictionary, mechanism.delta_grid, number, state)
         rows = mock_rows(dictionary, 600, seed=7)
-        exact = total(shape, rows, cohort_mask(parse_cohort(plan.cohort, dictionary), rows))
+        exact = mock_total(shape, rows, cohort_mask(parse_cohort(plan.cohort, dictionary), rows))
         noisy = exact + shares(mechanism, shape.length, self.entropy)
         law = NoiseLaw(mechanism, survivors=mechanism.nodes)
         return Opening(tuple(int(each) for each in noisy), law, state)

@@ -243,6 +243,7 @@ class Shape:
     t_drop: int = 0
     t_collude: int = 1
     analyses: tuple[str, ...] = ()
+    by_organisation: bool = False
     dictionary: str = net_data.DICTIONARY
     frames: Mapping[str, pd.DataFrame] | None = None
     symptoms: Mapping[str, pd.DataFrame] | None = None
@@ -464,6 +465,7 @@ def make_study(shape: Shape, dictionary: Dictionary, investigator: PublicKey) ->
         dictionary=dictionary.digest,
         investigators=(Investigator(key=investigator.text),),
         analyses=shape.analyses,
+        by_organisation=shape.by_organisation,
         min_cohort=shape.min_cohort,
         t_drop=shape.t_drop,
         t_collude=shape.t_collude,

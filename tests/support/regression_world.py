@@ -91,6 +91,21 @@ def run(
     sites: Sequence[str] = (),
 ) -> Result:
     """All rounds in memory. The noise has the normal law of the true noise's variance."""
+    settings: dict[str, Any] = {"margin": margin, "nodes": nodes, "seed": seed, "sites": sites}
+    return asked.conclude(parts[0].dictionary, openings(asked, parts, epsilon=epsilon, **settings))
+
+
+def openings(
+    asked: Request,
+    parts: Sequence[Rows],
+    *,
+    epsilon: str = HUGE,
+    margin: int = 1,
+    nodes: int = 3,
+    seed: int = 0,
+    sites: Sequence[str] = (),
+) -> list[Opening]:
+    """What all rounds open."""
     dictionary = parts[0].dictionary
     opened: list[Opening] = []
     shares = asked.shares(dictionary)
@@ -106,7 +121,7 @@ def run(
         )
         drawn = np.rint(rng.normal(size=shape.length) * noise.sd_grid).astype(np.int64)
         opened.append(Opening(tuple((summed + drawn).tolist()), noise, state))
-    return asked.conclude(dictionary, opened)
+    return opened
 
 
 def _total(shape: Contribution, rows: Rows, site: str) -> Any:

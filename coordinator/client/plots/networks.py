@@ -1,4 +1,4 @@
-"""How well a network predicts: calibration by risk, and its figures in all and by group."""
+"""How well a model predicts: calibration by risk, and its figures in all and by group."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from altair.typing import ChartType
 
 _RISKS = re.compile(r"observed at risk ([\d.e-]+) to ([\d.e-]+)(?: of (.+))?")
-_LINES = {"AUC": 0.5, "observed - predicted": 0.0, "predicted - observed": 0.0}
+_LINES = {
+    "AUC": 0.5,
+    "C-index": 0.5,
+    "calibration slope": 1.0,
+    "calibration intercept": 0.0,
+    "observed - predicted": 0.0,
+    "predicted - observed": 0.0,
+}
 _SIDE = 260
 _DIAGONAL = "Calibration: on the dashed line as many have the event as was predicted."
 

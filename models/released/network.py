@@ -1,56 +1,47 @@
-"""Scoring members with a released network, at their own organisations: how well it predicts there.
-
-The weights stand in the question, which the researcher signs and every node reads: nothing has to
-be fetched or believed. Each node scores its own members and counts them by bin of their score,
-outcome and group; the noised sum of those tables is all that is opened.
-
-Guarantee: a member is in one cell of each table, whatever the weights are.
-"""
+"""A released network as a question holds it, and how it is judged."""
 
 from __future__ import annotations
 
 import binascii
 import math
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.aggregates.expected import Expected
-from models.aggregates.request import Labels, Request
 from models.aggregates.wording import word, words
 from models.changed import changed
-from models.neural.groups import expected_area, groups_of
+from models.neural.groups import expected_area
 from models.neural.metrics import metrics
 from models.neural.outcome import Amount
-from models.neural.scoring import Tables, group_name, tables_of
+from models.neural.scoring import Tables, tables_of
 from models.neural.shapes import ScoreTables
 from models.neural.specification import Compiled, Specification, compiled
 from models.neural.step import Step
 from models.noise_law import NoiseLaw
-from models.result import Result
+from models.released.judge import Integers, Judge
+from models.result import Estimate
 from privacy.contract.canonical import sha256_hex
-from privacy.contract.dictionary import Dictionary
+from privacy.contract.dictionary import ColumnRef, Dictionary
+from privacy.contract.facts import Fact
 from privacy.errors import BadInput
 
 Floats = NDArray[np.float32]
 MAX_WEIGHTS = 20_000
 
 
-class Evaluate(Request):
+class ReleasedNetwork(Fact):
     """`weights`: the network's, as float32, little end first, in base64. `base`: the outcome's
-    level where it was trained, as decimal text, about which the bins of scores lie. `by` names
-    groups to report on apart."""
+    level where it was trained, as decimal text, about which the bins of scores lie."""
 
-    kind: Literal["evaluate"] = "evaluate"
-    by_size: ClassVar[bool] = True
+    form: Literal["network"] = "network"
     specification: Specification
     weights: str
     base: tuple[str, ...]
-    by: tuple[str, ...] = ()
 
     def normalised(self, dictionary: Dictionary) -> Self:
         """Columns by their full names. Raises BadInput for weights that are none of the network,
@@ -64,36 +55,13 @@ class Evaluate(Request):
             self,
             specification=self.specification.normalised(dictionary),
             weights=weights_text(numbers),
-            by=tuple(ref.name for ref in groups_of(dictionary, self.by)),
         )
 
-    def cells(self, dictionary: Dictionary) -> Labels:
-        """The groups that figures are given of."""
-        _, tables = self._made(dictionary)
-        return tuple((group_name(*group),) for group in tables.groups)
-
-    def contribution(self, dictionary: Dictionary, delta_grid: int) -> ScoreTables:
-        made, tables = self._made(dictionary)
+    def judge(self, dictionary: Dictionary, by: tuple[ColumnRef, ...]) -> NetworkJudge:
+        made = compiled(self.specification, dictionary)
         step = Step(self.specification.network, made.layout, made.loss, 1.0)
-        numbers = read_weights(self.weights, made.length)
-        return ScoreTables(step, made.encoding, made.outcome, numbers, tables, delta_grid)
-
-    def estimate(self, dictionary: Dictionary, totals: Sequence[int], law: NoiseLaw) -> Result:
-        """How well the network predicts these members; `cell` is (group, figure)."""
-        made, tables = self._made(dictionary)
-        opened = np.array(totals, dtype=np.int64)
-        rows = metrics(tables, made.outcome, opened, law.mechanism.delta_grid, law.sd_grid)
-        notes = (f"Scored with network {self.name}, its risks as they are.",)
-        return Result(self.kind, ("group", "figure"), rows, unit="", notes=notes)
-
-    def expected(
-        self, dictionary: Dictionary, law: NoiseLaw, members: int | None
-    ) -> Expected | None:
-        """Of the area under the curve of all members; see `models.neural.groups`."""
-        made, tables = self._made(dictionary)
-        if members is None or isinstance(made.outcome, Amount):
-            return None
-        return expected_area(tables, law, members)
+        weights = read_weights(self.weights, made.length)
+        return NetworkJudge(made, step, weights, tables_of(made.outcome, self._levels(), by))
 
     @property
     def name(self) -> str:
@@ -101,19 +69,11 @@ class Evaluate(Request):
         return sha256_hex(self.weights.encode("ascii"))[:12]
 
     def words(self) -> str:
-        """What is computed, as the start of a sentence."""
+        """The model, from what, of what."""
         given = self.specification
         return (
-            f"Scores members with a released network ({given.network.kind}) from "
-            f"{words(given.features)} and compares with {word(given.outcome)}"
-        )
-
-    def method(self) -> str:
-        """How it was done, in sentences for a paper."""
-        return (
-            "Every organisation scored its own members with the released network; members were "
-            "counted by bin of their score, outcome and group, and the sums opened with discrete "
-            "Gaussian noise. Intervals are by the delta method with sampling error and noise."
+            f"network ({given.network.kind}) from {words(given.features)} and compares with "
+            f"{word(given.outcome)}"
         )
 
     def _levels(self) -> Floats:
@@ -128,10 +88,34 @@ class Evaluate(Request):
             found.append(value)
         return np.array(found, dtype=np.float32)
 
-    def _made(self, dictionary: Dictionary) -> tuple[Compiled, Tables]:
-        made = compiled(self.specification, dictionary)
-        groups = groups_of(dictionary, self.by)
-        return made, tables_of(made.outcome, self._levels(), groups)
+
+@dataclass(frozen=True, eq=False)
+class NetworkJudge(Judge):
+    """Figures of a network: see `models.neural.metrics`."""
+
+    made: Compiled
+    step: Step
+    weights: Floats
+    tables: Tables
+
+    @property
+    def by(self) -> tuple[ColumnRef, ...]:  # type: ignore[override]
+        return self.tables.by
+
+    def shape(self, delta_grid: int) -> ScoreTables:
+        made = self.made
+        return ScoreTables(
+            self.step, made.encoding, made.outcome, self.weights, self.tables, delta_grid
+        )
+
+    def figures(self, totals: Integers, law: NoiseLaw) -> tuple[Estimate, ...]:
+        grid = law.mechanism.delta_grid
+        return metrics(self.tables, self.made.outcome, totals, grid, law.sd_grid)
+
+    def expected(self, law: NoiseLaw, members: int) -> Expected | None:
+        """Of the area under the curve of all members; see `models.neural.groups`."""
+        amount = isinstance(self.made.outcome, Amount)
+        return None if amount else expected_area(self.tables, law, members)
 
 
 def weights_text(weights: Floats) -> str:

@@ -1,0 +1,1 @@
+"""Signing in: local accounts, sessions, and an organisation's own identity provider."""

@@ -1,0 +1,1 @@
+"""Released models: judged among other members, saved, read again and described."""
