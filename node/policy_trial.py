@@ -114,6 +114,8 @@ def _rule(policy: PolicySet, asked: Asked, study: Study, now: LedgerState) -> Ru
     reviewed = study.digest in now.reviewed
     found = study_rule(policy, study, delta, reviewed=reviewed)
     looked = now.looked.get(asked.mark)
+    if found is Rule.STUDY_LIMIT:  # of an approved study it only lowers the quota
+        found = None
     return found or question_rule(policy, study, asked.kind, parse_rho(asked.rho), looked)
 
 
