@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from node.parts import Parts
@@ -78,6 +78,20 @@ class TextForm(_Form):
 
     purpose: str
     language: str
+    text: str
+
+
+class LinkForm(_Form):
+    """A member who may open their own page once, within so many days."""
+
+    member: str
+    days: Annotated[int, Field(ge=1, le=90)] = 14
+
+
+class LayForm(_Form):
+    """What a release found, in plain words."""
+
+    release: str
     text: str
 
 
@@ -161,6 +175,15 @@ def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
     @app.post("/v1/consent/texts", operation_id="adopt_text", dependencies=guard)
     def adopt_text(form: TextForm) -> dict[str, str]:
         return {"digest": steward.adopt_text(form.purpose, form.language, form.text)}
+
+    @app.post("/v1/member-link", operation_id="member_link", dependencies=guard)
+    def member_link(form: LinkForm) -> dict[str, str]:
+        return {"link": steward.member_link(form.member, form.days)}
+
+    @app.post("/v1/lay-result", operation_id="lay_result", dependencies=guard)
+    def lay_result(form: LayForm) -> dict[str, str]:
+        steward.lay_result(form.release, form.text)
+        return {"status": "shown"}
 
     @app.post("/v1/erase", operation_id="erase", dependencies=guard)
     def erase(form: EraseForm) -> dict[str, str]:

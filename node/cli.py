@@ -167,6 +167,29 @@ def consent_text(
         print(node.adopt_text(purpose, language, text.read_text("utf-8")))
 
 
+@app.command(name="member-link")
+def member_link(
+    member: str,
+    dir: Dir = HERE,  # noqa: A002
+    days: Annotated[int, typer.Option(min=1, max=90, help="How long it can be opened.")] = 14,
+) -> None:
+    """Print a link that opens a member's own page, once."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        print(node.member_link(member, days))
+
+
+@app.command(name="lay-result")
+def lay_result(
+    release: Annotated[str, typer.Argument(help="The release's digest, from the ledger.")],
+    text: Annotated[Path, typer.Argument(help="A text file, UTF-8.")],
+    dir: Dir = HERE,  # noqa: A002
+) -> None:
+    """Show members what a release found, in plain words."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        node.lay_result(release, text.read_text("utf-8"))
+        print("shown")
+
+
 @app.command()
 def erase(
     member: str,

@@ -130,6 +130,16 @@ class Documents:
             return None
         return path.read_text("utf-8")
 
+    def keep_lay_result(self, release: str, text: str) -> None:
+        """Keep what a release found, in plain words for members."""
+        path = self._path(f"lay-{release}").with_suffix(".txt")
+        write_private(path, text.encode())
+
+    def lay_result(self, release: str) -> str | None:
+        """What a release found in plain words; None if nothing was written."""
+        path = self._path(f"lay-{release}").with_suffix(".txt")
+        return path.read_text("utf-8") if path.is_file() else None
+
     def _remember(self, fact: F) -> F:
         self._known[fact.digest] = fact
         return fact

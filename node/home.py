@@ -6,6 +6,7 @@ keys/steward.token   the steward's token (0600)   ca.pem               the coord
 documents/           dictionary, roster and studies, as signed
 desk.sqlite          requests, and members' questions about studies
 records.duckdb       members' records             ledger.sqlite        the ledger
+links.sqlite         members' one-time links, by their hashes
 node.sock            the local socket of the running node
 diseases.csv         what this organisation adds to which condition is a kind of which, if anything
 """
@@ -60,6 +61,9 @@ class Settings:
     port: int = 0
     slot_milliseconds: int = 100
     memory_megabytes: int = 1536
+    member_host: str = "127.0.0.1"  # where the members' page listens, behind a TLS proxy
+    member_port: int = 0  # 0: there is no such page
+    member_url: str = ""  # its public address, as https://members.example.org
     engine: str = "duckdb"  # or postgresql, spark: see node.engines.choice
     engine_address: str = ""  # postgresql://user@host/database without a password; Spark's master
     engine_place: str = ""  # PostgreSQL's schema; the folder of the copy that Spark reads
@@ -126,6 +130,10 @@ class Home:
     @property
     def reviewer_file(self) -> Path:
         return self.root / "keys" / "reviewer.key"
+
+    @property
+    def links_file(self) -> Path:
+        return self.root / "links.sqlite"
 
     @property
     def socket_file(self) -> Path:

@@ -6,15 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from node.consent import set_consent
+from node.consent import consent_of, set_consent
 from node.consent_history import Note
 from node.consent_table import open_table
 from node.erasure import erase_member
 from node.importer import check_folder, import_folder
+from node.member.links import MemberLinks
 from node.scoring import read_model, score
 from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
@@ -25,9 +26,10 @@ from privacy.contract.consent import ConsentState
 from privacy.contract.duo_text import parse_terms
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
-from privacy.ledger.entry import Commit, ConsentText, Entry, Paused, Reserve, Resumed
+from privacy.ledger.entry import Commit, ConsentText, Entry, Paused, Released, Reserve, Resumed
 from privacy.units import Rho
 
+LINK_DAYS = 14
 _NOTHING: Mapping[str, str] = {}
 _WORDS_LOST = (
     "the former records were older than this node had known: what members said here since then "
@@ -158,6 +160,30 @@ class Steward(StudyDesk):
         )
         self.parts.guard.changed(member)
 
+    def member_link(self, member: str, days: int = LINK_DAYS) -> str:
+        """A one-time link to a member's own page. Raises BadInput for nobody known."""
+        settings = self.parts.settings
+        if not settings.member_port or not settings.member_url:
+            raise BadInput(
+                "this node has no page for members",
+                where="node.toml",
+                instead="set member_port and member_url, and start it again",
+            )
+        consent_of(self.parts.records, member)
+        secret = self._links().make(member, timedelta(days=days))
+        return f"{settings.member_url.rstrip('/')}/open/{secret}"
+
+    def _links(self) -> MemberLinks:
+        service = self.parts.service
+        return MemberLinks(self.parts.home.links_file, service.entropy, service.clock)
+
+    def lay_result(self, release: str, text: str) -> None:
+        """Show members what a release found, in plain words."""
+        known = (Entry.from_bytes(line).body for line in self.parts.service.ledger.lines())
+        if not any(isinstance(body, Released) and body.release == release for body in known):
+            raise BadInput("no such release in the ledger", instead="write its whole digest")
+        self.parts.service.documents.keep_lay_result(release, text)
+
     def adopt_text(self, purpose: str, language: str, text: str) -> str:
         """From now on members are asked with this text; its digest, which the ledger shows."""
         digest = self.parts.service.documents.keep_text(text)
@@ -177,6 +203,7 @@ class Steward(StudyDesk):
             reference=reference,
             entropy=service.entropy,
         )
+        self._links().forget(member)
         self.parts.guard.changed()
 
     def consent_proof(self, epoch: str, member: str = "") -> dict[str, Any]:

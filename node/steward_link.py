@@ -39,6 +39,8 @@ class Hand(StudyHand, Protocol):
         ends: date | None,
         about: Mapping[str, str],
     ) -> None: ...
+    def member_link(self, member: str, days: int) -> str: ...
+    def lay_result(self, release: str, text: str) -> None: ...
     def score(self, model: Path, out: Path, horizon: float | None) -> dict[str, Any]: ...
     def adopt_text(self, purpose: str, language: str, text: str) -> str: ...
     def erase(self, member: str, reference: str = "") -> None: ...
@@ -92,6 +94,12 @@ class RunningNode(RunningStudies):
             "ends": ends.isoformat() if ends else None,
         }
         self._ask("POST", "/v1/consent", form)
+
+    def member_link(self, member: str, days: int) -> str:
+        return str(self._ask("POST", "/v1/member-link", {"member": member, "days": days})["link"])
+
+    def lay_result(self, release: str, text: str) -> None:
+        self._ask("POST", "/v1/lay-result", {"release": release, "text": text})
 
     def score(self, model: Path, out: Path, horizon: float | None) -> dict[str, Any]:
         form = {"model": str(model.resolve()), "out": str(out.resolve()), "horizon": horizon}

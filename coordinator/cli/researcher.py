@@ -18,7 +18,7 @@ import typer
 
 from coordinator.audit.consent import verify_consent
 from coordinator.audit.verify import Pinned, verify_bundle
-from coordinator.cli import models, planned, runs, studies
+from coordinator.cli import login, models, planned, runs, studies
 from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.diagnosis import diagnose
 from coordinator.cli.kinds import Kind, Written, question_of, settings_of
@@ -71,8 +71,11 @@ for name, part in {
     "runs": runs_app,
     "audit": audit_app,
     "node": node_app,
+    "account": login.account_app,
 }.items():
     app.add_typer(part, name=name)
+app.command()(login.login)
+app.command()(login.logout)
 
 
 @app.callback()

@@ -17,6 +17,7 @@ from coordinator.client.proposing import propose, studies_of_file
 from coordinator.client.question import Question
 from coordinator.client.remote import RemoteStudy
 from coordinator.client.result import Result
+from coordinator.client.session import KeptSession
 from coordinator.client.study import Study, mock_study
 from coordinator.client.transport import Transport
 from coordinator.study_file import load_study_file
@@ -192,8 +193,9 @@ def connect(
 ) -> Network | MockNetwork:
     """A network by its address and your token, or "mock:DIR".
 
-    What is not given comes from CAIRN_URL, CAIRN_TOKEN and CAIRN_CA (a PEM file). Nothing is
-    sent yet. Raises BadInput for an address or a token that cannot be one.
+    What is not given comes from CAIRN_URL, CAIRN_TOKEN and CAIRN_CA (a PEM file); without a
+    token, from the session that `cairn login` left. Nothing is sent yet. Raises BadInput for
+    an address or a token that cannot be one.
     """
     if not isinstance(url, str | None):
         raise BadInput("an address is text", where="url", instead="https://… or mock:DIR")
@@ -203,10 +205,13 @@ def connect(
     if address.startswith(_MOCK):
         return MockNetwork(Path(address.removeprefix(_MOCK)))
     secret = token or os.environ.get("CAIRN_TOKEN", "")
-    parsed = Token.parse(secret) if secret else None
-    bearer = None if parsed is None else parsed.bearer
     trusted = ca or os.environ.get("CAIRN_CA") or None
-    return Network(Transport(address, bearer, trusted, transport=transport), parsed)
+    kept = KeptSession(address, trusted)
+    if secret or not kept.exists:
+        parsed = Token.parse(secret) if secret else None
+        bearer = None if parsed is None else parsed.bearer
+        return Network(Transport(address, bearer, trusted, transport=transport), parsed)
+    return Network(Transport(address, kept.bearer, trusted, transport=transport), kept.token())
 
 
 def _path_part(name: str) -> str:
