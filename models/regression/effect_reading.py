@@ -94,6 +94,12 @@ def noted(model: Propensity, now: Standing, stages: Sequence[Summed]) -> tuple[s
             "Hardly any weight is in one of the arms, as far as the noise lets one see: nobody is "
             "treated, everybody is, or who is treated is nearly certain from the covariates."
         )
+    gone = [name for name in stages[-1].lost if name not in stages[0].lost]
+    if gone:
+        said.append(
+            f"Lost during the run: {', '.join(gone)}. The effect is that of the organisations "
+            "that stayed, weighted by what was learnt of all."
+        )
     found = balance(model, now, stages[0])
     if np.any(np.abs(found.after) - Z95 * found.after_noise > _FAR):
         said.append("A covariate still differs between the weighted arms: see balance after.")
