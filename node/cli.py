@@ -174,7 +174,7 @@ def member_link(
     days: Annotated[int, typer.Option(min=1, max=90, help="How long it can be opened.")] = 14,
 ) -> None:
     """Print a link that opens a member's own page, once."""
-    with _exit_codes(), hand(Home(dir)) as node:
+    with exit_codes(), hand(Home(dir)) as node:
         print(node.member_link(member, days))
 
 
@@ -185,7 +185,7 @@ def lay_result(
     dir: Dir = HERE,  # noqa: A002
 ) -> None:
     """Show members what a release found, in plain words."""
-    with _exit_codes(), hand(Home(dir)) as node:
+    with exit_codes(), hand(Home(dir)) as node:
         node.lay_result(release, text.read_text("utf-8"))
         print("shown")
 

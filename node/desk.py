@@ -24,15 +24,15 @@ MOST_CHARACTERS = 2_000
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
-    id INTEGER PRIMARY KEY, at TEXT NOT NULL, mark TEXT NOT NULL, study TEXT NOT NULL,
-    study_digest TEXT NOT NULL, kind TEXT NOT NULL, sentence TEXT NOT NULL, rho TEXT NOT NULL,
+    id INTEGER PRIMARY KEY, plan TEXT NOT NULL UNIQUE, at TEXT NOT NULL, mark TEXT NOT NULL,
+    study TEXT NOT NULL, study_digest TEXT NOT NULL, kind TEXT NOT NULL, sentence TEXT NOT NULL, rho TEXT NOT NULL,
     researcher TEXT NOT NULL, code TEXT NOT NULL, rule TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS shown (study_digest TEXT PRIMARY KEY, at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS voices (
     id INTEGER PRIMARY KEY, at TEXT NOT NULL, study_digest TEXT NOT NULL, kind TEXT NOT NULL,
     words TEXT NOT NULL, priority INTEGER NOT NULL);
 """
-_REQUEST = "at, mark, study, study_digest, kind, sentence, rho, researcher, code, rule"
+_REQUEST = "plan, at, mark, study, study_digest, kind, sentence, rho, researcher, code, rule"
 
 
 class Voice(StrEnum):
@@ -44,9 +44,10 @@ class Voice(StrEnum):
 
 @dataclass(frozen=True)
 class Asked:
-    """One question as it came: what it would compute and cost (`rho`, all attempts), and what
+    """One question as it came in a plan: what it would compute and cost (`rho`, all attempts), and what
     became of it: a `code` and the policy's `rule`, "" where it was permitted."""
 
+    plan: str
     at: str
     mark: str
     study: str
@@ -83,11 +84,11 @@ class Desk:
     # requests
 
     def note(self, asked: Asked) -> None:
-        """Keep a request; the oldest go when there are too many."""
+        """Keep a request, once per plan; the oldest go when there are too many."""
         values = tuple(vars(asked).values())
         with self._lock:
             cursor = self._db.execute(
-                f"INSERT INTO requests ({_REQUEST}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                f"INSERT OR REPLACE INTO requests ({_REQUEST}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
                 values,
             )
             oldest = (cursor.lastrowid or 0) - MOST_REQUESTS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any, assert_never
@@ -21,7 +21,7 @@ from node.desk import Desk
 from node.documents import Documents
 from node.gate import Facts
 from node.ledger_store import LedgerStore
-from node.requests import asked_for, request_of
+from node.requests import noting
 from node.runner import Masked, Runner
 from node.slots import Slots
 from node.software import load_ahead
@@ -310,15 +310,8 @@ class NodeService:
 
     def _reserve(self, payload: dict[str, Any]) -> dict[str, Any]:
         envelope, facts = Envelope.from_json(payload["plan"]), self.facts()
-        try:
+        with noting(self.desk, envelope, facts, self.documents.study):
             permit = self.runner.reserve(envelope, facts)
-        except Refused as refused:
-            asked = request_of(envelope, facts, self.documents.study)
-            if asked is not None and refused.code is not Code.REPLAYED:
-                rule = str(refused.public_fields.get("what", ""))
-                self.desk.note(replace(asked, code=refused.code.value, rule=rule))
-            raise
-        self.desk.note(asked_for(permit, facts.now))
         load_ahead(permit.derivation.analysis.needs)
         return {"plan": permit.plan_digest}
 
