@@ -25,8 +25,8 @@ MOST_CHARACTERS = 2_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
     id INTEGER PRIMARY KEY, plan TEXT NOT NULL UNIQUE, at TEXT NOT NULL, mark TEXT NOT NULL,
-    study TEXT NOT NULL, study_digest TEXT NOT NULL, kind TEXT NOT NULL, sentence TEXT NOT NULL, rho TEXT NOT NULL,
-    researcher TEXT NOT NULL, code TEXT NOT NULL, rule TEXT NOT NULL);
+    study TEXT NOT NULL, study_digest TEXT NOT NULL, kind TEXT NOT NULL,
+    sentence TEXT NOT NULL, rho TEXT NOT NULL, researcher TEXT NOT NULL, code TEXT NOT NULL, rule TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS shown (study_digest TEXT PRIMARY KEY, at TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS voices (
     id INTEGER PRIMARY KEY, at TEXT NOT NULL, study_digest TEXT NOT NULL, kind TEXT NOT NULL,
@@ -44,8 +44,10 @@ class Voice(StrEnum):
 
 @dataclass(frozen=True)
 class Asked:
-    """One question as it came in a plan: what it would compute and cost (`rho`, all attempts), and what
-    became of it: a `code` and the policy's `rule`, "" where it was permitted."""
+    """One question as it came in a plan: what it would compute and cost (`rho`, all attempts).
+
+    What became of it is a `code` and the policy's `rule`, "" where it was permitted.
+    """
 
     plan: str
     at: str
@@ -86,11 +88,10 @@ class Desk:
     def note(self, asked: Asked) -> None:
         """Keep a request, once per plan; the oldest go when there are too many."""
         values = tuple(vars(asked).values())
+        marks = ", ".join("?" * len(values))
         with self._lock:
-            cursor = self._db.execute(
-                f"INSERT OR REPLACE INTO requests ({_REQUEST}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-                values,
-            )
+            insert = f"INSERT OR REPLACE INTO requests ({_REQUEST}) VALUES ({marks})"  # noqa: S608
+            cursor = self._db.execute(insert, values)
             oldest = (cursor.lastrowid or 0) - MOST_REQUESTS
             self._db.execute("DELETE FROM requests WHERE id <= ?", (oldest,))
 
