@@ -202,6 +202,20 @@ def consent(
         print("recorded")
 
 
+@app.command(name="consent-import")
+def consent_import(file: Path, dir: Dir = HERE) -> None:  # noqa: A002
+    """Record every word of FILE (FHIR .json or .ndjson, or .csv) here, or change nothing."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        _show(node.import_consent(file))
+
+
+@app.command(name="consent-export")
+def consent_export(file: Path, dir: Dir = HERE) -> None:  # noqa: A002
+    """Write every word on consent to FILE (FHIR .json or .ndjson, or .csv). It names members."""
+    with _exit_codes(), hand(Home(dir)) as node:
+        _show(node.export_consent(file))
+
+
 @app.command(name="consent-text")
 def consent_text(
     purpose: str,
