@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from node.consent import Consent, apply_word
+from node.consent import Consent, apply_word, purpose_key
 from node.consent_history import WORD_COLUMNS, Note, word_of
 from node.consent_terms import known_terms
 from node.home import write_private
@@ -140,13 +140,16 @@ def _csv_word(row: dict[str, str], where: str) -> Word:
 
 
 def record_words(records: Records, words: Iterable[Placed], *, at: str, today: date) -> int:
-    """Record words at the node, all or none; how many. What is superseded is passed over: the
-    word that did it stands in the file, too. Raises BadInput naming the place."""
+    """Record words at the node, all or none; how many.
+
+    Passed over are words that are recorded already, at the same instant, and what is superseded:
+    the word that did it stands in the file, too. Raises BadInput naming the place.
+    """
     count = 0
     with records.transaction() as cursor:
         for placed in words:
             word = placed.word
-            if word.state is ConsentState.SUPERSEDED:
+            if word.state is ConsentState.SUPERSEDED or _is_known(cursor, word):
                 continue
             try:
                 _record(cursor, word, at, today)
@@ -155,6 +158,19 @@ def record_words(records: Records, words: Iterable[Placed], *, at: str, today: d
             count += 1
         leave_mark(cursor)
     return count
+
+
+def _is_known(cursor: Any, word: Word) -> bool:
+    """Is this the very word, of this instant, that was recorded before?"""
+    if not word.recorded_at:
+        return False
+    terms = known_terms(cursor)
+    rows = cursor.execute(
+        f"SELECT {WORD_COLUMNS} FROM consent_changes WHERE member = ? AND recorded_at = ?",  # noqa: S608
+        [word.member, word.recorded_at],
+    ).fetchall()
+    keyed = word.model_copy(update={"purpose": purpose_key(word.purpose)})
+    return any(word_of(row, terms) == keyed for row in rows)
 
 
 def _record(cursor: Any, word: Word, at: str, today: date) -> None:

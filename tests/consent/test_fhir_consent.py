@@ -255,6 +255,21 @@ def test_files_that_cannot_be_read_say_where(
     assert what.lower() in refused.value.what.lower()
 
 
+def test_the_same_words_again_change_nothing_and_undo_nothing(tmp_path: Path) -> None:
+    """A file that is imported twice does not bring back what was said before something newer."""
+    records = Records.open(":memory:")
+    load(records, tmp_path)
+    dated = [word.model_copy(update={"recorded_at": AT}) for word in WORDS]
+    words = read_words(write(tmp_path / "w.ndjson", in_ndjson(dated)))
+    assert record_words(records, words, at=AT, today=START) == 4
+    newer = Word(member="b", purpose="all", state=ConsentState.WITHDRAWN)
+    (tmp_path / "n.csv").write_text(in_csv([newer]))
+    for _ in range(2):  # without its instant a withdrawal always counts
+        assert record_words(records, read_words(tmp_path / "n.csv"), at=AT, today=START) == 1
+    assert record_words(records, words, at=AT, today=START) == 0
+    assert not consent_of(records, "b")["all"].given
+
+
 def test_two_files_of_consent_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "consent.ndjson", in_ndjson(WORDS))
     with pytest.raises(BadInput, match="two files of consent"):
