@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 
 from node.parts import Parts
 from node.steward import Steward
+from node.study_api import add_study_routes
 from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFailed
 
 MAX_BODY_BYTES = 256 * 1024
@@ -49,13 +50,6 @@ class ConfirmForm(_Form):
 
     digest: str
     fingerprints: list[str]
-
-
-class DecisionForm(_Form):
-    """approved, refused, asked (with the question as the reason) or withdrawn."""
-
-    decision: str
-    reason: str = ""
 
 
 class ConsentForm(_Form):
@@ -133,7 +127,8 @@ def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
     guard = [Depends(admit)]
     _home_routes(app, steward, connected, guard)
     _data_routes(app, steward, guard)
-    _study_routes(app, steward, guard)
+    _peer_routes(app, steward, guard)
+    add_study_routes(app, parts, guard)
     _evidence_routes(app, steward, guard)
     return app
 
@@ -214,15 +209,7 @@ def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         return steward.publish()
 
 
-def _study_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
-    @app.get("/v1/studies", operation_id="list_studies", dependencies=guard)
-    def studies() -> list[dict[str, Any]]:
-        return steward.studies()
-
-    @app.post("/v1/studies/{digest}/decision", operation_id="decide_study", dependencies=guard)
-    def decide(digest: str, form: DecisionForm) -> dict[str, str]:
-        return {"decision": steward.decide(digest, form.decision, form.reason)}
-
+def _peer_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
     @app.get("/v1/rosters", operation_id="list_rosters", dependencies=guard)
     def rosters() -> list[dict[str, Any]]:
         return steward.rosters()
