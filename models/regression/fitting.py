@@ -33,7 +33,7 @@ from models.regression.population import Population, first_population, gram_map,
 PASSES = 2
 USUAL_EFFECT = 0.5  # of a mapped coefficient, in the root of a row's information
 RIDGE = 1e-9
-FAR = 0.3  # between estimate and where it was seen from, in the same: too far for a line
+FAR = 0.5  # between estimate and where it was seen from, in the same: too far for a line
 LOUDEST = 0.2  # noise on a mapped coefficient, in the same
 ASTRAY = (
     "The run diverged: noise carried the fit away, and nothing can be said of the coefficients. "
