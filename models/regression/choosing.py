@@ -22,11 +22,12 @@ from models.regression.outcome import Model
 Way = Literal["gradient", "gram", "newton"]
 NEWTON_ROUNDS = 7
 GRAM_ROUNDS = 6
-GRADIENT_ROUNDS = 8
+GRADIENT_ROUNDS = 7
 MOST_ROUNDS = 16
 _SHORT = 2  # targets that count
 _MOMENTS, _GRAM = 0.10, 0.25  # parts of the cost
 _GRADIENT_MOMENTS = 0.20
+_DAMPING = 1.35  # where it is not known how covariates go together
 _LAST = 5.0  # how much more Newton's last round costs than all before it
 _USUAL_INFORMATION = 0.1  # of a row and a scaled column, against the largest
 
@@ -57,7 +58,7 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
         case _:
             each = (1 - _GRADIENT_MOMENTS) / GRADIENT_ROUNDS
             weights = _whole(_GRADIENT_MOMENTS, *[each] * GRADIENT_ROUNDS)
-    damping = 1.5 if way == "gradient" else 1.0
+    damping = _DAMPING if way == "gradient" else 1.0
     memory = _SHORT if skewed(model, way) else MOST_ROUNDS
     bound = clip * float(np.linalg.norm(model.loudness))
     return Course(way, weights, size, float(model.width), bound, damping, memory)
