@@ -16,11 +16,12 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from node.parts import Parts
 from node.steward import Steward
+from node.study_api import add_study_routes
 from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFailed
 
 MAX_BODY_BYTES = 256 * 1024
@@ -36,18 +37,19 @@ class FolderForm(_Form):
     folder: Path
 
 
+class ScoreForm(_Form):
+    """A saved model and a new file, both on the node's own machine."""
+
+    model: Path
+    out: Path
+    horizon: float | None = None
+
+
 class ConfirmForm(_Form):
     """A roster and the fingerprints that were compared out of band."""
 
     digest: str
     fingerprints: list[str]
-
-
-class DecisionForm(_Form):
-    """approved, refused, asked (with the question as the reason) or withdrawn."""
-
-    decision: str
-    reason: str = ""
 
 
 class ConsentForm(_Form):
@@ -62,6 +64,48 @@ class ConsentForm(_Form):
     text: str = ""
     language: str = ""
     evidence: str = ""
+
+
+class FileForm(_Form):
+    """A file on the node's own machine."""
+
+    file: Path
+
+
+class ProofForm(_Form):
+    """A month, and one member or (empty) the whole table."""
+
+    epoch: str
+    member: str = ""
+
+
+class TextForm(_Form):
+    """The text that members are asked with for a purpose."""
+
+    purpose: str
+    language: str
+    text: str
+
+
+class LinkForm(_Form):
+    """A member who may open their own page once, within so many days."""
+
+    member: str
+    days: Annotated[int, Field(ge=1, le=90)] = 14
+
+
+class LayForm(_Form):
+    """What a release found, in plain words."""
+
+    release: str
+    text: str
+
+
+class EraseForm(_Form):
+    """One member, and a reference that names nobody."""
+
+    member: str
+    reference: str = ""
 
 
 def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
@@ -83,7 +127,8 @@ def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
     guard = [Depends(admit)]
     _home_routes(app, steward, connected, guard)
     _data_routes(app, steward, guard)
-    _study_routes(app, steward, guard)
+    _peer_routes(app, steward, guard)
+    add_study_routes(app, parts, guard)
     _evidence_routes(app, steward, guard)
     return app
 
@@ -125,20 +170,46 @@ def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         steward.consent(form.member, form.purpose, form.state, form.starts, form.ends, about)
         return {"status": "recorded"}
 
+    @app.post("/v1/score", operation_id="score_members", dependencies=guard)
+    def score(form: ScoreForm) -> dict[str, Any]:
+        return steward.score(form.model, form.out, form.horizon)
+
+    @app.post("/v1/consent/proof", operation_id="consent_proof", dependencies=guard)
+    def consent_proof(form: ProofForm) -> dict[str, Any]:
+        return steward.consent_proof(form.epoch, form.member)
+
+    @app.post("/v1/consent/import", operation_id="import_consent", dependencies=guard)
+    def import_consent(form: FileForm) -> dict[str, Any]:
+        return steward.import_consent(form.file)
+
+    @app.post("/v1/consent/export", operation_id="export_consent", dependencies=guard)
+    def export_consent(form: FileForm) -> dict[str, Any]:
+        return steward.export_consent(form.file)
+
+    @app.post("/v1/consent/texts", operation_id="adopt_text", dependencies=guard)
+    def adopt_text(form: TextForm) -> dict[str, str]:
+        return {"digest": steward.adopt_text(form.purpose, form.language, form.text)}
+
+    @app.post("/v1/member-link", operation_id="member_link", dependencies=guard)
+    def member_link(form: LinkForm) -> dict[str, str]:
+        return {"link": steward.member_link(form.member, form.days)}
+
+    @app.post("/v1/lay-result", operation_id="lay_result", dependencies=guard)
+    def lay_result(form: LayForm) -> dict[str, str]:
+        steward.lay_result(form.release, form.text)
+        return {"status": "shown"}
+
+    @app.post("/v1/erase", operation_id="erase", dependencies=guard)
+    def erase(form: EraseForm) -> dict[str, str]:
+        steward.erase(form.member, form.reference)
+        return {"status": "erased"}
+
     @app.post("/v1/publish", operation_id="publish", dependencies=guard)
     def publish() -> dict[str, Any]:
         return steward.publish()
 
 
-def _study_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
-    @app.get("/v1/studies", operation_id="list_studies", dependencies=guard)
-    def studies() -> list[dict[str, Any]]:
-        return steward.studies()
-
-    @app.post("/v1/studies/{digest}/decision", operation_id="decide_study", dependencies=guard)
-    def decide(digest: str, form: DecisionForm) -> dict[str, str]:
-        return {"decision": steward.decide(digest, form.decision, form.reason)}
-
+def _peer_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
     @app.get("/v1/rosters", operation_id="list_rosters", dependencies=guard)
     def rosters() -> list[dict[str, Any]]:
         return steward.rosters()

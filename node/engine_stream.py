@@ -36,13 +36,24 @@ def one_row(shape: Streamed) -> frozenset[ColumnRef]:
 def streamed(reading: Reading, shape: Streamed, members: Expr, site: str = "") -> NDArray[np.int64]:
     """[shape.length]: the sum over `members`, a narrowed member table with the columns read."""
     refs = sorted(shape.columns, key=lambda ref: ref.name)
-    table = one_many_table(refs)
     total = np.zeros(shape.length, dtype=np.int64)
-    rows = _one_row_lines(members, refs) if table is None else _lines(members, refs, table)
-    for arrays in _whole_members(reading.batches(rows, BATCH), table is not None):
-        part = _rows(refs, arrays, table)
+    for _, part in parts(reading, refs, one_many_table(refs), members):
         total += shape.fold(part, np.ones(part.members, dtype=bool), site)
     return total
+
+
+def parts(
+    reading: Reading, refs: list[ColumnRef], table: Table | None, members: Expr
+) -> Iterator[tuple[NDArray[np.int64], Rows]]:
+    """Whole members, so many at a time, by their `member_ix` and as rows in memory.
+
+    `table` is the one many-row table among `refs`.
+    """
+    rows = _one_row_lines(members, refs) if table is None else _lines(members, refs, table)
+    for arrays in _whole_members(reading.batches(rows, BATCH), table is not None):
+        place = np.asarray(arrays[_MEMBER], dtype=np.int64)
+        first = place if table is None else place[np.flatnonzero(np.diff(place, prepend=-1))]
+        yield first, _rows(refs, arrays, table)
 
 
 def _one_row_lines(members: Expr, refs: list[ColumnRef]) -> Expr:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.consent import reapply_refusals
+from node.erasure import not_erased
 from node.import_consent import (
     ConsentPlan,
     effective_columns,
@@ -132,7 +133,7 @@ def _drop_former(cursor: Cursor) -> None:
 def _number_members(cursor: Cursor, staged: Sequence[Staged]) -> None:
     """Members are all keys of all tables; they are numbered densely in the keys' order."""
     every = " UNION ALL ".join(select({"member": "member"}, each.sql) for each in staged)
-    keys = select({"member": "member"}, f"({every}) GROUP BY member")
+    keys = select({"member": "member"}, f"({every}) WHERE {not_erased()} GROUP BY member")
     numbered = {"member_ix": "CAST(row_number() OVER (ORDER BY member) - 1 AS INTEGER)"}
     cursor.execute(
         f"CREATE OR REPLACE TEMP TABLE {_KEYS} AS "

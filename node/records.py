@@ -48,6 +48,14 @@ CREATE TABLE IF NOT EXISTS consent_changes (
 CREATE TABLE IF NOT EXISTS consent_terms (number INTEGER PRIMARY KEY, terms VARCHAR UNIQUE);
 CREATE TABLE IF NOT EXISTS consent_classes (
     number INTEGER PRIMARY KEY, valid_from DATE, valid_until DATE, terms INTEGER);
+CREATE TABLE IF NOT EXISTS consent_leaves (
+    place BIGINT, seq BIGINT, salt BLOB, note VARCHAR, leaf BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS consent_roots (
+    epoch VARCHAR PRIMARY KEY, size BIGINT, root VARCHAR, last BIGINT, frontier BLOB);
+CREATE TABLE IF NOT EXISTS erasures (
+    seq BIGINT DEFAULT nextval('consent_order'),
+    erased_at VARCHAR, steward VARCHAR, reference VARCHAR);
+CREATE TABLE IF NOT EXISTS erased (hash VARCHAR PRIMARY KEY);
 CREATE SEQUENCE IF NOT EXISTS mark_order;
 CREATE TABLE IF NOT EXISTS marks (
     seq BIGINT DEFAULT nextval('mark_order'), mark VARCHAR NOT NULL);

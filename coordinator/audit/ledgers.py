@@ -26,6 +26,7 @@ from privacy.ledger.chain import Anchor, Replay, check_anchors, check_covered, r
 from privacy.ledger.entry import (
     Approval,
     Commit,
+    ConsentText,
     DictionaryAdopted,
     Entry,
     Genesis,
@@ -196,6 +197,9 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
             case PolicySet() as body:
                 said = policy_changes(before.policy, body, before.delta)
                 what = "; ".join(f"{name}: {text}" for name, text in said) or "nothing changed"
+                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+            case ConsentText() as body:
+                what = f"{body.purpose} ({body.language}): text {body.text[:12]}…"
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case PeriodOpened() | RosterPinned() as body:
                 what = _described(context, body)

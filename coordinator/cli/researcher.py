@@ -16,8 +16,9 @@ from typing import IO, Annotated
 
 import typer
 
+from coordinator.audit.consent import verify_consent
 from coordinator.audit.verify import Pinned, verify_bundle
-from coordinator.cli import models, planned, runs
+from coordinator.cli import login, models, planned, runs, studies
 from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.diagnosis import diagnose
 from coordinator.cli.kinds import Kind, Written, question_of, settings_of
@@ -58,6 +59,9 @@ study_app = typer.Typer(no_args_is_help=True, help="Studies you may ask.")
 query_app = typer.Typer(no_args_is_help=True, help="Ask a study.")
 model_app = typer.Typer(no_args_is_help=True, help="Released networks.")
 runs_app = typer.Typer(no_args_is_help=True, help="Runs under way and done.")
+CoordinatorKey = Annotated[
+    str, typer.Option(help="The coordinator's key (base64), known from elsewhere.")
+]
 audit_app = typer.Typer(no_args_is_help=True, help="Check the network offline.")
 node_app = typer.Typer(no_args_is_help=True, help="The organisations' nodes.")
 for name, part in {
@@ -67,8 +71,11 @@ for name, part in {
     "runs": runs_app,
     "audit": audit_app,
     "node": node_app,
+    "account": login.account_app,
 }.items():
     app.add_typer(part, name=name)
+app.command()(login.login)
+app.command()(login.logout)
 
 
 @app.callback()
@@ -206,6 +213,16 @@ def query_run(
         show_result(runs.answered(job, timeout), form)
 
 
+for each in (
+    studies.about,
+    studies.propose,
+    studies.log,
+    studies.answer,
+    studies.close,
+    studies.publish,
+    studies.register,
+):
+    study_app.command(each.__name__)(each)
 query_app.command("show")(planned.show_release)
 query_app.command("top-up")(planned.top_up)
 app.command("plan")(planned.run_plan)
@@ -228,13 +245,23 @@ def audit_pull(
         print(out)
 
 
+@audit_app.command("consent")
+def audit_consent(
+    opening: Annotated[Path, typer.Argument(help="What `cairn-node consent-proof` wrote.")],
+    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
+    coordinator_key: CoordinatorKey = "",
+) -> None:
+    """Check an opening of a node's consent table against the root in its ledger, offline."""
+    with outcome(), working("verifying") as step:
+        pinned = Pinned(PublicKey.from_text(coordinator_key) if coordinator_key else None)
+        show_json(verify_consent(bundle, opening, pinned=pinned, progress=step))
+
+
 @audit_app.command("verify")
 def audit_verify(
     bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
     form: FormatOf = Format.TABLE,
-    coordinator_key: Annotated[
-        str, typer.Option(help="The coordinator's key (base64), known from elsewhere.")
-    ] = "",
+    coordinator_key: CoordinatorKey = "",
 ) -> None:
     """Check a bundle offline; exit code 6 names the first entry that is bad."""
     with outcome():

@@ -9,6 +9,9 @@ from coordinator.client.errors import BadInput, checking
 from models.aggregates.accelerated import Law
 from models.aggregates.requests import Survival, normalise, parse_analysis
 from models.aggregates.time_ratios import METHOD, time_ratios
+from models.regression.request import Regression
+from models.regression.submodel import METHOD as OF_SUBMODELS
+from models.regression.submodel import submodel
 from privacy.errors import Code
 
 if TYPE_CHECKING:
@@ -35,6 +38,24 @@ def time_ratios_of(result: Result, law: Law) -> Result:
         repeat=True,
         derived=METHOD,
         question=None,
+    )
+
+
+def submodel_of(result: Result, formula: str) -> Result:
+    """A linear regression with fewer terms than a released one. Raises BadInput."""
+    request = parse_analysis(result.asked.analysis)
+    if not isinstance(request, Regression):
+        raise BadInput(f"a {request.kind} holds no smaller models", instead="ask study.glm(…)")
+    origin = _origin(result)
+    with checking(Code.BAD_REQUEST):
+        smaller, answer = submodel(request, origin.dictionary, origin.every(), formula)
+    asked = replace(
+        result.asked,
+        analysis=smaller.to_json(),
+        sentence=result.asked.sentence.replace(request.words(), smaller.words(), 1),
+    )
+    return replace(
+        result, answer=answer, asked=asked, repeat=True, derived=OF_SUBMODELS, question=None
     )
 
 

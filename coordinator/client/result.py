@@ -176,6 +176,16 @@ class Result:
             self, epsilon=epsilon, max_attempts=max_attempts, timeout_seconds=timeout_seconds
         )
 
+    def submodel(self, formula: str) -> Result:
+        """Of a linear `glm`: the same outcome by fewer of its terms, from what was opened.
+
+        Costs nothing more. Raises BadInput for terms that are not in the fit, for another
+        family, and where the fit was made by `gradient`, which opens no products.
+        """
+        from coordinator.client.derived import submodel_of
+
+        return submodel_of(self, formula)
+
     def aft(self, law: Law = "weibull") -> Result:
         """Of `survival`: time ratios between groups, from the same released table.
 

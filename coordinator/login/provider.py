@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -54,6 +55,9 @@ class Provider:
     _metadata: tuple[datetime, Mapping[str, Any]] | None = None
     _keys: tuple[datetime, KeySet] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, self.http.close)
 
     def metadata(self) -> Mapping[str, Any]:
         """The provider's description of itself; it has to name the very issuer of the settings."""

@@ -17,7 +17,7 @@ from models.figures.named import column_named
 from models.neural.architecture import Architecture, Gru
 from models.neural.forward import Inputs
 from models.neural.outcome import Outcome, target
-from models.neural.reading import column_rows
+from models.neural.reading import column_rows, plain_numbers
 from models.rows import Rows, Values, is_known
 from privacy.contract.dictionary import ColumnRef, Dictionary
 from privacy.errors import BadInput
@@ -118,9 +118,9 @@ def _scaled(ref: ColumnRef, values: Values) -> NDArray[np.float64]:
     if ref.column.bounds is None:
         raise BadInput(f"{ref.name} has no bounds", where="features")
     lower, upper = ref.column.bounds
-    plain = values.astype("datetime64[D]").astype(np.int64) if values.dtype.kind == "M" else values
+    plain = plain_numbers(ref, values)
     with np.errstate(over="ignore"):
-        scaled = (np.asarray(plain, dtype=np.float64) - (lower + upper) / 2) / ((upper - lower) / 2)
+        scaled = (plain - (lower + upper) / 2) / ((upper - lower) / 2)
     return np.clip(np.where(is_known(values), scaled, 0.0), -1.0, 1.0)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.figures.named import column_named
 from models.neural.forward import NUMPY
-from models.neural.reading import column_rows
+from models.neural.reading import column_rows, plain_numbers
 from models.rows import Rows, is_known
 from privacy.contract.dictionary import ColumnRef, Dictionary
 from privacy.errors import BadInput
@@ -90,17 +90,12 @@ def target(outcome: Outcome, rows: Rows) -> tuple[Floats, NDArray[np.bool_]]:
         case Level():
             found = np.maximum(values, 0).astype(np.float64)
         case Amount():
-            plain = values.astype("datetime64[D]").astype(np.int64) if _dates(values) else values
-            filled = np.where(seen, plain, 0.0).astype(np.float64)
+            filled = np.where(seen, plain_numbers(outcome.column, values), 0.0)
             found = np.clip((filled - outcome.centre) / outcome.half_width, -1.0, 1.0)
         case _:
             assert_never(outcome)
     goal[table.member] = found
     return goal, known
-
-
-def _dates(values: NDArray[np.generic]) -> bool:
-    return values.dtype.kind == "M"
 
 
 def predictions(outcome: Outcome, shown: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from models.neural.specification import Compiled, Specification, compiled
 from models.neural.tensors import from_bytes, to_bytes
 from models.rows import Columns, Rows
 from privacy.contract.canonical import canonical_bytes, sha256_hex
-from privacy.contract.dictionary import Dictionary
+from privacy.contract.dictionary import ColumnRef, Dictionary
 from privacy.errors import BadInput
 
 FORMAT = "network 1"
@@ -95,6 +95,16 @@ class TrainedNetwork:
                 where="dictionary",
                 instead=f"use the one whose digest is {self.dictionary.digest}",
             )
+        return self.scored(rows)
+
+    @property
+    def reads(self) -> tuple[ColumnRef, ...]:
+        """The columns of `scored`."""
+        made = self.compiled
+        return tuple({*made.encoding.static, *made.encoding.visit, made.outcome.column})
+
+    def scored(self, rows: Rows) -> NDArray[np.float64]:
+        """The same of rows that hold `reads`, of this dictionary."""
         made = self.compiled
         batch = encode(made.encoding, made.outcome, rows, np.ones(rows.members, dtype=np.bool_))
         network = self.specification.network

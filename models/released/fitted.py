@@ -155,6 +155,14 @@ class FittedRegression:
             raise BadInput("a model that tells organisations apart predicts none", where="model")
         return tuple(sorted(columns, key=lambda ref: ref.name))
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """What the columns of `predict` are."""
+        model = self.model
+        if isinstance(model, Glm) and isinstance(model.family, Ordinal):
+            return model.outcome.column.column.levels
+        return ("score",)
+
     def scored(self, rows: Rows, horizon: float | None = None) -> NDArray[np.float64]:
         """The same of rows that hold `reads`, of this dictionary."""
         everyone = np.ones(rows.members, dtype=np.bool_)

@@ -10,18 +10,28 @@ UTC with whole seconds; `by` names the steward who signed the decision off.
 from __future__ import annotations
 
 import json
-from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
-from privacy.contract.canonical import parse_rational
 from privacy.contract.facts import Fact
 from privacy.contract.policy import Policy, Rules
 from privacy.contract.study import KeyText
-from privacy.contract.time import instant_text
-from privacy.errors import BadInput, Code
+from privacy.errors import BadInput
+from privacy.ledger.fields import (
+    CodeText,
+    Count,
+    DeltaText,
+    Digest,
+    Epoch,
+    Index,
+    Instant,
+    Name,
+    Positive,
+    RhoText,
+    Words,
+)
 from privacy.mechanism import GaussianSum
 from privacy.merkle import leaf_hash
 from privacy.units import Rho
@@ -37,47 +47,8 @@ MAX_ROUNDS = 1024
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
-def _instant(text: str) -> str:
-    if instant_text(datetime.fromisoformat(text)) != text:
-        raise ValueError("not an instant")
-    return text
-
-
-@lru_cache(maxsize=4096)
-def parse_rho(text: str) -> Rho:
-    """`Rho.parse`, remembered: a ledger repeats the same few amounts."""
-    return Rho.parse(text)
-
-
-def _rho(text: str) -> str:
-    parse_rho(text)
-    return text
-
-
-def _fraction(text: str) -> str:
-    if not 0 < parse_rational(text) < 1:
-        raise BadInput("not a rational between 0 and 1")
-    return text
-
-
-def _code(text: str) -> str:
-    return Code(text).value  # ValueError for what the catalogue does not hold
-
-
 def _text(rho: Rho | None) -> str | None:
     return None if rho is None else rho.text
-
-
-Digest = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-Words = Annotated[str, StringConstraints(max_length=4096)]
-Instant = Annotated[str, AfterValidator(_instant)]
-RhoText = Annotated[str, StringConstraints(max_length=128), AfterValidator(_rho)]
-DeltaText = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_fraction)]
-CodeText = Annotated[str, AfterValidator(_code)]
-Count = Annotated[int, Field(ge=0, lt=2**53)]
-Positive = Annotated[int, Field(ge=1, lt=2**31)]
-Index = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Mechanism(Fact):
@@ -209,6 +180,21 @@ class Approval(Fact):
     reason: Words
 
 
+class Reviewed(Fact):
+    """A patient reviewer of this organisation signed a study version off.
+
+    `key` is the reviewer's, held by the organisation; `statement` the digest of what it signed.
+    """
+
+    kind: Literal["reviewed"] = "reviewed"
+    study: Name
+    study_digest: Digest
+    reviewer: Name
+    key: KeyText
+    statement: Digest
+    by: Name
+
+
 class KeysRevoked(Fact):
     """Researchers' keys that no plan is reserved for from now on, new here and sorted.
 
@@ -336,6 +322,24 @@ class Resumed(Fact):
     by: Name
 
 
+class ConsentRoot(Fact):
+    """The salted root of the consent table, one for every month; it tells nothing of members."""
+
+    kind: Literal["consent"] = "consent"
+    epoch: Epoch
+    root: Digest
+
+
+class ConsentText(Fact):
+    """A text that members are shown when they are asked for consent to a purpose, from now on."""
+
+    kind: Literal["consent-text"] = "consent-text"
+    purpose: Name
+    language: Name
+    text: Digest
+    by: Name
+
+
 class Witnessed(Fact):
     """After a start: peers answered `nonce` with the last checkpoint of this ledger they hold.
 
@@ -356,6 +360,7 @@ Body = (
     | DictionaryAdopted
     | Endorsement
     | Approval
+    | Reviewed
     | KeysRevoked
     | QuestionDecided
     | Reserve
@@ -366,6 +371,8 @@ Body = (
     | Lost
     | Paused
     | Resumed
+    | ConsentRoot
+    | ConsentText
     | Witnessed
 )
 

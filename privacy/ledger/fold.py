@@ -12,7 +12,7 @@ from typing import assert_never
 
 from privacy.accounting.filter import admit, remaining
 from privacy.contract.policy import Automatic, Rules
-from privacy.contract.time import instant_text, parse_instant
+from privacy.contract.time import epoch_of, instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.entry import (
     MAX_ENTRY_BYTES,
@@ -20,6 +20,8 @@ from privacy.ledger.entry import (
     Approval,
     Body,
     Commit,
+    ConsentRoot,
+    ConsentText,
     DictionaryAdopted,
     Endorsement,
     Entry,
@@ -36,10 +38,11 @@ from privacy.ledger.entry import (
     Reserve,
     ReservedRound,
     Resumed,
+    Reviewed,
     RosterPinned,
     Witnessed,
-    parse_rho,
 )
+from privacy.ledger.fields import parse_rho
 from privacy.ledger.state import (
     LedgerState,
     OpenPlan,
@@ -100,6 +103,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return state.having(endorsed={**state.endorsed, body.study_digest: body.by})
         case Approval():
             return _decide(state, body, at)
+        case Reviewed():
+            return state.having(reviewed=state.reviewed | {body.study_digest})
         case KeysRevoked():
             return _revoke(state, body)
         case QuestionDecided():
@@ -115,6 +120,10 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return _lose(state, body)
         case Paused() | Resumed():
             return state.having(paused=isinstance(body, Paused))
+        case ConsentText():
+            return state.having(texts=state.texts | {body.text})
+        case ConsentRoot():
+            return _date_consent(state, body, at)
         case Witnessed():
             return _witness(state, body)
         case _:
@@ -163,6 +172,8 @@ def _check_approvers(state: LedgerState, body: Approval, rules: Rules) -> None:
     first = state.endorsed.get(body.study_digest)
     if rules.approvers > 1 and (body.how == "policy" or first is None or first == body.by):
         raise Refused(Code.NOT_APPROVED, what="needs two stewards")
+    if rules.reviewed and body.study_digest not in state.reviewed:
+        raise Refused(Code.NOT_APPROVED, what="needs a patient reviewer")
     if body.how == "policy" and Automatic.APPROVE_KNOWN not in rules.automatic:
         raise Refused(Code.NOT_APPROVED, what="the policy approves nothing by itself")
 
@@ -315,6 +326,13 @@ def _open(state: LedgerState, plan: str) -> OpenPlan:
     if found is None:
         raise Refused(Code.CONFLICT, what="plan is not reserved")
     return found
+
+
+def _date_consent(state: LedgerState, body: ConsentRoot, at: str) -> LedgerState:
+    """One root a month, in its month: when it stands there says nothing of what changed."""
+    if body.epoch != epoch_of(parse_instant(at).date()) or body.epoch <= state.consent_epoch:
+        raise Refused(Code.CONFLICT, what="consent epoch")
+    return state.having(consent_epoch=body.epoch)
 
 
 def _witness(state: LedgerState, body: Witnessed) -> LedgerState:

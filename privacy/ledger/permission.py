@@ -15,7 +15,8 @@ from privacy.contract.canonical import digest
 from privacy.contract.duo import TERMS, permits
 from privacy.contract.policy import Automatic, Rules
 from privacy.contract.study import Study
-from privacy.ledger.entry import PolicySet, parse_rho
+from privacy.ledger.entry import PolicySet
+from privacy.ledger.fields import parse_rho
 from privacy.units import Rho
 
 COUNTS = frozenset({"count"})

@@ -7,7 +7,8 @@ from fractions import Fraction
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.duo import words as terms_words
 from privacy.contract.policy import Automatic, Rules
-from privacy.ledger.entry import PolicySet, parse_rho
+from privacy.ledger.entry import PolicySet
+from privacy.ledger.fields import parse_rho
 
 Lines = tuple[tuple[str, str], ...]
 

@@ -31,8 +31,8 @@ from privacy.ledger.entry import (
     Mechanism,
     PeriodOpened,
     PolicySet,
-    parse_rho,
 )
+from privacy.ledger.fields import parse_rho
 from privacy.units import Rho
 
 V = TypeVar("V")
@@ -116,12 +116,14 @@ class _Reserved:
 class LedgerState(_Value):
     """The balances after `size` entries. `LedgerState()` is the empty ledger.
 
-    `roster` and `dictionary` are the digests in force ("" for none), `confirmed` the
+    `roster` and `dictionary` are the digests in force ("" for none), `consent_epoch` the newest
+    month with a root of consent, `texts` every text that members were asked with, `confirmed` the
     fingerprints that the steward compared out of band. `approvals` holds what is in force, by
     study digest, `decisions` the newest word on every version, `endorsed` who approved first
-    where two have to, `looked` what a steward said to single questions, by mark. `charged` and
-    `held` are by study id, over all periods; `parts` is charged and held together, by account;
-    `period_charged` counts the current period, `total_charged` all of them.
+    where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward said
+    to single questions, by mark. `charged` and `held` are by study id, over all periods;
+    `parts` is charged and held together, by account; `period_charged` counts the current
+    period, `total_charged` all of them.
     """
 
     size: int = 0
@@ -134,11 +136,14 @@ class LedgerState(_Value):
     roster_epoch: int = 0
     confirmed: frozenset[str] = frozenset()
     dictionary: str = ""
+    consent_epoch: str = ""
+    texts: frozenset[str] = frozenset()
     paused: bool = False
     approvals: Mapping[str, Approval] = field(default_factory=dict)
     revoked: frozenset[str] = frozenset()  # researchers' keys
     decisions: Mapping[str, str] = field(default_factory=dict)
     endorsed: Mapping[str, str] = field(default_factory=dict)
+    reviewed: frozenset[str] = frozenset()
     looked: Mapping[str, bool] = field(default_factory=dict)
     plans: Mapping[str, OpenPlan] = field(default_factory=dict)
     charged: Mapping[str, Rho] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,18 @@ from privacy.contract.consent import ConsentState, Word, check_follows, statuses
 from privacy.contract.duo import Research, Use
 from privacy.contract.duo_text import parse_terms
 from privacy.errors import BadInput
-from tests.support.consent_world import MEMBERS, PURPOSES, Oracle, Said, counted, load
+from tests.support.consent_world import (
+    HEALTH,
+    MEMBERS,
+    PURPOSES,
+    START,
+    Oracle,
+    Said,
+    counted,
+    load,
+)
 
-START = date(2026, 3, 1)
 TERMS = (None, parse_terms("HMB"), parse_terms("GRU NPU"), parse_terms("DS=MONDO:0004976"))
-HEALTH = Use(study="a", research=Research.HEALTH, for_profit=True, commercial=True)
 CHARITY = Use(study="b", research=Research.OTHER, for_profit=False, commercial=False)
 SAYABLE = (ConsentState.GIVEN, ConsentState.REFUSED, ConsentState.WITHDRAWN)
 purposes = st.sampled_from((*PURPOSES, "all"))

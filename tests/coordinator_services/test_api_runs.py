@@ -282,7 +282,8 @@ def test_a_preview_spends_and_signs_nothing(world: World, http: httpx.Client) ->
     }
     body = http.post("/v1/previews", json=ask, headers=researcher(world)).json()
     assert body["can_answer"] == [NODES[2]]
-    assert body["cannot_answer"] == {NODES[0]: "paused", NODES[1]: "not-approved"}
+    assert body["cannot_answer"] == {NODES[0]: "paused"}
+    assert body["declining"] == 1, "not why, and not which"
     assert body["affordable"]
     assert body["preview"]["half_width"] > 0
     assert world.store.runs.newest(studies=None, limit=10) == ()

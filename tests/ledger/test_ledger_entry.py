@@ -40,7 +40,7 @@ def test_every_kind_of_entry_reads_back() -> None:
             assert entry.data == canonical_bytes(json.loads(entry.data))
             assert Entry.from_bytes(entry.data) == entry
             kinds.add(entry.body.kind)
-    assert len(kinds) == 15
+    assert len(kinds) == 17
 
 
 def test_another_spelling_is_refused() -> None:

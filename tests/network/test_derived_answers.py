@@ -37,3 +37,23 @@ def test_time_ratios_follow_from_a_released_table(researcher: Client) -> None:
         table.aft("gamma")  # type: ignore[arg-type]
     with pytest.raises(BadInput, match=r"ask study\.survival"):
         study.count().run(epsilon=1).aft()
+
+
+def test_a_smaller_model_follows_from_a_released_one(researcher: Client) -> None:
+    study = researcher.study("als-progression")
+    fit = study.glm("score ~ age + C(condition)", way="newton").run(epsilon=100_000)
+    small = fit.submodel("score ~ age")
+    alone = study.where("age > 0").glm("score ~ age", way="newton").run(epsilon=100_000)
+    assert (small.spent, small.release) == (0.0, fit.release)
+    assert list(small.coefficients.index) == ["Intercept", "age"]
+    got, right = (each.coefficients.loc["age"] for each in (small, alone))
+    assert got.coef == pytest.approx(right.coef, abs=0.05 * right.se)
+    assert got.se == pytest.approx(right.se, rel=0.05)
+    assert "members.score ~ members.age\n" in small.summary()
+    assert "larger one" in small.methods()
+    again = researcher.run(fit.run).submodel("score ~ age")
+    assert again.table.equals(small.table)
+    with pytest.raises(BadInput, match="no part of the larger model"):
+        fit.submodel("score ~ severity")
+    with pytest.raises(BadInput, match="holds no smaller models"):
+        study.count().run(epsilon=1).submodel("score ~ age")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from models.cohort.parse import parse_cohort
@@ -11,11 +14,15 @@ from models.neural.law import State
 from models.neural.request import Train
 from models.neural.specification import Specification
 from models.reference import cohort_mask
+from models.rows import from_tables
 from node import engine_stream
 from node.engine import total
+from node.importer import import_folder
 from node.records import Records
+from privacy.contract.dictionary import Column, ColumnType, Dictionary
 from tests.support.data_factory import TODAY
 from tests.support.imported import imported_world
+from tests.support.rows_factory import categorical, one_row
 
 GRID = 2**12
 CASES = [
@@ -52,6 +59,43 @@ def test_a_nodes_sums_are_those_in_memory(
         expected = shape.fold(rows, mask)
         most = int(mask.sum()) if number == 1 else 0
         assert np.abs(found - expected).max() <= most
+
+
+def test_dates_are_read_as_in_memory(tmp_path: Path) -> None:
+    """A node's database hands dates over in years; bounds are in days."""
+    dictionary = Dictionary(
+        tables=(
+            one_row(
+                "people",
+                Column(name="onset", type=ColumnType.DATE, lower="7305", upper="21915"),
+                Column(name="seen", type=ColumnType.DATE, lower="7305", upper="21915"),
+                categorical("kind", "a", "b"),
+            ),
+        )
+    )
+    frame = pd.DataFrame(
+        {
+            "id": range(60),
+            "onset": [f"{1992 + i % 35}-0{1 + i % 9}-1{i % 9}" for i in range(60)],
+            "seen": [f"{1991 + i // 2}-11-30" if i % 7 else None for i in range(60)],
+            "kind": ["a", "b"] * 30,
+        }
+    )
+    frame.to_csv(tmp_path / "people.csv", index=False)
+    records = Records.open(":memory:")
+    import_folder(records, dictionary, tmp_path, consent_purposes=frozenset())
+    rows = from_tables(dictionary, {"people": frame})
+    everyone = parse_cohort("", dictionary)
+    for outcome, feature in (("kind", "onset"), ("seen", "onset")):
+        inner = Specification(network=Mlp(widths=(4,)), outcome=outcome, features=(feature,))
+        request = Train(specification=inner, rounds=1).normalised(dictionary)
+        length = request.compiled(dictionary).length
+        weights = np.random.default_rng(2).normal(0, 0.4, length).astype(np.float32)
+        state = State.start(weights, 60, np.full(1, 0.5, np.float32)).to_bytes()
+        shape = request.contribution_at(dictionary, GRID, 2, state)
+        found = total(records, shape, everyone, purpose=None, today=TODAY)
+        assert len(np.flatnonzero(found)) > 2
+        assert np.array_equal(found, shape.fold(rows, np.ones(60, dtype=bool)))
 
 
 def test_an_empty_node_gives_zeros() -> None:

@@ -16,13 +16,15 @@ from node.engine import total
 from node.importer import import_folder
 from node.records import Records
 from privacy.contract.consent import ConsentState
-from privacy.contract.duo import Terms, Use, permits
+from privacy.contract.duo import Research, Terms, Use, permits
 
 DICTIONARY = load_dictionary(
     '[tables.people]\nkey = "who"\nrows = "one"\n[tables.people.columns]\nn.type = "number"\n',
     "dictionary.toml",
 )
 MEMBERS = ("a", "b", "c")
+START = date(2026, 3, 1)
+HEALTH = Use(study="a", research=Research.HEALTH, for_profit=True, commercial=True)
 PURPOSES = ("research", "teaching")
 
 

@@ -9,13 +9,15 @@ from datetime import UTC, datetime, timedelta
 from privacy.checkpoint import Checkpoint, node_origin, sign_checkpoint
 from privacy.contract.canonical import sha256_hex
 from privacy.contract.signing import SigningKey
-from privacy.contract.time import instant_text
+from privacy.contract.time import epoch_of, instant_text
 from privacy.errors import Refused
 from privacy.ledger.entry import (
     Aborted,
     Approval,
     Body,
     Commit,
+    ConsentRoot,
+    ConsentText,
     DictionaryAdopted,
     Entry,
     Expired,
@@ -200,6 +202,8 @@ def random_body(rng: random.Random, ledger: MemoryLedger) -> Body:
         Paused(by=BY),
         Witnessed(nonce="0123456789abcdef", peers=("beta", "gamma"), size=ledger.state.size),
         period(COST * 60, rng.randrange(1, 3)),
+        ConsentText(purpose="research", language="de", text=digest_of("text"), by=BY),
+        ConsentRoot(epoch=epoch_of(ledger.now.date()), root=digest_of(f"{ledger.now}")),
     ]
     if choice < 0.8:
         return commit(plan.plan, *opening, rng.randbytes(16), plan.rounds[0].mechanism)

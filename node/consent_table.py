@@ -1,0 +1,168 @@
+"""The salted tree over every word on consent, and its root once a month for the ledger.
+
+What stands in the ledger is a date and a hash, on a public calendar: written for every month,
+whether anything changed or not. Salts stay here, and with them what the hash was made of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import pyarrow as pa
+
+from node.consent_history import WORD_COLUMNS, word_of
+from node.consent_terms import known_terms
+from node.layout import Cursor, offer
+from node.records import Records
+from privacy.consent_table import SALT_BYTES, ConsentOpening, OpenedRecord, leaf_of
+from privacy.contract.canonical import canonical_bytes
+from privacy.errors import BadInput
+from privacy.merkle import Frontier, Tree
+from privacy.randomness import Entropy
+
+_BATCH = 50_000
+_Record = tuple[int | None, dict[str, Any]]  # the word's number, None for a note
+
+
+@dataclass
+class _Growing:
+    """The tree while leaves are added to it."""
+
+    cursor: Cursor
+    entropy: Entropy
+    frontier: Frontier
+    waiting: list[tuple[int, int | None, bytes, str | None, bytes]] = field(default_factory=list)
+
+    def add(self, seq: int | None, record: dict[str, Any]) -> None:
+        """Salt one record. Words are found again by number; a note is kept beside its leaf."""
+        salt = self.entropy(SALT_BYTES)
+        leaf = leaf_of(salt, record)
+        note = canonical_bytes(record).decode() if seq is None else None
+        self.waiting.append((self.frontier.size, seq, salt, note, leaf))
+        self.frontier = self.frontier.append(leaf)
+        if len(self.waiting) >= _BATCH:
+            self.write()
+
+    def write(self) -> None:
+        types = {
+            "place": pa.int64(),
+            "seq": pa.int64(),
+            "salt": pa.binary(),
+            "note": pa.string(),
+            "leaf": pa.binary(),
+        }
+        rows = [dict(zip(types, row, strict=True)) for row in self.waiting]
+        offer(self.cursor, "batch", pa.Table.from_pylist(rows, schema=pa.schema(types)))
+        self.cursor.execute("INSERT INTO consent_leaves SELECT * FROM batch")
+        self.cursor.unregister("batch")
+        self.waiting = []
+
+
+def take_root(records: Records, node: str, network: str, epoch: str, entropy: Entropy) -> str:
+    """The root (hexadecimal) of the table as it is now, dated `epoch`; the same when asked again.
+
+    Whatever stops in between changes nothing.
+    """
+    with records.transaction() as cursor:
+        known = _root(cursor, epoch)
+        if known is not None:
+            return known
+        frontier, last = _newest(cursor)
+        tree = _Growing(cursor, entropy, frontier)
+        if not frontier.size:
+            tree.add(None, {"kind": "table", "node": node, "network": network})
+        for seq, record in chain(_words(cursor, last), _erasures(cursor, last)):
+            last = max(last, seq or 0)
+            tree.add(seq if record["kind"] == "word" else None, record)
+        tree.add(None, {"kind": "taken", "epoch": epoch})
+        tree.write()
+        root = tree.frontier.root.hex()
+        cursor.execute(
+            "INSERT INTO consent_roots VALUES (?, ?, ?, ?, ?)",
+            [epoch, tree.frontier.size, root, last, tree.frontier.to_bytes()],
+        )
+        return root
+
+
+def _root(cursor: Cursor, epoch: str) -> str | None:
+    found = cursor.execute("SELECT root FROM consent_roots WHERE epoch = ?", [epoch]).fetchone()
+    return None if found is None else str(found[0])
+
+
+def _newest(cursor: Cursor) -> tuple[Frontier, int]:
+    found = cursor.execute(
+        "SELECT frontier, last FROM consent_roots ORDER BY epoch DESC LIMIT 1"
+    ).fetchone()
+    return (Frontier(), 0) if found is None else (Frontier.from_bytes(found[0]), int(found[1]))
+
+
+def _words(cursor: Cursor, after: int) -> Iterator[_Record]:
+    """Every word after a number, in order, some thousands at a time."""
+    terms = known_terms(cursor)
+    while True:
+        rows = cursor.execute(
+            f"SELECT seq, {WORD_COLUMNS} FROM consent_changes WHERE seq > ? "  # noqa: S608
+            f"ORDER BY seq LIMIT {_BATCH}",
+            [after],
+        ).fetchall()
+        for row in rows:
+            yield int(row[0]), word_record(row[1:], terms)
+        if len(rows) < _BATCH:
+            return
+        after = int(rows[-1][0])
+
+
+def word_record(row: Any, terms: Any) -> dict[str, Any]:
+    """A row of the history as it stands in the tree."""
+    return {"kind": "word", **word_of(row, terms).to_json()}
+
+
+def _erasures(cursor: Cursor, after: int) -> Iterator[_Record]:
+    rows = cursor.execute(
+        "SELECT seq, erased_at, steward, reference FROM erasures WHERE seq > ? ORDER BY seq",
+        [after],
+    ).fetchall()
+    for seq, at, by, reference in rows:
+        yield int(seq), {"kind": "erasure", "at": at, "by": by, "reference": reference}
+
+
+def open_table(
+    records: Records, node: str, network: str, epoch: str, member: str | None = None
+) -> ConsentOpening:
+    """What opens the root of `epoch`: the words of one member, or everything that is left.
+
+    Raises BadInput if no root was taken then, or the member had no word in it.
+    """
+    with records.snapshot() as cursor:
+        found = cursor.execute("SELECT size FROM consent_roots WHERE epoch = ?", [epoch]).fetchone()
+        if found is None:
+            raise BadInput(f"no root of {epoch}", instead="name a month that the ledger has")
+        size = int(found[0])
+        leaves = cursor.execute(
+            "SELECT leaf FROM consent_leaves WHERE place < ? ORDER BY place", [size]
+        ).fetchall()
+        tree = Tree(bytes(leaf) for (leaf,) in leaves)
+        records_ = tuple(_opened(cursor, size, member, tree))
+    if member is not None and not records_:
+        raise BadInput(f"no word of {member!r} in the table of {epoch}")
+    every = () if member is not None else tuple(bytes(leaf) for (leaf,) in leaves)
+    return ConsentOpening(node, network, epoch, size, records_, every)
+
+
+def _opened(cursor: Cursor, size: int, member: str | None, tree: Tree) -> Iterator[OpenedRecord]:
+    terms = known_terms(cursor)
+    only = "" if member is None else "AND c.member = ?"
+    rows = cursor.execute(
+        f"SELECT l.place, l.salt, l.note, {WORD_COLUMNS} FROM consent_leaves AS l "  # noqa: S608
+        f"LEFT JOIN consent_changes AS c ON l.seq = c.seq WHERE l.place < ? "
+        f"AND l.salt IS NOT NULL {only} ORDER BY l.place",
+        [size] if member is None else [size, member],
+    ).fetchall()
+    for place, salt, note, *row in rows:
+        record = word_record(row, terms) if note is None else json.loads(note)
+        proof = () if member is None else tree.inclusion_proof(place, size)
+        yield OpenedRecord(int(place), bytes(salt), record, tuple(proof))
