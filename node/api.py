@@ -66,6 +66,12 @@ class ConsentForm(_Form):
     evidence: str = ""
 
 
+class FileForm(_Form):
+    """A file on the node's own machine."""
+
+    file: Path
+
+
 class ProofForm(_Form):
     """A month, and one member or (empty) the whole table."""
 
@@ -171,6 +177,14 @@ def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
     @app.post("/v1/consent/proof", operation_id="consent_proof", dependencies=guard)
     def consent_proof(form: ProofForm) -> dict[str, Any]:
         return steward.consent_proof(form.epoch, form.member)
+
+    @app.post("/v1/consent/import", operation_id="import_consent", dependencies=guard)
+    def import_consent(form: FileForm) -> dict[str, Any]:
+        return steward.import_consent(form.file)
+
+    @app.post("/v1/consent/export", operation_id="export_consent", dependencies=guard)
+    def export_consent(form: FileForm) -> dict[str, Any]:
+        return steward.export_consent(form.file)
 
     @app.post("/v1/consent/texts", operation_id="adopt_text", dependencies=guard)
     def adopt_text(form: TextForm) -> dict[str, str]:

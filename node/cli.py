@@ -6,18 +6,16 @@ input, 3 refused, 6 verification failed.
 
 from __future__ import annotations
 
-import json
 import os
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from node.home import Home, write_private
+from node.consent_cli import add_consent_commands
+from node.home import Home
 from node.steward_link import hand
 from node.study_cli import add_study_commands, exit_codes, show
-from privacy.contract.canonical import sha256_hex
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -134,88 +132,6 @@ def confirm(digest: str, fingerprints: list[str], dir: Dir = HERE) -> None:  # n
 
 
 @app.command()
-def consent(
-    member: str,
-    purpose: str,
-    state: Annotated[str, typer.Argument(help="given, refused or withdrawn")],
-    dir: Dir = HERE,  # noqa: A002
-    starts: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
-    ends: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
-    terms: Annotated[str, typer.Option(help="What is allowed, as: HMB NPU GS=CH,DE")] = "",
-    text: Annotated[Path | None, typer.Option(help="The file of the text that was shown.")] = None,
-    language: Annotated[str, typer.Option(help="The text's language, as de.")] = "",
-    evidence: Annotated[str, typer.Option(help="Where the signed form is kept.")] = "",
-) -> None:
-    """Record one member's choice; it counts from the next question on."""
-    with exit_codes(), hand(Home(dir)) as node:
-        first, last = (moment.date() if moment else None for moment in (starts, ends))
-        shown = sha256_hex(text.read_bytes()) if text else ""
-        about = {"terms": terms, "text": shown, "language": language, "evidence": evidence}
-        node.consent(member, purpose, state, first, last, about)
-        print("recorded")
-
-
-@app.command(name="consent-text")
-def consent_text(
-    purpose: str,
-    language: Annotated[str, typer.Argument(help="As de or de-CH.")],
-    text: Annotated[Path, typer.Argument(help="A text file, UTF-8.")],
-    dir: Dir = HERE,  # noqa: A002
-) -> None:
-    """Ask members with this text from now on; the ledger shows its SHA-256."""
-    with exit_codes(), hand(Home(dir)) as node:
-        print(node.adopt_text(purpose, language, text.read_text("utf-8")))
-
-
-@app.command(name="member-link")
-def member_link(
-    member: str,
-    dir: Dir = HERE,  # noqa: A002
-    days: Annotated[int, typer.Option(min=1, max=90, help="How long it can be opened.")] = 14,
-) -> None:
-    """Print a link that opens a member's own page, once."""
-    with exit_codes(), hand(Home(dir)) as node:
-        print(node.member_link(member, days))
-
-
-@app.command(name="lay-result")
-def lay_result(
-    release: Annotated[str, typer.Argument(help="The release's digest, from the ledger.")],
-    text: Annotated[Path, typer.Argument(help="A text file, UTF-8.")],
-    dir: Dir = HERE,  # noqa: A002
-) -> None:
-    """Show members what a release found, in plain words."""
-    with exit_codes(), hand(Home(dir)) as node:
-        node.lay_result(release, text.read_text("utf-8"))
-        print("shown")
-
-
-@app.command()
-def erase(
-    member: str,
-    dir: Dir = HERE,  # noqa: A002
-    reference: Annotated[str, typer.Option(help="Your file's number; name nobody.")] = "",
-) -> None:
-    """Erase one member: records, consent and all. No budget comes back."""
-    with exit_codes(), hand(Home(dir)) as node:
-        node.erase(member, reference)
-        print("erased; take them out of the files you import and of your backups, too")
-
-
-@app.command(name="consent-proof")
-def consent_proof(
-    epoch: Annotated[str, typer.Argument(help="The month, as 2026-11.")],
-    out: Annotated[Path, typer.Option(help="A new file for your auditor.")],
-    dir: Dir = HERE,  # noqa: A002
-    member: Annotated[str, typer.Option(help="One member; without, the whole table.")] = "",
-) -> None:
-    """Open a month's root of the consent table, as it stands in the ledger, to your auditor."""
-    with exit_codes(), hand(Home(dir)) as node:
-        write_private(out, json.dumps(node.consent_proof(epoch, member)).encode())
-        print(out)
-
-
-@app.command()
 def score(
     model: Annotated[Path, typer.Argument(help="A saved model, with its .json beside it.")],
     out: Annotated[Path, typer.Option(help="A new .csv file, which stays here.")],
@@ -243,6 +159,7 @@ def open_period(dir: Dir = HERE) -> None:  # noqa: A002
 
 
 add_study_commands(app)
+add_consent_commands(app)
 
 
 def main() -> None:

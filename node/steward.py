@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from node.consent import consent_of, set_consent
+from node.consent_files import read_words, record_words, write_words
 from node.consent_history import Note
 from node.consent_table import open_table
 from node.erasure import erase_member
@@ -159,6 +160,20 @@ class Steward(StudyDesk):
             today=now.astimezone(UTC).date(),
         )
         self.parts.guard.changed(member)
+
+    def import_consent(self, file: Path) -> dict[str, Any]:
+        """Record every word of a file (FHIR or CSV) here, or change nothing and say why."""
+        now = self.parts.service.clock()
+        today = now.astimezone(UTC).date()
+        count = record_words(
+            self.parts.records, read_words(file), at=instant_text(now), today=today
+        )
+        self.parts.guard.changed()
+        return {"words": count}
+
+    def export_consent(self, file: Path) -> dict[str, Any]:
+        """Write every word ever recorded to a file: .json or .ndjson (FHIR), or .csv."""
+        return {"words": write_words(self.parts.records, file)}
 
     def member_link(self, member: str, days: int = LINK_DAYS) -> str:
         """A one-time link to a member's own page. Raises BadInput for nobody known."""

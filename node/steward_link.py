@@ -39,6 +39,8 @@ class Hand(StudyHand, Protocol):
         ends: date | None,
         about: Mapping[str, str],
     ) -> None: ...
+    def import_consent(self, file: Path) -> dict[str, Any]: ...
+    def export_consent(self, file: Path) -> dict[str, Any]: ...
     def member_link(self, member: str, days: int) -> str: ...
     def lay_result(self, release: str, text: str) -> None: ...
     def score(self, model: Path, out: Path, horizon: float | None) -> dict[str, Any]: ...
@@ -94,6 +96,12 @@ class RunningNode(RunningStudies):
             "ends": ends.isoformat() if ends else None,
         }
         self._ask("POST", "/v1/consent", form)
+
+    def import_consent(self, file: Path) -> dict[str, Any]:
+        return dict(self._ask("POST", "/v1/consent/import", {"file": str(file.resolve())}))
+
+    def export_consent(self, file: Path) -> dict[str, Any]:
+        return dict(self._ask("POST", "/v1/consent/export", {"file": str(file.resolve())}))
 
     def member_link(self, member: str, days: int) -> str:
         return str(self._ask("POST", "/v1/member-link", {"member": member, "days": days})["link"])
