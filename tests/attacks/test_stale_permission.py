@@ -70,7 +70,9 @@ def test_a_decision_between_reserving_and_contributing_counts(
     with monkeypatch.context() as unprotected:
         stub = _decide_once()
         unprotected.setattr(runner, "decide", stub)
-        assert _answer_after(make(), change) is None, "who decides only once answers"
+        # A withdrawn approval also ends what was reserved under it.
+        told = Code.ATTEMPT_LOST if refusal is Code.NOT_APPROVED else None
+        assert _answer_after(make(), change) is told, "who decides only once answers"
     network = make()
     assert _answer_after(network, change) is refusal
     assert network.nodes[TARGET].kinds("commit") == []
