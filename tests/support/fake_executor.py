@@ -23,8 +23,8 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from coordinator.api.app import create_app
 from coordinator.api.services import ApiSettings
+from coordinator.login.oidc_settings import OidcSettings
 from coordinator.login.passwords import Passwords
-from coordinator.login.provider import OidcSettings
 from coordinator.statement import charged_fields, release_statement
 from coordinator.store.facts import Decision, NodeState, RunState
 from coordinator.store.openings import StoredOpening
