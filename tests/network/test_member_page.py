@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import count
 from typing import Any
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from deploy.ports import free_port
 from node.member.app import COOKIE, HEADERS, TOKEN_HEADER, create_member_app
+from node.program import _member_server
 from node.receipt import open_receipt
 from node.steward import Steward
 from privacy.contract.consent import ConsentState
@@ -153,6 +157,21 @@ def test_an_erased_member_has_no_page(world: World) -> None:
     world.steward.erase(world.member)
     assert world.client().post("/open", data={"secret": secret}).status_code == 404
     assert client.get("/").status_code == 409
+
+
+def test_the_listener_is_off_unless_set_and_has_nothing_else_on_it(world: World) -> None:
+    assert _member_server(world.node.parts) == []
+    settings = replace(world.parts.settings, member_port=free_port())
+    [(server, sockets)] = _member_server(replace(world.parts, settings=settings))
+    serving = threading.Thread(target=server.run, kwargs={"sockets": sockets}, daemon=True)
+    serving.start()
+    try:
+        address = f"http://127.0.0.1:{settings.member_port}"
+        for path, status in (("/", 401), ("/v1/status", 404), ("/health", 404), ("/docs", 404)):
+            assert httpx.get(address + path, timeout=10).status_code == status
+    finally:
+        server.should_exit = True
+        serving.join(10)
 
 
 # what it does
