@@ -84,7 +84,7 @@ def _new_run(
     store, now = services.store, services.clock()
     if store.runs.unfinished_of(principal.id) >= services.settings.max_unfinished_runs:
         raise Refused(Code.RATE_LIMITED, unfinished=services.settings.max_unfinished_runs)
-    question = _open_question(services, envelope)
+    question = _open_question(services, principal, envelope)
     facts = visible_study(store, principal, question.study)
     if question.study_digest != facts.study.digest:
         raise Refused(Code.PLAN_MISMATCH)
@@ -125,9 +125,14 @@ def _new_run(
     )
 
 
-def _open_question(services: Services, envelope: Envelope) -> Question:
-    """The question, if it is signed by the key it names and is neither old nor early."""
+def _open_question(services: Services, principal: Principal, envelope: Envelope) -> Question:
+    """The question, if it is signed by the key it names and is neither old nor early.
+
+    Without a delegation that key is the caller's own.
+    """
     question = Question.from_json(envelope.open("question", envelope.key))
+    if question.delegation is None and envelope.key.text != principal.public_key:
+        raise Refused(Code.NOT_AN_INVESTIGATOR)
     now = services.clock()
     skew = timedelta(seconds=services.settings.question_skew_seconds)
     if parse_instant(question.expires) < now or parse_instant(question.asked_at) > now + skew:
