@@ -145,7 +145,7 @@ class RateLimit:
         with self._lock:
             if span != self._span:
                 self._span, self._seen = span, {}
-            for key, most in ((caller, self.most), ("", 10 * self.most)):
+            for key, most in (("", 10 * self.most), (caller, self.most)):
                 self._seen[key] = self._seen.get(key, 0) + 1
                 if self._seen[key] > most:
                     return False
