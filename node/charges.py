@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from models.derivation import Round
 from node.gate import Permit
-from privacy.ledger.entry import Commit, Delegated, Mechanism, Reserve, ReservedRound
+from privacy.ledger.desk_entry import Delegated
+from privacy.ledger.entry import Commit, Mechanism, Reserve, ReservedRound
 from privacy.ledger.state import OpenPlan
 from privacy.secure_sum.attempt import Attempt
 

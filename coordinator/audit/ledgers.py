@@ -24,6 +24,7 @@ from privacy.contract.study import Study
 from privacy.contract.time import parse_instant
 from privacy.errors import Refused, VerificationFailed
 from privacy.ledger.chain import Anchor, Replay, check_anchors, check_covered, replay
+from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.entry import (
     Approval,
     Commit,
@@ -185,6 +186,9 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 _check_approval(context, body)
                 what = f"{body.study}: {body.decision}, {_limit(context, body.rho)}"
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+            case Endorsement() | Reviewed() | QuestionDecided() as body:
+                what = _decided(body)
+                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case KeysRevoked() as body:
                 listed = context.network.revocations.get(body.revocation)
                 known = () if listed is None else listed.keys
@@ -207,6 +211,17 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case _:
                 return
+
+
+def _decided(body: Endorsement | Reviewed | QuestionDecided) -> str:
+    match body:
+        case Endorsement():
+            return f"{body.study}: the first of two approvals"
+        case Reviewed():
+            key = PublicKey.from_text(body.key).fingerprint
+            return f"{body.study}: signed off by patient reviewer {body.reviewer}, key {key}"
+        case QuestionDecided():
+            return f"{body.study}: question {body.decision}: {body.sentence}"
 
 
 def _plan_of(release: Release | None) -> str:
