@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.curves import auc, half_width
+from bench.heart_figure import ALONE, POOLED, PRIVATE
 from bench.net_support import Row, at_most, observed
 from bench.outcome_data import HOSPITALS, Absent, Study, heart_disease
 from bench.outcome_fits import NEGLIGIBLE, TRAINED, Split, Trust, private
@@ -38,18 +39,19 @@ def run(quick: bool = False) -> list[Row]:
     pooled = [each.quality(each.pooled) for each in given]
     local = [_local(each) for each in given]
     name = f"heart disease, n = {study.size}, 4 hospitals"
+    told = _Told(name)
     rows = [
         at_most(f"{name}: noise negligible, farthest from pooled", _farthest(given), "", SAME),
-        _area(f"{name}: AUC, pooled, no privacy", pooled),
-        _area(f"{name}: AUC, each hospital alone, no privacy", [each[0] for each in local]),
-        _error(f"{name}: coefficient error, each hospital alone", [each[1] for each in local]),
+        told("AUC", POOLED, pooled),
+        told("AUC", ALONE, [each[0] for each in local]),
+        told("coefficient error", ALONE, [each[1] for each in local]),
     ]
     for epsilon in EPSILONS:
         fits = [private(each, epsilon, TRUST) for each in given]
         areas = [each.quality(fit.drawn) for each, fit in zip(given, fits, strict=True)]
         errors = [each.error(fit.drawn) for each, fit in zip(given, fits, strict=True)]
-        rows.append(_area(f"{name}: AUC, ε = {epsilon}, way {fits[0].way}", areas))
-        rows.append(_error(f"{name}: coefficient error, ε = {epsilon}", errors))
+        rows.append(told("AUC", PRIVATE, areas, float(epsilon)))
+        rows.append(told("coefficient error", PRIVATE, errors, float(epsilon)))
     return rows
 
 
@@ -100,9 +102,14 @@ def _own_fit(x: Floats, y: Floats) -> Floats:
     return np.asarray(b)
 
 
-def _area(what: str, values: list[float]) -> Row:
-    return observed(what, statistics.fmean(values), f"(± {half_width(values):.3f})")
+class _Told:
+    """Rows of one data set, which `bench.heart_figure` reads too."""
 
+    def __init__(self, name: str) -> None:
+        self.name = name
 
-def _error(what: str, values: list[float]) -> Row:
-    return observed(what, statistics.fmean(values), f"(± {half_width(values):.3f})")
+    def __call__(self, figure: str, fit: str, values: list[float], epsilon: float = 0.0) -> Row:
+        at = f", ε = {epsilon:g}" if epsilon else ""
+        what = f"{self.name}: {figure}, {fit}{at}"
+        row = observed(what, statistics.fmean(values), f"(± {half_width(values):.3f})")
+        return {**row, "figure": figure, "fit": fit, "epsilon": epsilon}

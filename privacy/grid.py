@@ -19,6 +19,7 @@ _LIMB = 30
 _SMALL = 2**33
 _FAR = 2.0**32  # times delta_grid it still fits 64 bits; the row is shrunk anyway
 _NEARLY = 0.999  # of the bound's square
+_ROWS = 2**23
 _FITS = 2.0**61  # a squared norm found below it is below 2^62, and fits 64 bits
 
 
@@ -41,6 +42,26 @@ def to_grid(matrix: NDArray[np.float64], delta_grid: int) -> NDArray[np.int64]:
     result = rounded.astype(np.int64)
     _shrink_near(result, squared, delta_grid)
     return result
+
+
+def total_on_grid(matrix: NDArray[np.float64], delta_grid: int) -> NDArray[np.int64]:
+    """Shape [d]: the sum of the rows of `to_grid`, without a matrix of integers.
+
+    Rows that are inside for certain are added up as whole numbers in doubles: of up to 2^23 rows,
+    no partial sum of numbers up to `delta_grid` is beyond 2^53, so that each is exact in whatever
+    order. The others go through `to_grid`. Raises BadInput as that does, and for more rows.
+    """
+    if not isinstance(matrix, np.ndarray) or matrix.ndim != 2 or matrix.dtype.kind != "f":
+        raise BadInput("contributions to round are a real matrix")
+    if len(matrix) > _ROWS:
+        raise BadInput(f"at most {_ROWS} contributions are added at a time")
+    rounded, squared = _rounded(matrix.astype(np.float64, copy=False), _checked(delta_grid))
+    unsure = ~(squared <= _NEARLY * float(delta_grid) ** 2)
+    if not unsure.any():
+        return np.asarray(rounded.sum(axis=0).astype(np.int64))
+    rounded[unsure] = 0.0
+    others = to_grid(matrix[unsure], delta_grid).sum(axis=0)
+    return np.asarray(rounded.sum(axis=0).astype(np.int64) + others)
 
 
 def _rounded(

@@ -16,7 +16,7 @@ from models.rows import Rows
 from models.streamed import Integers, Streamed
 from privacy.contract.dictionary import ColumnRef
 from privacy.errors import BadInput
-from privacy.grid import to_grid
+from privacy.grid import to_grid, total_on_grid
 
 SLICE = 8192  # members at a time
 CACHED = 2**17  # numbers of all rows' matrices that stay in the processor's cache
@@ -56,7 +56,7 @@ class UnitVectors(Streamed):
         total = np.zeros(self.length, dtype=np.int64)
         batch = self._batch(rows, asked, site)
         for part in slices(batch, SLICE, self._rows_at_once):
-            total += self._vectors(part).sum(axis=0)
+            total += total_on_grid(self._unit(part), self.delta_grid)
         return total
 
     @property

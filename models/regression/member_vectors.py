@@ -96,11 +96,14 @@ def vectors(model: Model, asked: Round, batch: Batch) -> Floats:
                 assert_never(asked)
 
 
-def in_ball(matrix: Floats, clip: float) -> Floats:
-    """Rows divided by `clip`, those beyond it scaled down to norm 1; zero where not finite."""
+def in_ball(
+    matrix: Floats, clip: float, radius: float = 1.0, out: Floats | None = None
+) -> Floats:
+    """Rows divided by `clip`, those beyond it scaled down to norm 1, times `radius`; zero where
+    not finite. `out` is written to where it is given, and may be `matrix`."""
     norm = np.sqrt(squared_norms(matrix))
-    scale = 1.0 / np.maximum(norm, clip)
-    result: Floats = matrix * scale[:, None]
+    scale = radius / np.maximum(norm, clip)
+    result: Floats = np.multiply(matrix, scale[:, None], out=out)
     if not np.isfinite(norm).all():
         result[~np.isfinite(norm)] = 0.0
     return result
@@ -154,10 +157,8 @@ def _newton(model: Model, rows: ModelRows, theta: Floats) -> Floats:
     there = (summed(rows.weight[:, None], rows) > 0).astype(np.float64)
     result, end = empty(rows.members, length(model, Newton(theta))), 1 + model.size
     result[:, :1] = there * part
-    score = in_ball(summed(scores(model, rows, theta), rows), first)
-    np.multiply(score, part, out=result[:, 1:end])
-    curve = in_ball(summed(informations(model, rows, theta), rows), second)
-    np.multiply(curve, part, out=result[:, end:])
+    in_ball(summed(scores(model, rows, theta), rows), first, part, result[:, 1:end])
+    in_ball(summed(informations(model, rows, theta), rows), second, part, result[:, end:])
     return result
 
 

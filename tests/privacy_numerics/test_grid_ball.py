@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from privacy import grid
 from privacy.errors import BadInput
-from privacy.grid import shrink_to_ball, to_grid
+from privacy.grid import shrink_to_ball, to_grid, total_on_grid
 
 Matrix = NDArray[np.int64]
 
@@ -144,6 +144,35 @@ def test_any_real_row_becomes_a_bounded_row(matrix: NDArray[np.float64], delta: 
             assert not new.any(), "a row that fails contributes zero"
 
 
+@given(
+    hnp.arrays(
+        np.float64,
+        shapes,
+        elements=st.one_of(st.floats(allow_nan=True, allow_infinity=True), st.floats(-1.0, 1.0)),
+    ),
+    deltas,
+)
+@settings(deadline=None)
+def test_a_total_is_that_of_the_rows_one_by_one(matrix: NDArray[np.float64], delta: int) -> None:
+    before = matrix.copy()
+    assert np.array_equal(total_on_grid(matrix, delta), to_grid(matrix, delta).sum(axis=0))
+    assert np.array_equal(matrix, before, equal_nan=True), "the input is not written to"
+
+
+def test_a_total_of_many_rows_is_exact_to_the_last_unit() -> None:
+    rng = np.random.default_rng(5)
+    rows = rng.normal(size=(20_000, 3))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True) * rng.choice([0.9, 1.0, 1.1], (20_000, 1))
+    for layout in (rows, np.asfortranarray(rows)):
+        expected = [sum(int(each) for each in column) for column in to_grid(rows, 2**30).T]
+        assert total_on_grid(layout, 2**30).tolist() == expected
+
+
+def test_more_rows_than_doubles_add_exactly_are_refused() -> None:
+    with pytest.raises(BadInput):
+        total_on_grid(np.zeros((2**23 + 1, 1)), 5)
+
+
 def test_ordinary_rows_are_rounded_to_nearest() -> None:
     rows = np.array([[0.5, -0.25, 0.0], [1.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
     assert to_grid(rows, 1000).tolist() == [[500, -250, 0], [1000, 0, 0], [1000, 0, 0]]
@@ -164,3 +193,5 @@ def test_other_arrays_are_refused() -> None:
     for wrong in (np.zeros((2, 2), dtype=np.int64), np.zeros(3), [[0.0]]):
         with pytest.raises(BadInput):
             to_grid(wrong, 5)  # type: ignore[arg-type]
+        with pytest.raises(BadInput):
+            total_on_grid(wrong, 5)  # type: ignore[arg-type]
