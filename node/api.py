@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 
 from node.parts import Parts
 from node.steward import Steward
+from node.study_api import add_study_routes
 from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFailed
 
 MAX_BODY_BYTES = 256 * 1024
@@ -51,13 +52,6 @@ class ConfirmForm(_Form):
     fingerprints: list[str]
 
 
-class DecisionForm(_Form):
-    """approved, refused, asked (with the question as the reason) or withdrawn."""
-
-    decision: str
-    reason: str = ""
-
-
 class ConsentForm(_Form):
     """One member's choice for one purpose (or "all")."""
 
@@ -70,6 +64,12 @@ class ConsentForm(_Form):
     text: str = ""
     language: str = ""
     evidence: str = ""
+
+
+class FileForm(_Form):
+    """A file on the node's own machine."""
+
+    file: Path
 
 
 class ProofForm(_Form):
@@ -127,7 +127,8 @@ def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
     guard = [Depends(admit)]
     _home_routes(app, steward, connected, guard)
     _data_routes(app, steward, guard)
-    _study_routes(app, steward, guard)
+    _peer_routes(app, steward, guard)
+    add_study_routes(app, parts, guard)
     _evidence_routes(app, steward, guard)
     return app
 
@@ -177,6 +178,14 @@ def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
     def consent_proof(form: ProofForm) -> dict[str, Any]:
         return steward.consent_proof(form.epoch, form.member)
 
+    @app.post("/v1/consent/import", operation_id="import_consent", dependencies=guard)
+    def import_consent(form: FileForm) -> dict[str, Any]:
+        return steward.import_consent(form.file)
+
+    @app.post("/v1/consent/export", operation_id="export_consent", dependencies=guard)
+    def export_consent(form: FileForm) -> dict[str, Any]:
+        return steward.export_consent(form.file)
+
     @app.post("/v1/consent/texts", operation_id="adopt_text", dependencies=guard)
     def adopt_text(form: TextForm) -> dict[str, str]:
         return {"digest": steward.adopt_text(form.purpose, form.language, form.text)}
@@ -200,15 +209,7 @@ def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         return steward.publish()
 
 
-def _study_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
-    @app.get("/v1/studies", operation_id="list_studies", dependencies=guard)
-    def studies() -> list[dict[str, Any]]:
-        return steward.studies()
-
-    @app.post("/v1/studies/{digest}/decision", operation_id="decide_study", dependencies=guard)
-    def decide(digest: str, form: DecisionForm) -> dict[str, str]:
-        return {"decision": steward.decide(digest, form.decision, form.reason)}
-
+def _peer_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
     @app.get("/v1/rosters", operation_id="list_rosters", dependencies=guard)
     def rosters() -> list[dict[str, Any]]:
         return steward.rosters()

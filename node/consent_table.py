@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from node.consent_history import WORD_COLUMNS, word_of
 from node.consent_terms import known_terms
-from node.layout import Cursor
+from node.layout import Cursor, offer
 from node.records import Records
 from privacy.consent_table import SALT_BYTES, ConsentOpening, OpenedRecord, leaf_of
 from privacy.contract.canonical import canonical_bytes
@@ -56,7 +56,7 @@ class _Growing:
             "leaf": pa.binary(),
         }
         rows = [dict(zip(types, row, strict=True)) for row in self.waiting]
-        self.cursor.register("batch", pa.Table.from_pylist(rows, schema=pa.schema(types)))
+        offer(self.cursor, "batch", pa.Table.from_pylist(rows, schema=pa.schema(types)))
         self.cursor.execute("INSERT INTO consent_leaves SELECT * FROM batch")
         self.cursor.unregister("batch")
         self.waiting = []

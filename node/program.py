@@ -24,6 +24,7 @@ from models.contribution import Contribution
 from node.api import create_app
 from node.consent_calendar import ConsentCalendar
 from node.cut import Beginning, Cut, cut_now, joined_since
+from node.desk import Desk
 from node.documents import Documents
 from node.engine import total
 from node.engines.choice import open_published
@@ -93,12 +94,14 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
     def cut() -> Cut:
         return cut_now(records)
 
+    desk = Desk.open(home.desk_file, clock)
     service = NodeService(
         node=settings.node,
         key=key,
         coordinator=settings.coordinator,
         ledger=ledger,
         documents=Documents(home.documents, settings.coordinator),
+        desk=desk,
         runner=Runner(settings.node, ledger, engine, cut, entropy, clock, reached),
         witnessing=Witnessing.begin(settings.node, ledger, key.public, entropy),
         slots=Slots(settings.slot_milliseconds / 1000, time.monotonic, time.sleep),
@@ -108,7 +111,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         records_fault=guard.fault,
         software=installed(),
     )
-    return Parts(home, settings, records, service, guard)
+    return Parts(home, settings, records, service, guard, desk)
 
 
 def run(root: Path, *, reached: Step = _no_step) -> None:

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from node.consent import consent_of, set_consent
+from node.consent_files import read_words, record_words, write_words
 from node.consent_history import Note
 from node.consent_table import open_table
-from node.decisions import Offered, decide_study
 from node.erasure import erase_member
 from node.importer import check_folder, import_folder
 from node.member.links import MemberLinks
-from node.parts import Parts
 from node.scoring import read_model, score
 from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
+from node.study_desk import StudyDesk
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.consent import ConsentState
@@ -39,11 +39,8 @@ _WORDS_LOST = (
 
 
 @dataclass(frozen=True)
-class Steward:
+class Steward(StudyDesk):
     """Operations on one node, running or not. `by` is the name that goes into the ledger."""
-
-    parts: Parts
-    by: str = "steward"
 
     # home
 
@@ -164,6 +161,20 @@ class Steward:
         )
         self.parts.guard.changed(member)
 
+    def import_consent(self, file: Path) -> dict[str, Any]:
+        """Record every word of a file (FHIR or CSV) here, or change nothing and say why."""
+        now = self.parts.service.clock()
+        today = now.astimezone(UTC).date()
+        count = record_words(
+            self.parts.records, read_words(file), at=instant_text(now), today=today
+        )
+        self.parts.guard.changed()
+        return {"words": count}
+
+    def export_consent(self, file: Path) -> dict[str, Any]:
+        """Write every word ever recorded to a file: .json or .ndjson (FHIR), or .csv."""
+        return {"words": write_words(self.parts.records, file)}
+
     def member_link(self, member: str, days: int = LINK_DAYS) -> str:
         """A one-time link to a member's own page. Raises BadInput for nobody known."""
         settings = self.parts.settings
@@ -227,40 +238,7 @@ class Steward:
         members = score(self.parts.records, read_model(model), out, horizon)
         return {"members": members, "file": str(out)}
 
-    # studies and peers
-
-    def studies(self) -> list[dict[str, Any]]:
-        """Every study offered, with this organisation's decision."""
-        service = self.parts.service
-        return [
-            {
-                **study.to_json(),
-                "digest": study.digest,
-                "decision": self._decision(study.digest),
-            }
-            for study in service.documents.studies()
-        ]
-
-    def _decision(self, digest: str) -> str:
-        """approved, endorsed, refused, asked, withdrawn, superseded or waiting."""
-        state = self.parts.service.ledger.state
-        if digest in state.endorsed:
-            return "endorsed"
-        newest = state.decisions.get(digest, "waiting")
-        return "superseded" if newest == "approved" and digest not in state.approvals else newest
-
-    def decide(self, digest: str, decision: str, reason: str = "") -> str:
-        """Approve, refuse, ask back or withdraw one version of a study; see `decide_study`.
-
-        Whatever runs for a version that is approved no more ends at once.
-        """
-        service = self.parts.service
-        offered = Offered(service.documents.study(digest))
-        decided = decide_study(
-            service.ledger, offered, decision, by=self.by, now=service.clock(), reason=reason
-        )
-        service.runner.drop_unapproved()
-        return decided
+    # peers
 
     def rosters(self) -> list[dict[str, Any]]:
         """Every roster offered, with the fingerprints to compare by telephone."""

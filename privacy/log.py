@@ -35,7 +35,7 @@ class Logged(StrEnum):
     DICTIONARY = "dictionary"
     REVOCATION = "revocation"
     STUDY = "study"
-    TRANSITION = "transition"
+    STEP = "step"  # of a study: proposed, approved, closed …
     PLAN = "plan"
     RELEASE = "release"
     PEOPLE = "people"

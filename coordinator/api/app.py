@@ -20,6 +20,7 @@ from coordinator.api import (
     problems,
     run_routes,
     study_routes,
+    study_steps,
 )
 from coordinator.api.budgets import Budgets
 from coordinator.api.limits import AddressLimit, BodyLimit, SafeHeaders
@@ -44,6 +45,7 @@ ROUTERS = (
     oidc_routes.router,
     people_routes.router,
     study_routes.router,
+    study_steps.router,
     run_routes.router,
     audit_routes.router,
 )

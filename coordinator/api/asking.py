@@ -14,10 +14,13 @@ from datetime import timedelta
 from coordinator.api.combining import check_tops_up
 from coordinator.api.entitlement import visible_study
 from coordinator.api.services import Services
+from coordinator.api.study_steps import begin
+from coordinator.api.willing import unwilling
 from coordinator.planning import make_plan, participants_for
 from coordinator.store.facts import Principal, RunFacts, RunState
 from coordinator.store.runs import NewRun
 from models.aggregates.requests import Analysis, normalise, parse_analysis
+from models.cohort.text import canonical_text
 from models.within import cohort_within, declared
 from privacy.accounting.conversion import parse_epsilon
 from privacy.contract.canonical import digest
@@ -85,12 +88,18 @@ def _new_run(
         raise Refused(Code.PLAN_MISMATCH)
     dictionary = store.network.dictionary_version(facts.study.dictionary)
     named = declared(facts.study, dictionary)
-    check_question(facts.study, named, question.analysis, question.cohort, question.epsilon)
+    analysis = check_question(
+        facts.study, named, question.analysis, question.cohort, question.epsilon
+    )
+    begin(services, facts.study)
     roster = store.network.roster
+    cohort = canonical_text(cohort_within(facts.study, question.cohort, named))
+    at = instant_text(now)
+    out = unwilling(services.budgets, facts, analysis, cohort, question.epsilon, at)
     participants = participants_for(
         facts.study.digest,
         roster,
-        store.nodes.online(),
+        frozenset(store.nodes.online()) - out,
         store.studies.approvals(),
         fewest_nodes(facts.study.t_drop, facts.study.t_collude),
     )

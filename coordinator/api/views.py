@@ -32,9 +32,12 @@ from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_canonical, rational
 from privacy.contract.plan import Plan
 from privacy.contract.signing import PublicKey
+from privacy.contract.study_life import State
 from privacy.errors import Code
 from privacy.log import LogProof
 from privacy.units import Rho
+
+_DECLINED = frozenset({Code.POLICY_FLOOR.value, Code.NOT_APPROVED.value})
 
 
 def amount(rho: Rho, delta: Fraction) -> Amount:
@@ -75,8 +78,18 @@ def _summary(facts: StudyFacts) -> dict[str, Any]:
     }
 
 
-def study_view(facts: StudyFacts, budget: StudyBudget, answering: list[str]) -> StudyView:
+def study_view(
+    facts: StudyFacts,
+    budget: StudyBudget,
+    answering: list[str],
+    state: State,
+    *,
+    everything: bool,
+) -> StudyView:
+    """`everything`: with the organisations that do not approve, which a researcher only counts."""
     study = facts.study
+    decided = sorted(facts.decisions.items())
+    approved = [(node, said) for node, said in decided if said is Decision.APPROVED]
     return StudyView(
         **_summary(facts),
         delta=study.delta,
@@ -93,9 +106,12 @@ def study_view(facts: StudyFacts, budget: StudyBudget, answering: list[str]) -> 
         cohort=study.cohort,
         variables=list(study.variables),
         investigators=[InvestigatorView(**each.to_json()) for each in study.investigators],
+        state=state.value,
         approvals=[
-            ApprovalView(node=node, decision=said) for node, said in sorted(facts.decisions.items())
+            ApprovalView(node=node, decision=said)
+            for node, said in (decided if everything else approved)
         ],
+        declining=len(decided) - len(approved),
         budget=budget_view(budget, study.delta_fraction),
         envelope=facts.envelope.to_json(),
     )
@@ -135,15 +151,20 @@ def network_view(services: Services) -> NetworkView:
 
 
 def run_view(run: RunFacts, release: ReleaseFacts | None, proof: LogProof | None = None) -> RunView:
-    """A run; with its answer where the caller may see it and there is one."""
+    """A run; with its answer where the caller may see it and there is one.
+
+    What an organisation's policy or decision refuses is told as `declined`, without its reason.
+    """
     plan = run.plan
+    declined = run.code in _DECLINED
+    code = Code.DECLINED.value if declined else run.code
     return RunView(
         id=run.id,
         study=run.study,
         state=run.state,
-        code=run.code,
-        title=CATALOGUE[Code(run.code)][1] if run.code else "",
-        fields=dict(run.fields),
+        code=code,
+        title=CATALOGUE[Code(code)][1] if code else "",
+        fields={} if declined else dict(run.fields),
         identity=run.identity,
         plan=run.plan_digest,
         analysis=dict(plan.analysis),

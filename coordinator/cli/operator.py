@@ -200,6 +200,14 @@ def propose(
             print(f"{study.id} version {study.version}: {study.digest}")
 
 
+@app.command(name="close-study")
+def close_study(study: str, dir: Dir = HERE) -> None:  # noqa: A002
+    """End a study for its investigators: no question of it is answered any more."""
+    with _exit_codes(), _opened(dir) as (home, _, store):
+        operate.close_study(store, home.identity(), study, now=_now())
+        print("closed")
+
+
 def _investigator(text: str, named: Mapping[str, str]) -> Investigator:
     try:
         return Investigator(key=PublicKey.from_text(text).text, name=named.get(text, ""))

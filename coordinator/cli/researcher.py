@@ -18,7 +18,7 @@ import typer
 
 from coordinator.audit.consent import verify_consent
 from coordinator.audit.verify import Pinned, verify_bundle
-from coordinator.cli import login, models, planned, runs
+from coordinator.cli import login, models, planned, runs, studies
 from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.diagnosis import diagnose
 from coordinator.cli.kinds import Kind, Written, question_of, settings_of
@@ -213,6 +213,16 @@ def query_run(
         show_result(runs.answered(job, timeout), form)
 
 
+for each in (
+    studies.about,
+    studies.propose,
+    studies.log,
+    studies.answer,
+    studies.close,
+    studies.publish,
+    studies.register,
+):
+    study_app.command(each.__name__)(each)
 query_app.command("show")(planned.show_release)
 query_app.command("top-up")(planned.top_up)
 app.command("plan")(planned.run_plan)

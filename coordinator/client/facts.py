@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from coordinator.client.proposing import Step
 from coordinator.client.question import Backend
 from privacy.contract import study as contract
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.study_life import Act
 
 _BAR = 30
 
@@ -79,5 +81,9 @@ class Source(Protocol):
     def budget(self) -> Budget: ...
 
     def approvals(self) -> dict[str, str]: ...
+
+    def steps(self) -> list[Step]: ...
+
+    def take(self, act: Act, note: str) -> str: ...
 
     def organisations(self) -> tuple[str, ...]: ...

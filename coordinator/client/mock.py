@@ -17,6 +17,7 @@ from coordinator.client.facts import Budget, Loss
 from coordinator.client.job import Job
 from coordinator.client.model import Origin
 from coordinator.client.preview import Preview, reworded
+from coordinator.client.proposing import Step
 from coordinator.client.question import Question, Terms, Wanted
 from coordinator.client.result import Asked, Noise, Released, Result
 from coordinator.client.titles import titles_of
@@ -32,6 +33,7 @@ from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_
 from privacy.contract import study as contract
 from privacy.contract.canonical import digest
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.study_life import Act
 from privacy.contract.time import instant_text
 from privacy.errors import Code
 from privacy.randomness import Entropy
@@ -244,6 +246,14 @@ class MockSource:
 
     def approvals(self) -> dict[str, str]:
         return {}
+
+    def steps(self) -> list[Step]:
+        return []
+
+    def take(self, act: Act, note: str) -> str:
+        """Refused: made-up members have no organisations that would decide."""
+        fields = {"act": act.value, "words": len(note)}
+        raise Refused(Code.NOT_PERMITTED, "A study on made-up members has no life.", fields)
 
     def organisations(self) -> tuple[str, ...]:
         """Made-up members belong to made-up organisations, in turn."""

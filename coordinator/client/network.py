@@ -13,6 +13,7 @@ import httpx
 
 from coordinator.client.errors import BadInput, NotSignedIn, Refused
 from coordinator.client.job import Job
+from coordinator.client.proposing import propose, studies_of_file
 from coordinator.client.question import Question
 from coordinator.client.remote import RemoteStudy
 from coordinator.client.result import Result
@@ -24,7 +25,9 @@ from models.aggregates.requests import Analysis, parse_analysis
 from models.dictionary_file import load_dictionary
 from models.sentences import sentence
 from models.within import check_study
+from privacy.contract.dictionary import Dictionary
 from privacy.contract.signing import SigningKey
+from privacy.contract.study import Investigator
 from privacy.contract.token import Token
 from privacy.errors import Code
 
@@ -80,6 +83,27 @@ class Network:
         found = self._study(study_id)
         _ = found.facts
         return found
+
+    def propose(self, study_file: str | Path) -> list[Study]:
+        """Propose the studies of a study.toml, signed by you, to every organisation.
+
+        You are the investigator where the file names none. Raises BadInput for what does not
+        fit the dictionary, and Refused for a version that is not the next.
+        """
+        path, key = Path(study_file), self._signing_key()
+        network = self.transport.get("/v1/network")
+        dictionary = Dictionary.from_json(self.transport.get("/v1/network/dictionary"))
+        me = self.transport.get("/v1/me")
+        own = Investigator(key=key.public.text, name=me["name"])
+        found = studies_of_file(_text(path), path.name, dictionary, network["delta"], own)
+        for study in found:
+            propose(self.transport, study, key)
+            self._studies.pop(study.id, None)
+        return [self._study(study.id) for study in found]
+
+    def register(self) -> list[dict[str, Any]]:
+        """The public register: every approved study, and what it found, in plain words."""
+        return list(self.transport.get("/api/register")["studies"])
 
     def nodes(self) -> list[NodeInfo]:
         """Every node with its public state."""

@@ -17,6 +17,7 @@ from coordinator.client.facts import Budget, Loss
 from coordinator.client.job import Job
 from coordinator.client.model import Origin, checked_opening, checked_openings
 from coordinator.client.preview import Preview, reworded
+from coordinator.client.proposing import Step, steps_of, take
 from coordinator.client.question import Question, Terms, Wanted
 from coordinator.client.result import Logging, Result, combined_result, result_from_run
 from coordinator.client.titles import Titles, titles_of
@@ -29,6 +30,7 @@ from privacy.contract import plan, study
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
+from privacy.contract.study_life import Act
 from privacy.contract.time import instant_text
 from privacy.errors import Code, VerificationFailed
 from privacy.log import Logged, LogProof
@@ -84,6 +86,12 @@ class RemoteStudy:
     def approvals(self) -> dict[str, str]:
         said = self.transport.get(self._path)["approvals"]
         return {approval["node"]: approval["decision"] for approval in said}
+
+    def steps(self) -> list[Step]:
+        return steps_of(self.transport, self.study_id)
+
+    def take(self, act: Act, note: str) -> str:
+        return str(take(self.transport, self._facts, act, self.key(), note)["state"])
 
     def organisations(self) -> tuple[str, ...]:
         """The nodes that would answer now, in a plan's order."""

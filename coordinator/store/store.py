@@ -18,6 +18,7 @@ from coordinator.store.people import People
 from coordinator.store.releases import Releases
 from coordinator.store.runs import Runs
 from coordinator.store.sessions import Sessions
+from coordinator.store.steps import StudySteps
 from coordinator.store.studies import Studies
 
 
@@ -29,6 +30,7 @@ class Store:
         self.network = NetworkDocuments(self.database)
         self.nodes = Nodes(self.database)
         self.studies = Studies(self.database)
+        self.steps = StudySteps(self.database)
         self.people = People(self.database)
         self.accounts = Accounts(self.database)
         self.sessions = Sessions(self.database)

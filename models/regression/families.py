@@ -21,7 +21,7 @@ from models.regression.batch import Floats
 from models.regression.special import digamma, logistic, trigamma
 
 LARGEST = 30.0  # beyond it a predictor's effect cannot be told from certainty
-QUIET = 0.35  # a spread is needed less exactly than coefficients are
+QUIET = 0.6  # a spread is needed less exactly than coefficients are
 MOST = 1000  # of a drawn count
 _LEAST = 1e-300
 

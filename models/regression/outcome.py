@@ -136,8 +136,8 @@ class Model(ABC):
 
     @property
     def sketch_size(self) -> int:
-        """How many made-up members a fit looks at."""
-        return 1024
+        """At how many points, an even number, a fit looks at made-up members."""
+        return 512
 
     @property
     def independent(self) -> bool:

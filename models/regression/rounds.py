@@ -194,14 +194,14 @@ _METHODS = {
     "gram": (
         "Noisy means, variances and products of covariates, scaled by public bounds, were opened "
         "first; then, in rounds, noisy sums of members' scores, mapped to have about the identity "
-        "for covariance and clipped member by member. Coefficients are the mean of the Newton "
-        "targets of all rounds, corrected for clipping under a normal law of the covariates; "
-        "standard errors hold sampling and noise."
+        "for covariance and clipped member by member. Coefficients are the mean of the rounds' "
+        "Newton targets, corrected for clipping under a law of the covariates with those moments; "
+        "standard errors hold sampling, noise, and how roughly the products are known."
     ),
     "gradient": (
         "Noisy means and variances of covariates, scaled by public bounds, were opened first; "
-        "then, in rounds, noisy sums of members' scores, clipped member by member. Coefficients "
-        "are the mean of damped Newton targets of all rounds, which draws them towards no effect; "
-        "standard errors hold sampling and noise and take covariates for uncorrelated."
+        "then, in rounds, noisy sums of members' scores, clipped member by member. Predictions "
+        "rest on the mean of the rounds' damped Newton targets, which takes covariates for "
+        "uncorrelated; nothing is said of single coefficients, unless there is but one."
     ),
 }

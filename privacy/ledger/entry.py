@@ -180,6 +180,21 @@ class Approval(Fact):
     reason: Words
 
 
+class Reviewed(Fact):
+    """A patient reviewer of this organisation signed a study version off.
+
+    `key` is the reviewer's, held by the organisation; `statement` the digest of what it signed.
+    """
+
+    kind: Literal["reviewed"] = "reviewed"
+    study: Name
+    study_digest: Digest
+    reviewer: Name
+    key: KeyText
+    statement: Digest
+    by: Name
+
+
 class KeysRevoked(Fact):
     """Researchers' keys that no plan is reserved for from now on, new here and sorted.
 
@@ -345,6 +360,7 @@ Body = (
     | DictionaryAdopted
     | Endorsement
     | Approval
+    | Reviewed
     | KeysRevoked
     | QuestionDecided
     | Reserve
