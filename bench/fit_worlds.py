@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.aggregates.request import Request
 from models.regression.cox import Cox
 from models.regression.progression import Progression
 from models.regression.request import Regression
+from models.regression.rounds import InRounds
 from models.rows import Rows, TableRows, ranks
 from privacy.contract.dictionary import Column, ColumnType, Dictionary, Table
 from privacy.contract.dictionary import Rows as RowsKind
@@ -73,7 +73,7 @@ class World:
     """A question, and the coefficients that are true; `more` are those beside EFFECTS."""
 
     name: str
-    asked: Request
+    asked: InRounds
     more: Mapping[str, float]
     factor: float = 1.0  # of all effects
 
