@@ -106,8 +106,8 @@ class Contact:
 
     def _offer_study(self, node: str, boot: str, facts: StudyFacts, approved: bool) -> None:
         """Offer what is proposed and not approved; again when its researchers have answered."""
-        proposals = self.store.steps.proposals(facts.study.digest)
-        if approved or not proposals:
+        proposals = () if approved else self.store.steps.proposals(facts.study.digest)
+        if not proposals:
             return
         if self.store.steps.life(facts.study, len(self.roster().nodes)).closed:
             return

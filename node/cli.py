@@ -15,7 +15,7 @@ import typer
 from node.consent_cli import add_consent_commands
 from node.home import Home
 from node.steward_link import hand
-from node.study_cli import add_study_commands, exit_codes, show
+from node.study_cli import add_study_commands, exit_codes, read_text, show
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,17 +34,22 @@ def init(
     dir: Dir = HERE,  # noqa: A002 - the option's name
     yearly_epsilon: Annotated[str, typer.Option(help="Budget for all questions of a year.")] = "3",
     max_drop: Annotated[int, typer.Option(help="How many nodes a question may lose.")] = 0,
+    policy: Annotated[
+        Path | None, typer.Option(help="A policy.toml; it goes before the two above.")
+    ] = None,
 ) -> None:
     """Create a node in this folder and join the network."""
     from node.joining import join, read_invite
     from node.program import utc_now
 
     with exit_codes():
+        written = "" if policy is None else read_text(policy)
         fingerprint = join(
             Home(dir),
             read_invite(invite),
             yearly_epsilon,
             max_drop=max_drop,
+            policy_text=written,
             entropy=os.urandom,
             clock=utc_now,
         )

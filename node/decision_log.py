@@ -13,7 +13,8 @@ from node.documents import Documents
 from node.ledger_store import LedgerStore
 from privacy.contract.signing import Envelope, SigningKey
 from privacy.contract.study_life import Act, Signer, StudyStep
-from privacy.ledger.entry import Approval, Entry, Reviewed
+from privacy.ledger.desk_entry import Reviewed
+from privacy.ledger.entry import Approval, Entry
 
 _MARKS = (b'"kind":"approval"', b'"kind":"reviewed"')
 _ACTS = {

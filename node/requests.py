@@ -10,6 +10,7 @@ from datetime import datetime
 from models.derivation import Derivation, derive
 from node.desk import Asked, Desk
 from node.gate import Facts, mark_of
+from privacy.contract.delegation import Authority, authority_of
 from privacy.contract.plan import Plan, Question
 from privacy.contract.signing import Envelope
 from privacy.contract.study import Study
@@ -40,16 +41,20 @@ def request_of(envelope: Envelope, facts: Facts, study_of: Callable[[str], Study
         plan = Plan.from_json(envelope.open("plan", facts.coordinator))
         question = plan.open_question()
         study = study_of(plan.study_digest)
-        if plan.researcher.text not in study.keys:
-            return None
+        authority = authority_of(plan.signer, question, study, facts.now)
         derivation = derive(question, study, facts.dictionary, plan.participants)
     except (VerificationFailed, BadInput, Refused):
         return None
-    return _asked(envelope.digest, plan, question, derivation, facts.now)
+    return _asked(envelope.digest, plan, question, derivation, authority, facts.now)
 
 
 def _asked(
-    digest: str, plan: Plan, question: Question, derivation: Derivation, now: datetime
+    digest: str,
+    plan: Plan,
+    question: Question,
+    derivation: Derivation,
+    authority: Authority,
+    now: datetime,
 ) -> Asked:
     return Asked(
         plan=digest,
@@ -60,5 +65,5 @@ def _asked(
         kind=derivation.analysis.kind,
         sentence=derivation.sentence,
         rho=(derivation.rho * plan.max_attempts).text,
-        researcher=plan.researcher.text,
+        researcher=authority.researcher.text,
     )

@@ -135,7 +135,7 @@ def policy_presets(dir: Dir = HERE) -> None:  # noqa: A002
 def policy_try(file: Path, dir: Dir = HERE) -> None:  # noqa: A002
     """What the policy in FILE would have done with last month's requests; changes nothing."""
     with exit_codes(), hand(Home(dir)) as node:
-        show(node.try_policy(_read(file), file.name))
+        show(node.try_policy(read_text(file), file.name))
 
 
 @policy_app.command("set")
@@ -147,7 +147,7 @@ def policy_set(
 ) -> None:
     """Put the policy in FILE in force: an entry of the ledger, with what it changes."""
     with exit_codes(), hand(Home(dir), by) as node:
-        show(node.set_policy(_read(file), reason, file.name))
+        show(node.set_policy(read_text(file), reason, file.name))
 
 
 @members_app.command("show")
@@ -190,7 +190,8 @@ def members_voices(digest: str, dir: Dir = HERE) -> None:  # noqa: A002
         show(node.voices(digest))
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """A file's text; raises BadInput naming it."""
     try:
         return path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError):

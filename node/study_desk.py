@@ -24,7 +24,8 @@ from privacy.contract.study_life import SignOff
 from privacy.contract.study_words import changes, describe, purpose_words
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused
-from privacy.ledger.entry import Entry, PolicySet, QuestionDecided, Reviewed
+from privacy.ledger.desk_entry import QuestionDecided, Reviewed
+from privacy.ledger.entry import Entry, PolicySet
 from privacy.ledger.fold import apply
 from privacy.ledger.permission import needs_look, study_rule
 from privacy.ledger.policy_words import Lines, policy_changes, policy_words

@@ -30,8 +30,9 @@ from coordinator.log import CoordinatorLog
 from coordinator.login.limits import RateLimit
 from coordinator.login.local import LocalLogin, TryLimits
 from coordinator.login.oidc import OidcDesk
+from coordinator.login.oidc_settings import OidcSettings
 from coordinator.login.passwords import Passwords
-from coordinator.login.provider import OidcSettings, Provider
+from coordinator.login.provider import Provider
 from coordinator.login.second_factor import FactorSeal
 from coordinator.login.sessions import Lifetimes, SessionDesk
 from coordinator.store.store import Store

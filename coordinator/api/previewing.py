@@ -57,7 +57,7 @@ def make_preview(services: Services, principal: Principal, ask: PreviewAsk) -> P
     _check_by_organisation(analysis, study, able)
     made = _preview(facts, ask, cohort, analysis, dictionary, len(able), known or (None, ""))
     services.executor.settle(services.settings.settle_seconds)
-    budget = services.budgets.of(facts)
+    budget = services.budgets.of(facts, principal.public_key)
     cost = Rho.parse(made.rho) * ask.max_attempts
     answered = _answered(services, facts, analysis, made, able)
     return PreviewView(

@@ -92,6 +92,9 @@ class BudgetView(Answer):
     committed: Amount
     reserved: Amount
     left: Amount
+    yours: Amount | None = Field(
+        default=None, description="Left of your own part, where the study or a policy has parts."
+    )
     nodes: list[NodeBudgetView]
 
 

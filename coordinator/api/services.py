@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Request, Security
@@ -23,7 +23,7 @@ from coordinator.store.facts import Principal
 from coordinator.store.store import Store
 from privacy.contract.signing import SigningKey
 from privacy.contract.token import Role
-from privacy.errors import Code, Refused
+from privacy.errors import BadInput, Code, Refused
 from privacy.randomness import Entropy
 
 Clock = Callable[[], datetime]
@@ -51,6 +51,8 @@ class ApiSettings:
 
     max_body_bytes: int = 2**20
     max_body_seconds: float = 20.0
+    max_head_seconds: float = 20.0
+    max_connections: int = 1000
     max_wait_seconds: float = 60.0
     max_waiting: int = 512
     max_unfinished_runs: int = 100
@@ -70,6 +72,18 @@ class ApiSettings:
     settle_seconds: float = 5.0
     fleet_address: str = ""  # where nodes connect
     ca_pem: str = ""  # the authority that signed the fleet address' certificate
+
+
+def with_limits(settings: ApiSettings, limits: Mapping[str, Any]) -> ApiSettings:
+    """The settings with some numbers changed; raises BadInput for what is no limit."""
+    for name, value in limits.items():
+        known = getattr(settings, name, None)
+        if isinstance(known, bool) or not isinstance(known, int | float):
+            raise BadInput(f"no limit {name!r}")
+        whole = isinstance(known, int) and not isinstance(value, int)
+        if isinstance(value, bool) or not isinstance(value, int | float) or whole or not value > 0:
+            raise BadInput(f"{name} is a number above 0")
+    return replace(settings, **limits)
 
 
 @dataclass(frozen=True)

@@ -54,5 +54,5 @@ def _shown(services: Services, caller: Principal, study: str) -> StudyView:
     everything = caller.role is not Role.RESEARCHER
     state = life_of(services, facts.study).state
     able = who_answers(services, facts).able
-    budget = services.budgets.of(facts)
+    budget = services.budgets.of(facts, caller.public_key if not everything else "")
     return study_view(facts, budget, able, state, everything=everything)

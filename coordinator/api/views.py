@@ -45,11 +45,13 @@ def amount(rho: Rho, delta: Fraction) -> Amount:
 
 
 def budget_view(budget: StudyBudget, delta: Fraction) -> BudgetView:
+    own = budget.part_left
     return BudgetView(
         allowance=amount(budget.allowance, delta),
         committed=amount(budget.charged, delta),
         reserved=amount(budget.held, delta),
         left=amount(budget.left, delta),
+        yours=None if own is None else amount(own, delta),
         nodes=[
             NodeBudgetView(
                 node=node.node,

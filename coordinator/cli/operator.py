@@ -19,7 +19,7 @@ import typer
 
 from coordinator import operate
 from coordinator.home import Home, Settings
-from coordinator.login.local import RESET_LIFETIME, new_reset_code
+from coordinator.login.resets import RESET_LIFETIME, new_reset_code
 from coordinator.people import revoke as shut_out
 from coordinator.store.accounts import ResetKind
 from coordinator.store.events import OPERATOR

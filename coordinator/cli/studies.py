@@ -12,6 +12,7 @@ from coordinator.cli.connection import connection_of
 from coordinator.cli.options import FormatOf, StudyId
 from coordinator.cli.outcome import outcome
 from coordinator.cli.output import Format, show, show_json
+from coordinator.cli.secrets import new_secret_file
 from coordinator.client.network import Network
 from privacy.errors import BadInput
 
@@ -71,3 +72,24 @@ def register(context: typer.Context) -> None:
     """The public register of studies, with their results in plain words."""
     with outcome(), connection_of(context).network() as net:
         show_json({"studies": net.register() if isinstance(net, Network) else []})
+
+
+def delegate(
+    context: typer.Context,
+    study: StudyId,
+    epsilon: Annotated[str, typer.Option(help="What all questions under it may cost together.")],
+    hours: Annotated[float, typer.Option(help="How long it holds; a week at most.")] = 8.0,
+    to: Annotated[
+        str, typer.Option("--to", help="The delegate's public key; without one a key is made.")
+    ] = "",
+    out: Annotated[Path | None, typer.Option("--write", help="A new file; else printed.")] = None,
+) -> None:
+    """Let a browser or a program ask one study in your name, for so much and so long."""
+    with outcome(), connection_of(context).network() as net:
+        made = net.study(study).delegate(epsilon, hours, to or None)
+        if out is None:
+            print(made.text, end="")
+            return
+        with new_secret_file(out) as file:
+            file.write(made.text)
+        print(out)

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from coordinator.client.attrition import Attrition, attrition
+from coordinator.client.delegating import Delegated
 from coordinator.client.errors import BadInput, Refused, checking
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.job import Job
@@ -246,6 +247,15 @@ class MockSource:
 
     def approvals(self) -> dict[str, str]:
         return {}
+
+    def delegate(self, epsilon: str, hours: float, to: str | None) -> Delegated:
+        """Refused: made-up members need no leave."""
+        fields: dict[str, str | int | float] = {"epsilon": epsilon, "hours": hours, "to": to or ""}
+        raise Refused(Code.NOT_PERMITTED, "Made-up members need no delegation.", fields)
+
+    def delegated(self, under: Delegated) -> MockSource:
+        del under
+        return self
 
     def steps(self) -> list[Step]:
         return []

@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from coordinator.client.attrition import Attrition
+from coordinator.client.delegating import Delegated, delegate
 from coordinator.client.errors import BadInput, Refused, Unreachable, refusal
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.job import Job
@@ -49,6 +50,7 @@ class RemoteStudy:
     study_id: str
     key: Callable[[], SigningKey]
     label: str = "Study"
+    under: Delegated | None = None
 
     @property
     def backend(self) -> RemoteStudy:
@@ -81,11 +83,21 @@ class RemoteStudy:
     def budget(self) -> Budget:
         said = self.transport.get(self._path, sync="true")["budget"]
         names = ("allowance", "committed", "reserved", "left")
-        return Budget(*(Loss(said[name]["rho"], said[name]["epsilon"]) for name in names))
+        own = said["yours"]
+        yours = None if own is None else Loss(own["rho"], own["epsilon"])
+        known = {name: Loss(said[name]["rho"], said[name]["epsilon"]) for name in names}
+        return Budget(**known, yours=yours)
 
     def approvals(self) -> dict[str, str]:
         said = self.transport.get(self._path)["approvals"]
         return {approval["node"]: approval["decision"] for approval in said}
+
+    def delegate(self, epsilon: str, hours: float, to: str | None) -> Delegated:
+        now = datetime.now(UTC)
+        return delegate(self._facts, self.key(), epsilon, hours, to, now=now, entropy=os.urandom)
+
+    def delegated(self, under: Delegated) -> RemoteStudy:
+        return replace(self, under=under)
 
     def steps(self) -> list[Step]:
         return steps_of(self.transport, self.study_id)
@@ -230,12 +242,21 @@ class RemoteStudy:
             cohort=question.cohort,
             epsilon=terms.epsilon,
             tops_up=terms.tops_up,
+            delegation=None if self.under is None else self.under.envelope.to_json(),
             max_attempts=terms.max_attempts,
             asked_at=instant_text(now),
             expires=instant_text(now + _LIFETIME),
             nonce=os.urandom(16).hex(),
         )
-        return Envelope.seal("question", asked.to_json(), self.key())
+        return Envelope.seal("question", asked.to_json(), self._asking_key())
+
+    def _asking_key(self) -> SigningKey:
+        """Your own, or the delegate's; raises BadInput for a delegation without its secret."""
+        if self.under is None:
+            return self.key()
+        if self.under.key is None:
+            raise BadInput("this delegation is for a key that is not here", where="delegation")
+        return self.under.key
 
 
 def _wait(timeout_seconds: float) -> float:

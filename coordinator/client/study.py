@@ -9,12 +9,13 @@ from typing import Any
 
 from coordinator.client.analyses import Asking
 from coordinator.client.attrition import Attrition
+from coordinator.client.delegating import Delegated
 from coordinator.client.errors import BadInput, Refused, checking
 from coordinator.client.facts import Budget, ColumnInfo, Source
 from coordinator.client.mock import MockBackend, MockSource
 from coordinator.client.plan import Plan
 from coordinator.client.proposing import Step
-from coordinator.client.question import Epsilon, Question
+from coordinator.client.question import Epsilon, Question, epsilon_text
 from coordinator.client.result import Result
 from models.aggregates.requests import Analysis, normalise, parse_analysis
 from models.changed import changed
@@ -88,6 +89,19 @@ class Study(Asking):
     def approvals(self) -> dict[str, str]:
         """Each organisation's decision, by node."""
         return self._source.approvals()
+
+    def delegate(self, epsilon: Epsilon, hours: float = 8, to: str | None = None) -> Delegated:
+        """Leave for another key to ask this study in your name, for so much and so long.
+
+        `to` is its public key, of a browser for instance; without one a new key is made and
+        kept in what is returned. Every node counts what is asked under it and marks it as
+        delegated. Raises BadInput.
+        """
+        return self._source.delegate(epsilon_text(epsilon), hours, to)
+
+    def under(self, delegated: Delegated) -> Study:
+        """The same study, asked under a delegation instead of with your own key."""
+        return Study(self.id, self._source.delegated(delegated))
 
     @property
     def steps(self) -> list[Step]:

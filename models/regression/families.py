@@ -48,6 +48,7 @@ class Family(ABC):
 
     extras: int = 0
     log_link: bool = False
+    uneven: bool = False  # is the likelihood not concave?
     quiet: float = 1.0  # how loud kappa speaks in a mapped score, next to a coefficient
 
     @abstractmethod
@@ -170,6 +171,10 @@ class NegativeBinomial(Family):
     @property
     def extras(self) -> int:  # type: ignore[override]
         return 1 if self.dispersion is None else 0
+
+    @property
+    def uneven(self) -> bool:  # type: ignore[override]
+        return self.dispersion is None
 
     def size(self, kappa: Floats) -> float:
         """The dispersion a."""

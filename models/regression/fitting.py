@@ -30,10 +30,11 @@ from models.regression.member_vectors import (
 from models.regression.outcome import Model
 from models.regression.population import Population, first_population, gram_map, with_gram
 
+SHORT_STEP = 0.5  # a step's root mean square, where the likelihood is not concave
 PASSES = 2
 USUAL_EFFECT = 0.5  # of a mapped coefficient, in the root of a row's information
 RIDGE = 1e-9
-FAR = 0.3  # between estimate and where it was seen from, in the same: too far for a line
+FAR = 0.5  # between estimate and where it was seen from, in the same: too far for a line
 LOUDEST = 0.2  # noise on a mapped coefficient, in the same
 ASTRAY = (
     "The run diverged: noise carried the fit away, and nothing can be said of the coefficients. "
@@ -115,7 +116,8 @@ def next_round(model: Model, course: Course, opened: Sequence[Opened]) -> Round:
 def standing(model: Model, course: Course, opened: Sequence[Opened]) -> Standing:
     """The estimate after `opened`, which holds the moments at least."""
     population = _population(model, opened)
-    theta = model.begin(population.outcome, population.offset)
+    begin = model.begin_exactly if course.method == "newton" else model.begin
+    theta = begin(population.outcome, population.offset)
     if model.precise:  # the variance is that of a row of weight 1
         theta[-1] += math.log(min(max(population.weight, 0.01), 1.0))
     whiten = whitening(population.information(model, theta))
@@ -260,7 +262,8 @@ def _taken(
     rows = model.pretend(population, theta)
     eta = rows.x @ theta[: model.width] + rows.offset
     usual = float(np.sum(model.family.average(eta, theta[model.width :]).eta)) / rows.members
-    limit = LARGEST_STEP * math.sqrt(max(usual, 1e-6) * population.rows)
+    largest = SHORT_STEP if model.family.uneven else LARGEST_STEP
+    limit = largest * math.sqrt(max(usual, 1e-6) * population.rows)
     return step * min(1.0, limit / max(length, 1e-300))
 
 
@@ -272,12 +275,16 @@ def small_sample(model: Model, population: Population) -> float:
 
 
 def positive(matrix: Floats, noise: float) -> tuple[Floats, bool]:
-    """The matrix with its eigenvalues kept above the noise, and whether any had to be lifted."""
+    """The matrix with the size of its eigenvalues kept above the noise, and whether one was not.
+
+    A negative one is far from the fit, where its size still says how far a step may go.
+    """
     blur = noise * math.sqrt(len(matrix))
     scale = np.sqrt(np.maximum(np.diag(matrix), 2 * blur + 1e-12))
     unit = matrix / np.outer(scale, scale)
     values, axes = np.linalg.eigh((unit + unit.T) / 2)
     least = max(RIDGE, min(blur / float(np.median(scale) ** 2), 0.05))
-    lifted = bool(values[0] < least)
-    fixed = (axes * np.maximum(values, least)) @ axes.T
+    within = np.diag(matrix) < 2 * blur + 1e-12
+    lifted = bool(np.any(np.abs(values) < least) or np.any(within))
+    fixed = (axes * np.maximum(np.abs(values), least)) @ axes.T
     return np.asarray(fixed * np.outer(scale, scale), dtype=np.float64), lifted

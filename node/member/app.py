@@ -20,15 +20,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from node.desk import Voice
 from node.member.choices import Choices, Evidence
 from node.member.links import SESSION, MemberLinks, MemberSession, RateLimit, Sessions
 from node.parts import Parts
 from node.receipt import seal_receipt
+from node.study_desk import StudyDesk
 from privacy.errors import BadInput, CairnError
 
 COOKIE = "cairn_member"
 TOKEN_HEADER = "x-cairn-form-token"  # noqa: S105 - a header's name
-MAX_BODY_BYTES = 4096
+MAX_BODY_BYTES = 16 * 1024  # a question of 2,000 letters, as forms write them
 MAX_FIELDS = 8
 HEADERS = {
     "Content-Security-Policy": (
@@ -44,6 +46,7 @@ HEADERS = {
 _NO_LINK = ("This link cannot be opened", "It is over, or was opened before. Ask for a new one.")
 _SAID = {
     "withdrawn": "Your consent is withdrawn. It counts from the next question on.",
+    "asked": "Thank you. Your organisation reads it; who wrote it is not kept.",
     "given": "Your consent is recorded. It counts from the next question on.",
 }
 Fields = dict[str, str]
@@ -103,6 +106,11 @@ class MemberDoor:
             raise _Stop(403, "This form is too old", "Open the page again.")
         return session
 
+    def wish_once(self, request: Request, study: str) -> None:
+        """One priority per study in a session; raises _Stop for another."""
+        if not self.sessions.once(request.cookies.get(COOKIE, ""), study):
+            raise _Stop(409, "You said so already", "Ask a question, or come back another time.")
+
     def set_cookie(self, response: Response, secret: str) -> None:
         response.set_cookie(
             COOKIE,
@@ -121,8 +129,9 @@ def create_member_app(parts: Parts) -> FastAPI:
     choices = Choices(parts, parts.home.diseases(), Evidence(parts.service.ledger))
     _guard(app, door)
     _open_routes(app, door)
-    _page_routes(app, door, choices)
+    _page_routes(app, door, choices, StudyDesk(parts))
     _receipt_route(app, door, choices, parts)
+    _voice_routes(app, door, StudyDesk(parts))
     _api_routes(app, door, choices)
     return app
 
@@ -194,11 +203,11 @@ def _open_routes(app: FastAPI, door: MemberDoor) -> None:
         return Response(sheet, media_type="text/css")
 
 
-def _page_routes(app: FastAPI, door: MemberDoor, choices: Choices) -> None:
+def _page_routes(app: FastAPI, door: MemberDoor, choices: Choices, desk: StudyDesk) -> None:
     @app.get("/")
     def page(request: Request, said: str = "") -> Response:
         session = door.session(request)
-        shown = choices.page(session.member)
+        shown = {**choices.page(session.member), "proposed": desk.studies_for_members()}
         return _page("page.html", form_token=session.form_token, said=_SAID.get(said, ""), **shown)
 
     @app.post("/withdraw")
@@ -224,6 +233,27 @@ def _page_routes(app: FastAPI, door: MemberDoor, choices: Choices) -> None:
         response = _message(200, "This page is closed", "You can close the window.")
         response.delete_cookie(COOKIE)
         return response
+
+
+def _voice_routes(app: FastAPI, door: MemberDoor, desk: StudyDesk) -> None:
+    @app.post("/ask")
+    async def ask(request: Request) -> Response:
+        fields = await _fields(request)
+        door.changing(request, fields.get("form_token", ""))
+        study, words = fields.get("study", ""), fields.get("words", "")
+        await run_in_threadpool(desk.member_says, study, Voice.QUESTION.value, words)
+        return RedirectResponse("/?said=asked", 303)
+
+    @app.post("/wish")
+    async def wish(request: Request) -> Response:
+        fields = await _fields(request)
+        door.changing(request, fields.get("form_token", ""))
+        study, much = fields.get("study", ""), fields.get("priority", "")
+        if much not in ("1", "2", "3", "4", "5"):
+            raise _Stop(400, "How much is missing", "Choose 1 to 5.")
+        door.wish_once(request, study)
+        await run_in_threadpool(desk.member_says, study, Voice.PRIORITY.value, "", int(much))
+        return RedirectResponse("/?said=asked", 303)
 
 
 def _receipt_route(app: FastAPI, door: MemberDoor, choices: Choices, parts: Parts) -> None:

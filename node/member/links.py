@@ -95,6 +95,7 @@ class Sessions:
     entropy: Entropy
     clock: Callable[[], datetime]
     _open: dict[str, MemberSession] = field(default_factory=dict)
+    _done: set[tuple[str, str]] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, member: str) -> tuple[str, MemberSession]:
@@ -112,6 +113,14 @@ class Sessions:
         """The session of a cookie, if it is not over."""
         session = self._open.get(_hash(secret))
         return session if session is not None and session.ends > self.clock() else None
+
+    def once(self, secret: str, what: str) -> bool:
+        """Is it the first time in this session?"""
+        key = (_hash(secret), what)
+        with self._lock:
+            first = key not in self._done
+            self._done = {each for each in self._done if each[0] in self._open} | {key}
+        return first
 
     def end(self, secret: str) -> None:
         with self._lock:
@@ -136,7 +145,7 @@ class RateLimit:
         with self._lock:
             if span != self._span:
                 self._span, self._seen = span, {}
-            for key, most in ((caller, self.most), ("", 10 * self.most)):
+            for key, most in (("", 10 * self.most), (caller, self.most)):
                 self._seen[key] = self._seen.get(key, 0) + 1
                 if self._seen[key] > most:
                     return False

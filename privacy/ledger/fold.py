@@ -14,6 +14,7 @@ from privacy.accounting.filter import admit, remaining
 from privacy.contract.policy import Automatic, Rules
 from privacy.contract.time import epoch_of, instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.entry import (
     MAX_ENTRY_BYTES,
     Aborted,
@@ -23,7 +24,6 @@ from privacy.ledger.entry import (
     ConsentRoot,
     ConsentText,
     DictionaryAdopted,
-    Endorsement,
     Entry,
     Expired,
     Genesis,
@@ -33,12 +33,10 @@ from privacy.ledger.entry import (
     Paused,
     PeriodOpened,
     PolicySet,
-    QuestionDecided,
     Released,
     Reserve,
     ReservedRound,
     Resumed,
-    Reviewed,
     RosterPinned,
     Witnessed,
 )

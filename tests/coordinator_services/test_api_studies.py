@@ -10,9 +10,12 @@ import pytest
 from privacy.contract.signing import SigningKey
 from privacy.contract.study import Investigator, Study
 from privacy.contract.study_life import Act, Signer, StudyStep
+from privacy.contract.time import instant_text
 from privacy.contract.token import Role
+from privacy.units import Rho
 from tests.support.api_calls import bearer, researcher, run
 from tests.support.fake_executor import NODES, World, node_key
+from tests.support.fake_nodes import append_entries
 
 AT = "2026-03-10T12:00:00Z"
 STRANGER = SigningKey(b"s" * 32)
@@ -161,3 +164,21 @@ def test_no_question_of_a_closed_study_is_taken(world: World, http: httpx.Client
     assert take(http, world, world.study, Act.CLOSE).status_code == 201
     answer = run(http, world, nonce="01")
     assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+
+
+def test_the_budget_tells_a_researcher_what_is_left_of_their_part(
+    world: World, http: httpx.Client
+) -> None:
+    def yours() -> Any:
+        path = f"/v1/studies/{world.study.id}"
+        return http.get(path, headers=researcher(world)).json()["budget"]["yours"]
+
+    assert yours() is None
+    state = world.app.state.services.budgets.state(NODES[0])
+    part = Rho(state.study_quota(state.approvals[world.study.digest]).units // 4)
+    limits = state.policy.model_copy(update={"researcher_rho": part.text})
+    append_entries(world.store, NODES[0], instant_text(world.clock()), limits)
+    assert yours()["rho"] == part.text
+    auditor = bearer(world.tokens[Role.AUDITOR])
+    seen = http.get(f"/v1/studies/{world.study.id}", headers=auditor).json()["budget"]
+    assert seen["yours"] is None

@@ -17,7 +17,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
 from coordinator.login.id_token import Expected, check_id_token
-from coordinator.login.provider import OidcSettings, Provider
+from coordinator.login.oidc_settings import OidcSettings
+from coordinator.login.provider import Provider
 from privacy.errors import Code, Refused, VerificationFailed
 from tests.support.fake_executor import NOW, Clock
 

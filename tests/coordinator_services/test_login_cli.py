@@ -22,7 +22,7 @@ from coordinator.cli.operator import app as operator
 from coordinator.cli.researcher import app
 from coordinator.client import NotSignedIn, connect
 from coordinator.client.session import KeptSession
-from coordinator.client.signing_in import by_device
+from coordinator.client.signing_in import DeviceCode, by_device
 from coordinator.home import Home, Settings
 from coordinator.login.local import LocalLogin
 from coordinator.store.accounts import ResetKind
@@ -243,6 +243,42 @@ def test_a_command_signs_in_through_the_identity_provider(
             me = http.get("/v1/me", headers={"Authorization": f"Bearer {kept.bearer()}"})
         assert me.json()["name"] == "Ida Berg"
     assert len(agreed) == 1
+    world.store.close()
+
+
+@pytest.mark.processes
+@pytest.mark.xdist_group("oidc")
+def test_login_shows_a_code_and_goes_on_when_it_was_entered(
+    provider: IdentityProvider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(tmp_path, clock=lambda: datetime.now(UTC), oidc=provider.settings())
+    world.clock.now = datetime.now(UTC)
+    shown = login_cli._show
+
+    def show(code: DeviceCode) -> None:
+        shown(code)
+        provider.agree(str(code.whole), "ida")
+        world.app.state.services.oidc.clock = lambda: datetime.now(UTC) + timedelta(minutes=1)
+
+    def at_once(*asked: Any) -> Any:
+        return by_device(*asked, lambda _seconds: None)
+
+    monkeypatch.setattr(login_cli, "_show", show)
+    monkeypatch.setattr(login_cli, "by_device", at_once)
+    with serve(world.app) as url:
+        desk = Desk(world, url, tmp_path / "sessions")
+        done = desk.run("login", "--invited", CAIRN_INVITATION=invite(world))
+        assert done.exit_code == 0, done.stderr
+        assert provider.issuer in done.stderr
+        assert done.stdout.startswith("signed in as Ida Berg, researcher")
+        (person,) = [p for p in world.store.people.all() if p.name == "Ida Berg"]
+        own = desk.kept().token()
+        assert own is not None
+        assert person.public_key == own.signing_key.public.text
+        told = desk.run("doctor")
+        assert f"public key   {person.public_key}" in told.stdout
+        assert "there is a session" in told.stdout
+        assert desk.run("logout").exit_code == 0
     world.store.close()
 
 

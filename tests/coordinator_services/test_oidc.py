@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from coordinator.login.oidc import OidcDesk
-from coordinator.login.provider import OidcSettings
+from coordinator.login.oidc_settings import OidcSettings
 from coordinator.people import revoke
 from coordinator.store.events import Action
 from privacy.contract.time import instant_text

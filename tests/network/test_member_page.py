@@ -4,31 +4,39 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import count
 from typing import Any
 
+import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from deploy.ports import free_port
 from node.member.app import COOKIE, HEADERS, TOKEN_HEADER, create_member_app
+from node.program import _member_server
 from node.receipt import open_receipt
 from node.steward import Steward
 from privacy.contract.consent import ConsentState
 from privacy.contract.signing import Envelope
 from privacy.errors import BadInput, VerificationFailed
-from tests.support.network import PURPOSE, Network
+from tests.support.network import PURPOSE, Network, Shape, make_cold_network
 
 NODE = "ms-league"
 KEY = "disease_research"
 RICH = {"epsilon_allowance": "1000000000000000", "yearly_epsilon": "1000000000000000"}
 
 
+MEMBERS = count()
+
+
 class World:
     """One node of a network with its members' page."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, member: int = 0) -> None:
         self.network = network
         self.node = network.nodes[NODE]
         settings = replace(
@@ -38,7 +46,7 @@ class World:
         self.steward = Steward(self.parts)
         self.app = create_member_app(self.parts)
         people = network.shape.people(NODE)
-        self.member = str(people[people["consent"] == "yes"]["member"].iloc[0])
+        self.member = str(people[people["consent"] == "yes"]["member"].iloc[member])
 
     def client(self) -> TestClient:
         return TestClient(self.app, base_url="https://members.example.org")
@@ -56,8 +64,23 @@ class World:
 
 
 @pytest.fixture
-def world(make: Callable[..., Network]) -> World:
+def asked(make: Callable[..., Network]) -> World:
+    """In a network that answers questions."""
     return World(make(**RICH))
+
+
+@pytest.fixture(scope="module")
+def cold(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    """A network before its first contact: enough for everything but questions."""
+    network = make_cold_network(tmp_path_factory.mktemp("cold"), Shape(**RICH))
+    yield network
+    network.close()
+
+
+@pytest.fixture
+def world(cold: Network) -> World:
+    """Its own page, and a member whom no other test knows."""
+    return World(cold, next(MEMBERS))
 
 
 def form_token(page: str) -> str:
@@ -136,17 +159,32 @@ def test_an_erased_member_has_no_page(world: World) -> None:
     assert client.get("/").status_code == 409
 
 
+def test_the_listener_is_off_unless_set_and_has_nothing_else_on_it(world: World) -> None:
+    assert _member_server(world.node.parts) == []
+    settings = replace(world.parts.settings, member_port=free_port())
+    [(server, sockets)] = _member_server(replace(world.parts, settings=settings))
+    serving = threading.Thread(target=server.run, kwargs={"sockets": sockets}, daemon=True)
+    serving.start()
+    try:
+        address = f"http://127.0.0.1:{settings.member_port}"
+        for path, status in (("/", 401), ("/v1/status", 404), ("/health", 404), ("/docs", 404)):
+            assert httpx.get(address + path, timeout=10).status_code == status
+    finally:
+        server.should_exit = True
+        serving.join(10)
+
+
 # what it does
 
 
-def test_withdrawing_takes_one_step_and_counts_from_the_next_question_on(world: World) -> None:
-    before = counted(world, "")
-    client = world.signed_in()
+def test_withdrawing_takes_one_step_and_counts_from_the_next_question_on(asked: World) -> None:
+    before = counted(asked, "")
+    client = asked.signed_in()
     page = client.get("/").text
     answer = client.post("/withdraw", data={"form_token": form_token(page), "purpose": "all"})
     assert "It counts from the next question on." in answer.text
     assert "<strong>You do not consent</strong>" in answer.text
-    assert counted(world, "age >= 0") == before - 1
+    assert counted(asked, "age >= 0") == before - 1
 
 
 def test_consent_is_given_under_a_text_in_use_alone(world: World) -> None:
@@ -185,7 +223,7 @@ def test_a_member_makes_no_purposes(world: World, purpose: str) -> None:
     assert client.post("/withdraw", data=form).status_code == 409
 
 
-@pytest.mark.parametrize("body", [b"\xff\xfe", b"a" * 5000, b"&".join([b"a=1"] * 50), b"no form"])
+@pytest.mark.parametrize("body", [b"\xff\xfe", b"a" * 20000, b"&".join([b"a=1"] * 50), b"no form"])
 def test_what_is_no_form_is_refused(world: World, body: bytes) -> None:
     answer = world.client().post("/open", content=body)
     assert answer.status_code in (400, 413)
@@ -212,32 +250,51 @@ def test_too_many_requests_of_one_caller_are_refused(world: World) -> None:
     assert client.get("/").status_code == 401
 
 
+def test_members_ask_about_the_studies_that_they_are_shown(world: World) -> None:
+    digest = world.network.study.digest
+    client = world.signed_in()
+    page = client.get("/").text
+    assert "Studies that your organisation shows you" not in page
+    form = {"form_token": form_token(page), "study": digest}
+    assert client.post("/ask", data={**form, "words": "Why?"}).status_code == 409
+    world.steward.show_to_members(digest, True)
+    assert "My question" in client.get("/").text
+    question = "Warum nicht früher? " * 90
+    assert "who wrote it is not kept" in client.post("/ask", data={**form, "words": question}).text
+    codes = [client.post("/wish", data={**form, "priority": p}).status_code for p in "559x"]
+    assert codes == [200, 409, 400, 400]
+    voices = world.steward.voices(digest)
+    assert [each["words"] for each in voices["said"]] == [question.strip()]
+    assert voices["priorities"] == [0, 0, 0, 0, 1]
+    assert world.member not in str(voices)
+
+
 # what it shows
 
 
-def test_the_page_says_studies_questions_results_and_odds(world: World) -> None:
-    run = world.network.ask({"kind": "count"}, "", epsilon="1")
-    world.network.settle()
-    world.steward.lay_result(str(run.release), "One in three has tried it.")
+def test_the_page_says_studies_questions_results_and_odds(asked: World) -> None:
+    run = asked.network.ask({"kind": "count"}, "", epsilon="1")
+    asked.network.settle()
+    asked.steward.lay_result(str(run.release), "One in three has tried it.")
     with pytest.raises(BadInput):
-        world.steward.lay_result("0" * 64, "no such release")
-    page = world.signed_in().get("/").text
+        asked.steward.lay_result("0" * 64, "no such release")
+    page = asked.signed_in().get("/").text
     assert "What people with ALS take" in page
     assert "1 question answered" in page
     assert "One in three has tried it." in page
     assert "instead of 10 in 100" in page
     assert "Your consent covers it today." in page
-    assert world.member not in page
+    assert asked.member not in page
 
 
-def test_the_page_does_not_depend_on_a_members_data(world: World) -> None:
+def test_the_page_does_not_depend_on_a_members_data(asked: World) -> None:
     """Two members with the same words see the same page, whatever their records are."""
-    people = world.network.shape.people(NODE)
+    people = asked.network.shape.people(NODE)
     same = people[people["consent"] == "yes"]["member"].astype(str)
-    world.network.ask({"kind": "count"}, "age >= 60", epsilon="1")
-    world.network.settle()
+    asked.network.ask({"kind": "count"}, "age >= 60", epsilon="1")
+    asked.network.settle()
     pages = {
-        re.sub(r'value="[^"]{43}"', "", world.signed_in(member).get("/").text)
+        re.sub(r'value="[^"]{43}"', "", asked.signed_in(member).get("/").text)
         for member in same.iloc[:6]
     }
     assert len(pages) == 1
@@ -286,25 +343,25 @@ def test_pages_need_no_script_and_ask_nobody_else(world: World) -> None:
     assert client.get("/style.css").headers["content-type"].startswith("text/css")
 
 
-def test_asking_changes_nothing_that_others_learn(world: World) -> None:
+def test_asking_changes_nothing_that_others_learn(asked: World) -> None:
     """No entry, no charge, no mark, no message; and a question is answered as before."""
-    service = world.node.service
-    expected = counted(world, "")
-    world.network.settle()
+    service = asked.node.service
+    expected = counted(asked, "")
+    asked.network.settle()
 
     def public() -> Any:
         state = service.ledger.state
-        sent = len(world.network.wire.log)
-        marks = world.parts.records.newest_mark()
+        sent = len(asked.network.wire.log)
+        marks = asked.parts.records.newest_mark()
         return service.ledger.size, state.total_charged, state.total_held, sent, marks
 
     before = public()
-    client = world.signed_in()
+    client = asked.signed_in()
     for path in ("/", "/api/me", "/receipt/1", "/receipt/77", "/nothing"):
         client.get(path)
-    client.post("/leave", data={"form_token": form_token(world.signed_in().get("/").text)})
+    client.post("/leave", data={"form_token": form_token(asked.signed_in().get("/").text)})
     assert public() == before
-    assert counted(world, "age >= 0") == expected
+    assert counted(asked, "age >= 0") == expected
 
 
 def test_a_withdrawal_is_in_no_ledger(world: World) -> None:

@@ -22,7 +22,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from coordinator.login.provider import OidcSettings
+from coordinator.login.oidc_settings import OidcSettings
 
 _HERE = Path(__file__).parent / "oidc"
 REDIRECT = "http://127.0.0.1:9/v1/oidc/callback"  # nothing listens: the test looks at the address
