@@ -52,11 +52,12 @@ $(VENV)/.engines: $(VENV)/.all
 
 install: $(VENV)/.all  ## make .venv with every extra but Spark
 
-# Programs of the system that the tests of the engines start.
+# Programs of the system that the tests start: engines, databases, an identity provider.
 .PHONY: programs
 programs:
 	@command -v java >/dev/null || { echo "Java 17 or newer is missing: apt-get install openjdk-17-jre-headless"; exit 1; }
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { echo "PostgreSQL is missing: apt-get install postgresql"; exit 1; }
+	@command -v node >/dev/null && command -v npm >/dev/null || { echo "Node.js is missing: apt-get install nodejs npm"; exit 1; }
 
 demo: $(VENV)/.base  ## three organisations answer a researcher (ONCE=1 exits afterwards)
 	@$(BIN)/python -m deploy.demo $(if $(ONCE),--once)

@@ -181,7 +181,9 @@ def assemble(
     mirror = Mirror(store, link, key, directory.roster, clock)
     rounds = Rounds(link, stock, directory.roster, timeout_seconds)
     execution = Execution(store, rounds, mirror, key, clock, directory.await_nodes)
-    contact = Contact(store, link, stock, mirror, directory.roster, directory.connected, clock)
+    contact = Contact(
+        store, link, stock, mirror, directory.roster, directory.connected, clock, key.public
+    )
     return Bridge(store, flower, contact, execution, mirror, directory)
 
 

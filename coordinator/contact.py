@@ -16,14 +16,18 @@ import structlog
 from coordinator.key_stock import KeyStock, Margin
 from coordinator.mirror import Mirror
 from coordinator.node_link import Answer, Body, NodeLink
-from coordinator.store.facts import NodeState
+from coordinator.store.facts import NodeState, StudyFacts
 from coordinator.store.network import revoked_keys
+from coordinator.store.steps import Signers
 from coordinator.store.store import Store
+from privacy.contract.canonical import parse_canonical
 from privacy.contract.facts import Fact
 from privacy.contract.messages import Ask
 from privacy.contract.roster import Roster
+from privacy.contract.signing import Envelope, PublicKey
+from privacy.contract.study_life import StudyStep
 from privacy.contract.time import instant_text
-from privacy.errors import BadInput, Refused
+from privacy.errors import BadInput, Refused, VerificationFailed
 
 TIMEOUT_SECONDS = 5.0
 
@@ -40,6 +44,7 @@ class Greeting(Fact):
     roster: str
     dictionary: str
     approved: tuple[str, ...]
+    steps: int  # how many steps in the lives of studies it took
     revoked: int
     size: int
     checkpoint: str
@@ -56,7 +61,9 @@ class Contact:
     roster: Callable[[], Roster]
     connected: Callable[[], frozenset[str]]
     clock: Callable[[], datetime]
+    coordinator: PublicKey
     _boots: dict[str, str] = field(default_factory=dict)
+    _heard: dict[str, int] = field(default_factory=dict)
     _offered: set[tuple[str, str, str]] = field(default_factory=set)
     _states: dict[str, NodeState] = field(default_factory=dict)
 
@@ -68,6 +75,7 @@ class Contact:
         for node, said in greetings.items():
             self._notice_restart(node, said)
             self._offer(node, said)
+            self._fetch_steps(node, said)
         self._carry_witnesses(greetings)
         behind = [n for n, said in greetings.items() if said["size"] > self.mirrored(n)]
         self.mirror.sync(tuple(behind))
@@ -87,26 +95,61 @@ class Contact:
         boot = str(said["boot"])
         if said["roster"] != self.roster().digest:
             envelope = self.store.network.roster_envelope
-            self._offer_once(node, boot, envelope.digest, Ask.OFFER_ROSTER, "roster", envelope)
+            mark = (node, boot, envelope.digest)
+            self._offer_once(mark, Ask.OFFER_ROSTER, {"roster": envelope.to_json()})
         revoked = self.store.network.revocation_envelope
         if revoked is not None and said["revoked"] < len(revoked_keys(revoked)):
-            self._offer_once(
-                node, boot, revoked.digest, Ask.OFFER_REVOCATION, "revocation", revoked
-            )
+            mark = (node, boot, revoked.digest)
+            self._offer_once(mark, Ask.OFFER_REVOCATION, {"revocation": revoked.to_json()})
         for facts in self.store.studies.newest():
-            if facts.study.digest not in said["approved"]:
-                envelope = facts.envelope
-                self._offer_once(node, boot, envelope.digest, Ask.OFFER_STUDY, "study", envelope)
+            self._offer_study(node, boot, facts, facts.study.digest in said["approved"])
 
-    def _offer_once(
-        self, node: str, boot: str, digest: str, ask: Ask, name: str, envelope: Any
-    ) -> None:
-        mark = (node, boot, digest)
+    def _offer_study(self, node: str, boot: str, facts: StudyFacts, approved: bool) -> None:
+        """Offer what is proposed and not approved; again when its researchers have answered."""
+        proposals = () if approved else self.store.steps.proposals(facts.study.digest)
+        if not proposals:
+            return
+        if self.store.steps.life(facts.study, len(self.roster().nodes)).closed:
+            return
+        wish = {
+            "study": facts.envelope.to_json(),
+            "proposals": [each.to_json() for each in proposals],
+        }
+        mark = (node, boot, f"{facts.study.digest} {len(proposals)}")
+        self._offer_once(mark, Ask.OFFER_STUDY, wish)
+
+    def _offer_once(self, mark: tuple[str, str, str], ask: Ask, wish: dict[str, Any]) -> None:
         if mark in self._offered:
             return
-        answers = self.link.ask(ask, {node: Body({name: envelope.to_json()})}, TIMEOUT_SECONDS)
+        node = mark[0]
+        answers = self.link.ask(ask, {node: Body(wish)}, TIMEOUT_SECONDS)
         if isinstance(answers[node], Body):
             self._offered.add(mark)
+
+    def _fetch_steps(self, node: str, said: dict[str, Any]) -> None:
+        """What the organisation decided since, signed by its node."""
+        seen = max(self.store.steps.seen_of(node), self._heard.get(node, 0))
+        if said["steps"] <= seen:
+            return
+        answers = self.link.ask(Ask.STUDY_STEPS, {node: Body({"from": seen})}, TIMEOUT_SECONDS)
+        answer = answers[node]
+        if isinstance(answer, Body):
+            self._keep_steps(node, answer.payload.get("steps"))
+            self._heard[node] = said["steps"]
+
+    def _keep_steps(self, node: str, steps: object) -> None:
+        for value in steps if isinstance(steps, list) else []:
+            try:
+                self._keep_step(node, Envelope.from_json(value))
+            except (BadInput, Refused, VerificationFailed) as error:
+                _log.error("step of a node does not hold", node=node, error=type(error).__name__)
+
+    def _keep_step(self, node: str, envelope: Envelope) -> None:
+        step = StudyStep.from_json(parse_canonical(envelope.body))
+        if step.by != node:
+            raise VerificationFailed("is another node's", where=node)
+        study = self.store.studies.version(step.study_digest).study
+        self.store.steps.add(envelope, study, Signers(self.coordinator, self.roster().keys))
 
     def _carry_witnesses(self, greetings: dict[str, dict[str, Any]]) -> None:
         for node, said in greetings.items():

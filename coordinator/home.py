@@ -12,10 +12,12 @@ from __future__ import annotations
 import os
 import tempfile
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from coordinator.login.provider import OidcSettings
+from coordinator.login.oidc_settings import OidcSettings
 from privacy.contract.canonical import b64, sha256_hex, unb64
 from privacy.contract.signing import SigningKey
 from privacy.errors import BadInput
@@ -59,6 +61,7 @@ class Settings:
     oidc_secret_file: str = ""
     oidc_name: str = ""
     timeout_seconds: float = 10.0
+    limits: Mapping[str, Any] = field(default_factory=dict)  # of the API, by name
 
 
 @dataclass(frozen=True)
@@ -104,13 +107,19 @@ class Home:
         for name in values:
             if name not in Settings.__dataclass_fields__:
                 raise BadInput(f"unknown setting {name!r}", where=where)
+        if not isinstance(values.get("limits", {}), dict):
+            raise BadInput("limits is a table: [limits]", where=where)
         try:
             return Settings(**values)
         except TypeError as error:
             raise BadInput(str(error).split("() ")[-1], where=where) from None
 
     def write_settings(self, settings: Settings) -> None:
-        lines = [f"{name} = {_toml(value)}" for name, value in vars(settings).items()]
+        plain = {name: value for name, value in vars(settings).items() if name != "limits"}
+        lines = [f"{name} = {_toml(value)}" for name, value in plain.items()]
+        if settings.limits:
+            lines += ["[limits]"]
+            lines += [f"{name} = {_toml(value)}" for name, value in settings.limits.items()]
         self.settings_file.write_text("\n".join(lines) + "\n", "utf-8")
 
     def oidc(self, settings: Settings) -> OidcSettings | None:

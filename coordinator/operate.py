@@ -15,12 +15,14 @@ from coordinator.fleet_tls import authority_files, create_authority, issue_serve
 from coordinator.home import Home, Settings
 from coordinator.store.database import check_address
 from coordinator.store.people import Credential
+from coordinator.store.steps import Signers
 from coordinator.store.store import Store
 from models.within import check_study
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.roster import Roster, RosterNode
-from privacy.contract.signing import Envelope, SigningKey
+from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.contract.study import Study
+from privacy.contract.study_life import Act, Signer, StudyStep
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
 from privacy.errors import BadInput, Refused
@@ -132,4 +134,29 @@ def propose(store: Store, key: SigningKey, study: Study, *, now: datetime) -> En
     checked = check_study(study, store.network.dictionary_version(study.dictionary))
     envelope = Envelope.seal("study", checked.to_json(), key)
     store.studies.add(envelope, instant_text(now))
+    _propose(store, key, checked, instant_text(now))
     return envelope
+
+
+def signers(store: Store, key: PublicKey) -> Signers:
+    """Who may take steps in the life of a study: this coordinator and the roster's nodes."""
+    return Signers(key, store.network.roster.keys)
+
+
+def _propose(store: Store, key: SigningKey, study: Study, at: str) -> None:
+    """Propose for the investigators, unless the version was proposed before."""
+    if not store.steps.of(study.digest):
+        step = StudyStep.of(study, Act.PROPOSE, Signer.COORDINATOR, at)
+        store.steps.add(step.sealed(key), study, signers(store, key.public))
+
+
+def started(study: Study, at: str) -> StudyStep:
+    """The step that the first question of an approved study is."""
+    return StudyStep.of(study, Act.START, Signer.COORDINATOR, at)
+
+
+def close_study(store: Store, key: SigningKey, study_id: str, *, now: datetime) -> None:
+    """Close a study for its investigators; raises Refused(CONFLICT) where it is not open."""
+    study = store.studies.get(study_id).study
+    step = StudyStep.of(study, Act.CLOSE, Signer.COORDINATOR, instant_text(now))
+    store.steps.add(step.sealed(key), study, signers(store, key.public))

@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-import uvicorn
 
 from coordinator.api.app import create_app
-from coordinator.api.services import ApiSettings
+from coordinator.api.services import ApiSettings, with_limits
 from coordinator.bridge_socket import BridgeSocket
 from coordinator.fleet_tls import authority_files
 from coordinator.home import Home, Settings
+from coordinator.http_server import make_server
 from coordinator.store.store import Store
 from privacy.errors import BadInput
 
@@ -52,16 +52,12 @@ def run(root: Path) -> None:
         entropy=os.urandom,
         oidc=home.oidc(settings),
     )
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=bool(settings.trusted_proxies),
-            forwarded_allow_ips=settings.trusted_proxies,
-            ws="none",
-        )
+    limits = api_settings(home, settings)
+    server = make_server(
+        app,
+        head_seconds=limits.max_head_seconds,
+        max_connections=limits.max_connections,
+        trusted_proxies=settings.trusted_proxies,
     )
     serving = threading.Thread(
         target=server.run, kwargs={"sockets": [listener]}, name="web", daemon=True
@@ -75,12 +71,16 @@ def run(root: Path) -> None:
 
 
 def api_settings(home: Home, settings: Settings) -> ApiSettings:
-    """The public facts that the web process hands to joining nodes."""
-    return ApiSettings(
+    """Limits, as the settings change them, and what the web process tells joining nodes."""
+    plain = ApiSettings(
         fleet_address=settings.fleet_address or f"{settings.fleet_host}:{settings.fleet_port}",
         ca_pem=authority_files(home.tls).certificate.read_text("ascii"),
         secure_cookies=settings.public_url.startswith("https:"),
     )
+    try:
+        return with_limits(plain, settings.limits)
+    except BadInput as error:
+        raise BadInput(error.what, where=f"{home.settings_file}: limits") from None
 
 
 def _keep_bridge(root: Path, stop: threading.Event) -> None:

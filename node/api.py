@@ -16,11 +16,12 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from node.parts import Parts
 from node.steward import Steward
+from node.study_api import add_study_routes
 from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFailed
 
 MAX_BODY_BYTES = 256 * 1024
@@ -51,13 +52,6 @@ class ConfirmForm(_Form):
     fingerprints: list[str]
 
 
-class DecisionForm(_Form):
-    """approved, refused, asked (with the question as the reason) or withdrawn."""
-
-    decision: str
-    reason: str = ""
-
-
 class ConsentForm(_Form):
     """One member's choice for one purpose (or "all")."""
 
@@ -72,6 +66,12 @@ class ConsentForm(_Form):
     evidence: str = ""
 
 
+class FileForm(_Form):
+    """A file on the node's own machine."""
+
+    file: Path
+
+
 class ProofForm(_Form):
     """A month, and one member or (empty) the whole table."""
 
@@ -84,6 +84,20 @@ class TextForm(_Form):
 
     purpose: str
     language: str
+    text: str
+
+
+class LinkForm(_Form):
+    """A member who may open their own page once, within so many days."""
+
+    member: str
+    days: Annotated[int, Field(ge=1, le=90)] = 14
+
+
+class LayForm(_Form):
+    """What a release found, in plain words."""
+
+    release: str
     text: str
 
 
@@ -113,7 +127,8 @@ def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
     guard = [Depends(admit)]
     _home_routes(app, steward, connected, guard)
     _data_routes(app, steward, guard)
-    _study_routes(app, steward, guard)
+    _peer_routes(app, steward, guard)
+    add_study_routes(app, parts, guard)
     _evidence_routes(app, steward, guard)
     return app
 
@@ -163,9 +178,26 @@ def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
     def consent_proof(form: ProofForm) -> dict[str, Any]:
         return steward.consent_proof(form.epoch, form.member)
 
+    @app.post("/v1/consent/import", operation_id="import_consent", dependencies=guard)
+    def import_consent(form: FileForm) -> dict[str, Any]:
+        return steward.import_consent(form.file)
+
+    @app.post("/v1/consent/export", operation_id="export_consent", dependencies=guard)
+    def export_consent(form: FileForm) -> dict[str, Any]:
+        return steward.export_consent(form.file)
+
     @app.post("/v1/consent/texts", operation_id="adopt_text", dependencies=guard)
     def adopt_text(form: TextForm) -> dict[str, str]:
         return {"digest": steward.adopt_text(form.purpose, form.language, form.text)}
+
+    @app.post("/v1/member-link", operation_id="member_link", dependencies=guard)
+    def member_link(form: LinkForm) -> dict[str, str]:
+        return {"link": steward.member_link(form.member, form.days)}
+
+    @app.post("/v1/lay-result", operation_id="lay_result", dependencies=guard)
+    def lay_result(form: LayForm) -> dict[str, str]:
+        steward.lay_result(form.release, form.text)
+        return {"status": "shown"}
 
     @app.post("/v1/erase", operation_id="erase", dependencies=guard)
     def erase(form: EraseForm) -> dict[str, str]:
@@ -177,15 +209,7 @@ def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         return steward.publish()
 
 
-def _study_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
-    @app.get("/v1/studies", operation_id="list_studies", dependencies=guard)
-    def studies() -> list[dict[str, Any]]:
-        return steward.studies()
-
-    @app.post("/v1/studies/{digest}/decision", operation_id="decide_study", dependencies=guard)
-    def decide(digest: str, form: DecisionForm) -> dict[str, str]:
-        return {"decision": steward.decide(digest, form.decision, form.reason)}
-
+def _peer_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
     @app.get("/v1/rosters", operation_id="list_rosters", dependencies=guard)
     def rosters() -> list[dict[str, Any]]:
         return steward.rosters()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models.derivation import Round
 from node.gate import Permit
+from privacy.ledger.desk_entry import Delegated
 from privacy.ledger.entry import Commit, Mechanism, Reserve, ReservedRound
 from privacy.ledger.state import OpenPlan
 from privacy.secure_sum.attempt import Attempt
@@ -17,7 +18,8 @@ def reservation(permit: Permit) -> Reserve:
         question=plan.question_envelope.digest,
         study=plan.study,
         study_digest=plan.study_digest,
-        researcher=permit.researcher.text,
+        researcher=permit.authority.researcher.text,
+        delegation=_delegated(permit),
         identity=plan.identity,
         sentence=permit.derivation.sentence,
         dictionary=plan.dictionary,
@@ -25,6 +27,19 @@ def reservation(permit: Permit) -> Reserve:
         max_attempts=plan.max_attempts,
         rho=permit.reservation.text,
         expires=plan.expires,
+    )
+
+
+def _delegated(permit: Permit) -> Delegated | None:
+    """The delegation that the question was signed under, if it was."""
+    said = permit.authority.delegation
+    if said is None:
+        return None
+    return Delegated(
+        statement=permit.authority.statement,
+        key=said.delegate,
+        rho=said.cap(permit.study).text,
+        expires=said.expires,
     )
 
 

@@ -6,21 +6,16 @@ input, 3 refused, 6 verification failed.
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from node.home import Home, write_private
+from node.consent_cli import add_consent_commands
+from node.home import Home
 from node.steward_link import hand
-from privacy.contract.canonical import sha256_hex
-from privacy.errors import BadInput, CairnError, Refused, VerificationFailed
+from node.study_cli import add_study_commands, exit_codes, read_text, show
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,48 +28,28 @@ Dir = Annotated[Path, typer.Option("--dir", envvar="CAIRN_NODE", help="The node'
 HERE = Path()
 
 
-@contextmanager
-def _exit_codes() -> Iterator[None]:
-    try:
-        yield
-    except CairnError as error:
-        print(f"cairn-node: {error}", file=sys.stderr)
-        raise typer.Exit(_exit_code(error)) from None
-
-
-def _exit_code(error: CairnError) -> int:
-    match error:
-        case BadInput():
-            return 2
-        case Refused():
-            return 3
-        case VerificationFailed():
-            return 6
-        case _:
-            return 1
-
-
-def _show(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
-
-
 @app.command()
 def init(
     invite: Annotated[Path, typer.Option(help="The invite file from the coordinator.")],
     dir: Dir = HERE,  # noqa: A002 - the option's name
     yearly_epsilon: Annotated[str, typer.Option(help="Budget for all questions of a year.")] = "3",
     max_drop: Annotated[int, typer.Option(help="How many nodes a question may lose.")] = 0,
+    policy: Annotated[
+        Path | None, typer.Option(help="A policy.toml; it goes before the two above.")
+    ] = None,
 ) -> None:
     """Create a node in this folder and join the network."""
     from node.joining import join, read_invite
     from node.program import utc_now
 
-    with _exit_codes():
+    with exit_codes():
+        written = "" if policy is None else read_text(policy)
         fingerprint = join(
             Home(dir),
             read_invite(invite),
             yearly_epsilon,
             max_drop=max_drop,
+            policy_text=written,
             entropy=os.urandom,
             clock=utc_now,
         )
@@ -84,15 +59,15 @@ def init(
 @app.command(name="import")
 def import_(folder: Path, dir: Dir = HERE) -> None:  # noqa: A002
     """Replace all records by the files in FOLDER, or change nothing and say why."""
-    with _exit_codes(), hand(Home(dir)) as node:
-        _show(node.import_data(folder))
+    with exit_codes(), hand(Home(dir)) as node:
+        show(node.import_data(folder))
 
 
 @app.command()
 def check(folder: Path, dir: Dir = HERE) -> None:  # noqa: A002
     """Say what an import of FOLDER would do, without changing anything."""
-    with _exit_codes(), hand(Home(dir)) as node:
-        _show(node.check_data(folder))
+    with exit_codes(), hand(Home(dir)) as node:
+        show(node.check_data(folder))
 
 
 @app.command()
@@ -100,14 +75,14 @@ def start(dir: Dir = HERE) -> None:  # noqa: A002
     """Run the node until it is stopped with Ctrl-C or SIGTERM."""
     from node.program import run
 
-    with _exit_codes():
+    with exit_codes():
         run(dir)
 
 
 @app.command()
 def pause(dir: Dir = HERE) -> None:  # noqa: A002
     """Answer no more questions until resumed."""
-    with _exit_codes(), hand(Home(dir)) as node:
+    with exit_codes(), hand(Home(dir)) as node:
         node.pause()
         print("paused")
 
@@ -115,7 +90,7 @@ def pause(dir: Dir = HERE) -> None:  # noqa: A002
 @app.command()
 def resume(dir: Dir = HERE) -> None:  # noqa: A002
     """Answer questions again."""
-    with _exit_codes(), hand(Home(dir)) as node:
+    with exit_codes(), hand(Home(dir)) as node:
         node.resume()
         print("running")
 
@@ -123,8 +98,8 @@ def resume(dir: Dir = HERE) -> None:  # noqa: A002
 @app.command()
 def status(dir: Dir = HERE) -> None:  # noqa: A002
     """How the node is: state, last contact, budget."""
-    with _exit_codes(), hand(Home(dir)) as node:
-        _show(node.status())
+    with exit_codes(), hand(Home(dir)) as node:
+        show(node.status())
 
 
 @app.command()
@@ -135,108 +110,30 @@ def ledger(
     verify: Annotated[bool, typer.Option(help="Read it all again and check it.")] = False,
 ) -> None:
     """Show what the ledger says, or verify it from the first entry to the last."""
-    with _exit_codes(), hand(Home(dir)) as node:
-        _show(node.verify() if verify else node.ledger(start, start + limit))
+    with exit_codes(), hand(Home(dir)) as node:
+        show(node.verify() if verify else node.ledger(start, start + limit))
 
 
 @app.command()
 def left(dir: Dir = HERE) -> None:  # noqa: A002
     """What left this building: sentence, bytes, hash and cost of every answer."""
-    with _exit_codes(), hand(Home(dir)) as node:
-        _show(node.left_the_building())
-
-
-@app.command()
-def studies(dir: Dir = HERE) -> None:  # noqa: A002
-    """Studies offered to this organisation, with its decisions."""
-    with _exit_codes(), hand(Home(dir)) as node:
-        _show(node.studies())
-
-
-@app.command()
-def decide(
-    digest: str,
-    decision: Annotated[str, typer.Argument(help="approved, refused, asked or withdrawn")],
-    dir: Dir = HERE,  # noqa: A002
-    reason: str = "",
-) -> None:
-    """Decide on one version of a study, by its digest; "asked" gives it back with a question."""
-    with _exit_codes(), hand(Home(dir)) as node:
-        print(node.decide(digest, decision, reason))
+    with exit_codes(), hand(Home(dir)) as node:
+        show(node.left_the_building())
 
 
 @app.command()
 def rosters(dir: Dir = HERE) -> None:  # noqa: A002
     """The network's members with their fingerprints, to be compared by telephone."""
-    with _exit_codes(), hand(Home(dir)) as node:
-        _show(node.rosters())
+    with exit_codes(), hand(Home(dir)) as node:
+        show(node.rosters())
 
 
 @app.command()
 def confirm(digest: str, fingerprints: list[str], dir: Dir = HERE) -> None:  # noqa: A002
     """Pin a roster with the FINGERPRINTS that you compared with the other organisations."""
-    with _exit_codes(), hand(Home(dir)) as node:
+    with exit_codes(), hand(Home(dir)) as node:
         node.confirm(digest, fingerprints)
         print("confirmed")
-
-
-@app.command()
-def consent(
-    member: str,
-    purpose: str,
-    state: Annotated[str, typer.Argument(help="given, refused or withdrawn")],
-    dir: Dir = HERE,  # noqa: A002
-    starts: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
-    ends: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
-    terms: Annotated[str, typer.Option(help="What is allowed, as: HMB NPU GS=CH,DE")] = "",
-    text: Annotated[Path | None, typer.Option(help="The file of the text that was shown.")] = None,
-    language: Annotated[str, typer.Option(help="The text's language, as de.")] = "",
-    evidence: Annotated[str, typer.Option(help="Where the signed form is kept.")] = "",
-) -> None:
-    """Record one member's choice; it counts from the next question on."""
-    with _exit_codes(), hand(Home(dir)) as node:
-        first, last = (moment.date() if moment else None for moment in (starts, ends))
-        shown = sha256_hex(text.read_bytes()) if text else ""
-        about = {"terms": terms, "text": shown, "language": language, "evidence": evidence}
-        node.consent(member, purpose, state, first, last, about)
-        print("recorded")
-
-
-@app.command(name="consent-text")
-def consent_text(
-    purpose: str,
-    language: Annotated[str, typer.Argument(help="As de or de-CH.")],
-    text: Annotated[Path, typer.Argument(help="A text file, UTF-8.")],
-    dir: Dir = HERE,  # noqa: A002
-) -> None:
-    """Ask members with this text from now on; the ledger shows its SHA-256."""
-    with _exit_codes(), hand(Home(dir)) as node:
-        print(node.adopt_text(purpose, language, text.read_text("utf-8")))
-
-
-@app.command()
-def erase(
-    member: str,
-    dir: Dir = HERE,  # noqa: A002
-    reference: Annotated[str, typer.Option(help="Your file's number; name nobody.")] = "",
-) -> None:
-    """Erase one member: records, consent and all. No budget comes back."""
-    with _exit_codes(), hand(Home(dir)) as node:
-        node.erase(member, reference)
-        print("erased; take them out of the files you import and of your backups, too")
-
-
-@app.command(name="consent-proof")
-def consent_proof(
-    epoch: Annotated[str, typer.Argument(help="The month, as 2026-11.")],
-    out: Annotated[Path, typer.Option(help="A new file for your auditor.")],
-    dir: Dir = HERE,  # noqa: A002
-    member: Annotated[str, typer.Option(help="One member; without, the whole table.")] = "",
-) -> None:
-    """Open a month's root of the consent table, as it stands in the ledger, to your auditor."""
-    with _exit_codes(), hand(Home(dir)) as node:
-        write_private(out, json.dumps(node.consent_proof(epoch, member)).encode())
-        print(out)
 
 
 @app.command()
@@ -247,23 +144,27 @@ def score(
     horizon: Annotated[float | None, typer.Option(help="Of hazards: risks by this time.")] = None,
 ) -> None:
     """Score this organisation's own members with a released model. Nothing is sent."""
-    with _exit_codes(), hand(Home(dir)) as node:
-        _show(node.score(model, out, horizon))
+    with exit_codes(), hand(Home(dir)) as node:
+        show(node.score(model, out, horizon))
 
 
 @app.command()
 def publish(dir: Dir = HERE) -> None:  # noqa: A002
     """Copy the records again to the database that the node computes on, if it has one."""
-    with _exit_codes(), hand(Home(dir)) as node:
-        _show(node.publish())
+    with exit_codes(), hand(Home(dir)) as node:
+        show(node.publish())
 
 
 @app.command(name="open-period")
 def open_period(dir: Dir = HERE) -> None:  # noqa: A002
     """Open the next year's budget, once the current period is over."""
-    with _exit_codes(), hand(Home(dir)) as node:
+    with exit_codes(), hand(Home(dir)) as node:
         node.open_period()
         print("opened")
+
+
+add_study_commands(app)
+add_consent_commands(app)
 
 
 def main() -> None:

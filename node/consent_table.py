@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 
 from node.consent_history import WORD_COLUMNS, word_of
 from node.consent_terms import known_terms
-from node.layout import Cursor
+from node.layout import Cursor, offer
 from node.records import Records
 from privacy.consent_table import SALT_BYTES, ConsentOpening, OpenedRecord, leaf_of
 from privacy.contract.canonical import canonical_bytes
@@ -24,18 +23,28 @@ from privacy.errors import BadInput
 from privacy.merkle import Frontier, Tree
 from privacy.randomness import Entropy
 
-_BATCH = 50_000
-_Record = tuple[int | None, dict[str, Any]]  # the word's number, None for a note
+_CHUNK = 20_000  # words in one transaction: what somebody says meanwhile waits half a second
+_Leaf = tuple[int, int | None, bytes, str | None, bytes]  # as `consent_leaves` keeps them
 
 
 @dataclass
 class _Growing:
-    """The tree while leaves are added to it."""
+    """The tree while leaves are added: up to which word and erasure, and what is not written."""
 
     cursor: Cursor
     entropy: Entropy
+    word: int
+    erasure: int
     frontier: Frontier
-    waiting: list[tuple[int, int | None, bytes, str | None, bytes]] = field(default_factory=list)
+    waiting: list[_Leaf] = field(default_factory=list)
+
+    @classmethod
+    def resume(cls, cursor: Cursor, entropy: Entropy) -> Self:
+        """Where the last transaction left it."""
+        found = cursor.execute("SELECT word, erasure, frontier FROM consent_growth").fetchone()
+        if found is None:
+            return cls(cursor, entropy, 0, 0, Frontier())
+        return cls(cursor, entropy, int(found[0]), int(found[1]), Frontier.from_bytes(found[2]))
 
     def add(self, seq: int | None, record: dict[str, Any]) -> None:
         """Salt one record. Words are found again by number; a note is kept beside its leaf."""
@@ -44,8 +53,28 @@ class _Growing:
         note = canonical_bytes(record).decode() if seq is None else None
         self.waiting.append((self.frontier.size, seq, salt, note, leaf))
         self.frontier = self.frontier.append(leaf)
-        if len(self.waiting) >= _BATCH:
-            self.write()
+
+    def add_words(self) -> bool:
+        """Add the next words; are there more?"""
+        terms = known_terms(self.cursor)
+        rows = self.cursor.execute(
+            f"SELECT seq, {WORD_COLUMNS} FROM consent_changes WHERE seq > ? "  # noqa: S608
+            f"ORDER BY seq LIMIT {_CHUNK}",
+            [self.word],
+        ).fetchall()
+        for seq, *row in rows:
+            self.add(int(seq), word_record(row, terms))
+            self.word = int(seq)
+        return len(rows) == _CHUNK
+
+    def add_erasures(self) -> None:
+        rows = self.cursor.execute(
+            "SELECT seq, erased_at, steward, reference FROM erasures WHERE seq > ? ORDER BY seq",
+            [self.erasure],
+        ).fetchall()
+        for seq, at, by, reference in rows:
+            self.add(None, {"kind": "erasure", "at": at, "by": by, "reference": reference})
+            self.erasure = int(seq)
 
     def write(self) -> None:
         types = {
@@ -56,36 +85,40 @@ class _Growing:
             "leaf": pa.binary(),
         }
         rows = [dict(zip(types, row, strict=True)) for row in self.waiting]
-        self.cursor.register("batch", pa.Table.from_pylist(rows, schema=pa.schema(types)))
+        offer(self.cursor, "batch", pa.Table.from_pylist(rows, schema=pa.schema(types)))
         self.cursor.execute("INSERT INTO consent_leaves SELECT * FROM batch")
         self.cursor.unregister("batch")
+        self.cursor.execute(
+            "INSERT OR REPLACE INTO consent_growth VALUES (1, ?, ?, ?)",
+            [self.word, self.erasure, self.frontier.to_bytes()],
+        )
         self.waiting = []
 
 
 def take_root(records: Records, node: str, network: str, epoch: str, entropy: Entropy) -> str:
     """The root (hexadecimal) of the table as it is now, dated `epoch`; the same when asked again.
 
-    Whatever stops in between changes nothing.
+    Leaves are added some thousands in a transaction; what stops in between goes on from there.
     """
-    with records.transaction() as cursor:
-        known = _root(cursor, epoch)
-        if known is not None:
-            return known
-        frontier, last = _newest(cursor)
-        tree = _Growing(cursor, entropy, frontier)
-        if not frontier.size:
-            tree.add(None, {"kind": "table", "node": node, "network": network})
-        for seq, record in chain(_words(cursor, last), _erasures(cursor, last)):
-            last = max(last, seq or 0)
-            tree.add(seq if record["kind"] == "word" else None, record)
-        tree.add(None, {"kind": "taken", "epoch": epoch})
-        tree.write()
-        root = tree.frontier.root.hex()
-        cursor.execute(
-            "INSERT INTO consent_roots VALUES (?, ?, ?, ?, ?)",
-            [epoch, tree.frontier.size, root, last, tree.frontier.to_bytes()],
-        )
-        return root
+    while True:
+        with records.transaction() as cursor:
+            known = _root(cursor, epoch)
+            if known is not None:
+                return known
+            tree = _Growing.resume(cursor, entropy)
+            if not tree.frontier.size:
+                tree.add(None, {"kind": "table", "node": node, "network": network})
+            if not tree.add_words():
+                _date(tree, epoch)
+            tree.write()
+
+
+def _date(tree: _Growing, epoch: str) -> None:
+    """Every word is in: what else there is to note, and the root."""
+    tree.add_erasures()
+    tree.add(None, {"kind": "taken", "epoch": epoch})
+    root = [epoch, tree.frontier.size, tree.frontier.root.hex()]
+    tree.cursor.execute("INSERT INTO consent_roots VALUES (?, ?, ?)", root)
 
 
 def _root(cursor: Cursor, epoch: str) -> str | None:
@@ -93,41 +126,9 @@ def _root(cursor: Cursor, epoch: str) -> str | None:
     return None if found is None else str(found[0])
 
 
-def _newest(cursor: Cursor) -> tuple[Frontier, int]:
-    found = cursor.execute(
-        "SELECT frontier, last FROM consent_roots ORDER BY epoch DESC LIMIT 1"
-    ).fetchone()
-    return (Frontier(), 0) if found is None else (Frontier.from_bytes(found[0]), int(found[1]))
-
-
-def _words(cursor: Cursor, after: int) -> Iterator[_Record]:
-    """Every word after a number, in order, some thousands at a time."""
-    terms = known_terms(cursor)
-    while True:
-        rows = cursor.execute(
-            f"SELECT seq, {WORD_COLUMNS} FROM consent_changes WHERE seq > ? "  # noqa: S608
-            f"ORDER BY seq LIMIT {_BATCH}",
-            [after],
-        ).fetchall()
-        for row in rows:
-            yield int(row[0]), word_record(row[1:], terms)
-        if len(rows) < _BATCH:
-            return
-        after = int(rows[-1][0])
-
-
 def word_record(row: Any, terms: Any) -> dict[str, Any]:
     """A row of the history as it stands in the tree."""
     return {"kind": "word", **word_of(row, terms).to_json()}
-
-
-def _erasures(cursor: Cursor, after: int) -> Iterator[_Record]:
-    rows = cursor.execute(
-        "SELECT seq, erased_at, steward, reference FROM erasures WHERE seq > ? ORDER BY seq",
-        [after],
-    ).fetchall()
-    for seq, at, by, reference in rows:
-        yield int(seq), {"kind": "erasure", "at": at, "by": by, "reference": reference}
 
 
 def open_table(

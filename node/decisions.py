@@ -16,7 +16,8 @@ from privacy.contract.policy import Automatic
 from privacy.contract.study import Study
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
-from privacy.ledger.entry import Approval, Endorsement, PolicySet
+from privacy.ledger.desk_entry import Endorsement
+from privacy.ledger.entry import Approval, PolicySet
 from privacy.ledger.permission import RULE_WORDS, Rule, known_to, study_rule, terms_words
 
 Decision = Literal["approved", "refused", "asked", "withdrawn"]

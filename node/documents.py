@@ -6,6 +6,7 @@ only carry the text that the digests name, so a file changed on disk is a file n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +17,8 @@ from privacy.contract.revocation import Revocation
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study import Study
-from privacy.errors import BadInput, Code, Refused
+from privacy.contract.study_life import Act, StudyStep, open_step
+from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 F = TypeVar("F", Dictionary, Roster, Study)
 
@@ -73,6 +75,33 @@ class Documents:
         self._write(f"study-{study.digest}", envelope.to_json())
         return study
 
+    def keep_proposals(self, study: Study, proposals: Sequence[Envelope]) -> None:
+        """Keep the signed proposals a study was offered with; raises VerificationFailed.
+
+        Each is signed by one of its investigators, or by the coordinator for them.
+        """
+        for each in proposals:
+            if open_step(each, study, self._coordinator, {}).act is not Act.PROPOSE:
+                raise VerificationFailed("is no proposal", where=study.id)
+        self._write(f"proposals-{study.digest}", [each.to_json() for each in proposals])
+
+    def proposals(self, study: Study) -> list[StudyStep]:
+        """The proposals of a study, oldest first; none for one that came without."""
+        try:
+            kept = self._read(f"proposals-{study.digest}", Code.NOT_FOUND)
+        except Refused:
+            return []
+        found = map(Envelope.from_json, kept)
+        return [open_step(each, study, self._coordinator, {}) for each in found]
+
+    def keep_sign_off(self, envelope: Envelope) -> None:
+        """Keep a patient reviewer's statement; which one counts is the ledger's to say."""
+        self._write(f"review-{envelope.digest}", envelope.to_json())
+
+    def sign_off(self, statement: str) -> Envelope:
+        """The statement of that digest; raises Refused(NOT_FOUND) if there is none."""
+        return Envelope.from_json(self._read(f"review-{statement}", Code.NOT_FOUND))
+
     def study(self, digest: str) -> Study:
         """The study of that digest; raises Refused(UNKNOWN_STUDY) if there is none."""
         known = self._known.get(digest)
@@ -100,6 +129,16 @@ class Documents:
         if not path.is_file() or sha256_hex(path.read_bytes()) != digest:
             return None
         return path.read_text("utf-8")
+
+    def keep_lay_result(self, release: str, text: str) -> None:
+        """Keep what a release found, in plain words for members."""
+        path = self._path(f"lay-{release}").with_suffix(".txt")
+        write_private(path, text.encode())
+
+    def lay_result(self, release: str) -> str | None:
+        """What a release found in plain words; None if nothing was written."""
+        path = self._path(f"lay-{release}").with_suffix(".txt")
+        return path.read_text("utf-8") if path.is_file() else None
 
     def _remember(self, fact: F) -> F:
         self._known[fact.digest] = fact

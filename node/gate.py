@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 from models.derivation import Derivation, derive, disagreement
+from privacy.contract.delegation import Authority, authority_of
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.duo import Use
 from privacy.contract.plan import Plan, Question
@@ -66,7 +67,7 @@ class Permit:
     plan: Plan
     plan_digest: str
     question: Question
-    researcher: PublicKey
+    authority: Authority
     study: Study
     derivation: Derivation
 
@@ -93,12 +94,12 @@ def decide(envelope: Envelope, facts: Facts, *, reserved: bool = False) -> Permi
     _check_time(plan, facts)
     _check_roster(plan, facts)
     study = _approved_study(plan, facts)
-    question = _check_question(plan, study, facts, reserved)
+    question, authority = _check_question(plan, study, facts, reserved)
     _check_floors(plan, study, facts)
     derivation = _check_derivation(plan, question, study, facts)
     _check_rules(plan, question, study, derivation, facts)
     _check_software(derivation, facts)
-    return Permit(plan, envelope.digest, question, plan.researcher, study, derivation)
+    return Permit(plan, envelope.digest, question, authority, study, derivation)
 
 
 def _open_plan(envelope: Envelope, facts: Facts) -> Plan:
@@ -149,20 +150,23 @@ def _approved_study(plan: Plan, facts: Facts) -> Study:
     return study
 
 
-def _check_question(plan: Plan, study: Study, facts: Facts, reserved: bool) -> Question:
-    if plan.researcher.text not in study.keys:
-        raise Refused(Code.NOT_AN_INVESTIGATOR)
-    if plan.researcher.text in facts.revoked:
-        raise Refused(Code.KEY_REVOKED)
+def _check_question(
+    plan: Plan, study: Study, facts: Facts, reserved: bool
+) -> tuple[Question, Authority]:
     try:
         question = plan.open_question()
     except (VerificationFailed, BadInput):
         raise Refused(Code.BAD_SIGNATURE, what="question") from None
+    # What was reserved goes on: a run of many rounds may outlast its delegation.
+    asked = parse_instant(question.asked_at) if reserved else facts.now
+    authority = authority_of(plan.signer, question, study, asked)
+    if {plan.signer.text, authority.researcher.text} & facts.revoked:
+        raise Refused(Code.KEY_REVOKED)
     if question.study_digest != plan.study_digest or question.study != plan.study:
         raise Refused(Code.PLAN_MISMATCH, what="study")
     if not reserved and facts.now >= parse_instant(question.expires):
         raise Refused(Code.EXPIRED, what="question")
-    return question
+    return question, authority
 
 
 def _check_floors(plan: Plan, study: Study, facts: Facts) -> None:

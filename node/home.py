@@ -3,8 +3,10 @@
 node.toml            settings
 keys/identity.key    Ed25519 identity (0600)      keys/transport.pem   transport key (0600)
 keys/steward.token   the steward's token (0600)   ca.pem               the coordinator's CA
-documents/           dictionary, roster, policy and studies, as signed
+documents/           dictionary, roster and studies, as signed
+desk.sqlite          requests, and members' questions about studies
 records.duckdb       members' records             ledger.sqlite        the ledger
+links.sqlite         members' one-time links, by their hashes
 node.sock            the local socket of the running node
 diseases.csv         what this organisation adds to which condition is a kind of which, if anything
 """
@@ -22,6 +24,7 @@ from privacy.contract.canonical import b64, sha256_hex, unb64
 from privacy.contract.diseases import KNOWN_DISEASES, Diseases
 from privacy.contract.signing import PublicKey, SigningKey
 from privacy.errors import BadInput
+from privacy.randomness import Entropy
 
 LONGEST_SOCKET_PATH = 100
 
@@ -58,6 +61,9 @@ class Settings:
     port: int = 0
     slot_milliseconds: int = 100
     memory_megabytes: int = 1536
+    member_host: str = "127.0.0.1"  # where the members' page listens, behind a TLS proxy
+    member_port: int = 0  # 0: there is no such page
+    member_url: str = ""  # its public address, as https://members.example.org
     engine: str = "duckdb"  # or postgresql, spark: see node.engines.choice
     engine_address: str = ""  # postgresql://user@host/database without a password; Spark's master
     engine_place: str = ""  # PostgreSQL's schema; the folder of the copy that Spark reads
@@ -118,6 +124,18 @@ class Home:
         return self.root / "ledger.sqlite"
 
     @property
+    def desk_file(self) -> Path:
+        return self.root / "desk.sqlite"
+
+    @property
+    def reviewer_file(self) -> Path:
+        return self.root / "keys" / "reviewer.key"
+
+    @property
+    def links_file(self) -> Path:
+        return self.root / "links.sqlite"
+
+    @property
     def socket_file(self) -> Path:
         """In the folder; where its path is too long for a socket, in a folder of this user's."""
         path = (self.root / "node.sock").resolve()
@@ -157,6 +175,13 @@ class Home:
 
     def write_identity(self, key: SigningKey) -> None:
         write_private(self.identity_file, b64(key.secret_bytes()).encode() + b"\n")
+
+    def reviewer(self, entropy: Entropy) -> SigningKey:
+        """The key of the organisation's patient reviewers; made when it is first needed."""
+        if not self.reviewer_file.exists():
+            key = SigningKey(entropy(32))
+            write_private(self.reviewer_file, b64(key.secret_bytes()).encode() + b"\n")
+        return SigningKey(unb64(self.reviewer_file.read_text("ascii").strip()))
 
     def steward_token(self) -> str:
         return self.steward_file.read_text("ascii").strip()

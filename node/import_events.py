@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from node.consent import CONSENT
+from node.consent_files import COLUMNS, FHIR_SUFFIXES, fhir_words, row_of
 from node.consent_terms import number_of
-from node.import_source import Source, find_file, open_source
+from node.import_source import Source, SourceColumn, find_file, open_source
 from node.import_stage import stage_name
 from node.import_values import NO, YES, known_text, plain_text, reading
-from node.layout import Cursor, literal, quote, select
+from node.layout import Cursor, literal, offer, quote, select
 from privacy.contract.consent import ConsentState
 from privacy.contract.dictionary import Column, ColumnType, Dictionary
 from privacy.contract.duo_text import parse_terms
@@ -24,6 +26,7 @@ from privacy.errors import BadInput
 
 EVENTS = stage_name("consent events")
 LAST = stage_name("consent last")
+_FHIR = "fhir consents"
 _NUMBERS = stage_name("consent numbers")
 _SAYABLE = tuple(state.value for state in ConsentState if state is not ConsentState.SUPERSEDED)
 GIVEN_WORDS = (*YES, ConsentState.GIVEN.value, "granted")
@@ -47,11 +50,27 @@ def consent_file(cursor: Cursor, dictionary: Dictionary, folder: Path) -> Source
     A declared table may be called `consent` too; its file is this only if it has a state.
     """
     path = find_file(folder, CONSENT)
+    fhir = [f for f in (folder / f"{CONSENT}{suffix}" for suffix in FHIR_SUFFIXES) if f.is_file()]
+    if len(fhir) > 1 or (fhir and path is not None):
+        raise BadInput("two files of consent", where=str(folder), instead="keep one")
+    if fhir:
+        return _fhir_source(cursor, fhir[0])
     if path is None:
         return None
     source = open_source(cursor, path)
     declared = any(table.name == CONSENT for table in dictionary.tables)
     return None if declared and not {"purpose", "state"} <= source.columns.keys() else source
+
+
+def _fhir_source(cursor: Cursor, path: Path) -> Source:
+    """FHIR Consents as the rows that a consent file would have."""
+    names = [name for name in COLUMNS if name != "recorded_at"]
+    rows = [row_of(placed.word) for placed in fhir_words(path)]
+    rows = [row for row in rows if row["state"] != ConsentState.SUPERSEDED.value]
+    table = pa.table({name: pa.array([row[name] for row in rows], pa.string()) for name in names})
+    offer(cursor, _FHIR, table)
+    columns = {name: SourceColumn(quote(name), "VARCHAR") for name in names}
+    return Source(path.name, quote(_FHIR), columns)
 
 
 def stage_events(cursor: Cursor, dictionary: Dictionary, source: Source) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from node.home import Home, Settings
+from node.policy_file import read_policy
 from node.setup import Clock, begin_ledger, create, undo
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.policy import Policy
@@ -45,12 +46,14 @@ def join(
     yearly_epsilon: str,
     *,
     max_drop: int = 0,
+    policy_text: str = "",
     entropy: Entropy,
     clock: Clock,
 ) -> str:
     """Create the node, redeem the invitation and begin the ledger; returns the fingerprint.
 
-    Whatever is wrong is said before the invitation is redeemed, for it works once.
+    Whatever is wrong is said before the invitation is redeemed, for it works once. The text of
+    a policy.toml, where there is one, goes before `yearly_epsilon` and `max_drop`.
     """
     settings = Settings(
         node=node_id_of(invite["name"]),
@@ -61,7 +64,10 @@ def join(
         fleet_address=invite["fleet_address"],
     )
     delta, dictionary = _read_network(invite)
-    policy = _policy(yearly_epsilon, delta, max_drop)
+    if policy_text:
+        policy = read_policy(policy_text, "policy.toml", delta)
+    else:
+        policy = _policy(yearly_epsilon, delta, max_drop)
     entry = create(home, settings, invite["ca"], entropy=entropy)
     try:
         _redeem(invite, entry.to_json())

@@ -101,3 +101,9 @@ def select(columns: Mapping[str, str], source: str) -> str:
     """
     listed = ", ".join(f"{sql} AS {quote(name)}" for name, sql in columns.items())
     return f"SELECT {listed} FROM {source}"  # noqa: S608
+
+
+def offer(cursor: Cursor, name: str, table: Any) -> None:
+    """Let SQL read an Arrow table under a name."""
+    cursor.execute("SELECT 1").fetchall()  # nothing may be left to fetch
+    cursor.register(name, table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from node.desk import Desk
 from node.home import Home, Settings
 from node.records import Records
 from node.records_guard import RecordsGuard
@@ -19,10 +20,12 @@ class Parts:
     records: Records
     service: NodeService
     guard: RecordsGuard
+    desk: Desk
 
     def close(self) -> None:
         """Write everything to disk and let the files go."""
         if self.guard.copy is not None:
             self.guard.copy.close()
         self.records.close()
+        self.desk.close()
         self.service.ledger.close()

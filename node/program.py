@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import structlog
 import uvicorn
+from fastapi import FastAPI
 from numpy.typing import NDArray
 
 from models.cohort.expression import Expression
@@ -23,13 +24,14 @@ from models.contribution import Contribution
 from node.api import create_app
 from node.consent_calendar import ConsentCalendar
 from node.cut import Beginning, Cut, cut_now, joined_since
+from node.desk import Desk
 from node.documents import Documents
 from node.engine import total
 from node.engines.choice import open_published
 from node.flower_agent import FlowerAgent
 from node.flower_app import build_client_app, whereabouts
 from node.gate import Asked
-from node.home import Home, Settings
+from node.home import Home
 from node.parts import Parts
 from node.records import Records, RecordsSettings
 from node.records_guard import RecordsGuard
@@ -44,6 +46,7 @@ from privacy.errors import BadInput, Refused
 from privacy.randomness import Entropy
 
 CALENDAR_SECONDS = 60.0
+_Serving = tuple[uvicorn.Server, list[socket.socket]]
 Clock = Callable[[], datetime]
 
 
@@ -91,12 +94,14 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
     def cut() -> Cut:
         return cut_now(records)
 
+    desk = Desk.open(home.desk_file, clock)
     service = NodeService(
         node=settings.node,
         key=key,
         coordinator=settings.coordinator,
         ledger=ledger,
         documents=Documents(home.documents, settings.coordinator),
+        desk=desk,
         runner=Runner(settings.node, ledger, engine, cut, entropy, clock, reached),
         witnessing=Witnessing.begin(settings.node, ledger, key.public, entropy),
         slots=Slots(settings.slot_milliseconds / 1000, time.monotonic, time.sleep),
@@ -106,7 +111,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         records_fault=guard.fault,
         software=installed(),
     )
-    return Parts(home, settings, records, service, guard)
+    return Parts(home, settings, records, service, guard, desk)
 
 
 def run(root: Path, *, reached: Step = _no_step) -> None:
@@ -123,18 +128,22 @@ def run(root: Path, *, reached: Step = _no_step) -> None:
         load_transport_key(home.transport_file),
         build_client_app(node.service.handle_all),
     )
-    server, sockets = _local_server(node, agent)
+    servers = [_local_server(node, agent), *_member_server(node)]
     agent_thread = threading.Thread(target=agent.run, args=(stop,), name="agent", daemon=True)
     agent_thread.start()
-    server_thread = threading.Thread(
-        target=server.run, kwargs={"sockets": sockets}, name="console", daemon=True
-    )
-    server_thread.start()
+    threads = [
+        threading.Thread(target=server.run, kwargs={"sockets": sockets}, daemon=True)
+        for server, sockets in servers
+    ]
+    for thread in threads:
+        thread.start()
     calendar = consent_calendar(node)
     while not stop.wait(CALENDAR_SECONDS):
         keep_calendar(calendar)
-    server.should_exit = True
-    server_thread.join(5.0)
+    for server, _ in servers:
+        server.should_exit = True
+    for thread in threads:
+        thread.join(5.0)
     agent_thread.join(10.0)
     node.close()
     home.socket_file.unlink(missing_ok=True)
@@ -154,12 +163,28 @@ def keep_calendar(calendar: ConsentCalendar) -> None:
         structlog.get_logger("cairn.node").warning("no root of consent", code=refused.code.value)
 
 
-def _local_server(node: Parts, agent: FlowerAgent) -> tuple[uvicorn.Server, list[socket.socket]]:
-    app = create_app(node, lambda: agent.connected)
+def _local_server(node: Parts, agent: FlowerAgent) -> _Serving:
+    settings = node.settings
+    sockets = [_unix_socket(node.home.socket_file), _port(settings.host, settings.port)]
+    return _server(create_app(node, lambda: agent.connected)), sockets
+
+
+def _member_server(node: Parts) -> list[_Serving]:
+    """The members' listener, if this organisation has one."""
+    settings = node.settings
+    if not settings.member_port:
+        return []
+    from node.member.app import create_member_app
+
+    where = _port(settings.member_host, settings.member_port)
+    return [(_server(create_member_app(node)), [where])]
+
+
+def _server(app: FastAPI) -> uvicorn.Server:
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, lifespan="off", ws="none"
     )
-    return uvicorn.Server(config), [_unix_socket(node.home.socket_file), _port(node.settings)]
+    return uvicorn.Server(config)
 
 
 def _unix_socket(path: Path) -> socket.socket:
@@ -180,17 +205,17 @@ def _unix_socket(path: Path) -> socket.socket:
     return listener
 
 
-def _port(settings: Settings) -> socket.socket:
+def _port(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.host, settings.port))
+        listener.bind((host, port))
         listener.listen(64)
     except OSError as error:
         listener.close()
         raise BadInput(
             f"cannot listen there ({error.strerror})",
-            where=f"{settings.host}:{settings.port}",
+            where=f"{host}:{port}",
             instead="set another port in node.toml; 0 is any that is free",
         ) from None
     return listener

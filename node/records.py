@@ -51,7 +51,9 @@ CREATE TABLE IF NOT EXISTS consent_classes (
 CREATE TABLE IF NOT EXISTS consent_leaves (
     place BIGINT, seq BIGINT, salt BLOB, note VARCHAR, leaf BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS consent_roots (
-    epoch VARCHAR PRIMARY KEY, size BIGINT, root VARCHAR, last BIGINT, frontier BLOB);
+    epoch VARCHAR PRIMARY KEY, size BIGINT, root VARCHAR);
+CREATE TABLE IF NOT EXISTS consent_growth (
+    id INTEGER PRIMARY KEY, word BIGINT, erasure BIGINT, frontier BLOB);
 CREATE TABLE IF NOT EXISTS erasures (
     seq BIGINT DEFAULT nextval('consent_order'),
     erased_at VARCHAR, steward VARCHAR, reference VARCHAR);

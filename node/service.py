@@ -10,13 +10,18 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, assert_never
 
 import structlog
 
+from node.decision_log import DecisionLog
+from node.decisions import Offered, decide_by_policy
+from node.desk import Desk
 from node.documents import Documents
 from node.gate import Facts
 from node.ledger_store import LedgerStore
+from node.requests import noting
 from node.runner import Masked, Runner
 from node.slots import Slots
 from node.software import load_ahead
@@ -27,6 +32,7 @@ from privacy.contract.packet import Packet
 from privacy.contract.parts import cut_head, cut_parts, join_parts
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
+from privacy.contract.study_life import Signer
 from privacy.errors import BadInput, Code, ProtocolError, Refused, VerificationFailed
 from privacy.ledger.entry import KeysRevoked, PolicySet
 from privacy.randomness import Entropy
@@ -59,6 +65,7 @@ class NodeService:
     coordinator: PublicKey
     ledger: LedgerStore
     documents: Documents
+    desk: Desk
     runner: Runner
     witnessing: Witnessing
     slots: Slots
@@ -69,6 +76,11 @@ class NodeService:
     software: frozenset[str] = frozenset()
     last_contact: datetime | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def decisions(self) -> DecisionLog:
+        """This organisation's decisions, signed for the studies' records."""
+        return DecisionLog(self.node, self.key, self.ledger, self.documents)
 
     # what decisions depend on
 
@@ -154,7 +166,7 @@ class NodeService:
             return seal_reply(self.key, self.node, request.id, payload, data)
         except Refused as refused:
             _log.info("refused", ask=request.ask.value, code=refused.code.value)
-            return seal_refusal(self.key, self.node, request.id, refused)
+            return seal_refusal(self.key, self.node, request.id, _told(refused))
         except (BadInput, VerificationFailed, ProtocolError, KeyError, TypeError) as error:
             _log.warning("malformed", ask=request.ask.value, error=type(error).__name__)
             return seal_refusal(self.key, self.node, request.id, Refused(Code.BAD_REQUEST))
@@ -171,6 +183,9 @@ class NodeService:
                 return self._offer_roster(payload), b""
             case Ask.OFFER_STUDY:
                 return self._offer_study(payload), b""
+            case Ask.STUDY_STEPS:
+                steps = self.decisions.since(int(payload["from"]))
+                return {"steps": [each.to_json() for each in steps]}, b""
             case Ask.OFFER_REVOCATION:
                 return self._offer_revocation(payload), b""
             case Ask.WITNESS:
@@ -209,6 +224,7 @@ class NodeService:
             "roster": state.roster,
             "dictionary": state.dictionary,
             "approved": sorted(state.approvals),
+            "steps": self.decisions.count,
             "revoked": len(state.revoked),
             "size": self.ledger.size,
             "checkpoint": self.ledger.checkpoint(),
@@ -220,7 +236,17 @@ class NodeService:
 
     def _offer_study(self, payload: dict[str, Any]) -> dict[str, Any]:
         study = self.documents.keep_study(Envelope.from_json(payload["study"]))
+        proposals = [Envelope.from_json(value) for value in payload["proposals"]]
+        self.documents.keep_proposals(study, proposals)
+        decide_by_policy(self.ledger, self.offered(study.digest), self.clock())
         return {"approved": study.digest in self.ledger.state.approvals}
+
+    def offered(self, digest: str) -> Offered:
+        """A study version with what is known of it here; raises Refused(UNKNOWN_STUDY)."""
+        study = self.documents.study(digest)
+        signers = [step.signer for step in self.documents.proposals(study)]
+        reviewed = digest in self.ledger.state.reviewed
+        return Offered(study, Signer.RESEARCHER in signers, reviewed)
 
     def _offer_revocation(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Keep a list of revoked keys, and write the new ones into the ledger.
@@ -283,7 +309,9 @@ class NodeService:
     # one question
 
     def _reserve(self, payload: dict[str, Any]) -> dict[str, Any]:
-        permit = self.runner.reserve(Envelope.from_json(payload["plan"]), self.facts())
+        envelope, facts = Envelope.from_json(payload["plan"]), self.facts()
+        with noting(self.desk, envelope, facts, self.documents.study):
+            permit = self.runner.reserve(envelope, facts)
         load_ahead(permit.derivation.analysis.needs)
         return {"plan": permit.plan_digest}
 
@@ -355,6 +383,12 @@ class NodeService:
             "checkpoint": self.ledger.checkpoint(),
             "witnessed": {peer: self.ledger.witnessed(peer) or "" for peer in self.peers()},
         }, blob
+
+
+def _told(refused: Refused) -> Refused:
+    """What an organisation's policy or decision refuses leaves as the code alone."""
+    own = refused.code in (Code.POLICY_FLOOR, Code.NOT_APPROVED)
+    return Refused(refused.code) if own else refused
 
 
 def _raising(error: Exception) -> Work:

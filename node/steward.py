@@ -6,29 +6,31 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from node.consent import set_consent
+from node.consent import consent_of, set_consent
+from node.consent_files import read_words, record_words, write_words
 from node.consent_history import Note
 from node.consent_table import open_table
-from node.decisions import Offered, decide_study
 from node.erasure import erase_member
 from node.importer import check_folder, import_folder
-from node.parts import Parts
+from node.member.links import MemberLinks
 from node.scoring import read_model, score
 from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
+from node.study_desk import StudyDesk
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.consent import ConsentState
 from privacy.contract.duo_text import parse_terms
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
-from privacy.ledger.entry import Commit, ConsentText, Entry, Paused, Reserve, Resumed
+from privacy.ledger.entry import Commit, ConsentText, Entry, Paused, Released, Reserve, Resumed
 from privacy.units import Rho
 
+LINK_DAYS = 14
 _NOTHING: Mapping[str, str] = {}
 _WORDS_LOST = (
     "the former records were older than this node had known: what members said here since then "
@@ -37,11 +39,8 @@ _WORDS_LOST = (
 
 
 @dataclass(frozen=True)
-class Steward:
+class Steward(StudyDesk):
     """Operations on one node, running or not. `by` is the name that goes into the ledger."""
-
-    parts: Parts
-    by: str = "steward"
 
     # home
 
@@ -162,6 +161,44 @@ class Steward:
         )
         self.parts.guard.changed(member)
 
+    def import_consent(self, file: Path) -> dict[str, Any]:
+        """Record every word of a file (FHIR or CSV) here, or change nothing and say why."""
+        now = self.parts.service.clock()
+        today = now.astimezone(UTC).date()
+        count = record_words(
+            self.parts.records, read_words(file), at=instant_text(now), today=today
+        )
+        self.parts.guard.changed()
+        return {"words": count}
+
+    def export_consent(self, file: Path) -> dict[str, Any]:
+        """Write every word ever recorded to a file: .json or .ndjson (FHIR), or .csv."""
+        return {"words": write_words(self.parts.records, file)}
+
+    def member_link(self, member: str, days: int = LINK_DAYS) -> str:
+        """A one-time link to a member's own page. Raises BadInput for nobody known."""
+        settings = self.parts.settings
+        if not settings.member_port or not settings.member_url:
+            raise BadInput(
+                "this node has no page for members",
+                where="node.toml",
+                instead="set member_port and member_url, and start it again",
+            )
+        consent_of(self.parts.records, member)
+        secret = self._links().make(member, timedelta(days=days))
+        return f"{settings.member_url.rstrip('/')}/open/{secret}"
+
+    def _links(self) -> MemberLinks:
+        service = self.parts.service
+        return MemberLinks(self.parts.home.links_file, service.entropy, service.clock)
+
+    def lay_result(self, release: str, text: str) -> None:
+        """Show members what a release found, in plain words."""
+        known = (Entry.from_bytes(line).body for line in self.parts.service.ledger.lines())
+        if not any(isinstance(body, Released) and body.release == release for body in known):
+            raise BadInput("no such release in the ledger", instead="write its whole digest")
+        self.parts.service.documents.keep_lay_result(release, text)
+
     def adopt_text(self, purpose: str, language: str, text: str) -> str:
         """From now on members are asked with this text; its digest, which the ledger shows."""
         digest = self.parts.service.documents.keep_text(text)
@@ -181,6 +218,7 @@ class Steward:
             reference=reference,
             entropy=service.entropy,
         )
+        self._links().forget(member)
         self.parts.guard.changed()
 
     def consent_proof(self, epoch: str, member: str = "") -> dict[str, Any]:
@@ -200,40 +238,7 @@ class Steward:
         members = score(self.parts.records, read_model(model), out, horizon)
         return {"members": members, "file": str(out)}
 
-    # studies and peers
-
-    def studies(self) -> list[dict[str, Any]]:
-        """Every study offered, with this organisation's decision."""
-        service = self.parts.service
-        return [
-            {
-                **study.to_json(),
-                "digest": study.digest,
-                "decision": self._decision(study.digest),
-            }
-            for study in service.documents.studies()
-        ]
-
-    def _decision(self, digest: str) -> str:
-        """approved, endorsed, refused, asked, withdrawn, superseded or waiting."""
-        state = self.parts.service.ledger.state
-        if digest in state.endorsed:
-            return "endorsed"
-        newest = state.decisions.get(digest, "waiting")
-        return "superseded" if newest == "approved" and digest not in state.approvals else newest
-
-    def decide(self, digest: str, decision: str, reason: str = "") -> str:
-        """Approve, refuse, ask back or withdraw one version of a study; see `decide_study`.
-
-        Whatever runs for a version that is approved no more ends at once.
-        """
-        service = self.parts.service
-        offered = Offered(service.documents.study(digest))
-        decided = decide_study(
-            service.ledger, offered, decision, by=self.by, now=service.clock(), reason=reason
-        )
-        service.runner.drop_unapproved()
-        return decided
+    # peers
 
     def rosters(self) -> list[dict[str, Any]]:
         """Every roster offered, with the fingerprints to compare by telephone."""

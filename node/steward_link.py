@@ -16,12 +16,13 @@ from typing import Any, Protocol
 import httpx
 
 from node.home import Home
+from node.study_link import RunningStudies, StudyHand
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 LONG_SECONDS = 3600.0
 
 
-class Hand(Protocol):
+class Hand(StudyHand, Protocol):
     """What a command asks of a node, running or not."""
 
     def status(self) -> dict[str, Any]: ...
@@ -38,13 +39,15 @@ class Hand(Protocol):
         ends: date | None,
         about: Mapping[str, str],
     ) -> None: ...
+    def import_consent(self, file: Path) -> dict[str, Any]: ...
+    def export_consent(self, file: Path) -> dict[str, Any]: ...
+    def member_link(self, member: str, days: int) -> str: ...
+    def lay_result(self, release: str, text: str) -> None: ...
     def score(self, model: Path, out: Path, horizon: float | None) -> dict[str, Any]: ...
     def adopt_text(self, purpose: str, language: str, text: str) -> str: ...
     def erase(self, member: str, reference: str = "") -> None: ...
     def consent_proof(self, epoch: str, member: str = "") -> dict[str, Any]: ...
     def publish(self) -> dict[str, Any]: ...
-    def studies(self) -> list[dict[str, Any]]: ...
-    def decide(self, digest: str, decision: str, reason: str = "") -> str: ...
     def rosters(self) -> list[dict[str, Any]]: ...
     def confirm(self, digest: str, fingerprints: list[str]) -> None: ...
     def open_period(self) -> None: ...
@@ -53,11 +56,12 @@ class Hand(Protocol):
     def verify(self) -> dict[str, Any]: ...
 
 
-class RunningNode:
+class RunningNode(RunningStudies):
     """A running node, through the socket in its folder."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx.Client, by: str = "steward") -> None:
         self._client = client
+        self.by = by
 
     def status(self) -> dict[str, Any]:
         return dict(self._ask("GET", "/v1/status"))
@@ -93,6 +97,18 @@ class RunningNode:
         }
         self._ask("POST", "/v1/consent", form)
 
+    def import_consent(self, file: Path) -> dict[str, Any]:
+        return dict(self._ask("POST", "/v1/consent/import", {"file": str(file.resolve())}))
+
+    def export_consent(self, file: Path) -> dict[str, Any]:
+        return dict(self._ask("POST", "/v1/consent/export", {"file": str(file.resolve())}))
+
+    def member_link(self, member: str, days: int) -> str:
+        return str(self._ask("POST", "/v1/member-link", {"member": member, "days": days})["link"])
+
+    def lay_result(self, release: str, text: str) -> None:
+        self._ask("POST", "/v1/lay-result", {"release": release, "text": text})
+
     def score(self, model: Path, out: Path, horizon: float | None) -> dict[str, Any]:
         form = {"model": str(model.resolve()), "out": str(out.resolve()), "horizon": horizon}
         return dict(self._ask("POST", "/v1/score", form))
@@ -109,13 +125,6 @@ class RunningNode:
 
     def publish(self) -> dict[str, Any]:
         return dict(self._ask("POST", "/v1/publish"))
-
-    def studies(self) -> list[dict[str, Any]]:
-        return list(self._ask("GET", "/v1/studies"))
-
-    def decide(self, digest: str, decision: str, reason: str = "") -> str:
-        form = {"decision": decision, "reason": reason}
-        return str(self._ask("POST", f"/v1/studies/{digest}/decision", form)["decision"])
 
     def rosters(self) -> list[dict[str, Any]]:
         return list(self._ask("GET", "/v1/rosters"))
@@ -148,19 +157,19 @@ class RunningNode:
 
 
 @contextmanager
-def hand(home: Home) -> Iterator[Hand]:
-    """The running node if there is one, else its files."""
+def hand(home: Home, by: str = "steward") -> Iterator[Hand]:
+    """The running node if there is one, else its files. `by` goes into the ledger."""
     transport = httpx.HTTPTransport(uds=str(home.socket_file))
     with httpx.Client(transport=transport, base_url="http://node", timeout=LONG_SECONDS) as client:
         if home.socket_file.exists() and _answers(client):
-            yield RunningNode(client)
+            yield RunningNode(client, by)
             return
     from node.program import build, utc_now
     from node.steward import Steward
 
     parts = build(home, entropy=os.urandom, clock=utc_now)
     try:
-        yield Steward(parts)
+        yield Steward(parts, by)
     finally:
         parts.close()
 

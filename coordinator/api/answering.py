@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import UTC
 
 from coordinator.api.services import Services
 from coordinator.store.facts import Decision, NodeState, StudyFacts
 
 
-def who_answers(services: Services, facts: StudyFacts) -> tuple[list[str], dict[str, str]]:
-    """Nodes that can answer, and the others with why: state, decision or the study's period."""
+@dataclass
+class Answering:
+    """Nodes that can answer; others with their public state or the study's; how many decline.
+
+    Why an organisation declines is its own affair.
+    """
+
+    able: list[str] = field(default_factory=list)
+    unable: dict[str, str] = field(default_factory=dict)
+    declining: int = 0
+
+
+def who_answers(services: Services, facts: StudyFacts, out: Collection[str] = ()) -> Answering:
+    """Of the roster's nodes; those in `out` approved the study and refuse the question."""
     states = {node.id: node.state for node in services.store.nodes.all()}
     today = services.clock().astimezone(UTC).date()
     in_period = facts.study.first_day <= today <= facts.study.last_day
-    able: list[str] = []
-    unable: dict[str, str] = {}
+    found = Answering()
     for node in services.store.network.roster.nodes:
         state = states.get(node.id, NodeState.OFFLINE)
-        if facts.decisions.get(node.id) is not Decision.APPROVED:
-            unable[node.id] = "not-approved"
+        if facts.decisions.get(node.id) is not Decision.APPROVED or node.id in out:
+            found.declining += 1
         elif not in_period:
-            unable[node.id] = "not-in-period"
+            found.unable[node.id] = "not-in-period"
         elif state is not NodeState.ONLINE:
-            unable[node.id] = state.value
+            found.unable[node.id] = state.value
         else:
-            able.append(node.id)
-    return able, unable
+            found.able.append(node.id)
+    return found

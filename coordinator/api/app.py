@@ -20,16 +20,19 @@ from coordinator.api import (
     problems,
     run_routes,
     study_routes,
+    study_steps,
 )
 from coordinator.api.budgets import Budgets
 from coordinator.api.limits import AddressLimit, BodyLimit, SafeHeaders
 from coordinator.api.services import ApiSettings, Clock, Executor, Services
 from coordinator.auth import Gatekeeper
+from coordinator.log import CoordinatorLog
 from coordinator.login.limits import RateLimit
 from coordinator.login.local import LocalLogin, TryLimits
 from coordinator.login.oidc import OidcDesk
+from coordinator.login.oidc_settings import OidcSettings
 from coordinator.login.passwords import Passwords
-from coordinator.login.provider import OidcSettings, Provider
+from coordinator.login.provider import Provider
 from coordinator.login.second_factor import FactorSeal
 from coordinator.login.sessions import Lifetimes, SessionDesk
 from coordinator.store.store import Store
@@ -43,6 +46,7 @@ ROUTERS = (
     oidc_routes.router,
     people_routes.router,
     study_routes.router,
+    study_steps.router,
     run_routes.router,
     audit_routes.router,
 )
@@ -72,6 +76,7 @@ def create_app(
     sessions = SessionDesk(store.sessions, clock, entropy, _lifetimes(settings))
     app.state.services = Services(
         store=store,
+        log=CoordinatorLog(store.log, key, store.network.id),
         executor=executor,
         key=key,
         settings=settings,

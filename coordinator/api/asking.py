@@ -1,7 +1,8 @@
 """Runs: what is checked, in this order, before a node hears of a question.
 
 entitled    the study exists for this researcher
-signed      the question is signed by the researcher's own key, now, for this study version
+signed      the question is signed now, for this study version, by the researcher's own key or
+            under a delegation of it
 sound       analysis, cohort and epsilon fit the dictionary
 able        enough nodes that approved can be reached
 planned     one signed plan, stored with its run; an identical analysis is answered at once
@@ -14,13 +15,17 @@ from datetime import timedelta
 from coordinator.api.combining import check_tops_up
 from coordinator.api.entitlement import visible_study
 from coordinator.api.services import Services
+from coordinator.api.study_steps import begin
+from coordinator.api.willing import unwilling
 from coordinator.planning import make_plan, participants_for
 from coordinator.store.facts import Principal, RunFacts, RunState
 from coordinator.store.runs import NewRun
 from models.aggregates.requests import Analysis, normalise, parse_analysis
+from models.cohort.text import canonical_text
 from models.within import cohort_within, declared
 from privacy.accounting.conversion import parse_epsilon
 from privacy.contract.canonical import digest
+from privacy.contract.delegation import authority_of
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Question
 from privacy.contract.signing import Envelope
@@ -83,14 +88,23 @@ def _new_run(
     facts = visible_study(store, principal, question.study)
     if question.study_digest != facts.study.digest:
         raise Refused(Code.PLAN_MISMATCH)
+    authority = authority_of(envelope.key, question, facts.study, now)
+    if authority.researcher.text != principal.public_key:
+        raise Refused(Code.NOT_AN_INVESTIGATOR)
     dictionary = store.network.dictionary_version(facts.study.dictionary)
     named = declared(facts.study, dictionary)
-    check_question(facts.study, named, question.analysis, question.cohort, question.epsilon)
+    analysis = check_question(
+        facts.study, named, question.analysis, question.cohort, question.epsilon
+    )
+    begin(services, facts.study)
     roster = store.network.roster
+    cohort = canonical_text(cohort_within(facts.study, question.cohort, named))
+    at = instant_text(now)
+    out = unwilling(services.budgets, facts, analysis, cohort, question.epsilon, at)
     participants = participants_for(
         facts.study.digest,
         roster,
-        store.nodes.online(),
+        frozenset(store.nodes.online()) - out,
         store.studies.approvals(),
         fewest_nodes(facts.study.t_drop, facts.study.t_collude),
     )
@@ -112,10 +126,13 @@ def _new_run(
 
 
 def _open_question(services: Services, principal: Principal, envelope: Envelope) -> Question:
-    """The question, if it is signed by the caller's own key and is neither old nor early."""
-    if envelope.key.text != principal.public_key:
-        raise Refused(Code.NOT_AN_INVESTIGATOR)
+    """The question, if it is signed by the key it names and is neither old nor early.
+
+    Without a delegation that key is the caller's own.
+    """
     question = Question.from_json(envelope.open("question", envelope.key))
+    if question.delegation is None and envelope.key.text != principal.public_key:
+        raise Refused(Code.NOT_AN_INVESTIGATOR)
     now = services.clock()
     skew = timedelta(seconds=services.settings.question_skew_seconds)
     if parse_instant(question.expires) < now or parse_instant(question.asked_at) > now + skew:

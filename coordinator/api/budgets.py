@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 from coordinator.store.facts import Decision, StudyFacts
 from coordinator.store.ledgers import Ledgers
 from privacy.accounting.filter import remaining
-from privacy.ledger.entry import Entry
+from privacy.ledger.entry import Approval, Entry
 from privacy.ledger.fold import apply
-from privacy.ledger.state import LedgerState
+from privacy.ledger.state import LedgerState, researcher_account
 from privacy.units import Rho
 
 
 @dataclass(frozen=True)
 class NodeBudget:
-    """One node's figures for a study. `left` is the smaller of its quota's and its period's;
-    `period_left` is None before a period was opened."""
+    """One node's figures for a study. `left` is the smallest of its quota's, its period's and the
+    researcher's part; `period_left` is None before a period was opened, `part_left` where one
+    researcher has no part of their own."""
 
     node: str
     charged: Rho
@@ -29,6 +30,7 @@ class NodeBudget:
     left: Rho
     quota_left: Rho
     period_left: Rho | None
+    part_left: Rho | None
     ledger_size: int
 
 
@@ -41,6 +43,12 @@ class StudyBudget:
     held: Rho
     left: Rho
     nodes: tuple[NodeBudget, ...]
+
+    @property
+    def part_left(self) -> Rho | None:
+        """What is left of the researcher's own part, at the most spent node."""
+        parts = [node.part_left for node in self.nodes if node.part_left is not None]
+        return min(parts, default=None)
 
 
 @dataclass
@@ -60,9 +68,9 @@ class Budgets:
             self._states[node] = state
             return state
 
-    def of(self, facts: StudyFacts) -> StudyBudget:
-        """The budget of one study version."""
-        nodes = tuple(self._nodes(facts))
+    def of(self, facts: StudyFacts, researcher: str = "") -> StudyBudget:
+        """The budget of one study version, for the researcher of this public key if given."""
+        nodes = tuple(self._nodes(facts, researcher))
         return StudyBudget(
             allowance=facts.study.rho,
             charged=max((node.charged for node in nodes), default=Rho.ZERO),
@@ -71,24 +79,37 @@ class Budgets:
             nodes=nodes,
         )
 
-    def _nodes(self, facts: StudyFacts) -> Iterable[NodeBudget]:
+    def _nodes(self, facts: StudyFacts, researcher: str) -> Iterable[NodeBudget]:
         approving: Mapping[str, Decision] = facts.decisions
         for node, decision in sorted(approving.items()):
             if decision is Decision.APPROVED:
-                yield _node_budget(node, self.state(node), facts)
+                yield _node_budget(node, self.state(node), facts, researcher)
 
 
-def _node_budget(node: str, state: LedgerState, facts: StudyFacts) -> NodeBudget:
+def _node_budget(node: str, state: LedgerState, facts: StudyFacts, researcher: str) -> NodeBudget:
     study = facts.study
     approval = state.approvals.get(study.digest)
-    quota = study.rho if approval is None else Rho.parse(approval.rho)
+    quota = study.rho if approval is None else state.study_quota(approval)
     left = remaining(quota, state.study_spent(study.id))
+    part = _part_left(state, approval, study.id, researcher)
+    limits = [left, part, None if state.period is None else state.left]
     return NodeBudget(
         node=node,
         charged=state.charged.get(study.id, Rho.ZERO),
         held=state.held.get(study.id, Rho.ZERO),
-        left=left if state.period is None else min(left, state.left),
+        left=min(limit for limit in limits if limit is not None),
         quota_left=left,
         period_left=None if state.period is None else state.left,
+        part_left=part,
         ledger_size=state.size,
     )
+
+
+def _part_left(
+    state: LedgerState, approval: Approval | None, study: str, researcher: str
+) -> Rho | None:
+    """What the researcher may still spend of their own part; None where there is none."""
+    part = None if approval is None or not researcher else state.researcher_quota(approval)
+    if part is None:
+        return None
+    return remaining(part, state.part_spent(researcher_account(study, researcher)))

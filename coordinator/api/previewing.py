@@ -12,6 +12,7 @@ from coordinator.api.library import Stored, members_by, related, stored
 from coordinator.api.schema import Earlier, NodeLeft, PreviewAsk, PreviewView, Remaining
 from coordinator.api.services import Services
 from coordinator.api.views import amount
+from coordinator.api.willing import unwilling
 from coordinator.store.facts import Decision, Principal, StudyFacts
 from models.aggregates.requests import Analysis
 from models.cohort.text import canonical_text
@@ -25,7 +26,7 @@ from privacy.accounting.filter import remaining
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import identity_of
 from privacy.contract.study import Study
-from privacy.contract.time import epoch_of
+from privacy.contract.time import epoch_of, instant_text
 from privacy.errors import BadInput, Code, Refused
 from privacy.secure_sum.attempt import fewest_nodes
 from privacy.units import Rho
@@ -43,17 +44,27 @@ def make_preview(services: Services, principal: Principal, ask: PreviewAsk) -> P
     cohort = canonical_text(cohort_within(study, ask.cohort, dictionary))
     library = stored(services.store, facts, cohort)
     known = (ask.members, YOURS) if ask.members else members_by(library, dictionary)
-    able, unable = who_answers(services, facts)
+    out = unwilling(
+        services.budgets,
+        facts,
+        analysis,
+        cohort,
+        ask.epsilon or "1",
+        instant_text(services.clock()),
+    )
+    answering = who_answers(services, facts, out)
+    able = answering.able
     _check_by_organisation(analysis, study, able)
     made = _preview(facts, ask, cohort, analysis, dictionary, len(able), known or (None, ""))
     services.executor.settle(services.settings.settle_seconds)
-    budget = services.budgets.of(facts)
+    budget = services.budgets.of(facts, principal.public_key)
     cost = Rho.parse(made.rho) * ask.max_attempts
     answered = _answered(services, facts, analysis, made, able)
     return PreviewView(
         preview={**made.to_json(), "answering": able},
         can_answer=able,
-        cannot_answer=unable,
+        cannot_answer=answering.unable,
+        declining=answering.declining,
         left=amount(budget.left, study.delta_fraction),
         affordable=answered is not None or cost <= budget.left,
         budget=_remaining(budget, Rho.ZERO if answered else cost, cost, study),

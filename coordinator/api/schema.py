@@ -92,6 +92,9 @@ class BudgetView(Answer):
     committed: Amount
     reserved: Amount
     left: Amount
+    yours: Amount | None = Field(
+        default=None, description="Left of your own part, where the study or a policy has parts."
+    )
     nodes: list[NodeBudgetView]
 
 
@@ -135,13 +138,79 @@ class StudyView(StudySummary):
     cohort: str = Field(description="Every question is restricted to it. Empty: every member.")
     variables: list[str] = Field(description="Empty: every column of the dictionary.")
     investigators: list[InvestigatorView]
-    approvals: list[ApprovalView]
+    state: str = Field(description="draft, proposed, approved, … as of all signed steps.")
+    approvals: list[ApprovalView] = Field(
+        description="A researcher sees approvals alone; the rest is in `declining`."
+    )
+    declining: int = Field(description="Organisations that decided and do not approve.")
     budget: BudgetView
     envelope: dict[str, Any] = Field(description="The study as the coordinator signed it.")
 
 
 class StudyList(Answer):
     studies: list[StudySummary]
+
+
+class ProposalAsk(Ask):
+    """A study as it would be signed, and its proposal signed by one of its investigators."""
+
+    study: dict[str, JsonValue]
+    proposal: dict[str, JsonValue] | None = Field(
+        default=None, description="Without it the study is kept as a draft."
+    )
+
+
+class StepAsk(Ask):
+    step: dict[str, JsonValue]
+
+
+class StudyStateView(Answer):
+    study: str
+    version: int
+    digest: str
+    state: str
+    approving: int = Field(description="How many organisations approve now.")
+
+
+class StepView(Answer):
+    place: int
+    act: str
+    signer: str
+    by: str = Field(description="The organisation's node; empty for the others.")
+    at: str
+    note: str
+    envelope: dict[str, Any] = Field(description="The step as it was signed.")
+
+
+class StepList(Answer):
+    state: str
+    approving: int
+    steps: list[StepView]
+
+
+class RegisteredStudy(Answer):
+    """A study as the public sees it."""
+
+    id: str
+    version: int
+    title: str
+    question: str
+    summary: str
+    purpose: str
+    investigators: list[str]
+    for_profit: bool
+    permit: str
+    starts: str
+    ends: str
+    state: str
+    approving: int
+    reviewed_by_patients_of: list[str]
+    results: str = Field(description="In plain words, by its investigators; empty before.")
+    published: str | None
+
+
+class Register(Answer):
+    studies: list[RegisteredStudy]
 
 
 class PreviewAsk(Ask):
@@ -189,6 +258,7 @@ class PreviewView(Answer):
     preview: dict[str, Any]
     can_answer: list[str]
     cannot_answer: dict[str, str] = Field(description="Other nodes, with their public state.")
+    declining: int = Field(description="Organisations that will not answer, for whatever reason.")
     left: Amount
     affordable: bool
     budget: Remaining
@@ -227,6 +297,19 @@ class ReleasedAnswer(Answer):
     delta: str
     rounds: list[ReleasedRound]
     result: dict[str, Any]
+    log: dict[str, Any] | None = Field(
+        default=None,
+        description="Shows that the release stands in the coordinator's own log; not in lists.",
+    )
+
+
+class LogHead(Answer):
+    """The coordinator's own log: its signed head, and what shows that it grew from an older one."""
+
+    checkpoint: str
+    size: int
+    since: int
+    hashes: list[str] = Field(description="The consistency proof from `since`, hexadecimal.")
 
 
 class RunView(Answer):

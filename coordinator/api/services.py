@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 from anyio import CapacityLimiter
 from fastapi import Depends, Request, Security
@@ -14,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from coordinator.api.budgets import Budgets
 from coordinator.auth import Admitted, Gatekeeper, Shown
+from coordinator.log import CoordinatorLog
 from coordinator.login.limits import address_group
 from coordinator.login.local import LocalLogin
 from coordinator.login.oidc import OidcDesk
@@ -22,7 +23,7 @@ from coordinator.store.facts import Principal
 from coordinator.store.store import Store
 from privacy.contract.signing import SigningKey
 from privacy.contract.token import Role
-from privacy.errors import Code, Refused
+from privacy.errors import BadInput, Code, Refused
 from privacy.randomness import Entropy
 
 Clock = Callable[[], datetime]
@@ -50,6 +51,8 @@ class ApiSettings:
 
     max_body_bytes: int = 2**20
     max_body_seconds: float = 20.0
+    max_head_seconds: float = 20.0
+    max_connections: int = 1000
     max_wait_seconds: float = 60.0
     max_waiting: int = 512
     max_unfinished_runs: int = 100
@@ -71,11 +74,24 @@ class ApiSettings:
     ca_pem: str = ""  # the authority that signed the fleet address' certificate
 
 
+def with_limits(settings: ApiSettings, limits: Mapping[str, Any]) -> ApiSettings:
+    """The settings with some numbers changed; raises BadInput for what is no limit."""
+    for name, value in limits.items():
+        known = getattr(settings, name, None)
+        if isinstance(known, bool) or not isinstance(known, int | float):
+            raise BadInput(f"no limit {name!r}")
+        whole = isinstance(known, int) and not isinstance(value, int)
+        if isinstance(value, bool) or not isinstance(value, int | float) or whole or not value > 0:
+            raise BadInput(f"{name} is a number above 0")
+    return replace(settings, **limits)
+
+
 @dataclass(frozen=True)
 class Services:
     """Everything an operation may use; built once by `create_app`."""
 
     store: Store
+    log: CoordinatorLog
     executor: Executor
     key: SigningKey
     settings: ApiSettings

@@ -11,9 +11,11 @@ from coordinator.api.answering import who_answers
 from coordinator.api.entitlement import visible_studies, visible_study
 from coordinator.api.schema import StudyList, StudyView
 from coordinator.api.services import Anyone, Insider, Services, Use
+from coordinator.api.study_steps import life_of
 from coordinator.api.views import study_summary, study_view
 from coordinator.api.waiting import sync_ledgers
 from coordinator.store.facts import Principal
+from privacy.contract.token import Role
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
 
@@ -49,5 +51,8 @@ def get_dictionary(study: str, services: Use, caller: Insider) -> dict[str, Any]
 def _shown(services: Services, caller: Principal, study: str) -> StudyView:
     facts = visible_study(services.store, caller, study)
     services.executor.settle(services.settings.settle_seconds)
-    able, _ = who_answers(services, facts)
-    return study_view(facts, services.budgets.of(facts), able)
+    everything = caller.role is not Role.RESEARCHER
+    state = life_of(services, facts.study).state
+    able = who_answers(services, facts).able
+    budget = services.budgets.of(facts, caller.public_key if not everything else "")
+    return study_view(facts, budget, able, state, everything=everything)

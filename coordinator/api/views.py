@@ -32,8 +32,12 @@ from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_canonical, rational
 from privacy.contract.plan import Plan
 from privacy.contract.signing import PublicKey
+from privacy.contract.study_life import State
 from privacy.errors import Code
+from privacy.log import LogProof
 from privacy.units import Rho
+
+_DECLINED = frozenset({Code.POLICY_FLOOR.value, Code.NOT_APPROVED.value})
 
 
 def amount(rho: Rho, delta: Fraction) -> Amount:
@@ -41,11 +45,13 @@ def amount(rho: Rho, delta: Fraction) -> Amount:
 
 
 def budget_view(budget: StudyBudget, delta: Fraction) -> BudgetView:
+    own = budget.part_left
     return BudgetView(
         allowance=amount(budget.allowance, delta),
         committed=amount(budget.charged, delta),
         reserved=amount(budget.held, delta),
         left=amount(budget.left, delta),
+        yours=None if own is None else amount(own, delta),
         nodes=[
             NodeBudgetView(
                 node=node.node,
@@ -74,8 +80,18 @@ def _summary(facts: StudyFacts) -> dict[str, Any]:
     }
 
 
-def study_view(facts: StudyFacts, budget: StudyBudget, answering: list[str]) -> StudyView:
+def study_view(
+    facts: StudyFacts,
+    budget: StudyBudget,
+    answering: list[str],
+    state: State,
+    *,
+    everything: bool,
+) -> StudyView:
+    """`everything`: with the organisations that do not approve, which a researcher only counts."""
     study = facts.study
+    decided = sorted(facts.decisions.items())
+    approved = [(node, said) for node, said in decided if said is Decision.APPROVED]
     return StudyView(
         **_summary(facts),
         delta=study.delta,
@@ -92,9 +108,12 @@ def study_view(facts: StudyFacts, budget: StudyBudget, answering: list[str]) -> 
         cohort=study.cohort,
         variables=list(study.variables),
         investigators=[InvestigatorView(**each.to_json()) for each in study.investigators],
+        state=state.value,
         approvals=[
-            ApprovalView(node=node, decision=said) for node, said in sorted(facts.decisions.items())
+            ApprovalView(node=node, decision=said)
+            for node, said in (decided if everything else approved)
         ],
+        declining=len(decided) - len(approved),
         budget=budget_view(budget, study.delta_fraction),
         envelope=facts.envelope.to_json(),
     )
@@ -133,16 +152,21 @@ def network_view(services: Services) -> NetworkView:
     )
 
 
-def run_view(run: RunFacts, release: ReleaseFacts | None) -> RunView:
-    """A run; with its answer where the caller may see it and there is one."""
+def run_view(run: RunFacts, release: ReleaseFacts | None, proof: LogProof | None = None) -> RunView:
+    """A run; with its answer where the caller may see it and there is one.
+
+    What an organisation's policy or decision refuses is told as `declined`, without its reason.
+    """
     plan = run.plan
+    declined = run.code in _DECLINED
+    code = Code.DECLINED.value if declined else run.code
     return RunView(
         id=run.id,
         study=run.study,
         state=run.state,
-        code=run.code,
-        title=CATALOGUE[Code(run.code)][1] if run.code else "",
-        fields=dict(run.fields),
+        code=code,
+        title=CATALOGUE[Code(code)][1] if code else "",
+        fields={} if declined else dict(run.fields),
         identity=run.identity,
         plan=run.plan_digest,
         analysis=dict(plan.analysis),
@@ -157,11 +181,11 @@ def run_view(run: RunFacts, release: ReleaseFacts | None) -> RunView:
         created=run.created,
         finished=run.finished,
         repeat=run.repeat,
-        answer=None if release is None else released_answer(release),
+        answer=None if release is None else released_answer(release, proof),
     )
 
 
-def released_answer(release: ReleaseFacts) -> ReleasedAnswer:
+def released_answer(release: ReleaseFacts, proof: LogProof | None = None) -> ReleasedAnswer:
     said: Mapping[str, Any] = parse_canonical(release.envelope.body)
     return ReleasedAnswer(
         release=release.digest,
@@ -171,6 +195,7 @@ def released_answer(release: ReleaseFacts) -> ReleasedAnswer:
         delta=said["delta"],
         rounds=[_released_round(each) for each in said["rounds"]],
         result=dict(release.result),
+        log=None if proof is None else proof.to_json(),
     )
 
 
@@ -195,7 +220,7 @@ def release_summary(release: ReleaseFacts, plan: Plan) -> ReleaseSummary:
     )
 
 
-def release_view(release: ReleaseFacts, plan: Plan) -> ReleaseView:
+def release_view(release: ReleaseFacts, plan: Plan, proof: LogProof | None = None) -> ReleaseView:
     return ReleaseView(
         digest=release.digest,
         identity=release.identity,
@@ -207,6 +232,6 @@ def release_view(release: ReleaseFacts, plan: Plan) -> ReleaseView:
         participants=list(plan.participants),
         epoch=plan.epoch,
         tops_up=list(plan.open_question().tops_up),
-        answer=released_answer(release),
+        answer=released_answer(release, proof),
         envelope=release.envelope.to_json(),
     )

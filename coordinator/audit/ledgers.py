@@ -17,12 +17,14 @@ from privacy.checkpoint import (
     open_checkpoint,
 )
 from privacy.contract.canonical import parse_canonical, parse_rational
+from privacy.contract.delegation import authority_of
 from privacy.contract.plan import Plan
 from privacy.contract.signing import PublicKey
 from privacy.contract.study import Study
 from privacy.contract.time import parse_instant
-from privacy.errors import VerificationFailed
+from privacy.errors import Refused, VerificationFailed
 from privacy.ledger.chain import Anchor, Replay, check_anchors, check_covered, replay
+from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.entry import (
     Approval,
     Commit,
@@ -184,6 +186,9 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 _check_approval(context, body)
                 what = f"{body.study}: {body.decision}, {_limit(context, body.rho)}"
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+            case Endorsement() | Reviewed() | QuestionDecided() as body:
+                what = _decided(body)
+                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case KeysRevoked() as body:
                 listed = context.network.revocations.get(body.revocation)
                 known = () if listed is None else listed.keys
@@ -206,6 +211,17 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case _:
                 return
+
+
+def _decided(body: Endorsement | Reviewed | QuestionDecided) -> str:
+    match body:
+        case Endorsement():
+            return f"{body.study}: the first of two approvals"
+        case Reviewed():
+            key = PublicKey.from_text(body.key).fingerprint
+            return f"{body.study}: signed off by patient reviewer {body.reviewer}, key {key}"
+        case QuestionDecided():
+            return f"{body.study}: question {body.decision}: {body.sentence}"
 
 
 def _plan_of(release: Release | None) -> str:
@@ -260,16 +276,15 @@ def _check_reserve(
         raise VerificationFailed("reserves for a study that is not in the bundle")
     day = parse_instant(at_instant).date()
     require(study.first_day <= day <= study.last_day, "the study's period does not hold this day")
-    require(body.researcher in study.keys, "researcher is no investigator of the study")
     plan = context.plans.get(body.plan)
     if plan is None:
         raise VerificationFailed("reserves for a plan that is not in the bundle")
+    _check_authority(body, plan, study)
     _check_policy(body, plan, study, before)
     agreements = (
         (node in plan.participants, "the plan does not name this node"),
         (plan.roster == before.roster, "roster"),
         (body.study == plan.study and body.study_digest == plan.study_digest, "study"),
-        (body.researcher == plan.researcher.text, "researcher"),
         (body.question == plan.question_envelope.digest, "question"),
         (body.identity == plan.identity, "identity"),
         (body.dictionary == plan.dictionary, "dictionary"),
@@ -279,6 +294,22 @@ def _check_reserve(
     )
     for holds, what in agreements:
         require(holds, f"does not agree with its plan: {what}")
+
+
+def _check_authority(body: Reserve, plan: Plan, study: Study) -> None:
+    """Asked by an investigator, or under a delegation that one of them signed and that held."""
+    question = plan.open_question()
+    asked = parse_instant(question.asked_at)
+    try:
+        found = authority_of(plan.signer, question, study, asked)
+    except Refused as refused:
+        raise VerificationFailed(f"researcher is no investigator: {refused}") from None
+    require(body.researcher == found.researcher.text, "does not agree with its plan: researcher")
+    said = body.delegation
+    named = None if said is None else (said.statement, said.key, said.rho, said.expires)
+    own = found.delegation
+    due = (found.statement, own.delegate, own.cap(study).text, own.expires) if own else None
+    require(named == due, "does not agree with its plan: delegation")
 
 
 def _check_policy(body: Reserve, plan: Plan, study: Study, before: LedgerState) -> None:

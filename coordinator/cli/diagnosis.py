@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from coordinator.cli.connection import Connection
 from coordinator.client.network import MockNetwork
+from coordinator.client.session import KeptSession
 from privacy.contract.token import Token
 from privacy.errors import CairnError
 
@@ -38,6 +39,8 @@ def _network(connection: Connection) -> list[str]:
         ]
         person = net.transport.get("/v1/me")
         lines.append(f"signed in    {person['id']} as {person['role']}")
+        if person["public_key"]:
+            lines.append(f"public key   {person['public_key']}")
         lines += [f"node         {node}" for node in net.nodes()]
         return [*lines, f"studies      {len(net.studies())}"]
 
@@ -45,7 +48,11 @@ def _network(connection: Connection) -> list[str]:
 def _token(connection: Connection) -> str:
     try:
         text = connection.token()
-        return f"set, made for a {Token.parse(text).role.value}" if text else "not set"
+        if text:
+            return f"set, made for a {Token.parse(text).role.value}"
+        here = connection.url and not connection.url.startswith("mock:")
+        kept = here and KeptSession(connection.url).exists
+        return "not set; there is a session" if kept else "not set"
     except CairnError as error:
         return str(error)
 

@@ -19,7 +19,7 @@ import typer
 
 from coordinator import operate
 from coordinator.home import Home, Settings
-from coordinator.login.local import RESET_LIFETIME, new_reset_code
+from coordinator.login.resets import RESET_LIFETIME, new_reset_code
 from coordinator.people import revoke as shut_out
 from coordinator.store.accounts import ResetKind
 from coordinator.store.events import OPERATOR
@@ -198,6 +198,14 @@ def propose(
                 )
             _propose(store, home, study)
             print(f"{study.id} version {study.version}: {study.digest}")
+
+
+@app.command(name="close-study")
+def close_study(study: str, dir: Dir = HERE) -> None:  # noqa: A002
+    """End a study for its investigators: no question of it is answered any more."""
+    with _exit_codes(), _opened(dir) as (home, _, store):
+        operate.close_study(store, home.identity(), study, now=_now())
+        print("closed")
 
 
 def _investigator(text: str, named: Mapping[str, str]) -> Investigator:

@@ -8,17 +8,15 @@ a file, never from an argument. Exit codes: 0 done, 1 a bug, 2 wrong use, 3 refu
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 
 from coordinator.audit.consent import verify_consent
 from coordinator.audit.verify import Pinned, verify_bundle
-from coordinator.cli import models, planned, runs
+from coordinator.cli import login, models, planned, runs, studies
 from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.diagnosis import diagnose
 from coordinator.cli.kinds import Kind, Written, question_of, settings_of
@@ -43,11 +41,12 @@ from coordinator.cli.options import (
 )
 from coordinator.cli.outcome import Exit, outcome
 from coordinator.cli.output import Format, confirm, show, show_json, show_result, working
+from coordinator.cli.secrets import new_secret_file
 from coordinator.client.auditing import pull_bundle
 from coordinator.client.joining import join as redeem
 from coordinator.client.study import Study
 from privacy.contract.signing import PublicKey
-from privacy.errors import BadInput, CairnError, VerificationFailed
+from privacy.errors import BadInput, VerificationFailed
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,8 +70,11 @@ for name, part in {
     "runs": runs_app,
     "audit": audit_app,
     "node": node_app,
+    "account": login.account_app,
 }.items():
     app.add_typer(part, name=name)
+app.command()(login.login)
+app.command()(login.logout)
 
 
 @app.callback()
@@ -210,9 +212,20 @@ def query_run(
         show_result(runs.answered(job, timeout), form)
 
 
+for each in (
+    studies.about,
+    studies.propose,
+    studies.log,
+    studies.answer,
+    studies.close,
+    studies.publish,
+    studies.register,
+):
+    study_app.command(each.__name__)(each)
 query_app.command("show")(planned.show_release)
 query_app.command("top-up")(planned.top_up)
 app.command("plan")(planned.run_plan)
+app.command("delegate")(studies.delegate)
 model_app.command("save")(models.save)
 model_app.command("card")(models.card)
 runs_app.command("list")(runs.list_runs)
@@ -304,7 +317,7 @@ def join(
             "Invitation", hide_input=True, err=True
         )
         connection = connection_of(context)
-        with _new_secret_file(token_file) as file:
+        with new_secret_file(token_file) as file:
             token = redeem(connection.address, code.strip(), entropy=os.urandom, ca=connection.ca)
             file.write(token.text + "\n")
         print(token_file)
@@ -317,21 +330,6 @@ def doctor(context: typer.Context) -> None:
     print("\n".join(lines))
     if not reachable:
         raise typer.Exit(int(Exit.OFFLINE))
-
-
-@contextmanager
-def _new_secret_file(path: Path) -> Iterator[IO[str]]:
-    """A file that its owner alone can read; gone again if what should fill it fails."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError:
-        raise BadInput("cannot be made, or is there already", where=str(path)) from None
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            yield file
-    except CairnError:
-        path.unlink()
-        raise
 
 
 def _study(study: Study, mock: bool) -> Study:

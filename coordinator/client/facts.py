@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from coordinator.client.delegating import Delegated
+from coordinator.client.proposing import Step
 from coordinator.client.question import Backend
 from privacy.contract import study as contract
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.study_life import Act
 
 _BAR = 30
 
@@ -22,12 +25,17 @@ class Loss:
 
 @dataclass(frozen=True)
 class Budget:
-    """The study's allowance as its most spent node sees it. The nodes decide; this reports."""
+    """The study's allowance as its most spent node sees it. The nodes decide; this reports.
+
+    `yours` is what is left of your own part, None where a researcher has none. `left` is the
+    smallest of all limits.
+    """
 
     allowance: Loss
     committed: Loss
     reserved: Loss
     left: Loss
+    yours: Loss | None = None
 
     def __str__(self) -> str:
         whole = self.allowance.epsilon
@@ -36,6 +44,7 @@ class Budget:
         return (
             f"[{bar:░<{_BAR}}] epsilon {self.left.epsilon:.4g} left of {whole:.4g}, "
             f"{self.committed.epsilon:.4g} spent"
+            + (f"; {self.yours.epsilon:.4g} of your part" if self.yours else "")
         )
 
     __repr__ = __str__
@@ -79,5 +88,13 @@ class Source(Protocol):
     def budget(self) -> Budget: ...
 
     def approvals(self) -> dict[str, str]: ...
+
+    def delegate(self, epsilon: str, hours: float, to: str | None) -> Delegated: ...
+
+    def delegated(self, under: Delegated) -> Source: ...
+
+    def steps(self) -> list[Step]: ...
+
+    def take(self, act: Act, note: str) -> str: ...
 
     def organisations(self) -> tuple[str, ...]: ...

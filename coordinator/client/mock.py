@@ -12,11 +12,13 @@ from importlib.util import find_spec
 from typing import Any
 
 from coordinator.client.attrition import Attrition, attrition
+from coordinator.client.delegating import Delegated
 from coordinator.client.errors import BadInput, Refused, checking
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.job import Job
 from coordinator.client.model import Origin
 from coordinator.client.preview import Preview, reworded
+from coordinator.client.proposing import Step
 from coordinator.client.question import Question, Terms, Wanted
 from coordinator.client.result import Asked, Noise, Released, Result
 from coordinator.client.titles import titles_of
@@ -32,6 +34,7 @@ from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_
 from privacy.contract import study as contract
 from privacy.contract.canonical import digest
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.study_life import Act
 from privacy.contract.time import instant_text
 from privacy.errors import Code
 from privacy.randomness import Entropy
@@ -244,6 +247,23 @@ class MockSource:
 
     def approvals(self) -> dict[str, str]:
         return {}
+
+    def delegate(self, epsilon: str, hours: float, to: str | None) -> Delegated:
+        """Refused: made-up members need no leave."""
+        fields: dict[str, str | int | float] = {"epsilon": epsilon, "hours": hours, "to": to or ""}
+        raise Refused(Code.NOT_PERMITTED, "Made-up members need no delegation.", fields)
+
+    def delegated(self, under: Delegated) -> MockSource:
+        del under
+        return self
+
+    def steps(self) -> list[Step]:
+        return []
+
+    def take(self, act: Act, note: str) -> str:
+        """Refused: made-up members have no organisations that would decide."""
+        fields = {"act": act.value, "words": len(note)}
+        raise Refused(Code.NOT_PERMITTED, "A study on made-up members has no life.", fields)
 
     def organisations(self) -> tuple[str, ...]:
         """Made-up members belong to made-up organisations, in turn."""

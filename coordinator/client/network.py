@@ -13,9 +13,11 @@ import httpx
 
 from coordinator.client.errors import BadInput, NotSignedIn, Refused
 from coordinator.client.job import Job
+from coordinator.client.proposing import propose, studies_of_file
 from coordinator.client.question import Question
 from coordinator.client.remote import RemoteStudy
 from coordinator.client.result import Result
+from coordinator.client.session import KeptSession
 from coordinator.client.study import Study, mock_study
 from coordinator.client.transport import Transport
 from coordinator.study_file import load_study_file
@@ -23,7 +25,9 @@ from models.aggregates.requests import Analysis, parse_analysis
 from models.dictionary_file import load_dictionary
 from models.sentences import sentence
 from models.within import check_study
+from privacy.contract.dictionary import Dictionary
 from privacy.contract.signing import SigningKey
+from privacy.contract.study import Investigator
 from privacy.contract.token import Token
 from privacy.errors import Code
 
@@ -79,6 +83,27 @@ class Network:
         found = self._study(study_id)
         _ = found.facts
         return found
+
+    def propose(self, study_file: str | Path) -> list[Study]:
+        """Propose the studies of a study.toml, signed by you, to every organisation.
+
+        You are the investigator where the file names none. Raises BadInput for what does not
+        fit the dictionary, and Refused for a version that is not the next.
+        """
+        path, key = Path(study_file), self._signing_key()
+        network = self.transport.get("/v1/network")
+        dictionary = Dictionary.from_json(self.transport.get("/v1/network/dictionary"))
+        me = self.transport.get("/v1/me")
+        own = Investigator(key=key.public.text, name=me["name"])
+        found = studies_of_file(_text(path), path.name, dictionary, network["delta"], own)
+        for study in found:
+            propose(self.transport, study, key)
+            self._studies.pop(study.id, None)
+        return [self._study(study.id) for study in found]
+
+    def register(self) -> list[dict[str, Any]]:
+        """The public register: every approved study, and what it found, in plain words."""
+        return list(self.transport.get("/api/register")["studies"])
 
     def nodes(self) -> list[NodeInfo]:
         """Every node with its public state."""
@@ -168,8 +193,9 @@ def connect(
 ) -> Network | MockNetwork:
     """A network by its address and your token, or "mock:DIR".
 
-    What is not given comes from CAIRN_URL, CAIRN_TOKEN and CAIRN_CA (a PEM file). Nothing is
-    sent yet. Raises BadInput for an address or a token that cannot be one.
+    What is not given comes from CAIRN_URL, CAIRN_TOKEN and CAIRN_CA (a PEM file); without a
+    token, from the session that `cairn login` left. Nothing is sent yet. Raises BadInput for
+    an address or a token that cannot be one.
     """
     if not isinstance(url, str | None):
         raise BadInput("an address is text", where="url", instead="https://… or mock:DIR")
@@ -179,10 +205,13 @@ def connect(
     if address.startswith(_MOCK):
         return MockNetwork(Path(address.removeprefix(_MOCK)))
     secret = token or os.environ.get("CAIRN_TOKEN", "")
-    parsed = Token.parse(secret) if secret else None
-    bearer = None if parsed is None else parsed.bearer
     trusted = ca or os.environ.get("CAIRN_CA") or None
-    return Network(Transport(address, bearer, trusted, transport=transport), parsed)
+    kept = KeptSession(address, trusted)
+    if secret or not kept.exists:
+        parsed = Token.parse(secret) if secret else None
+        bearer = None if parsed is None else parsed.bearer
+        return Network(Transport(address, bearer, trusted, transport=transport), parsed)
+    return Network(Transport(address, kept.bearer, trusted, transport=transport), kept.token())
 
 
 def _path_part(name: str) -> str:

@@ -92,6 +92,7 @@ class Preview:
     answered: Earlier | None = None
     related: tuple[Earlier, ...] = ()
     left_rho: Rho | None = None
+    declining: int = 0  # organisations that will not answer, for whatever reason
     asked: tuple[Analysis, Dictionary] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -149,6 +150,7 @@ class Preview:
             "preview": self.planned.to_json(),
             "can_answer": list(self.can_answer),
             "cannot_answer": dict(self.cannot_answer),
+            "declining": self.declining,
             "left": self.left,
             "affordable": self.affordable,
             "budget": None if self.budget is None else vars(self.budget),
@@ -170,6 +172,7 @@ class Preview:
             budget=Remaining.from_json(answer["budget"]),
             answered=None if answered is None else Earlier(**answered),
             related=tuple(Earlier(**each) for each in answer["related"]),
+            declining=int(answer["declining"]),
         )
 
     def __str__(self) -> str:
@@ -177,6 +180,8 @@ class Preview:
         if self.cannot_answer:
             others = ", ".join(f"{node} ({why})" for node, why in self.cannot_answer.items())
             lines.append(_line("not now", others))
+        if self.declining:
+            lines.append(_line("declining", f"{self.declining} organisations will not answer"))
         if self.budget is not None:
             short = "" if self.affordable else " — not enough for this question"
             lines.append(_line("left", f"{self.budget}{short}"))

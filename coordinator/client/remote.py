@@ -12,13 +12,15 @@ from functools import cached_property, partial
 from typing import Any
 
 from coordinator.client.attrition import Attrition
+from coordinator.client.delegating import Delegated, delegate
 from coordinator.client.errors import BadInput, Refused, Unreachable, refusal
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.job import Job
 from coordinator.client.model import Origin, checked_opening, checked_openings
 from coordinator.client.preview import Preview, reworded
+from coordinator.client.proposing import Step, steps_of, take
 from coordinator.client.question import Question, Terms, Wanted
-from coordinator.client.result import Result, combined_result, result_from_run
+from coordinator.client.result import Logging, Result, combined_result, result_from_run
 from coordinator.client.titles import Titles, titles_of
 from coordinator.client.transport import Transport
 from models.aggregates.requests import parse_analysis
@@ -29,8 +31,10 @@ from privacy.contract import plan, study
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
+from privacy.contract.study_life import Act
 from privacy.contract.time import instant_text
 from privacy.errors import Code, VerificationFailed
+from privacy.log import Logged, LogProof
 
 _DIGITS = re.compile(r"[0-9a-f]{8,64}")
 _LIFETIME = timedelta(minutes=10)
@@ -46,6 +50,7 @@ class RemoteStudy:
     study_id: str
     key: Callable[[], SigningKey]
     label: str = "Study"
+    under: Delegated | None = None
 
     @property
     def backend(self) -> RemoteStudy:
@@ -78,11 +83,27 @@ class RemoteStudy:
     def budget(self) -> Budget:
         said = self.transport.get(self._path, sync="true")["budget"]
         names = ("allowance", "committed", "reserved", "left")
-        return Budget(*(Loss(said[name]["rho"], said[name]["epsilon"]) for name in names))
+        own = said["yours"]
+        yours = None if own is None else Loss(own["rho"], own["epsilon"])
+        known = {name: Loss(said[name]["rho"], said[name]["epsilon"]) for name in names}
+        return Budget(**known, yours=yours)
 
     def approvals(self) -> dict[str, str]:
         said = self.transport.get(self._path)["approvals"]
         return {approval["node"]: approval["decision"] for approval in said}
+
+    def delegate(self, epsilon: str, hours: float, to: str | None) -> Delegated:
+        now = datetime.now(UTC)
+        return delegate(self._facts, self.key(), epsilon, hours, to, now=now, entropy=os.urandom)
+
+    def delegated(self, under: Delegated) -> RemoteStudy:
+        return replace(self, under=under)
+
+    def steps(self) -> list[Step]:
+        return steps_of(self.transport, self.study_id)
+
+    def take(self, act: Act, note: str) -> str:
+        return str(take(self.transport, self._facts, act, self.key(), note)["state"])
 
     def organisations(self) -> tuple[str, ...]:
         """The nodes that would answer now, in a plan's order."""
@@ -152,12 +173,26 @@ class RemoteStudy:
 
     def _read(self, run: Mapping[str, Any], words: str) -> Result:
         found = result_from_run(run, self._facts.purpose, words, self.titles)
-        return replace(found, origin=partial(self._origin, found.release))
+        return replace(
+            found, origin=partial(self._origin, found.release), logged=self._logged(run["answer"])
+        )
+
+    def _logged(self, answer: Mapping[str, Any]) -> Logging:
+        """Where the release stands in the log; raises VerificationFailed if nothing shows it."""
+        key, network = self._coordinator
+        proof = LogProof.from_json(answer["log"])
+        head = proof.check_of(Logged.RELEASE, answer["release"], key, network)
+        return Logging(proof.entry.seq, head.size, head.root.hex(), proof.checkpoint)
+
+    @cached_property
+    def _coordinator(self) -> tuple[PublicKey, str]:
+        said = self.transport.get("/v1/network")
+        return PublicKey.from_text(said["coordinator_key"]), str(said["id"])
 
     def _origin(self, release: str) -> Origin:
         """The last round of a release, checked against the coordinator's signature."""
         path = f"/v1/releases/{release}"
-        key = PublicKey.from_text(self.transport.get("/v1/network")["coordinator_key"])
+        key, _ = self._coordinator
         envelope = Envelope.from_json(self.transport.get(path)["envelope"])
         with self.transport.download(f"{path}/state", _DOWNLOAD_SECONDS) as pieces:
             state = b"".join(pieces)
@@ -207,12 +242,21 @@ class RemoteStudy:
             cohort=question.cohort,
             epsilon=terms.epsilon,
             tops_up=terms.tops_up,
+            delegation=None if self.under is None else self.under.envelope.to_json(),
             max_attempts=terms.max_attempts,
             asked_at=instant_text(now),
             expires=instant_text(now + _LIFETIME),
             nonce=os.urandom(16).hex(),
         )
-        return Envelope.seal("question", asked.to_json(), self.key())
+        return Envelope.seal("question", asked.to_json(), self._asking_key())
+
+    def _asking_key(self) -> SigningKey:
+        """Your own, or the delegate's; raises BadInput for a delegation without its secret."""
+        if self.under is None:
+            return self.key()
+        if self.under.key is None:
+            raise BadInput("this delegation is for a key that is not here", where="delegation")
+        return self.under.key
 
 
 def _wait(timeout_seconds: float) -> float:

@@ -9,11 +9,13 @@ from typing import Any
 
 from coordinator.client.analyses import Asking
 from coordinator.client.attrition import Attrition
+from coordinator.client.delegating import Delegated
 from coordinator.client.errors import BadInput, Refused, checking
 from coordinator.client.facts import Budget, ColumnInfo, Source
 from coordinator.client.mock import MockBackend, MockSource
 from coordinator.client.plan import Plan
-from coordinator.client.question import Epsilon, Question
+from coordinator.client.proposing import Step
+from coordinator.client.question import Epsilon, Question, epsilon_text
 from coordinator.client.result import Result
 from models.aggregates.requests import Analysis, normalise, parse_analysis
 from models.changed import changed
@@ -26,6 +28,7 @@ from models.regression.rounds import InRounds
 from models.within import cohort_within, declared
 from privacy.contract import study as contract
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.study_life import Act
 from privacy.contract.study_words import describe_text
 from privacy.errors import Code
 
@@ -86,6 +89,39 @@ class Study(Asking):
     def approvals(self) -> dict[str, str]:
         """Each organisation's decision, by node."""
         return self._source.approvals()
+
+    def delegate(self, epsilon: Epsilon, hours: float = 8, to: str | None = None) -> Delegated:
+        """Leave for another key to ask this study in your name, for so much and so long.
+
+        `to` is its public key, of a browser for instance; without one a new key is made and
+        kept in what is returned. Every node counts what is asked under it and marks it as
+        delegated. Raises BadInput.
+        """
+        return self._source.delegate(epsilon_text(epsilon), hours, to)
+
+    def under(self, delegated: Delegated) -> Study:
+        """The same study, asked under a delegation instead of with your own key."""
+        return Study(self.id, self._source.delegated(delegated))
+
+    @property
+    def steps(self) -> list[Step]:
+        """The steps of the study's life that you are told of: proposals, approvals, questions."""
+        return self._source.steps()
+
+    def answer(self, words: str) -> str:
+        """Answer what an organisation asked back: the study is proposed again with these words.
+
+        Returns the state after it, as `close` and `publish` do.
+        """
+        return self._source.take(Act.PROPOSE, words)
+
+    def close(self) -> str:
+        """End the study: no question of it is answered any more."""
+        return self._source.take(Act.CLOSE, "")
+
+    def publish(self, results: str) -> str:
+        """Publish what a closed study found, in plain words, in the network's public register."""
+        return self._source.take(Act.PUBLISH, results)
 
     def where(self, cohort: str) -> Selection:
         """The members for whom `cohort` holds, for instance "condition == 'als' and age >= 18"."""

@@ -6,7 +6,7 @@ import ipaddress
 import ssl
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,20 @@ _TIMEOUT_SECONDS = 30.0
 
 
 class Transport:
-    """Speaks to one coordinator with one bearer credential, which never prints."""
+    """Speaks to one coordinator with one bearer credential, which never prints.
+
+    `bearer` is the credential, or what gives one that is good now.
+    """
 
     def __init__(
         self,
         url: str,
-        bearer: str | None,
+        bearer: str | Callable[[], str] | None,
         ca: str | Path | None = None,
         *,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self.url = _checked(url)
+        self.url = checked_url(url)
         self._bearer = bearer
         self._client = httpx.Client(
             base_url=self.url,
@@ -81,7 +84,8 @@ class Transport:
         self._client.close()
 
     def _headers(self, extra: Mapping[str, str]) -> dict[str, str]:
-        signed = {"Authorization": f"Bearer {self._bearer}"} if self._bearer else {}
+        bearer = self._bearer() if callable(self._bearer) else self._bearer
+        signed = {"Authorization": f"Bearer {bearer}"} if bearer else {}
         return {**signed, **extra}
 
     def _json(
@@ -135,7 +139,7 @@ def _error(response: httpx.Response) -> Refused:
         return Refused(Code.INTERNAL, f"The coordinator answered HTTP {response.status_code}.")
 
 
-def _checked(url: str) -> str:
+def checked_url(url: str) -> str:
     """The base URL; a credential goes over plain http to this machine alone."""
     found = httpx.URL(url.rstrip("/"))
     if found.scheme not in ("http", "https") or not found.host:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 
 from coordinator.login.limits import RateLimit, address_group
 from coordinator.login.passwords import Passwords, check_password
+from coordinator.login.resets import RESET_LIFETIME, new_reset_code
 from coordinator.login.second_factor import (
     FactorSeal,
     accepted_step,
@@ -31,7 +32,6 @@ from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,62}[a-z0-9]")
 _NOBODY = "p-nobody"
-RESET_LIFETIME = timedelta(hours=24)
 
 
 @dataclass(frozen=True)
@@ -203,11 +203,6 @@ class LocalLogin:
         codes = new_recovery_codes(self.entropy)
         hashes = tuple(recovery_hash(principal, each) for each in codes)
         return Factor(self.seal.seal(new.secret, principal), hashes, step), codes
-
-
-def new_reset_code(entropy: Callable[[int], bytes]) -> str:
-    """A code of 192 bits."""
-    return f"cairn_x_{entropy(24).hex()}"
 
 
 def normal_login(text: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,30 +16,13 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from coordinator.login.id_token import Expected, check_id_token
-from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from coordinator.login.oidc_settings import OidcSettings
+from privacy.errors import Code, Refused, VerificationFailed
 
 TIMEOUT_SECONDS = 10.0
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _KEYS_AGAIN = timedelta(minutes=1)
 _METADATA_AGAIN = timedelta(hours=1)
-
-
-@dataclass(frozen=True)
-class OidcSettings:
-    """Which provider, and as whom it knows this coordinator. Without a secret: a public client."""
-
-    issuer: str
-    client_id: str
-    client_secret: str = field(default="", repr=False)
-    name: str = ""
-    redirect_uri: str = ""
-
-    def __post_init__(self) -> None:
-        url = httpx.URL(self.issuer)
-        if url.scheme != "https" and not (url.scheme == "http" and _loopback(url.host)):
-            raise BadInput("not an https address", where="oidc_issuer")
-        if not self.client_id:
-            raise BadInput("is missing", where="oidc_client_id")
 
 
 @dataclass
@@ -54,6 +37,9 @@ class Provider:
     _metadata: tuple[datetime, Mapping[str, Any]] | None = None
     _keys: tuple[datetime, KeySet] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, self.http.close)
 
     def metadata(self) -> Mapping[str, Any]:
         """The provider's description of itself; it has to name the very issuer of the settings."""
@@ -167,10 +153,3 @@ def _object(response: httpx.Response) -> Mapping[str, Any]:
     if not isinstance(said, dict):
         raise ValueError("not an object")
     return said
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

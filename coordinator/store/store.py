@@ -10,6 +10,7 @@ from coordinator.store.accounts import Accounts
 from coordinator.store.database import Database, open_engine
 from coordinator.store.events import PeopleEvents
 from coordinator.store.ledgers import Ledgers
+from coordinator.store.log import Log
 from coordinator.store.network import NetworkDocuments
 from coordinator.store.nodes import Nodes
 from coordinator.store.openings import Openings
@@ -17,6 +18,7 @@ from coordinator.store.people import People
 from coordinator.store.releases import Releases
 from coordinator.store.runs import Runs
 from coordinator.store.sessions import Sessions
+from coordinator.store.steps import StudySteps
 from coordinator.store.studies import Studies
 
 
@@ -28,6 +30,7 @@ class Store:
         self.network = NetworkDocuments(self.database)
         self.nodes = Nodes(self.database)
         self.studies = Studies(self.database)
+        self.steps = StudySteps(self.database)
         self.people = People(self.database)
         self.accounts = Accounts(self.database)
         self.sessions = Sessions(self.database)
@@ -36,6 +39,7 @@ class Store:
         self.openings = Openings(self.database)
         self.releases = Releases(self.database)
         self.ledgers = Ledgers(self.database)
+        self.log = Log(self.database)
 
     @classmethod
     def open(cls, url: str) -> Self:

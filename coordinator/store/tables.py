@@ -60,6 +60,18 @@ class ApprovalRow(Table):
     at: Mapped[str] = mapped_column(_AT)
 
 
+class StudyStepRow(Table):
+    """One signed step in the life of a study version. `node` is "" unless an organisation's."""
+
+    __tablename__ = "study_steps"
+    place: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    digest: Mapped[str] = mapped_column(_HASH, unique=True)
+    study_digest: Mapped[str] = mapped_column(_HASH, ForeignKey("studies.digest"), index=True)
+    node: Mapped[str] = mapped_column(_ID, index=True)
+    count: Mapped[int]
+    envelope: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class PrincipalRow(Table):
     """A person. Of a token a hash and a public key are stored; a person who signs in otherwise
     has no credential here, and no key ("") until one is registered."""
@@ -243,6 +255,17 @@ class IdempotencyRow(Table):
     request_sha256: Mapped[str] = mapped_column(_HASH)
     run_id: Mapped[str] = mapped_column(_ID, ForeignKey("runs.id"))
     created: Mapped[str] = mapped_column(_AT)
+
+
+class LogRow(Table):
+    """The coordinator's own log: canonical lines, only ever added."""
+
+    __tablename__ = "log"
+    __table_args__ = (Index("ix_log_statement", "digest", "kind"),)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(16))
+    digest: Mapped[str] = mapped_column(_HASH)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class LedgerEntryRow(Table):

@@ -14,7 +14,7 @@ Source: torch.func.vmap and grad.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any, assert_never
 
@@ -26,7 +26,7 @@ from torch.func import grad, vmap
 from models.neural.architecture import Architecture, Gru, arrays
 from models.neural.features import Batch
 from models.neural.forward import Inputs, Ops, outputs
-from models.neural.step import Local, Loss, Step
+from models.neural.step import Local, Loss, Outer, Step
 
 Floats = NDArray[np.float32]
 Weights = dict[str, Any]
@@ -34,6 +34,8 @@ Weights = dict[str, Any]
 _NUMBERS_AT_ONCE = 3_000_000  # of all members' vectors held together
 _LANES = 32  # of the widest processors, two registers of numbers at a time
 _MOST = 512
+_FACTORED = 256  # members at once whose gradients stay in two factors
+_ROUNDED = 64  # members whose integers are made and added up together
 KEPT = 16  # numbers per visit and unit of a recurrent network, for the way back
 
 torch.set_num_threads(1)  # several would cut a part where the number of threads says
@@ -55,27 +57,34 @@ class _Product(torch.autograd.Function):  # type: ignore[misc]
     @staticmethod
     def backward(ctx: Any, slope: Any) -> Any:
         x, weights = ctx.saved_tensors
+        before = _added(slope.unbind(-1), weights.unbind(0)) if ctx.needs_input_grad[0] else None
+        if not ctx.needs_input_grad[1]:
+            return before, None
         outer = slope[..., :, None] * x[..., None, :]  # of one member, who has no more dimensions
         if outer.ndim > weights.ndim:
             outer = outer.flatten(0, -3).sum(0)
-        return _added(slope.unbind(-1), weights.unbind(0)), outer
+        return before, outer
 
 
 def _added(numbers: Sequence[Any], lines: Sequence[Any]) -> Any:
     total = numbers[0][..., None] * lines[0]
     for number, line in zip(numbers[1:], lines[1:], strict=True):
-        total = total + number[..., None] * line
+        total = torch.addcmul(total, number[..., None], line)
     return total
 
 
-TORCH = Ops(
-    relu=torch.relu,
-    tanh=torch.tanh,
-    sigmoid=torch.sigmoid,
-    sqrt=torch.sqrt,
-    join=lambda parts: torch.cat(parts, dim=-1),
-    product=_Product.apply,
-)
+def _ops(product: Callable[[Any, Any], Any]) -> Ops:
+    return Ops(
+        relu=torch.relu,
+        tanh=torch.tanh,
+        sigmoid=torch.sigmoid,
+        sqrt=torch.sqrt,
+        join=lambda parts: torch.cat(parts, dim=-1),
+        product=product,
+    )
+
+
+TORCH = _ops(_Product.apply)
 
 
 def member_vectors(step: Step, weights: Floats, batch: Batch) -> list[Floats]:
@@ -92,6 +101,73 @@ def member_vectors(step: Step, weights: Floats, batch: Batch) -> list[Floats]:
         for first in range(0, max(batch.members, 1), most)
     ]
     return [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+
+def member_parts(
+    step: Step, weights: Floats, batch: Batch
+) -> Iterator[tuple[list[Floats | Outer], NDArray[np.bool_]]]:
+    """What `member_vectors` gives, some members at a time, and who of them is known.
+
+    A layer that a member's loss uses once has its gradient as two factors, what went in and the
+    slope by what came out: many members fit into memory, and a matrix for each is never written.
+    """
+    once = step.local is None and not isinstance(step.network, Gru)
+    most = _FACTORED if once else together(step, batch.inputs.visits.shape[1])
+    for first in range(0, batch.members, most):
+        part = batch.part(slice(first, first + most))
+        if not once:
+            yield list(member_vectors(step, weights, part)), part.known
+            continue
+        found = _in_factors(step, weights, part)
+        for start in range(0, part.members, _ROUNDED):
+            some = slice(start, start + _ROUNDED)
+            yield [_sliced(each, some) for each in found], part.known[some]
+
+
+def _sliced(each: Floats | Outer, some: slice) -> Floats | Outer:
+    return Outer(each.slope[some], each.given[some]) if isinstance(each, Outer) else each[some]
+
+
+def _in_factors(step: Step, weights: Floats, batch: Batch) -> list[Floats | Outer]:
+    start = {name: torch.from_numpy(each) for name, each in arrays(step.layout, weights).items()}
+    large = {name for name, each in start.items() if each.ndim == 2}
+    added = {name: torch.zeros(len(start[name])) for name in large}
+    small = {name: each for name, each in start.items() if name not in large}
+    matrices = {name: start[name] for name in large}
+    given = [torch.from_numpy(_filled_up(each, _FACTORED)) for each in _arrays(batch)]
+    with torch.no_grad():
+        mapped = _factored(step.network, step.loss)
+        (slopes, slight), seen = mapped((added, small), matrices, *given)
+
+    def told(found: Any) -> Floats:
+        return np.asarray(found.numpy()[: batch.members])
+
+    return [
+        Outer(told(slopes[each.name]), told(seen[each.name]))
+        if each.name in large
+        else told(slight[each.name])
+        for each in step.layout
+    ]
+
+
+@cache
+def _factored(network: Architecture, loss: Loss) -> Callable[..., Any]:
+    """By what is added to a layer's products, and by the other weights; and what went in."""
+
+    def one(free: tuple[Weights, Weights], matrices: Weights, *member: Any) -> tuple[Any, Weights]:
+        added, small = free
+        names = {id(each): name for name, each in matrices.items()}
+        seen: Weights = {}
+
+        def product(x: Any, weights: Any) -> Any:
+            name = names[id(weights)]
+            seen[name] = x
+            return _Product.apply(x, weights) + added[name]
+
+        return _loss(network, loss, {**small, **matrices}, *member, ops=_ops(product)), seen
+
+    mapped: Callable[..., Any] = vmap(grad(one, has_aux=True), in_dims=(None, None, 0, 0, 0, 0))
+    return mapped
 
 
 def together(step: Step, visits: int) -> int:
@@ -128,10 +204,12 @@ def _mapped(network: Architecture, loss: Loss, local: Local | None) -> Callable[
     return mapped
 
 
-def _loss(network: Architecture, loss: Loss, weights: Weights, *member: Any) -> Any:
+def _loss(
+    network: Architecture, loss: Loss, weights: Weights, *member: Any, ops: Ops = TORCH
+) -> Any:
     """The loss of one member: a scalar tensor."""
     static, visits, present, goal = member
-    shown = outputs(network, TORCH, weights, Inputs(static, visits, present))
+    shown = outputs(network, ops, weights, Inputs(static, visits, present))
     match loss:
         case "event":
             return torch.nn.functional.softplus(shown[0]) - goal * shown[0]

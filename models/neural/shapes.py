@@ -53,17 +53,14 @@ class MemberVectors(Streamed):
         return frozenset((*self.encoding.static, *self.encoding.visit, self.outcome.column))
 
     def fold(self, rows: Rows, asked: Mask, site: str = "") -> Integers:
-        from models.neural.gradient import member_vectors, together
+        from models.neural.gradient import member_parts
 
-        most = together(self.step, self.encoding.visits)
         total = np.zeros(self.length, dtype=np.int64)
         for some, theirs in few_at_once(self.encoding, rows, asked):
             batch = encode(self.encoding, self.outcome, some, theirs)
             batch = batch.part(batch.known)
-            for start in range(0, batch.members, most):
-                part = batch.part(slice(start, start + most))
-                vectors = member_vectors(self.step, self.weights, part)
-                total += clipped_total(vectors, part.known, self.step.clip, self.delta_grid)
+            for vectors, known in member_parts(self.step, self.weights, batch):
+                total += clipped_total(vectors, known, self.step.clip, self.delta_grid)
         return total
 
 

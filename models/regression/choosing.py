@@ -1,10 +1,10 @@
-"""Which of three ways a regression is fitted, from public facts, and how its cost is divided.
+"""Which way a regression is fitted, from public facts, and how its cost is divided.
 
-- *newton*: scores and information, every round anew. Noise must be small against the sampling
-  error even with the dictionary's full bounds; the fit is then the pooled one.
+- *newton*: scores and information, every round anew. Noise must be negligible against the
+  sampling error even with the dictionary's full bounds; the fit is then the pooled one.
 - *gram*: one noisy matrix of products, then scores mapped by it. The usual way.
-- *gradient*: scores mapped by means and variances alone, for few members and little epsilon. Best
-  for prediction there; its intervals take the covariates for uncorrelated.
+- *gradient*: scores mapped by means and variances alone; never chosen. With few members and little
+  epsilon it predicts best, but it says nothing of single coefficients.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from models.regression.outcome import Model
 Way = Literal["gradient", "gram", "newton"]
 NEWTON_ROUNDS = 7
 GRAM_ROUNDS = 6
-GRADIENT_ROUNDS = 8
+GRADIENT_ROUNDS = 7
 MOST_ROUNDS = 16
-_SHORT = 2  # targets that count
 _MOMENTS, _GRAM = 0.10, 0.25  # parts of the cost
 _GRADIENT_MOMENTS = 0.20
+NEGLIGIBLE = 0.05  # noise against the sampling error
+LOUD = 0.5  # noise against products of columns
 _LAST = 5.0  # how much more Newton's last round costs than all before it
 _USUAL_INFORMATION = 0.1  # of a row and a scaled column, against the largest
 
@@ -50,7 +51,7 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
             early = NEWTON_ROUNDS - 1
             weights = (1,) * (1 + early) + (math.ceil(_LAST * (1 + early)),)
         case "gram":
-            gram = gram_part(model.width)
+            gram = gram_part(multiplied(model))
             moments = _MOMENTS * min(1.0, 0.4 + model.width / 10)
             each = (1 - moments - gram) / GRAM_ROUNDS
             weights = _whole(moments, gram, *[each] * GRAM_ROUNDS)
@@ -58,20 +59,18 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
             each = (1 - _GRADIENT_MOMENTS) / GRADIENT_ROUNDS
             weights = _whole(_GRADIENT_MOMENTS, *[each] * GRADIENT_ROUNDS)
     damping = 1.5 if way == "gradient" else 1.0
-    memory = _SHORT if skewed(model, way) else MOST_ROUNDS
     bound = clip * float(np.linalg.norm(model.loudness))
-    return Course(way, weights, size, float(model.width), bound, damping, memory)
+    return Course(way, weights, size, float(multiplied(model)), bound, damping)
+
+
+def multiplied(model: Model) -> int:
+    """Columns whose products are learnt: not those that are 0 in every first row."""
+    return sum(model.constant(at) != 0.0 for at in range(model.width))
 
 
 def gram_part(width: int) -> float:
     """The part of the cost for products of so many columns."""
     return _GRAM * min(1.0, width / 8)
-
-
-def skewed(model: Model, way: Way) -> bool:
-    """Is the law of covariates too rough a guide? A count's information lies with few members:
-    the first targets are far off, and a close clip draws estimates away."""
-    return model.family.log_link and way == "gram"
 
 
 def _whole(*parts: float) -> tuple[int, ...]:
@@ -86,33 +85,26 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
     part = _LAST / (1 + _LAST)
     full = bound * math.sqrt(3 / part) * unit_noise
     newton = full / math.sqrt(_USUAL_INFORMATION**2 * members)
-    if newton <= 0.5:
+    if newton <= NEGLIGIBLE:
         return Choice(
             "newton",
             _clip(model, noise, 1.1),
             f"newton, since even with full bounds the noise is about {newton:.2g} "
             f"of the sampling error with {members:,} members",
         )
-    gram = (
-        model.width
-        * unit_noise
-        / math.sqrt(gram_part(model.width))
-        * math.sqrt(model.width)
-        / members
-    )
-    if gram <= 0.5:
-        return Choice(
-            "gram",
-            _clip(model, noise, 3.0 if skewed(model, "gram") else 1.1),
-            f"gram, since the noise on the products is about {gram:.0%} of them "
-            f"with {members:,} members",
-        )
+    gram = gram_noise(model, unit_noise, members)
     return Choice(
-        "gradient",
-        _clip(model, noise, 1.0),
-        f"gradient, since the noise on products of covariates would be about {gram:.0%} of them "
+        "gram",
+        _clip(model, noise, 1.1 if gram <= LOUD else 0.7),
+        f"gram, since the noise on the products is about {gram:.0%} of them "
         f"with {members:,} members",
     )
+
+
+def gram_noise(model: Model, unit_noise: float, members: int) -> float:
+    """The noise on the products of columns, relative to them."""
+    width = multiplied(model)
+    return math.sqrt(width) * width * unit_noise / math.sqrt(gram_part(width)) / members
 
 
 def _clip(model: Model, noise: float, least: float) -> str:

@@ -15,6 +15,7 @@ from models.aggregates.wording import word
 from models.changed import changed
 from models.noise_law import NoiseLaw
 from models.opening import Opening
+from models.regression.choosing import LOUD, gram_noise
 from models.regression.design import compile_design
 from models.regression.fitting import Standing
 from models.regression.formula import parse_formula
@@ -24,6 +25,7 @@ from models.regression.reading import (
     Figures,
     members_row,
     shrunk_theta,
+    told,
     warnings,
     with_errors,
 )
@@ -35,7 +37,7 @@ from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
 
 INTERVALS = 12
-_INTERVALS = {"newton": INTERVALS, "gram": 6, "gradient": 4}
+_INTERVALS = INTERVALS, 6, 4  # where noise is negligible, usual, and loud
 MOST_INTERVALS = 100
 OFTENEST = 2.0  # cumulative baseline hazard of one interval, beyond which it ran away
 RAN_AWAY = (
@@ -82,11 +84,15 @@ class Cox(InRounds):
 
     def chosen(self, dictionary: Dictionary, law: NoiseLaw, members: int) -> tuple[Self, str]:
         """Also the grid, where none is written: the noisier, the coarser."""
-        way, why = super().chosen(dictionary, law, members)
         if self.edges:
-            return way, why
-        stop = _number(dictionary, self.time, "time")
-        return changed(way, edges=_equal_edges(stop, _INTERVALS[way.way])), why
+            return super().chosen(dictionary, law, members)
+        stop, unit = _number(dictionary, self.time, "time"), law.sd_grid / law.mechanism.delta_grid
+        finest, middle, coarse = (changed(self, edges=_equal_edges(stop, k)) for k in _INTERVALS)
+        found = super(Cox, finest).chosen(dictionary, law, members)
+        if found[0].way == "newton":
+            return found
+        loud = gram_noise(self.model(dictionary), unit, members) > LOUD
+        return super(Cox, coarse if loud else middle).chosen(dictionary, law, members)
 
     def terms(self, dictionary: Dictionary) -> Formula:
         return parse_formula(self.formula, dictionary)
@@ -130,17 +136,26 @@ class Cox(InRounds):
             Estimate((PREDICTION, n), float(v), 0.0, 0.0, float(v), float(v))
             for n, v in zip(names, found.shrunk, strict=False)
         ]
-        labels = _baseline_labels(self, model)
+        seen = np.tile(model.seen(now.population.outcome, _noise(model, now)), model.sites)
+        told_of = [
+            (v, s if here else math.nan, p)
+            for here, (v, s, p) in zip(seen, errors[len(names) :], strict=True)
+        ]
         rows += [
             _exponential((BASELINE, label), with_errors((BASELINE, label), *error))
-            for label, error in zip(labels, errors[len(names) :], strict=True)
+            for label, error in zip(_baseline_labels(self, model), told_of, strict=True)
         ]
         rows.append(members_row(now, noise))
-        lost = [RAN_AWAY] if np.isnan(found.sampling).all() else []
+        lost = [RAN_AWAY] if self.way != "newton" and _ran_away(model, now) else []
         said = (*warnings(model, course, now), *lost)
         missing = "Members with a missing value are left out."
         made = Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
         return self.told(dictionary, opened, made)
+
+
+def _noise(model: PiecewiseHazard, now: Standing) -> float:
+    """The noise on a mean of what the first round learns of the outcome."""
+    return now.population.noise * model.most_rows / now.population.rows
 
 
 def hazards(asked: Cox, model: PiecewiseHazard, now: Standing) -> Figures:
@@ -152,7 +167,7 @@ def hazards(asked: Cox, model: PiecewiseHazard, now: Standing) -> Figures:
     matrix[: len(names), k:] = back
     matrix[len(names) :, :k] = np.eye(k)
     matrix[len(names) :, k:] = shift[None, :]
-    sampling, privacy = (matrix @ each @ matrix.T for each in (now.sampling, now.privacy))
+    sampling, privacy = (matrix @ each @ matrix.T for each in (told(now), now.privacy))
     if asked.way != "newton" and _ran_away(model, now):
         sampling = np.full_like(sampling, np.nan)
     shrunk = matrix @ shrunk_theta(model, now)

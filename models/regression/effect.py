@@ -34,7 +34,13 @@ from models.regression.effect_reading import (
     noted,
 )
 from models.regression.effect_sum import EffectSum, stage_bytes, stage_of
-from models.regression.effect_vectors import INFLUENCE_PARTS, SUMS, Stage, stage_length
+from models.regression.effect_vectors import (
+    INFLUENCE_PARTS,
+    SUMS,
+    Stage,
+    part_lengths,
+    stage_length,
+)
 from models.regression.families import Logistic
 from models.regression.fitting import Course
 from models.regression.formula import parse_formula
@@ -208,7 +214,7 @@ def _summed(model: Propensity, number: int, opening: Opening) -> Summed:
     stage = stage_of(model, number, opening.state)
     if len(opening.totals) != stage_length(model, number):
         raise BadInput(f"the total has {len(opening.totals)} numbers, not those of its round")
-    return Summed.of(stage, opening, (4, 2 * model.width, 2)[number])
+    return Summed.of(stage, opening, part_lengths(model, number))
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from models.regression.fitting import Standing, whitening
 from models.regression.treated import Propensity
 
 LEAST_SHARE = 0.01  # of an arm's mean weight, below which nothing is divided by it
+LEAST_STAYING = 0.02
 THIN = 3.0  # standard deviations of noise above which an arm's weight is believed
 _MEANS, _SQUARES = 5.0, 16.0  # clips, in usual sizes and their squares
 _USUAL_SIZE = 3.0
@@ -48,17 +49,17 @@ class Summed:
 
     stage: Stage
     sums: Floats
-    noise: tuple[float, float]
+    noise: tuple[float, ...]
+    lost: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, stage: Stage, opening: Opening, first: int) -> Self:
-        """`first` numbers are of the stage's first part."""
-        scale = np.repeat(units(stage), (first, len(opening.totals) - first))
+    def of(cls, stage: Stage, opening: Opening, lengths: tuple[int, ...]) -> Self:
+        """`lengths` are those of the stage's parts."""
         unit = 1 / opening.law.mechanism.delta_grid
-        noise = [opening.law.sd_grid * unit * each for each in units(stage)]
-        return cls(
-            stage, np.array(opening.totals, dtype=np.float64) * unit * scale, (noise[0], noise[1])
-        )
+        scale = np.repeat(units(stage), lengths)
+        noise = tuple(opening.law.sd_grid * unit * each for each in units(stage))
+        sums = np.array(opening.totals, dtype=np.float64) * unit * scale
+        return cls(stage, sums, noise, opening.lost)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,16 +83,18 @@ class Contrast:
     privacy: Floats
 
 
-def units(stage: Stage) -> tuple[float, float]:
-    """What 1 in the unit ball stands for, in either part."""
+def units(stage: Stage) -> tuple[float, ...]:
+    """What 1 in the unit ball stands for, in each part."""
+    clips: tuple[float, ...]
+    parts: tuple[float, ...]
     match stage:
         case Arms():
             clips, parts = (stage.main_clip, stage.balance_clip), ARMS_PARTS
         case Slopes():
             clips, parts = (stage.slope_clip, stage.size_clip), SLOPES_PARTS
         case Influence():
-            clips, parts = (stage.mean_clip, stage.square_clip), INFLUENCE_PARTS
-    return clips[0] / math.sqrt(parts[0]), clips[1] / math.sqrt(parts[1])
+            clips, parts = (stage.mean_clip, stage.square_clip, 1.0), INFLUENCE_PARTS
+    return tuple(clip / math.sqrt(part) for clip, part in zip(clips, parts, strict=True))
 
 
 def first_stage(model: Propensity, now: Standing, *, full: bool) -> Arms:
@@ -152,7 +155,7 @@ def arm_sums(now: Standing, first: Summed) -> ArmSums:
 
 def contrast(now: Standing, first: Summed, second: Summed, third: Summed) -> Contrast:
     """Both arms' means after the last step, as their difference and sum."""
-    rows, arms = now.population.rows, arm_sums(now, first)
+    rows, arms = now.population.rows * _stayed(first, third), arm_sums(now, first)
     turn = np.array([[-1.0, 1.0], [1.0, 1.0]])
     mean = third.sums[:2] * [1.0, 1 / SUMS] / rows
     values = turn @ arms.mu + mean
@@ -162,6 +165,15 @@ def contrast(now: Standing, first: Summed, second: Summed, third: Summed) -> Con
     tau = third.noise[0] / rows
     privacy = np.diag([tau**2, (tau / SUMS) ** 2])
     return Contrast(values, sampling, privacy + _second_order(now, arms, second))
+
+
+def _stayed(first: Summed, third: Summed) -> float:
+    """The part of the members who are still there in the last round."""
+    if set(third.lost) <= set(first.lost):
+        return 1.0
+    length = (len(first.sums) - 4) // 2
+    members = max(float(first.sums[4] + first.sums[4 + length]), 1.0)
+    return float(np.clip(third.sums[-1] / members, LEAST_STAYING, 1.0))
 
 
 def _second_order(now: Standing, arms: ArmSums, second: Summed) -> Floats:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 
 from models.regression.effect_fit import Contrast, Summed, arm_sums, balance, contrast
 from models.regression.effect_vectors import free_columns
-from models.regression.fitting import Standing
-from models.regression.reading import UNBOUNDED, members_row, with_errors
+from models.regression.fitting import UNSEEN, Standing
+from models.regression.reading import UNBOUNDED, members_row, told, with_errors
 from models.regression.syntax import Levels
 from models.regression.treated import Propensity
 from models.result import NO_INFORMATION, Z95, Estimate, normal_estimate
@@ -27,12 +28,19 @@ def estimates(
 ) -> tuple[Estimate, ...]:
     """The effect, balance, the propensity's coefficients and the members."""
     found = contrast(now, *stages)
+    if astray(now):
+        found = replace(found, sampling=np.full_like(found.sampling, np.nan))
     return (
         *_effect(model, found),
         *_balance(model, now, stages[0]),
         *_propensity(model, now),
         members_row(now, noise_members),
     )
+
+
+def astray(now: Standing) -> bool:
+    """Whether weights by this propensity mean nothing."""
+    return bool(now.lost) and now.lost != UNSEEN
 
 
 def _effect(model: Propensity, found: Contrast) -> list[Estimate]:
@@ -81,18 +89,24 @@ def _balance(model: Propensity, now: Standing, first: Summed) -> list[Estimate]:
 
 def _propensity(model: Propensity, now: Standing) -> list[Estimate]:
     back, _ = model.design.back
-    sampling, privacy = (np.diag(back @ each @ back.T) for each in (now.sampling, now.privacy))
+    sampling, privacy = (np.diag(back @ each @ back.T) for each in (told(now), now.privacy))
     rows = zip(model.design.names, back @ now.theta, sampling, privacy, strict=True)
     return [with_errors((PROPENSITY, name), *three) for name, *three in rows]
 
 
 def noted(model: Propensity, now: Standing, stages: Sequence[Summed]) -> tuple[str, ...]:
     """From noisy totals alone."""
-    arms, said = arm_sums(now, stages[0]), []
+    arms, said = arm_sums(now, stages[0]), [now.lost] if now.lost else []
     if arms.thin:
         said.append(
             "Hardly any weight is in one of the arms, as far as the noise lets one see: nobody is "
             "treated, everybody is, or who is treated is nearly certain from the covariates."
+        )
+    gone = [name for name in stages[-1].lost if name not in stages[0].lost]
+    if gone:
+        said.append(
+            f"Lost during the run: {', '.join(gone)}. The effect is that of the organisations "
+            "that stayed, weighted by what was learnt of all."
         )
     found = balance(model, now, stages[0])
     if np.any(np.abs(found.after) - Z95 * found.after_noise > _FAR):

@@ -6,7 +6,7 @@ within [-1, 1], mu_a an arm's weighted mean and V_a its mean weight per member:
     Arms       w and w y of the member's arm; beside them what balance is read from
     Slopes     how both arms' means move with the propensity's coefficients: w' (y - mu_a) / V_a
                times x; and |w (y - mu_a) / V_a|, the usual size of what follows
-    Influence  psi_a = w (y - mu_a) / V_a [in arm a] + gamma_a' x (A - e), and products of them
+    Influence  psi_a = w (y - mu_a) / V_a [in arm a] + gamma_a' x (A - e), products of them, and 1
 
 The mean of psi_a is what mu_a still lacks, and its square gives the sampling error of mu_a, that of
 the fitted propensity included.
@@ -31,7 +31,7 @@ from models.regression.treated import Propensity
 
 ARMS_PARTS = (0.5, 0.5)  # of the squared norm: what is compared, and balance
 SLOPES_PARTS = (0.6, 0.4)  # slopes, and the usual size
-INFLUENCE_PARTS = (0.8, 0.2)  # means, and their squares
+INFLUENCE_PARTS = (0.78, 0.19, 0.03)  # means, their squares, and who is there
 SUMS = 0.5  # how loud the sum of both arms speaks, next to their difference
 
 
@@ -100,7 +100,12 @@ def balance_length(model: Propensity) -> int:
 
 def stage_length(model: Propensity, number: int) -> int:
     """Numbers that stage 0, 1 or 2 opens."""
-    return (4 + 2 * balance_length(model), 2 * model.width + 1, 5)[number]
+    return sum(part_lengths(model, number))
+
+
+def part_lengths(model: Propensity, number: int) -> tuple[int, ...]:
+    """Of each part of a stage's vector."""
+    return ((4, 2 * balance_length(model)), (2 * model.width, 1), (2, 3, 1))[number]
 
 
 def stage_vectors(model: Propensity, asked: Stage, batch: Batch) -> Floats:
@@ -165,5 +170,6 @@ def _influence(asked: Influence, rows: _Rows) -> Floats:
     difference, both = psi[:, 1] - psi[:, 0], psi[:, 1] + psi[:, 0]
     means = np.stack([difference, SUMS * both], axis=1)
     squares = [difference**2, math.sqrt(2) * difference * both, both**2]
-    blocks = in_ball(means, asked.mean_clip), in_ball(np.stack(squares, 1), asked.square_clip)
-    return _joined(INFLUENCE_PARTS, *blocks)
+    squared = in_ball(np.stack(squares, axis=1), asked.square_clip)
+    there = rows.arm.sum(axis=1)[:, None]
+    return _joined(INFLUENCE_PARTS, in_ball(means, asked.mean_clip), squared, there)

@@ -21,7 +21,7 @@ from models.regression.batch import Floats
 from models.regression.special import digamma, logistic, trigamma
 
 LARGEST = 30.0  # beyond it a predictor's effect cannot be told from certainty
-QUIET = 0.35  # a spread is needed less exactly than coefficients are
+QUIET = 0.6  # a spread is needed less exactly than coefficients are
 MOST = 1000  # of a drawn count
 _LEAST = 1e-300
 
@@ -48,6 +48,7 @@ class Family(ABC):
 
     extras: int = 0
     log_link: bool = False
+    uneven: bool = False  # is the likelihood not concave?
     quiet: float = 1.0  # how loud kappa speaks in a mapped score, next to a coefficient
 
     @abstractmethod
@@ -170,6 +171,10 @@ class NegativeBinomial(Family):
     @property
     def extras(self) -> int:  # type: ignore[override]
         return 1 if self.dispersion is None else 0
+
+    @property
+    def uneven(self) -> bool:  # type: ignore[override]
+        return self.dispersion is None
 
     def size(self, kappa: Floats) -> float:
         """The dispersion a."""

@@ -17,6 +17,7 @@ import numpy as np
 
 from models.regression.batch import Floats
 from models.regression.families import Linear
+from models.regression.joining import LARGEST_STEP, Heard, joined, repaired
 from models.regression.member_vectors import (
     Gram,
     Moments,
@@ -24,16 +25,31 @@ from models.regression.member_vectors import (
     Round,
     Scores,
     newton_bounds,
-    scores,
-    summed,
     unpacked,
 )
 from models.regression.outcome import Model
 from models.regression.population import Population, first_population, gram_map, with_gram
 
-LARGEST_STEP = 1.5  # a Newton step's root mean square, in the predictor
+SHORT_STEP = 0.5  # a step's root mean square, where the likelihood is not concave
+PASSES = 2
+USUAL_EFFECT = 0.5  # of a mapped coefficient, in the root of a row's information
 RIDGE = 1e-9
-LEAST_GAP = 1e-3  # between thresholds
+FAR = 0.5  # between estimate and where it was seen from, in the same: too far for a line
+LOUDEST = 0.2  # noise on a mapped coefficient, in the same
+ASTRAY = (
+    "The run diverged: noise carried the fit away, and nothing can be said of the coefficients. "
+    "Ask with more epsilon, of more members, or by fewer terms."
+)
+UNSEEN = (
+    "The way gradient serves prediction alone: it does not learn how covariates go together, and "
+    "nothing can be said of single coefficients. Ask in the way gram."
+)
+BLURRED = (
+    "Noise on the information is too large for Newton's method, and nothing can be said of the "
+    "coefficients. Ask in the way gram, or with more epsilon."
+)
+BLUR = 0.5  # of the information, relatively and squared
+FARTHEST = 4.0  # of mapped coefficients from where the fit began, in the same
 
 
 @dataclass(frozen=True)
@@ -46,7 +62,6 @@ class Course:
     gram_clip: float
     score_clip: float
     damping: float
-    memory: int = 100  # of so many targets, the last ones, the mean is taken
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -71,14 +86,16 @@ class Opened:
 
 @dataclass(frozen=True, eq=False)
 class Standing:
-    """What is known after some rounds. Covariances are of `theta`, [size, size] each."""
+    """What is known after some rounds. Covariances are of `theta`, [size, size] each; `next` are
+    the coefficients to ask at."""
 
     theta: Floats
+    next: Floats
     population: Population
     whiten: Floats
     sampling: Floats
     privacy: Floats
-    targets: tuple[Floats, ...] = ()
+    lost: str = ""  # why nothing can be said of the coefficients
     step: float = math.inf  # the last step's length, in standard errors of sampling
     lifted: bool = False  # was a direction held up that the information does not determine?
 
@@ -93,22 +110,24 @@ def next_round(model: Model, course: Course, opened: Sequence[Opened]) -> Round:
     if course.method == "newton":
         return Newton(standing(model, course, opened).theta)
     now = standing(model, course, opened)
-    return Scores(now.theta, now.whiten * model.loudness, course.score_clip)
+    return Scores(now.next, now.whiten * model.loudness, course.score_clip)
 
 
 def standing(model: Model, course: Course, opened: Sequence[Opened]) -> Standing:
     """The estimate after `opened`, which holds the moments at least."""
     population = _population(model, opened)
-    theta = model.begin(population.outcome, population.offset)
+    begin = model.begin_exactly if course.method == "newton" else model.begin
+    theta = begin(population.outcome, population.offset)
     if model.precise:  # the variance is that of a row of weight 1
         theta[-1] += math.log(min(max(population.weight, 0.01), 1.0))
     whiten = whitening(population.information(model, theta))
     nothing = np.full((model.size, model.size), np.nan)
-    now = Standing(theta, population, whiten, nothing, nothing)
+    now = Standing(theta, theta, population, whiten, nothing, nothing)
+    heard = [Heard(o.asked, o.sums, o.noise) for o in opened if isinstance(o.asked, Scores)]
+    if heard:
+        return _after_scores(model, course, now, heard)
     for each in opened:
-        if isinstance(each.asked, Scores):
-            now = _after_scores(model, course, now, each)
-        elif isinstance(each.asked, Newton):
+        if isinstance(each.asked, Newton):
             now = _after_newton(model, now, each)
     return now
 
@@ -117,7 +136,7 @@ def _population(model: Model, opened: Sequence[Opened]) -> Population:
     population = first_population(model, opened[0].sums, opened[0].noise)
     for each in opened:
         if isinstance(each.asked, Gram):
-            population = with_gram(population, each.asked.linear, each.sums, each.noise)
+            population = with_gram(population, each.asked, each.sums, each.noise)
     return population
 
 
@@ -132,60 +151,48 @@ def whitening(information: Floats) -> Floats:
     return np.asarray(np.linalg.solve(root.T, np.eye(size)) / scale[:, None])
 
 
-def _after_scores(model: Model, course: Course, now: Standing, each: Opened) -> Standing:
-    asked = each.asked
-    if not isinstance(asked, Scores):
-        return now
-    rows = now.population.rows
-    gain, spread, centre = clipped_law(model, now.population, asked)
-    loud = model.loudness
-    inverse = np.linalg.inv(_firm(gain / np.outer(loud, loud))) / loud
-    plain = asked.whiten / loud
-    back = plain @ inverse
-    step = inverse @ (each.sums / rows - centre) / course.damping
-    step *= min(1.0, LARGEST_STEP / max(float(np.linalg.norm(step)), 1e-300))
-    target = asked.theta + plain @ step
-    targets = (*now.targets, target)[-course.memory :]
-    theta = repaired(model, np.mean(targets, axis=0))
-    noise = (each.noise / rows) ** 2 / len(targets)
-    whiten = whitening(now.population.information(model, theta))
-    moved = np.linalg.norm(np.linalg.solve(whiten, theta - now.theta))
-    return Standing(
-        theta=theta,
-        population=now.population,
+def _after_scores(model: Model, course: Course, now: Standing, heard: Sequence[Heard]) -> Standing:
+    """Seen from the last coefficients that were asked, then once more from what comes of it."""
+    population, begun, near = now.population, now.theta, heard[-1].asked.theta
+    share = small_sample(model, population) / (population.rows * model.largest_weight)
+    for _ in range(PASSES):
+        found = joined(model, population, heard, course.damping, near)
+        theta = repaired(model, found.theta)
+        near = _drawn(theta, begun, found.sampling * share + found.privacy, now.whiten)
+        near = repaired(model, near)
+    whiten = whitening(population.information(model, near))
+    apart = float(np.linalg.norm(np.linalg.solve(whiten, theta - near)))
+    astray = apart > FAR or _loudness(found.privacy, whiten) > LOUDEST
+    return replace(
+        now,
+        theta=near if astray else theta,
+        next=near,
         whiten=whiten,
-        sampling=back
-        @ spread
-        @ back.T
-        / rows
-        * small_sample(model, now.population)
-        / model.largest_weight,
-        privacy=back @ back.T * noise,
-        targets=targets,
-        step=float(moved) * math.sqrt(rows),
+        sampling=found.sampling * share,
+        privacy=found.privacy,
+        lost=ASTRAY if astray else _unseen(course, population),
     )
 
 
-def _firm(gain: Floats) -> Floats:
-    """The symmetric part, with no direction far weaker than the mean one."""
-    values, axes = np.linalg.eigh((gain + gain.T) / 2)
-    usual = max(float(np.mean(values)), 0.05)
-    return np.asarray((axes * np.clip(values, usual / 2, 2 * usual)) @ axes.T)
+def _loudness(privacy: Floats, whiten: Floats) -> float:
+    """The root mean square of the noise on mapped coefficients."""
+    inverse = np.linalg.inv(whiten)
+    return math.sqrt(float(np.trace(inverse @ privacy @ inverse.T)) / len(inverse))
 
 
-def clipped_law(model: Model, population: Population, asked: Scores) -> tuple[Floats, ...]:
-    """What clipping does, under the law: (gain, covariance, mean) of one row's clipped score.
+def _unseen(course: Course, population: Population) -> str:
+    """Without products of covariates nothing is known of how they go together."""
+    return UNSEEN if course.method == "gradient" and len(population.correlation) > 1 else ""
 
-    The gain is how much a mapped coefficient moves the clipped score: by the identity of
-    information, E[clipped score' score], where the second is the mapped score itself.
-    """
-    rows = model.pretend(population, asked.theta)
-    whole = summed(scores(model, rows, asked.theta) @ asked.whiten, rows)
-    norm = np.sqrt((whole**2).sum(axis=1))
-    clipped = whole * np.minimum(1.0, asked.clip / np.maximum(norm, 1e-12))[:, None]
-    points = rows.members
-    centre = clipped.mean(axis=0) - whole.mean(axis=0)
-    return clipped.T @ whole / points, clipped.T @ clipped / points, centre
+
+def _drawn(theta: Floats, begun: Floats, variance: Floats, whiten: Floats) -> Floats:
+    """Drawn towards where the fit began as far as the error demands, so that noise alone cannot
+    carry the next round to where the law means nothing."""
+    inverse = np.linalg.inv(whiten)
+    prior = inverse.T @ inverse / USUAL_EFFECT**2
+    way = np.linalg.solve(np.eye(len(theta)) + variance @ prior, theta - begun)
+    length = float(np.linalg.norm(inverse @ way))
+    return np.asarray(begun + way * min(1.0, FARTHEST / max(length, 1e-300)))
 
 
 def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
@@ -200,16 +207,32 @@ def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
     theta = repaired(model, asked.theta + _taken(model, now.population, asked.theta, step, length))
     inverse = np.asarray(np.linalg.inv(curve), dtype=np.float64)
     counted = _counted(model, now.population, float(each.sums[0] * math.sqrt(3)))
+    wide, most = _blurred(inverse, blur)
+    bent = blur**2 / 2 * (float(step @ step) * np.eye(len(step)) + np.outer(step, step))
+    sampling = inverse * small_sample(model, counted) / model.largest_weight
     return Standing(
         theta=theta,
+        next=theta,
         population=counted,
         whiten=now.whiten,
-        sampling=inverse * small_sample(model, counted) / model.largest_weight,
-        privacy=inverse @ inverse * noise**2,
-        targets=(*now.targets, theta),
+        sampling=wide @ sampling @ wide.T,
+        privacy=wide @ (inverse @ inverse * noise**2 + inverse @ bent @ inverse) @ wide.T,
         step=length,
         lifted=lifted,
+        lost=BLURRED if most > BLUR else "",
     )
+
+
+def _blurred(inverse: Floats, blur: float) -> tuple[Floats, float]:
+    """By what errors are multiplied, since the information is known with noise `blur` on each
+    number: its inverse is (1 + D^2) of the true one on average, to second order; and the largest
+    eigenvalue of D^2."""
+    root = np.linalg.cholesky((inverse + inverse.T) / 2)
+    square = root.T @ root
+    extra = blur**2 / 2 * (np.trace(square) * square + square @ square)
+    values, axes = np.linalg.eigh(extra)
+    wide = root @ (axes * np.sqrt(1 + values)) @ axes.T @ np.linalg.inv(root)
+    return np.asarray(wide), float(values[-1])
 
 
 def _counted(model: Model, population: Population, members: float) -> Population:
@@ -239,7 +262,8 @@ def _taken(
     rows = model.pretend(population, theta)
     eta = rows.x @ theta[: model.width] + rows.offset
     usual = float(np.sum(model.family.average(eta, theta[model.width :]).eta)) / rows.members
-    limit = LARGEST_STEP * math.sqrt(max(usual, 1e-6) * population.rows)
+    largest = SHORT_STEP if model.family.uneven else LARGEST_STEP
+    limit = largest * math.sqrt(max(usual, 1e-6) * population.rows)
     return step * min(1.0, limit / max(length, 1e-300))
 
 
@@ -251,21 +275,16 @@ def small_sample(model: Model, population: Population) -> float:
 
 
 def positive(matrix: Floats, noise: float) -> tuple[Floats, bool]:
-    """The matrix with its eigenvalues kept above the noise, and whether any had to be lifted."""
+    """The matrix with the size of its eigenvalues kept above the noise, and whether one was not.
+
+    A negative one is far from the fit, where its size still says how far a step may go.
+    """
     blur = noise * math.sqrt(len(matrix))
     scale = np.sqrt(np.maximum(np.diag(matrix), 2 * blur + 1e-12))
     unit = matrix / np.outer(scale, scale)
     values, axes = np.linalg.eigh((unit + unit.T) / 2)
     least = max(RIDGE, min(blur / float(np.median(scale) ** 2), 0.05))
-    lifted = bool(values[0] < least)
-    fixed = (axes * np.maximum(values, least)) @ axes.T
+    within = np.diag(matrix) < 2 * blur + 1e-12
+    lifted = bool(np.any(np.abs(values) < least) or np.any(within))
+    fixed = (axes * np.maximum(np.abs(values), least)) @ axes.T
     return np.asarray(fixed * np.outer(scale, scale), dtype=np.float64), lifted
-
-
-def repaired(model: Model, theta: Floats) -> Floats:
-    """Coefficients that are a state: finite, not beyond certainty, thresholds ascending."""
-    fixed = np.clip(np.nan_to_num(theta, nan=0.0, posinf=0.0, neginf=0.0), -1e6, 1e6)
-    if model.family.extras > 1:
-        for k in range(model.width + 1, model.size):
-            fixed[k] = max(fixed[k], fixed[k - 1] + LEAST_GAP)
-    return np.asarray(fixed)

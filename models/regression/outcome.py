@@ -17,11 +17,14 @@ import numpy as np
 
 from models.regression.batch import Batch, Floats
 from models.regression.coding import known_rows, number_values
+from models.regression.counts import matched
 from models.regression.design import Design
 from models.regression.families import Family, Linear, NegativeBinomial, Ordinal
 from models.regression.syntax import Levels, Number
 from models.rows import Codes
 from privacy.contract.dictionary import ColumnRef
+
+LARGEST_FACTOR = math.e  # by which a dispersion changes in one of Newton's rounds
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -134,10 +137,14 @@ class Model(ABC):
         """A Newton step [size] as it is taken: the same near the fit, and safer far from it."""
         return step
 
+    def begin_exactly(self, mean: Floats, offset: float) -> Floats:
+        """Where Newton's method starts, for which there is hardly any noise."""
+        return self.begin(mean, offset)
+
     @property
     def sketch_size(self) -> int:
-        """How many made-up members a fit looks at."""
-        return 1024
+        """At how many points, an even number, a fit looks at made-up members."""
+        return 512
 
     @property
     def independent(self) -> bool:
@@ -272,6 +279,24 @@ class Glm(Model):
         offset = np.full(n, sketch.offset)
         y = self.family.draw(x @ theta[: self.width] + offset, theta[self.width :], sketch.normal)
         return ModelRows(x, y, offset, np.ones(n), np.arange(n), n)
+
+    def begin_exactly(self, mean: Floats, offset: float) -> Floats:
+        theta = self.begin(mean, offset)
+        if isinstance(self.family, NegativeBinomial) and self.family.extras:
+            size = math.log1p(self.highest)
+            first = float(np.clip(mean[0], 0, 1)) * size
+            level, theta[-1] = matched(first, float(mean[1]) * size**2, self.highest)
+            if self.design.intercept:
+                theta[0] = level - offset
+        return theta
+
+    def eased(self, step: Floats) -> Floats:
+        """A dispersion changes by a factor at most: its likelihood is not concave."""
+        taken = step.copy()
+        if isinstance(self.family, NegativeBinomial):
+            limit = math.log(LARGEST_FACTOR)
+            taken[self.width :] = np.clip(step[self.width :], -limit, limit)
+        return taken
 
     @property
     def moment_count(self) -> int:

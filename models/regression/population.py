@@ -1,6 +1,6 @@
 """The covariates' law as the released totals describe it, and what it says of a fit.
 
-The law is taken for normal, within the public bounds: its points are the same on every machine.
+Numbers are taken for normal, columns of two values for cut normal scores (`made_up`).
 It serves to choose what is asked next (how scores are mapped, how far a step goes); an estimate
 rests on the scores that were released.
 """
@@ -13,14 +13,16 @@ from functools import cached_property
 
 import numpy as np
 
+from models.regression import made_up
 from models.regression.batch import Floats
-from models.regression.member_vectors import moment_places, unpacked
+from models.regression.member_vectors import Gram, moment_places, unpacked
 from models.regression.outcome import Model
-from models.regression.special import even_normal
 
 PRIOR_VARIANCE = 0.1  # of a number scaled to [-1, 1], before anything is known
 PRIOR_SPREAD = 0.05  # and how far from it variances usually are
 LEAST_VARIANCE = 0.003
+USUAL_CORRELATION = 0.15  # at the least, however small they look under noise
+UNKNOWN = 0.7  # the error of a product of standardised columns of which nothing is known
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +30,10 @@ class Population:
     """`rows` in all (noised) of `members`; `mean` [d] and `covariance` [d, d] of a row's x.
 
     `noise` is the standard deviation of the noise on a sum of x over its rows, of rows.
-    `size` members are made up. Where weights are precisions, `rows` are the members with a row
-    and `weight` is their mean weight.
+    `size` points are made up; `low` [d] is the lower of a column's two values, NaN for a number.
+    Where weights are precisions, `rows` are the members with a row
+    and `weight` is their mean weight. `roughness` is the error of a product of two columns of
+    variance 1.
     """
 
     rows: float
@@ -40,24 +44,26 @@ class Population:
     outcome: Floats
     noise: float
     size: int
+    low: Floats
     weight: float = 1.0
+    roughness: float = UNKNOWN
 
     @cached_property
     def points(self) -> Floats:
-        """[size, d]: rows of this law."""
-        scale = np.sqrt(np.diag(self.covariance))
-        free = np.flatnonzero(scale > 0)
-        x = np.tile(self.mean, (self.size, 1))
-        if len(free):
-            root = np.linalg.cholesky(self.covariance[np.ix_(free, free)])
-            x[:, free] += even_normal(self.size, len(free) + 1)[:, :-1] @ root.T
-        return np.clip(x, -1.5, 1.5)
+        """[size * REPEATS, d]: rows of this law."""
+        return made_up.members(self.mean, self.covariance, self.low, self.size)
 
     @property
     def normal(self) -> Floats:
-        """[size]: a standard normal number for the outcome at each point."""
-        free = int((np.diag(self.covariance) > 0).sum())
-        return even_normal(self.size, free + 1)[:, -1]
+        """[size * REPEATS]: a standard normal number for the outcome at each point."""
+        return made_up.outcomes(self.size)
+
+    @property
+    def correlation(self) -> Floats:
+        """[f, f]: of the columns that vary."""
+        free = np.flatnonzero(np.diag(self.covariance) > 0)
+        scale = np.sqrt(np.diag(self.covariance)[free])
+        return np.asarray(self.covariance[np.ix_(free, free)] / np.outer(scale, scale))
 
     def information(self, model: Model, theta: Floats) -> Floats:
         """[size, size]: expected, of one row."""
@@ -101,7 +107,15 @@ def first_population(model: Model, sums: Floats, noise: float) -> Population:
         outcome,
         noise,
         model.sketch_size,
+        _lower_values(model),
         weight,
+    )
+
+
+def _lower_values(model: Model) -> Floats:
+    """[d]: the lower of a column's two values, NaN for a number."""
+    return np.array(
+        [low if two else math.nan for two, low in zip(model.flat, model.shifts, strict=True)]
     )
 
 
@@ -127,29 +141,44 @@ def gram_map(population: Population) -> Floats:
     return linear
 
 
-def with_gram(population: Population, linear: Floats, sums: Floats, noise: float) -> Population:
+def with_gram(population: Population, asked: Gram, sums: Floats, noise: float) -> Population:
     """After a Gram round: means and covariance, shrunk towards no correlation as noise demands.
 
-    `sums` is packed, each number with `noise`. The correlations are shrunk by the part of their
-    mean square that is noise, and their matrix is made positive.
+    `sums` is packed, each number with `noise`. What clipping took away is given back under the
+    law as it was known; the correlations are shrunk by the part of their mean square that is
+    noise, and their matrix is made positive.
     Source: Ledoit and Wolf (2004), J. Multivariate Analysis 88, 365-411, the idea of the target.
     """
-    size, n = len(linear), population.rows
-    gram = unpacked(sums, size) / (n * population.weight)
-    inverse = np.linalg.inv(linear)
+    linear, size = asked.linear, len(asked.linear)
+    count = population.rows * population.weight
+    before, clipped, kept = _clipped_products(population, asked)
+    gram = before + (unpacked(sums, size) / count - clipped) / kept
     moved = population.mean @ linear
     second = gram - np.outer(moved, moved)
     scale = np.sqrt(np.diag(population.covariance))
     free = np.flatnonzero(scale > 0)
     if not len(free):
         return population
-    tau = noise / (n * population.weight)
+    tau = noise / count / float(np.mean(kept[np.ix_(free, free)]))
     spread = _shrunk_diagonal(np.diag(second)[free], tau)
     off = second[np.ix_(free, free)] / np.sqrt(np.outer(spread, spread))
-    correlation = _shrunk_correlation(off, tau / math.sqrt(2))
+    correlation, left = _shrunk_correlation(off, tau / math.sqrt(2))
     covariance = np.zeros((size, size))
     covariance[np.ix_(free, free)] = correlation * np.sqrt(np.outer(spread, spread))
-    return replace(population, covariance=inverse.T @ covariance @ inverse)
+    inverse = np.linalg.inv(linear)
+    return replace(
+        population, covariance=inverse.T @ covariance @ inverse, roughness=left * math.sqrt(2)
+    )
+
+
+def _clipped_products(population: Population, asked: Gram) -> tuple[Floats, Floats, Floats]:
+    """Under the law: mean products of mapped columns, the same clipped, and how much of a
+    change of each is kept."""
+    z = population.points @ asked.linear
+    inside = np.minimum(1.0, asked.clip / np.maximum((z**2).sum(axis=1), 1e-12))[:, None]
+    square = z**2
+    kept = ((square * inside).T @ square) / np.maximum(square.T @ square, 1e-12)
+    return z.T @ z / len(z), (z * inside).T @ z / len(z), np.maximum(kept, 0.1)
 
 
 def _shrunk_diagonal(found: Floats, tau: float) -> Floats:
@@ -158,13 +187,14 @@ def _shrunk_diagonal(found: Floats, tau: float) -> Floats:
     return np.clip(1 + kept * (found - 1), 0.1, 10.0)
 
 
-def _shrunk_correlation(off: Floats, tau: float) -> Floats:
-    """Positive definite, with ones on its diagonal."""
+def _shrunk_correlation(off: Floats, tau: float) -> tuple[Floats, float]:
+    """Positive definite, with ones on its diagonal; and the error that is left of `tau`."""
     size = len(off)
     pairs = off[np.triu_indices(size, 1)]
-    signal = max(float(np.mean(pairs**2)) - tau**2, 1e-9) if len(pairs) else 1e-9
-    matrix = np.eye(size) + signal / (signal + tau**2) * (off - np.diag(np.diag(off)))
+    signal = max(float(np.mean(pairs**2)) - tau**2, USUAL_CORRELATION**2) if len(pairs) else 1e-9
+    kept = signal / (signal + tau**2)
+    matrix = np.eye(size) + kept * (off - np.diag(np.diag(off)))
     values, axes = np.linalg.eigh(matrix)
     floor = min(max(0.5 * tau * math.sqrt(size), 1e-4), 0.6)
     repaired = (axes * np.maximum(values, floor)) @ axes.T
-    return np.asarray((repaired + repaired.T) / 2)
+    return np.asarray((repaired + repaired.T) / 2), tau * math.sqrt(kept)

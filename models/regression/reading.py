@@ -65,8 +65,13 @@ def figures(model: Glm, now: Standing, levels: tuple[str, ...]) -> Figures:
     matrix, constant = outside(model)
     values = matrix @ now.theta + constant
     shrunk = matrix @ shrunk_theta(model, now) + constant
-    sampling, privacy = (matrix @ each @ matrix.T for each in (now.sampling, now.privacy))
+    sampling, privacy = (matrix @ each @ matrix.T for each in (told(now), now.privacy))
     return Figures(_names(model, levels), values, sampling, privacy, shrunk)
+
+
+def told(now: Standing) -> Floats:
+    """The covariance of sampling; not a number where nothing can be said."""
+    return np.full_like(now.sampling, np.nan) if now.lost else now.sampling
 
 
 def outside(model: Glm) -> tuple[Floats, Floats]:
@@ -120,7 +125,7 @@ def facts(model: Glm, now: Standing, noise_members: float) -> tuple[Estimate, ..
     value = factor * math.exp(float(np.clip(log_value, -30, 30)))
     if isinstance(model.family, Linear):
         value *= small_sample(model, now.population)
-    errors = [value**2 * float(each[-1, -1]) for each in (now.sampling, now.privacy)]
+    errors = [value**2 * float(each[-1, -1]) for each in (told(now), now.privacy)]
     return (*found, with_errors((FACT, name), value, *errors))
 
 
@@ -132,11 +137,8 @@ def members_row(now: Standing, noise: float) -> Estimate:
 def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
     """What a reader must know, from noisy totals and public facts alone."""
     found = []
-    if course.method == "gradient":
-        found.append(
-            "There is too little epsilon or too few members to learn how covariates go together: "
-            "intervals take them for uncorrelated, and may be too narrow where they are not."
-        )
+    if now.lost:
+        found.append(now.lost)
     if now.population.rows <= 2.0 * model.size:
         found.append("There are hardly any complete members, as far as the noise lets one see.")
     if now.lifted or _undetermined(now):

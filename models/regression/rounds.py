@@ -19,12 +19,13 @@ from models.opening import Opening
 from models.regression.by_organisation import ByOrganisation, lost_during
 from models.regression.choosing import Way, choose, course_of
 from models.regression.fitting import Course, Opened, Standing, next_round, standing
+from models.regression.foretelling import foretold
 from models.regression.member_sum import MemberSum, UnitVectors, check_memory
 from models.regression.member_vectors import Gram, Moments, Newton, Round, Scores, length
 from models.regression.outcome import Model
 from models.regression.states import close, round_of, state_bytes
 from models.regression.syntax import Formula
-from models.result import Z95, Result
+from models.result import Result
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
 
@@ -95,18 +96,11 @@ class InRounds(Request):
     def expected(
         self, dictionary: Dictionary, law: NoiseLaw, members: int | None
     ) -> Expected | None:
-        """Of a coefficient per standard deviation, in units of a member's information."""
+        """Of a coefficient per standard deviation of its covariate."""
         if members is None:
             return None
-        model, course = self.model(dictionary), self.course(dictionary)
         unit = law.sd_grid / law.mechanism.delta_grid
-        rounds = sum(kind == course.kinds[-1] for kind in course.kinds)
-        bound = course.score_clip / math.sqrt(rounds)
-        if self.way == "newton":
-            bound = math.sqrt(3 * model.bound_squared) / 0.3
-        noise, sampling = Z95 * bound * unit / members, Z95 / math.sqrt(members)
-        said = f"{members:,} members, uncorrelated covariates, per standard deviation"
-        return Expected(noise, sampling, "roots of one member's information", said)
+        return foretold(self.model(dictionary), self.course(dictionary), unit, members)
 
     def method(self) -> str:
         return _METHODS[self.way]
@@ -194,14 +188,14 @@ _METHODS = {
     "gram": (
         "Noisy means, variances and products of covariates, scaled by public bounds, were opened "
         "first; then, in rounds, noisy sums of members' scores, mapped to have about the identity "
-        "for covariance and clipped member by member. Coefficients are the mean of the Newton "
-        "targets of all rounds, corrected for clipping under a normal law of the covariates; "
-        "standard errors hold sampling and noise."
+        "for covariance and clipped member by member. Coefficients are the mean of the rounds' "
+        "Newton targets, corrected for clipping under a law of the covariates with those moments; "
+        "standard errors hold sampling, noise, and how roughly the products are known."
     ),
     "gradient": (
         "Noisy means and variances of covariates, scaled by public bounds, were opened first; "
-        "then, in rounds, noisy sums of members' scores, clipped member by member. Coefficients "
-        "are the mean of damped Newton targets of all rounds, which draws them towards no effect; "
-        "standard errors hold sampling and noise and take covariates for uncorrelated."
+        "then, in rounds, noisy sums of members' scores, clipped member by member. Predictions "
+        "rest on the mean of the rounds' damped Newton targets, which takes covariates for "
+        "uncorrelated; nothing is said of single coefficients, unless there is but one."
     ),
 }

@@ -22,7 +22,7 @@ from models.rows import Values, is_known
 from privacy.contract.dictionary import ColumnRef
 
 DAYS_PER_YEAR = 365.25
-GOLDEN = 0.6180339887498949
+STEP = 0.5698402909980532  # unlike those of covariates and outcomes
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Slopes(Glm):
     def pretend(self, sketch: Sketch, theta: Floats) -> ModelRows:
         """With weights spread evenly about their mean."""
         made = super().pretend(sketch, theta)
-        even = np.modf(np.arange(1, made.members + 1) * GOLDEN)[0]
+        even = np.modf(np.arange(1, made.members + 1) * STEP)[0]
         reach = min(sketch.weight, max(1 - sketch.weight, 0.0))
         root = np.sqrt(np.clip(sketch.weight + reach * (2 * even - 1), 1e-3, 1.0))
         eta = made.x @ theta[: self.width]

@@ -185,7 +185,7 @@ class PiecewiseHazard(Model):
 
     @property
     def sketch_size(self) -> int:
-        return 256
+        return 192
 
     def moments(self, rows: ModelRows) -> Floats:
         return np.asarray(rows.y[:, None] == np.arange(self.moment_count), dtype=np.float64)
@@ -219,6 +219,13 @@ class PiecewiseHazard(Model):
         parts = parts / max(float(parts.sum()), 1e-9)
         return parts.sum(axis=1), parts[:, 1]
 
+    def seen(self, mean: Floats, noise: float) -> Mask:
+        """[intervals]: whether more members end there or later than noise alone might make of
+        nobody, where each of `mean` has `noise`."""
+        there = np.cumsum(mean.reshape(self.intervals, 2).sum(axis=1)[::-1])[::-1]
+        terms = 2.0 * np.arange(self.intervals, 0, -1)
+        return np.asarray(there > 2 * noise * np.sqrt(terms))
+
     def pretend(self, sketch: Sketch, theta: Floats) -> ModelRows:
         """Members who enter at the beginning; censored as those who were, as far as known."""
         x, n = sketch.points[:, self.baselines :], len(sketch.points)
@@ -247,5 +254,5 @@ def _uniforms(normal: Floats) -> tuple[Floats, Floats]:
     """Two even sequences: ranks of the given numbers, and a recurrence along them."""
     n = len(normal)
     first = (np.argsort(np.argsort(normal)) + 0.5) / n
-    second = np.modf(np.arange(1, n + 1) * 0.6180339887498949)[0]
+    second = np.modf(np.arange(1, n + 1) * 0.5698402909980532)[0]
     return first, second

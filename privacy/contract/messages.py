@@ -23,6 +23,7 @@ class Ask(StrEnum):
     HELLO = "hello"
     OFFER_ROSTER = "offer-roster"
     OFFER_STUDY = "offer-study"
+    STUDY_STEPS = "study-steps"
     OFFER_REVOCATION = "offer-revocation"
     WITNESS = "witness"
     WITNESS_ANSWERS = "witness-answers"

@@ -22,7 +22,8 @@ class Question(Fact):
 
     `epsilon` is decimal text: the loss of one run, all its rounds once, for one membership at
     the study's delta. `tops_up` are digests of earlier releases of the same analysis: this run
-    is a new one, charged like any other, to be combined with them.
+    is a new one, charged like any other, to be combined with them. `delegation` is the envelope
+    under which another key than an investigator's signs (`privacy.contract.delegation`).
     """
 
     study: str
@@ -31,6 +32,7 @@ class Question(Fact):
     cohort: str
     epsilon: str
     tops_up: tuple[str, ...] = ()
+    delegation: dict[str, Any] | None = None
     max_attempts: int = 1
     asked_at: str
     expires: str
@@ -87,7 +89,8 @@ class Plan(Fact):
         return Question.from_json(envelope.open("question", envelope.key))
 
     @property
-    def researcher(self) -> PublicKey:
+    def signer(self) -> PublicKey:
+        """The key that signed the question: an investigator's, or a delegate's."""
         return self.question_envelope.key
 
 

@@ -19,6 +19,7 @@ from privacy.contract.facts import Fact
 from privacy.contract.policy import Policy, Rules
 from privacy.contract.study import KeyText
 from privacy.errors import BadInput
+from privacy.ledger.desk_entry import Delegated, Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.fields import (
     CodeText,
     Count,
@@ -149,16 +150,6 @@ class DictionaryAdopted(Fact):
     dictionary: Digest
 
 
-class Endorsement(Fact):
-    """The first of two stewards approves one version of a study; the second's is the decision."""
-
-    kind: Literal["endorsement"] = "endorsement"
-    study: Name
-    study_digest: Digest
-    by: Name
-    reason: Words
-
-
 class Approval(Fact):
     """An organisation's decision on one version of a study.
 
@@ -189,27 +180,6 @@ class KeysRevoked(Fact):
     kind: Literal["revoked"] = "revoked"
     revocation: Digest
     keys: Annotated[tuple[KeyText, ...], Field(min_length=1, max_length=4096)]
-
-
-class QuestionDecided(Fact):
-    """A steward looked at one question of a study; `mark` names it, whoever asks it and when."""
-
-    kind: Literal["question"] = "question"
-    mark: Digest
-    study: Name
-    sentence: Words
-    decision: Literal["allowed", "refused"]
-    by: Name
-    reason: Words
-
-
-class Delegated(Fact):
-    """The leave under which a delegate signed: its digest, the delegate's key, cap and end."""
-
-    statement: Digest
-    key: KeyText
-    rho: RhoText
-    expires: Instant
 
 
 class ReservedRound(Fact):
@@ -345,6 +315,7 @@ Body = (
     | DictionaryAdopted
     | Endorsement
     | Approval
+    | Reviewed
     | KeysRevoked
     | QuestionDecided
     | Reserve

@@ -14,6 +14,7 @@ from privacy.accounting.filter import admit, remaining
 from privacy.contract.policy import Automatic, Rules
 from privacy.contract.time import epoch_of, instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.entry import (
     MAX_ENTRY_BYTES,
     Aborted,
@@ -23,7 +24,6 @@ from privacy.ledger.entry import (
     ConsentRoot,
     ConsentText,
     DictionaryAdopted,
-    Endorsement,
     Entry,
     Expired,
     Genesis,
@@ -33,7 +33,6 @@ from privacy.ledger.entry import (
     Paused,
     PeriodOpened,
     PolicySet,
-    QuestionDecided,
     Released,
     Reserve,
     ReservedRound,
@@ -102,6 +101,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return state.having(endorsed={**state.endorsed, body.study_digest: body.by})
         case Approval():
             return _decide(state, body, at)
+        case Reviewed():
+            return state.having(reviewed=state.reviewed | {body.study_digest})
         case KeysRevoked():
             return _revoke(state, body)
         case QuestionDecided():
@@ -169,6 +170,8 @@ def _check_approvers(state: LedgerState, body: Approval, rules: Rules) -> None:
     first = state.endorsed.get(body.study_digest)
     if rules.approvers > 1 and (body.how == "policy" or first is None or first == body.by):
         raise Refused(Code.NOT_APPROVED, what="needs two stewards")
+    if rules.reviewed and body.study_digest not in state.reviewed:
+        raise Refused(Code.NOT_APPROVED, what="needs a patient reviewer")
     if body.how == "policy" and Automatic.APPROVE_KNOWN not in rules.automatic:
         raise Refused(Code.NOT_APPROVED, what="the policy approves nothing by itself")
 

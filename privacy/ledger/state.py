@@ -120,9 +120,10 @@ class LedgerState(_Value):
     month with a root of consent, `texts` every text that members were asked with, `confirmed` the
     fingerprints that the steward compared out of band. `approvals` holds what is in force, by
     study digest, `decisions` the newest word on every version, `endorsed` who approved first
-    where two have to, `looked` what a steward said to single questions, by mark. `charged` and
-    `held` are by study id, over all periods; `parts` is charged and held together, by account;
-    `period_charged` counts the current period, `total_charged` all of them.
+    where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward said
+    to single questions, by mark. `charged` and `held` are by study id, over all periods;
+    `parts` is charged and held together, by account; `period_charged` counts the current
+    period, `total_charged` all of them.
     """
 
     size: int = 0
@@ -142,6 +143,7 @@ class LedgerState(_Value):
     revoked: frozenset[str] = frozenset()  # researchers' keys
     decisions: Mapping[str, str] = field(default_factory=dict)
     endorsed: Mapping[str, str] = field(default_factory=dict)
+    reviewed: frozenset[str] = frozenset()
     looked: Mapping[str, bool] = field(default_factory=dict)
     plans: Mapping[str, OpenPlan] = field(default_factory=dict)
     charged: Mapping[str, Rho] = field(default_factory=dict)

@@ -48,7 +48,7 @@ def _end_study(_steward: Steward, network: Network) -> None:
 
 
 CHANGES: dict[str, tuple[Callable[[Steward, Network], None], Code]] = {
-    "approval withdrawn": (_withdraw, Code.NOT_APPROVED),
+    "approval withdrawn": (_withdraw, Code.ATTEMPT_LOST),  # it ends what was reserved under it
     "peers no longer trusted": (_distrust, Code.PEERS_NOT_CONFIRMED),
     "dictionary changed": (_change_dictionary, Code.DICTIONARY_MISMATCH),
 }
@@ -70,7 +70,8 @@ def test_a_decision_between_reserving_and_contributing_counts(
     with monkeypatch.context() as unprotected:
         stub = _decide_once()
         unprotected.setattr(runner, "decide", stub)
-        assert _answer_after(make(), change) is None, "who decides only once answers"
+        told = Code.ATTEMPT_LOST if refusal is Code.ATTEMPT_LOST else None
+        assert _answer_after(make(), change) is told, "who decides only once answers"
     network = make()
     assert _answer_after(network, change) is refusal
     assert network.nodes[TARGET].kinds("commit") == []

@@ -29,6 +29,7 @@ from tests.support.seeded import seeded_entropy
 DELTA = Fraction(1, 10**6)
 EPSILON = Fraction(1)
 MEMBERS = 60
+HAZARD = 1e-3
 BOUND = (math.e + float(DELTA)) / (1 + math.e)  # of right guesses at epsilon 1
 
 CLINIC = Dictionary(
@@ -88,13 +89,14 @@ def opened_sums(frame: pd.DataFrame, edges: tuple[str, ...], noise: bool) -> np.
     mechanism = plan_mechanism(Rho(part), 3, 1)
     model = asked.model(CLINIC)
     theta = np.zeros(model.size)
+    theta[: model.baselines] = math.log(HAZARD)  # low enough that nobody is clipped
     shape = asked.contribution_at(CLINIC, mechanism.delta_grid, 1, theta.tobytes())
     rows = from_tables(CLINIC, {"people": frame})
     sums = shape.fold(rows, np.ones(MEMBERS, dtype=bool))
     sums = noised(sums, mechanism, "cox") if noise else sums
     opening = Opened(Newton(theta), sums / mechanism.delta_grid, 0.0)
     information = newton_sums(model, theta, opening)[1]
-    widths = np.diff(np.array(edges, dtype=float))[:, None]
+    widths = HAZARD * np.diff(np.array(edges, dtype=float))[:, None]
     at_risk = information[: model.baselines, model.baselines :] / widths
     middle = np.array([[55.0, 90.0]]) * np.diag(information)[: model.baselines, None] / widths
     return np.asarray(at_risk * np.array([[35.0, 50.0]]) + middle)
@@ -107,12 +109,10 @@ def test_risk_sets_give_every_record_away_and_noised_intervals_none() -> None:
     assert np.abs(exact - truth).max() < 1e-9, "the stub gives every record away, by whose time"
 
     guess = np.abs(truth - truth.mean(axis=0)).mean(axis=0)
-    ends = [0.0, *np.sort(frame.time) + 5]
-    fine = tuple(f"{end:.9g}" for end in ends)
+    fine = ("0", *map(repr, sorted(frame.time.tolist())))
     plain = recovered(opened_sums(frame, fine, noise=False))
-    lost = np.abs(plain[:-1] / plain[:-1, :1] * truth[:-1, :1] - truth[:-1]).mean(axis=0)
-    assert np.abs(plain).max() > 0
-    assert lost[0] < guess[0], "without noise, intervals at everybody's times still tell"
+    near = np.abs(plain - truth) < guess / 10
+    assert near.mean() > 0.9, "so does the product's sum, on such a grid and without noise"
     seen = recovered(opened_sums(frame, fine, noise=True))
     error = np.abs(np.clip(seen, [20, 40], [90, 140]) - truth).mean(axis=0)
     assert (error > guess).all(), "guessing the mean does better"

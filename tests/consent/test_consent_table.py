@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from node import consent_table
 from node.consent import set_consent
 from node.consent_table import open_table, take_root
 from node.erasure import erase_member
@@ -59,6 +60,29 @@ def test_a_root_is_the_same_when_asked_again_and_new_every_month(records: Record
     assert second != first
     verify_opening(opening(records, "2026-03"), first)
     verify_opening(opening(records, "2026-04"), second)
+
+
+def test_a_root_taken_in_parts_and_stopped_in_between_opens_as_a_whole(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consent_table, "_CHUNK", 1)
+    left = iter(range(3))  # for the table's own note and two words; then it stops
+
+    def stopping(size: int) -> bytes:
+        found = next(left, None)
+        if found is None:
+            raise RuntimeError
+        return bytes([found]) * size
+
+    with pytest.raises(RuntimeError):
+        take_root(records, "node-a", "net", "2026-03", stopping)
+    set_consent(records, "a", "research", ConsentState.WITHDRAWN)
+    taken = root(records, "2026-03")
+    whole = opening(records, "2026-03")
+    verify_opening(whole, taken)
+    said = [word["member"] for word in words_of(whole.records)]
+    assert said == ["a", "c", "b", "a"]
+    assert [record.index for record in whole.records] == list(range(6))
 
 
 def test_the_root_of_an_empty_table_is_random_too() -> None:

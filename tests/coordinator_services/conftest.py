@@ -12,9 +12,8 @@ import pytest
 from coordinator.store.store import Store
 from privacy.contract.token import Role
 from tests.support.fake_executor import World, make_world, serve
-from tests.support.postgres_server import PostgresServer, postgres_server
+from tests.support.postgres_server import POSTGRESQL, PostgresServer, postgres_server
 
-POSTGRESQL = [pytest.mark.processes, pytest.mark.xdist_group("postgresql")]
 _TEMPLATE = "template_of_stores"
 
 

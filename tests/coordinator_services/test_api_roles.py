@@ -77,6 +77,16 @@ OPERATIONS = [
     Operation("listStudies", "GET", "/v1/studies", ALL),
     Operation("getStudy", "GET", "/v1/studies/als-progression", INSIDERS),
     Operation("getDictionary", "GET", "/v1/studies/als-progression/dictionary", INSIDERS),
+    Operation("listSteps", "GET", "/v1/studies/als-progression/steps", INSIDERS),
+    Operation("proposeStudy", "POST", "/v1/studies", frozenset({Role.RESEARCHER}), {"study": {}}),
+    Operation(
+        "takeStep",
+        "POST",
+        "/v1/studies/als-progression/steps",
+        frozenset({Role.RESEARCHER}),
+        {"step": {}},
+    ),
+    Operation("getRegister", "GET", "/api/register", EVERYONE),
     Operation("previewQuestion", "POST", "/v1/previews", frozenset({Role.RESEARCHER}), PREVIEW),
     Operation("startRun", "POST", "/v1/runs", frozenset({Role.RESEARCHER}), {"question": {}}),
     Operation("listRuns", "GET", "/v1/runs", INSIDERS - {Role.STEWARD}),
@@ -99,6 +109,8 @@ OPERATIONS = [
         "/v1/releases/" + "0" * 64 + "/rounds",
         frozenset({Role.RESEARCHER, Role.AUDITOR}),
     ),
+    Operation("getLogHead", "GET", "/v1/audit/log", INSIDERS),
+    Operation("getLogLines", "GET", "/v1/audit/log/lines", frozenset({Role.AUDITOR, Role.ADMIN})),
     Operation("getAuditBundle", "GET", "/v1/audit/bundle", frozenset({Role.AUDITOR, Role.ADMIN})),
     Operation(
         "createInvitation",
@@ -140,6 +152,7 @@ def test_the_operations_and_their_names_are_stable(world: World) -> None:
     templates = {
         "/v1/studies/als-progression": "/v1/studies/{study}",
         "/v1/studies/als-progression/dictionary": "/v1/studies/{study}/dictionary",
+        "/v1/studies/als-progression/steps": "/v1/studies/{study}/steps",
         "/v1/people/p-none/revoke": "/v1/people/{person}/revoke",
         "/v1/people/p-none/reset": "/v1/people/{person}/reset",
         "/v1/runs/none": "/v1/runs/{run}",

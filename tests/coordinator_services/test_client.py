@@ -279,7 +279,7 @@ def test_nothing_left_suggests_nothing() -> None:
     [
         (Code.PAUSED, NodeOffline),
         (Code.ATTEMPT_LOST, NodeOffline),
-        (Code.POLICY_FLOOR, Refused),
+        (Code.PLAN_MISMATCH, Refused),
         (Code.COHORT_TOO_SMALL, Refused),
     ],
 )
@@ -292,6 +292,16 @@ def test_refusals_keep_their_code(
     assert refused.value.code is code
     assert refused.value.public_fields == {"nodes": 2}
     assert code.value in str(refused.value)
+
+
+@pytest.mark.parametrize("code", [Code.POLICY_FLOOR, Code.NOT_APPROVED])
+def test_why_an_organisation_declines_is_not_told(
+    code: Code, live_world: World, net: Network
+) -> None:
+    live_world.executor.refuse = errors.Refused(code, what="min_cohort")
+    with pytest.raises(Refused) as refused:
+        net.study("als-progression").count().run(epsilon=2)
+    assert (refused.value.code, refused.value.public_fields) == (Code.DECLINED, {})
 
 
 def test_a_run_that_takes_too_long_can_be_looked_up_later(live_world: World, net: Network) -> None:

@@ -10,16 +10,8 @@ import pytest
 from privacy.contract.policy import Automatic, Rules
 from privacy.contract.time import instant_text
 from privacy.errors import Code, Refused
-from privacy.ledger.entry import (
-    Aborted,
-    Approval,
-    Body,
-    Delegated,
-    Endorsement,
-    PolicySet,
-    Released,
-    Reserve,
-)
+from privacy.ledger.desk_entry import Delegated, Endorsement
+from privacy.ledger.entry import Aborted, Approval, Body, PolicySet, Released, Reserve
 from privacy.ledger.state import delegation_account, researcher_account
 from privacy.units import Rho
 from tests.support.ledger_factory import (

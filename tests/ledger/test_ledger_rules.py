@@ -15,6 +15,7 @@ from privacy.ledger.entry import (
     Entry,
     Expired,
     Genesis,
+    KeysRevoked,
     Lost,
     Mechanism,
     Paused,
@@ -43,6 +44,7 @@ from tests.support.ledger_factory import (
     policy,
     random_ledger,
     reserve,
+    signing_key,
 )
 
 SOON = START + timedelta(minutes=10)
@@ -99,6 +101,23 @@ def test_what_was_never_charged_comes_back_and_nothing_else(ending: Body) -> Non
     assert (book.state.spent, book.state.left) == (COST, COST * 9)
     assert code_of(book, ending) is Code.CONFLICT
     assert code_of(book, reserve("p", "als", SOON + timedelta(minutes=9))) is Code.REPLAYED
+
+
+def test_nothing_is_reserved_for_a_revoked_key_and_a_key_is_revoked_once() -> None:
+    keys = sorted(signing_key(name).public.text for name in ("researcher", "another"))
+    listed = digest_of("the list")
+    book = asked()
+    book.append(KeysRevoked(revocation=listed, keys=tuple(keys)))
+    assert book.state.revoked == set(keys)
+    assert code_of(book, reserve("q", "als", SOON)) is Code.KEY_REVOKED
+    for again in (keys[:1], keys, [*keys[::-1]]):
+        assert code_of(book, KeysRevoked(revocation=listed, keys=tuple(again))) is Code.CONFLICT
+    book.append(opening())  # what was reserved before is charged as it was permitted
+    others = sorted(signing_key(name).public.text for name in ("x", "y"))
+    unsorted = KeysRevoked(revocation=listed, keys=tuple(others[::-1]))
+    assert code_of(book, unsorted) is Code.CONFLICT
+    book.append(KeysRevoked(revocation=listed, keys=tuple(others)))
+    assert book.state.revoked == {*keys, *others}
 
 
 @pytest.mark.parametrize(("budget", "quota", "left"), [(3, 2, 2), (2, 3, 2), (9, 1, 1), (1, 9, 1)])

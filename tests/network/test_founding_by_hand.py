@@ -164,7 +164,7 @@ def _the_study(hand: Hand) -> None:
 
         wait_until(arrived, 30, f"the study at {name}")
         wrong = hand.steward(name, "decide", offered[0]["digest"], "maybe", code=2)
-        assert "approved, refused or withdrawn" in wrong.stderr
+        assert "write approved, refused" in wrong.stderr
         hand.steward(name, "decide", offered[0]["digest"], "approved")
 
 

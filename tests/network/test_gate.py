@@ -258,7 +258,7 @@ def test_one_change_of_the_plan_is_refused(case: Case, name: str) -> None:
 
 FACT_CHANGES: dict[str, tuple[Callable[[Case], dict[str, Any]], Code]] = {
     "a revoked key": (
-        lambda c: {"revoked": frozenset({c.plan.researcher.text, STRANGER.public.text})},
+        lambda c: {"revoked": frozenset({c.plan.signer.text, STRANGER.public.text})},
         Code.KEY_REVOKED,
     ),
     "another coordinator": (lambda _c: {"coordinator": STRANGER.public}, Code.BAD_SIGNATURE),

@@ -115,7 +115,7 @@ def test_a_run_under_way_ends_for_a_revoked_key(network: Network) -> None:
     compiled = network.plan(network.question({"kind": "count"}))
     facts = network.nodes["als-union"].service.facts()
     decide(compiled.envelope, facts, reserved=True)
-    gone = replace(facts, revoked=frozenset({compiled.plan.researcher.text}))
+    gone = replace(facts, revoked=frozenset({compiled.plan.signer.text}))
     with pytest.raises(Refused) as refused:
         decide(compiled.envelope, gone, reserved=True)
     assert refused.value.code is Code.KEY_REVOKED
@@ -153,9 +153,9 @@ def test_an_auditor_finds_a_charge_for_a_revoked_key(tmp_path: Path) -> None:
     """A node that goes on answering has a ledger that no honest node would write."""
     bundled = Bundled()
     plan = bundled.ask()
-    listed = _list(1, plan.researcher.text)
+    listed = _list(1, plan.signer.text)
     for ledger in bundled.ledgers.values():
-        ledger.append(KeysRevoked(revocation=listed.digest, keys=(plan.researcher.text,)))
+        ledger.append(KeysRevoked(revocation=listed.digest, keys=(plan.signer.text,)))
     with pytest.raises(Refused) as refused:
         bundled.ask("0.25")
     assert refused.value.code is Code.KEY_REVOKED

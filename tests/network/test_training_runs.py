@@ -39,7 +39,7 @@ GRU: dict[str, Any] = {
 
 def opened(network: Network, run: RunFacts) -> tuple[Opening, ...]:
     done = network.store.openings.of(run.plan_digest)
-    return tuple(map(opening_of, run.plan.rounds, done))
+    return tuple(opening_of(run.plan, each) for each in done)
 
 
 @pytest.mark.parametrize("asked", [MLP, GRU], ids=["mlp", "gru"])

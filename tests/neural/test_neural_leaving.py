@@ -11,11 +11,12 @@ import pytest
 
 from models.neural import forward, shapes
 from models.neural.architecture import Gru, Mlp, ResNet, Sizes, initial, parameters
-from models.neural.features import encode
-from models.neural.gradient import member_vectors, together
+from models.neural.features import Batch, encode
+from models.neural.gradient import member_parts, member_vectors, together
 from models.neural.request import Train
 from models.neural.shapes import MemberVectors, ScoreTables
 from models.neural.specification import Compiled
+from models.neural.step import Outer, Step
 from models.rowwise import product
 from privacy.errors import BadInput
 from tests.support.training import patients, registry, training
@@ -65,6 +66,31 @@ def test_a_vector_is_the_same_bits_wherever_its_member_stands(name: str, kind: s
     for part in (slice(1, 150), slice(0, 149), slice(3, 4), slice(7, 90)):
         found = member_vectors(step, weights, batch.part(part))
         for one, other in zip(found, whole, strict=True):
+            np.testing.assert_array_equal(one, other[part])
+
+
+def written_out(step: Step, weights: np.ndarray, batch: Batch) -> list[np.ndarray]:
+    """What a round adds up, [members, ...] per parameter."""
+    parts = [found for found, _ in member_parts(step, weights, batch)]
+    whole = [[each.whole if isinstance(each, Outer) else each for each in part] for part in parts]
+    return [np.concatenate(each) for each in zip(*whole, strict=True)]
+
+
+@pytest.mark.parametrize("kind", ["first", "large", "cancelling"])
+@pytest.mark.parametrize("name", CASES)
+def test_so_are_gradients_in_two_factors_which_are_the_same_gradients(name: str, kind: str) -> None:
+    request, made = asked(name)
+    batch = encode(
+        made.encoding, made.outcome, patients(300, 4, gaps=0.05), np.ones(300, dtype=np.bool_)
+    )
+    step, weights = request.step(made), weights_of(made, kind)
+    whole = written_out(step, weights, batch)
+    for one, other in zip(whole, member_vectors(step, weights, batch), strict=True):
+        # where numbers cancel, float32 is all that the one-by-one product keeps
+        largest = float(np.abs(other[np.isfinite(other)]).max(initial=0.0))
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6 * largest)
+    for part in (slice(1, 300), slice(0, 299), slice(3, 4), slice(200, 290)):
+        for one, other in zip(written_out(step, weights, batch.part(part)), whole, strict=True):
             np.testing.assert_array_equal(one, other[part])
 
 

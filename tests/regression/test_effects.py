@@ -12,14 +12,19 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.noise_law import NoiseLaw
+from models.opening import Opening
 from models.regression import effect_vectors, member_sum
 from models.regression.effect import Effect, model_of
 from models.regression.effect_sum import EffectSum
 from models.regression.weighting import Estimand, Weighting
 from models.result import Estimate, Result
 from models.rows import Rows
+from privacy.accounting.conversion import parse_epsilon, rho_of_epsilon
 from privacy.errors import BadInput
-from tests.support.regression_world import as_rows, clinic, law, run
+from privacy.mechanism import plan_mechanism
+from privacy.units import Rho
+from tests.support.regression_world import DELTA, HUGE, as_rows, clinic, law, run
 from tests.support.rows_factory import hostile_rows
 
 DELTA_GRID = 2**28
@@ -185,7 +190,7 @@ def test_a_mutant_is_caught(mutant: str, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(effect_vectors, "in_ball", unclipped)
     else:
         for name in ("ARMS_PARTS", "SLOPES_PARTS", "INFLUENCE_PARTS"):
-            monkeypatch.setattr(effect_vectors, name, (1.0, 1.0))
+            monkeypatch.setattr(effect_vectors, name, (1.0,) * len(getattr(effect_vectors, name)))
     assert any(largest(shape, rows) > 1.001 * DELTA_GRID**2 for shape in shapes(5))
 
 
@@ -213,6 +218,34 @@ def test_bytes_that_are_no_state_are_refused(stage: int) -> None:
     for cut in (b"", good[:-8], good + b"\0" * 8, good[:-1]):
         with pytest.raises(BadInput):
             request.contribution_at(clinic(), DELTA_GRID, number, cut)
+
+
+@pytest.mark.parametrize("way", ["newton", "gram"])
+def test_a_node_lost_before_the_last_round_leaves_the_effect_of_the_others(way: str) -> None:
+    """Chances come from all, the effect from those who stayed; without the count of who is there
+    a lost node's members would stand for no effect at all."""
+    frame = treated(3000, np.random.default_rng(6))
+    gone = frame.index % 3 == 0
+    frame.loc[gone & (frame.arm == "b"), "score"] -= 6  # they differ, and it must not matter
+    staying, leaving = (as_rows(frame[who].assign(id=range(who.sum()))) for who in (~gone, gone))
+    request = asked("score", way=way)
+    shares = request.shares(clinic())
+    opened: list[Opening] = []
+    for number, weight in enumerate(shares):
+        rho = rho_of_epsilon(parse_epsilon(HUGE), DELTA)
+        mechanism = plan_mechanism(Rho(rho.units * weight // sum(shares)), 3, 1)
+        state = request.state(clinic(), opened)
+        shape = request.contribution_at(clinic(), mechanism.delta_grid, number, state)
+        last = number == len(shares) - 1
+        there = [staying] if last else [staying, leaving]
+        totals = sum(shape.fold(rows, np.ones(rows.members, dtype=bool)) for rows in there)
+        lost = ("c",) if last else ()
+        opened.append(Opening(tuple(totals.tolist()), NoiseLaw(mechanism, 3 - last), state, lost))
+    result = request.conclude(clinic(), opened)
+    found = figures(result)["difference"]
+    assert found.estimate == pytest.approx(TRUTH["score"], abs=3.5 * found.se)
+    assert found.se == pytest.approx(0.137, rel=0.15)  # of 2,000 members
+    assert any("Lost during the run: c." in note for note in result.notes)
 
 
 @pytest.mark.parametrize("estimand", ESTIMANDS)

@@ -218,30 +218,32 @@ def test_at_epsilon_one_the_order_of_risks_is_nearly_coxs() -> None:
     assert np.mean(ratios) > 0.97
 
 
-@pytest.mark.parametrize(
-    ("edges", "warned"), [(("0", "700", "1400"), False), (("0", "1400", "1600", "2700"), True)]
-)
-@pytest.mark.parametrize("seed", [3])
-def test_a_hazard_that_ran_away_leaves_no_figure(
-    edges: tuple[str, ...], warned: bool, seed: int
-) -> None:
-    """Nobody is followed beyond 1,500 days, and noise decides the hazard there."""
+def test_an_interval_that_nobody_reaches_spoils_nothing() -> None:
+    """Nobody is followed beyond 1,500 days: the coefficient is the pooled one within six standard
+    errors of noise (a chance of 1e-8), and of the last hazard nothing is known."""
     rows = from_tables(CANCER, {"patients": cancer().assign(time=cancer().time.clip(upper=1500))})
+    pooled = Cox(time="time", event="cens", formula="age", edges=("0", "700", "1500"), way="newton")
+    best = coefficients(run(pooled.normalised(CANCER), [rows]))["age"]
+    edges = ("0", "700", "1600", "2700")
     asked = Cox(time="time", event="cens", formula="age", edges=edges, way="gram", clip="3")
-    result = run(asked.normalised(CANCER), [rows], epsilon="3", seed=seed)
-    assert any("hardly anyone is at risk" in note for note in result.notes) is warned
-    hidden = {row.note for row in result.rows if row.cell[0] in ("coefficient", "hazard ratio")}
-    assert hidden == ({NO_INFORMATION} if warned else {""})
-    json.dumps(result.to_json(), allow_nan=False)
+    for seed in range(5):
+        result = run(asked.normalised(CANCER), [rows], epsilon="3", seed=seed)
+        found = coefficients(result)["age"]
+        assert abs(found.estimate - best.estimate) < 6 * found.se_noise
+        assert found.se_sampling == pytest.approx(best.se_sampling, rel=0.25)
+        baseline = coefficients(result, "baseline hazard")
+        assert next(row.note for row in baseline.values()) == ""
+        assert baseline["(1600, 2700]"].note == NO_INFORMATION
+        json.dumps(result.to_json(), allow_nan=False)
 
 
 def test_without_a_grid_time_is_cut_the_coarser_the_noisier() -> None:
-    asked = Cox(time="time", event="cens", formula="age").normalised(CANCER)
-    found = {}
-    for epsilon, members in (("1", 500), ("3", 5000), ("1000", 5000)):
+    asked = Cox(time="time", event="cens", formula=CANCER_TERMS)
+    found = []
+    for epsilon, members in (("1", 500), ("3", 5000), ("1e6", 5000)):
         chosen = asked.chosen(CANCER, law(epsilon), members)[0].normalised(CANCER)
-        found[chosen.way] = len(chosen.edges) - 1
-    assert found == {"gradient": 4, "gram": 6, "newton": 12}
+        found.append((chosen.way, len(chosen.edges) - 1))
+    assert found == [("gram", 4), ("gram", 6), ("newton", 12)]
     written = Cox(time="time", event="cens", formula="age", edges=("0", "1000"))
     chosen = written.normalised(CANCER).chosen(CANCER, law("1"), 500)[0]
     assert chosen.edges == ("0", "1000")
@@ -265,7 +267,7 @@ def test_no_standard_error_is_far_too_small() -> None:
     for seed in range(12):
         row = coefficients(run(asked.normalised(CANCER), [rows], epsilon="3", seed=seed))
         errors += [each.se_sampling for each in row.values() if not each.note]
-    assert 0 < len(errors) < 12
+    assert len(errors) > 6
     assert 0.09 < min(errors) < max(errors) < 0.18
 
 

@@ -145,8 +145,8 @@ def test_the_way_follows_from_public_facts() -> None:
         LOGISTIC.chosen(CORRELATED, law(epsilon), members)[0].way
         for epsilon, members in (("0.5", 200), ("1", 5000), ("1e12", 5000))
     ]
-    assert ways == ["gradient", "gram", "newton"]
-    for way in ways:
+    assert ways == ["gram", "gram", "newton"]
+    for way in ("gradient", "gram", "newton"):
         asked = LOGISTIC.model_copy(update={"way": way}).normalised(CORRELATED)
         assert asked.method()
         assert asked.expected(CORRELATED, law("1"), 2000) is not None

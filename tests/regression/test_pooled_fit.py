@@ -3,7 +3,9 @@ standard errors, in eight rounds."""
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -13,12 +15,17 @@ import pytest
 import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from statsmodels.miscmodels.ordinal_model import OrderedModel
+from statsmodels.tools.numdiff import approx_fprime_cs, approx_hess_cs
 
 from models.regression.batch import batch_of
+from models.regression.choosing import Way
+from models.regression.cox import Cox
 from models.regression.fitting import Opened, next_round, standing
 from models.regression.member_vectors import vectors
+from models.regression.progression import Progression
 from models.regression.reading import figures
 from models.regression.request import Regression, model_of
+from models.regression.rounds import InRounds
 from models.rows import Rows
 from tests.support.regression_world import as_rows, clinic, coefficients, people, run
 
@@ -34,6 +41,7 @@ def split(at: Sequence[int]) -> list[Rows]:
     return [as_rows(FRAME[a:b]) for a, b in pairwise(edges)]
 
 
+@cache
 def reference(name: str) -> Any:
     frame = FRAME.assign(y=(FRAME.better == "true") * 1.0)
     offset = np.log(frame.years)
@@ -65,6 +73,9 @@ ASKED = {
 }
 
 
+GRADES = Regression(formula="grade ~ age + bmi + sex", family="ordinal", way="newton")
+
+
 def theirs(name: str) -> str:
     return ":".join(NAMES.get(part, part) for part in name.split(":"))
 
@@ -76,22 +87,44 @@ def check(found: Mapping[str, tuple[float, float]], fit: Any, tolerance: float) 
         assert error == pytest.approx(fit.bse[theirs(name)], rel=tolerance), name
 
 
-@pytest.mark.parametrize("name", ASKED)
-def test_the_pure_functions_give_the_pooled_fit(name: str) -> None:
-    asked = ASKED[name].normalised(clinic())
+def fitted(asked: Regression, parts: Sequence[Rows]) -> dict[str, tuple[float, float]]:
+    """By the pure functions alone, without integers: coefficients and standard errors."""
+    asked = asked.normalised(clinic())
     model, course = model_of(asked, clinic()), asked.course(clinic())
-    rows = as_rows(FRAME)
-    batch = batch_of(rows, model.columns, np.ones(rows.members, dtype=bool))
+    there = [part for part in parts if part.members]
+    batches = [batch_of(part, model.columns, np.ones(part.members, bool)) for part in there]
     opened: list[Opened] = []
     for _ in course.weights:
         each = next_round(model, course, opened)
         clip = getattr(each, "clip", 1.0)
-        opened.append(Opened(each, vectors(model, each, batch).sum(axis=0) * clip, 0.0))
-    found = figures(model, standing(model, course, opened), ())
+        total = sum(vectors(model, each, batch).sum(axis=0) for batch in batches)
+        opened.append(Opened(each, total * clip, 0.0))
+    found = figures(model, standing(model, course, opened), model.outcome.column.column.levels)
     errors = np.sqrt(np.diag(found.sampling))
-    values = dict(zip(found.names, zip(found.values, errors, strict=True), strict=True))
-    assert len(course.weights) <= 8
-    check(values, reference(name), 1e-6)
+    return dict(zip(found.names, zip(found.values, errors, strict=True), strict=True))
+
+
+@pytest.mark.parametrize("at", SPLITS)
+@pytest.mark.parametrize("name", ASKED)
+def test_the_pure_functions_give_the_pooled_fit(name: str, at: list[int]) -> None:
+    check(fitted(ASKED[name], split(at)), reference(name), 1e-6)
+
+
+def ways() -> list[InRounds]:
+    """Every family, and survival and progression, in every way."""
+    asked: list[InRounds] = [*ASKED.values(), GRADES]
+    asked.append(ASKED["negative_binomial"].model_copy(update={"dispersion": "0.5"}))
+    asked.append(Cox(time="years", event="better", formula="age + sex"))
+    asked.append(Progression(outcome="pain", time="dose", formula="age", lower="-1", upper="1"))
+    return [each.model_copy(update={"way": way}) for each in asked for way in typing.get_args(Way)]
+
+
+@pytest.mark.parametrize("asked", ways(), ids=lambda asked: f"{asked.kind} {asked.way}")
+def test_no_fit_takes_more_than_eight_rounds(asked: InRounds) -> None:
+    asked = asked.normalised(clinic())
+    kinds = asked.course(clinic()).kinds
+    assert len(asked.shares(clinic())) == len(kinds) == 8
+    assert kinds[0] == "moments"
 
 
 @pytest.mark.parametrize("at", SPLITS)
@@ -102,6 +135,20 @@ def test_integers_and_any_split_give_the_pooled_fit(name: str, at: list[int]) ->
     found = {k: (row.estimate, row.se) for k, row in coefficients(result).items()}
     check(found, reference(name), 1e-5)
     assert not any("converged" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("shape", [0.4, 1.0, 3.0, 12.0])
+@pytest.mark.parametrize("level", [-1.0, 0.5, 2.0])
+def test_counts_of_any_spread_are_fitted_in_eight_rounds(level: float, shape: float) -> None:
+    rng = np.random.default_rng([3, int(10 * shape), int(10 + level)])
+    mean = np.exp(level + 0.03 * (FRAME.age - 55) + 0.4 * (FRAME.sex == "m"))
+    counts = np.minimum(rng.negative_binomial(shape, shape / (shape + mean)), 60)
+    frame = FRAME.assign(relapses=counts)
+    asked = Regression(formula="relapses ~ age + sex", family="negative_binomial", way="newton")
+    rough = smf.negativebinomial("relapses ~ age + sex", frame)
+    start = rough.fit(disp=0, maxiter=500).params
+    fit = rough.fit(start_params=start, method="newton", disp=0, tol=1e-13)
+    check(fitted(asked, [as_rows(frame[:800]), as_rows(frame[800:])]), fit, 1e-6)
 
 
 def test_facts_of_the_law_are_the_pooled_ones() -> None:
@@ -124,19 +171,46 @@ def test_a_declared_dispersion_is_kept() -> None:
         assert row.estimate == pytest.approx(fit.params[theirs(name)], rel=1e-5)
 
 
-def test_proportional_odds_are_those_of_statsmodels() -> None:
-    asked = Regression(formula="grade ~ age + bmi + sex", family="ordinal", way="newton")
-    found = coefficients(run(asked.normalised(clinic()), split([900])))
+def log_likelihood(params: np.ndarray) -> Any:
+    """Of proportional odds, from the definition; a sum of what may be complex numbers."""
+    place = FRAME.grade.map({"low": 0, "mid": 1, "high": 2, "top": 3}).to_numpy()
+    eta = np.column_stack([FRAME.age, FRAME.bmi, FRAME.sex == "m"]).astype(float) @ params[:3]
+    below = [1 / (1 + np.exp(eta - threshold)) for threshold in params[3:]]
+    edges = np.stack([np.zeros_like(eta), *below, np.ones_like(eta)])
+    lines = np.arange(len(eta))
+    return np.log(edges[place + 1, lines] - edges[place, lines]).sum()
+
+
+@cache
+def best_grades() -> tuple[np.ndarray, np.ndarray]:
+    """statsmodels' coefficients, thresholds and errors, by three of Newton's steps to the last
+    digits: its own derivatives come by differences."""
     place = FRAME.grade.map({"low": 0, "mid": 1, "high": 2, "top": 3}).to_numpy()
     x = np.column_stack([FRAME.age, FRAME.bmi, FRAME.sex == "m"]).astype(float)
     fit = OrderedModel(place, x, distr="logit").fit(method="bfgs", disp=0, gtol=1e-9, maxiter=500)
-    values = [found[name].estimate for name in ("age", "bmi", "sex[m]")]
-    np.testing.assert_allclose(values, fit.params[:3], rtol=2e-5)
-    errors = [found[name].se for name in ("age", "bmi", "sex[m]")]
-    np.testing.assert_allclose(errors, fit.bse[:3], rtol=1e-3)  # theirs come by differences
-    thresholds = fit.model.transform_threshold_params(fit.params)[1:-1]
-    ours = [found[name].estimate for name in ("low | mid", "mid | high", "high | top")]
-    np.testing.assert_allclose(ours, thresholds, rtol=2e-5)
+    rough = np.append(fit.params[:3], fit.model.transform_threshold_params(fit.params)[1:-1])
+    best = rough
+    for _ in range(3):
+        slope = approx_fprime_cs(best, log_likelihood)
+        best = best - np.linalg.solve(approx_hess_cs(best, log_likelihood), slope)
+    np.testing.assert_allclose(best, rough, rtol=1e-4)
+    errors = np.sqrt(np.diag(np.linalg.inv(-approx_hess_cs(best, log_likelihood))))
+    np.testing.assert_allclose(errors[:3], fit.bse[:3], rtol=1e-3)
+    return best, errors
+
+
+@pytest.mark.parametrize("at", SPLITS)
+def test_proportional_odds_are_those_of_statsmodels(at: list[int]) -> None:
+    (best, errors), names = best_grades(), ("age", "bmi", "sex[m]")
+    names = (*names, "low | mid", "mid | high", "high | top")
+    exact = fitted(GRADES, split(at))
+    found = coefficients(run(GRADES.normalised(clinic()), split(at)))
+    for name, value, error in zip(names, best, errors, strict=True):
+        size = max(abs(value), error)
+        assert abs(exact[name][0] - value) < 1e-6 * size, name
+        assert exact[name][1] == pytest.approx(error, rel=1e-6), name
+        assert abs(found[name].estimate - value) < 1e-5 * size, name
+        assert found[name].se == pytest.approx(error, rel=1e-5), name
 
 
 def test_splines_without_an_intercept_are_those_of_statsmodels() -> None:

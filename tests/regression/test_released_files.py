@@ -27,7 +27,12 @@ from privacy.contract.canonical import sha256_hex
 from privacy.errors import BadInput
 from tests.support.regression_world import as_rows, clinic, openings, people, run
 
-ROWS = as_rows(people(400), visits={"id": [0, 0, 1, 1], "dose": [0, 1, 0, 2], "pain": [3, 4, 5, 5]})
+VISITS = {
+    "id": np.repeat(np.arange(200), 3),
+    "dose": np.tile([0.0, 1.0, 2.0], 200),
+    "pain": np.random.default_rng(3).uniform(2, 6, 600),
+}
+ROWS = as_rows(people(400), visits=VISITS)
 TOLD = Provenance(
     study="als-2026",
     purpose="who gets better | # not a heading <script>",

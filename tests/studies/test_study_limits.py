@@ -19,6 +19,7 @@ from privacy.errors import BadInput, Code, Refused
 from tests.support import net_data
 
 DICTIONARY = load_dictionary(net_data.DICTIONARY, "dictionary.toml")
+NAMES = ("a", "b", "c")
 KEY = SigningKey(b"k" * 32).public.text
 COHORTS = ("", "age >= 40", "treatment == 'none'", "age < 30 or age > 60", "not (age < 50)")
 

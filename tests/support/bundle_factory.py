@@ -358,7 +358,7 @@ def _reservation(digest: str, plan: Plan) -> Reserve:
         question=plan.question_envelope.digest,
         study=plan.study,
         study_digest=plan.study_digest,
-        researcher=plan.researcher.text,
+        researcher=plan.signer.text,
         identity=plan.identity,
         sentence="How many members by treatment?",
         dictionary=plan.dictionary,

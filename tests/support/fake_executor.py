@@ -23,8 +23,8 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from coordinator.api.app import create_app
 from coordinator.api.services import ApiSettings
+from coordinator.login.oidc_settings import OidcSettings
 from coordinator.login.passwords import Passwords
-from coordinator.login.provider import OidcSettings
 from coordinator.statement import charged_fields, release_statement
 from coordinator.store.facts import Decision, NodeState, RunState
 from coordinator.store.openings import StoredOpening
@@ -214,6 +214,7 @@ def make_world(
     by_organisation: bool = False,
     clock: Callable[[], datetime] | None = None,
     oidc: OidcSettings | None = None,
+    database: str = "",
 ) -> World:
     """Build a world in `folder`. Everything in it is deterministic."""
     ticking = Clock()
@@ -225,7 +226,10 @@ def make_world(
     study = make_study(dictionary, tokens[Role.RESEARCHER].signing_key.public, epsilon_allowance)
     study = study.model_copy(update={"by_organisation": by_organisation})
     people = [*tokens.values(), outsider]
-    store = _prepared(folder / "coordinator.db", key, dictionary, study, people)
+    if database:
+        store = _filled(database, key, dictionary, study, people)
+    else:
+        store = _prepared(folder / "coordinator.db", key, dictionary, study, people)
     executor = FakeExecutor(store, key, clock or ticking, entropy)
     app = create_app(
         store,
@@ -249,19 +253,25 @@ def _prepared(
     """A store with network, people, study and ledgers; built once and copied after that."""
     url = f"sqlite:///{path}"
     if study.digest not in _PREPARED:
-        store = Store.open(url)
-        at = instant_text(NOW)
-        for token in people:
-            store.people.add(f"one {token.role.value}", token.role, Credential.of(token), at)
-        _network(store, key, dictionary)
-        store.studies.add(Envelope.seal("study", study.to_json(), key), at)
-        for node in NODES:
-            store.studies.decide(node, study.digest, Decision.APPROVED, at)
-            _open_ledger(store, node, dictionary, study)
-        store.close()
+        _filled(url, key, dictionary, study, people).close()
         _PREPARED[study.digest] = path.read_bytes()
     path.write_bytes(_PREPARED[study.digest])
     return Store.open(url)
+
+
+def _filled(
+    url: str, key: SigningKey, dictionary: Dictionary, study: Study, people: list[Token]
+) -> Store:
+    store = Store.open(url)
+    at = instant_text(NOW)
+    for token in people:
+        store.people.add(f"one {token.role.value}", token.role, Credential.of(token), at)
+    _network(store, key, dictionary)
+    store.studies.add(Envelope.seal("study", study.to_json(), key), at)
+    for node in NODES:
+        store.studies.decide(node, study.digest, Decision.APPROVED, at)
+        _open_ledger(store, node, dictionary, study)
+    return store
 
 
 def make_study(dictionary: Dictionary, investigator: PublicKey, allowance: str = "10") -> Study:

@@ -54,7 +54,7 @@ class FakeNodes:
             question=plan.question_envelope.digest,
             study=plan.study,
             study_digest=plan.study_digest,
-            researcher=plan.researcher.text,
+            researcher=plan.signer.text,
             identity=plan.identity,
             sentence="Counts members",
             dictionary=plan.dictionary,

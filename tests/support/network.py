@@ -562,7 +562,7 @@ def _connect(shape: Shape, clock: Clock, store: Store, nodes: dict[str, Node]) -
         rounds=rounds,
         mirror=mirror,
         execution=SettlingExecution(store, rounds, mirror, key, clock),
-        contact=Contact(store, link, stock, mirror, roster, connected, clock),
+        contact=Contact(store, link, stock, mirror, roster, connected, clock, key.public),
         entropy=entropy,
     )
 

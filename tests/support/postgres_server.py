@@ -17,12 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from pytest_postgresql.executors import PostgreSQLExecutor
 from pytest_postgresql.janitor import DatabaseJanitor
 
 _BINARIES = "usr/lib/postgresql/*/bin"
 _USERS = ("postgres", "nobody")
 USER = "cairn"
+POSTGRESQL = [pytest.mark.processes, pytest.mark.xdist_group("postgresql")]
 HOST = "127.0.0.1"
 
 

@@ -1,0 +1,78 @@
+"""Leave to ask in your name: made here with your key, used by a browser or another program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from coordinator.client.errors import BadInput
+from privacy import errors
+from privacy.contract.canonical import b64, unb64
+from privacy.contract.delegation import KIND, LONGEST, Delegation
+from privacy.contract.signing import Envelope, PublicKey, SigningKey
+from privacy.contract.study import Study
+from privacy.contract.time import instant_text
+
+
+@dataclass(frozen=True)
+class Delegated:
+    """A signed delegation, with the delegate's secret key where it was made here."""
+
+    envelope: Envelope
+    key: SigningKey | None = field(default=None, repr=False)
+
+    @property
+    def terms(self) -> Delegation:
+        return Delegation.from_json(self.envelope.to_json()["body"])
+
+    @property
+    def text(self) -> str:
+        """For a file that its owner alone can read: it may hold the delegate's secret."""
+        secret = {} if self.key is None else {"secret": b64(self.key.secret_bytes())}
+        return json.dumps({"delegation": self.envelope.to_json(), **secret}, indent=2) + "\n"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `text`; raises BadInput, which never quotes it."""
+        try:
+            said: Any = json.loads(text)
+            secret = said.get("secret")
+            key = None if secret is None else SigningKey(unb64(secret))
+            return cls(Envelope.from_json(said["delegation"]), key)
+        except (ValueError, KeyError, TypeError, AttributeError, errors.BadInput):
+            raise BadInput("not a delegation", instead="make one with `cairn delegate`") from None
+
+
+def delegate(
+    study: Study,
+    key: SigningKey,
+    epsilon: str,
+    hours: float,
+    to: str | None,
+    *,
+    now: datetime,
+    entropy: Callable[[int], bytes],
+) -> Delegated:
+    """Sign a delegation of `study` for the public key `to`; without one, for a new key.
+
+    Raises BadInput for a cap or a time that cannot be.
+    """
+    if not 0 < hours <= LONGEST / timedelta(hours=1):
+        most = int(LONGEST / timedelta(hours=1))
+        rule = "a delegation lasts above 0 hours and at most a week"
+        raise BadInput(rule, where="hours", instead=f"write 1 to {most}")
+    made = SigningKey(entropy(32)) if to is None else None
+    public = made.public if made is not None else PublicKey.from_text(to or "")
+    said = Delegation(
+        study=study.id,
+        study_digest=study.digest,
+        delegate=public.text,
+        epsilon=epsilon,
+        made=instant_text(now),
+        expires=instant_text(now + timedelta(hours=hours)),
+    )
+    said.cap(study)
+    return Delegated(Envelope.seal(KIND, said.to_json(), key), made)

@@ -1,0 +1,303 @@
+"""The members' listener: their page, its forms and the same as JSON. Nothing else is on it.
+
+Made on the server, without a script and without a request elsewhere. No address holds a member's
+key; whoever has no open link sees the same answer whatever they try. A member who looks or says
+something changes nothing in the ledger, and no message to the coordinator.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from urllib.parse import parse_qs
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from node.desk import Voice
+from node.member.choices import Choices, Evidence
+from node.member.links import SESSION, MemberLinks, MemberSession, RateLimit, Sessions
+from node.parts import Parts
+from node.receipt import seal_receipt
+from node.study_desk import StudyDesk
+from privacy.errors import BadInput, CairnError
+
+COOKIE = "cairn_member"
+TOKEN_HEADER = "x-cairn-form-token"  # noqa: S105 - a header's name
+MAX_BODY_BYTES = 16 * 1024  # a question of 2,000 letters, as forms write them
+MAX_FIELDS = 8
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_NO_LINK = ("This link cannot be opened", "It is over, or was opened before. Ask for a new one.")
+_SAID = {
+    "withdrawn": "Your consent is withdrawn. It counts from the next question on.",
+    "asked": "Thank you. Your organisation reads it; who wrote it is not kept.",
+    "given": "Your consent is recorded. It counts from the next question on.",
+}
+Fields = dict[str, str]
+
+
+class _Stop(Exception):
+    """An answer that is not the one asked for: status, title and text."""
+
+    def __init__(self, status: int, title: str, text: str) -> None:
+        self.status, self.title, self.text = status, title, text
+        super().__init__(title)
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("node.member"), autoescape=True, undefined=StrictUndefined
+    )
+
+
+def _page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
+    return HTMLResponse(_templates().get_template(name).render(**values), status)
+
+
+def _message(status: int, title: str, text: str, secret: str = "") -> HTMLResponse:
+    return _page("message.html", status, title=title, text=text, secret=secret)
+
+
+class MemberDoor:
+    """Who may come in: links, sessions, forms and how many requests."""
+
+    def __init__(self, parts: Parts) -> None:
+        service = parts.service
+        self.links = MemberLinks(parts.home.links_file, service.entropy, service.clock)
+        self.sessions = Sessions(service.entropy, service.clock)
+        self.limit = RateLimit(service.clock)
+        self.secure = parts.settings.member_url.startswith("https://")
+
+    def open(self, secret: str) -> tuple[str, MemberSession]:
+        """Open a link; raises _Stop, always the same, for one that is not open."""
+        member = self.links.take(secret)
+        if member is None:
+            raise _Stop(404, *_NO_LINK)
+        return self.sessions.begin(member)
+
+    def session(self, request: Request) -> MemberSession:
+        """The session of the request's cookie; raises _Stop without one."""
+        session = self.sessions.find(request.cookies.get(COOKIE, ""))
+        if session is None:
+            raise _Stop(401, "This page is closed", "Open it again with a new link.")
+        return session
+
+    def changing(self, request: Request, token: str) -> MemberSession:
+        """The session of a request that changes something, made from a form of this page."""
+        session = self.session(request)
+        if not hmac.compare_digest(session.form_token.encode(), token.encode()):
+            raise _Stop(403, "This form is too old", "Open the page again.")
+        return session
+
+    def wish_once(self, request: Request, study: str) -> None:
+        """One priority per study in a session; raises _Stop for another."""
+        if not self.sessions.once(request.cookies.get(COOKIE, ""), study):
+            raise _Stop(409, "You said so already", "Ask a question, or come back another time.")
+
+    def set_cookie(self, response: Response, secret: str) -> None:
+        response.set_cookie(
+            COOKIE,
+            secret,
+            max_age=int(SESSION.total_seconds()),
+            httponly=True,
+            samesite="strict",
+            secure=self.secure,
+        )
+
+
+def create_member_app(parts: Parts) -> FastAPI:
+    """The members' pages and API of one running node."""
+    app = FastAPI(title="Cairn members", docs_url=None, redoc_url=None, openapi_url=None)
+    door = MemberDoor(parts)
+    choices = Choices(parts, parts.home.diseases(), Evidence(parts.service.ledger))
+    _guard(app, door)
+    _open_routes(app, door)
+    _page_routes(app, door, choices, StudyDesk(parts))
+    _receipt_route(app, door, choices, parts)
+    _voice_routes(app, door, StudyDesk(parts))
+    _api_routes(app, door, choices)
+    return app
+
+
+def _guard(app: FastAPI, door: MemberDoor) -> None:
+    @app.middleware("http")
+    async def every(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        caller = request.client.host if request.client else "nobody"
+        if not door.limit.admits(caller):
+            response: Response = _message(429, "Too many requests", "Try again in a minute.")
+        else:
+            response = await call_next(request)
+        response.headers.update(HEADERS)
+        return response
+
+    @app.exception_handler(_Stop)
+    def stopped(request: Request, stop: _Stop) -> Response:
+        if request.url.path.startswith("/api/"):
+            return JSONResponse({"title": stop.title, "detail": stop.text}, stop.status)
+        return _message(stop.status, stop.title, stop.text)
+
+    @app.exception_handler(HTTPException)
+    def no_page(_request: Request, error: HTTPException) -> Response:
+        return _message(error.status_code, "There is no such page", "Open your page with a link.")
+
+    @app.exception_handler(CairnError)
+    def refused(_request: Request, error: CairnError) -> Response:
+        text = error.what if isinstance(error, BadInput) else "Please ask your organisation."
+        return _message(409, "This could not be done", text)
+
+    @app.exception_handler(Exception)
+    def failed(_request: Request, _error: Exception) -> Response:
+        return _message(500, "This could not be done", "Please ask your organisation.")
+
+
+async def _fields(request: Request) -> Fields:
+    """A form's fields, each once; raises _Stop for anything longer than this page's forms."""
+    data = b""
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > MAX_BODY_BYTES:
+            raise _Stop(413, "Too long", "Use the forms of the page.")
+    try:
+        found = parse_qs(data.decode("ascii"), max_num_fields=MAX_FIELDS, strict_parsing=bool(data))
+    except ValueError:
+        raise _Stop(400, "This could not be read", "Use the forms of the page.") from None
+    return {name: values[0] for name, values in found.items()}
+
+
+def _open_routes(app: FastAPI, door: MemberDoor) -> None:
+    @app.get("/open/{secret}")
+    def ask(secret: str) -> Response:
+        # A link is opened by its button: programs that look at links in mail do not press it.
+        return _message(200, "Your data and your choices", "This link opens once.", secret[:64])
+
+    @app.post("/open")
+    async def open_link(request: Request) -> Response:
+        fields = await _fields(request)
+        secret, _ = await run_in_threadpool(door.open, fields.get("secret", ""))
+        response = RedirectResponse("/", 303)
+        door.set_cookie(response, secret)
+        return response
+
+    @app.get("/style.css")
+    def style() -> Response:
+        sheet = files("node.member").joinpath("templates/style.css").read_text("utf-8")
+        return Response(sheet, media_type="text/css")
+
+
+def _page_routes(app: FastAPI, door: MemberDoor, choices: Choices, desk: StudyDesk) -> None:
+    @app.get("/")
+    def page(request: Request, said: str = "") -> Response:
+        session = door.session(request)
+        shown = {**choices.page(session.member), "proposed": desk.studies_for_members()}
+        return _page("page.html", form_token=session.form_token, said=_SAID.get(said, ""), **shown)
+
+    @app.post("/withdraw")
+    async def withdraw(request: Request) -> Response:
+        fields = await _fields(request)
+        session = door.changing(request, fields.get("form_token", ""))
+        await run_in_threadpool(choices.withdraw, session.member, fields.get("purpose", ""))
+        return RedirectResponse("/?said=withdrawn", 303)
+
+    @app.post("/give")
+    async def give(request: Request) -> Response:
+        fields = await _fields(request)
+        session = door.changing(request, fields.get("form_token", ""))
+        purpose, text = fields.get("purpose", ""), fields.get("text", "")
+        await run_in_threadpool(choices.give, session.member, purpose, text)
+        return RedirectResponse("/?said=given", 303)
+
+    @app.post("/leave")
+    async def leave(request: Request) -> Response:
+        fields = await _fields(request)
+        door.changing(request, fields.get("form_token", ""))
+        door.sessions.end(request.cookies.get(COOKIE, ""))
+        response = _message(200, "This page is closed", "You can close the window.")
+        response.delete_cookie(COOKIE)
+        return response
+
+
+def _voice_routes(app: FastAPI, door: MemberDoor, desk: StudyDesk) -> None:
+    @app.post("/ask")
+    async def ask(request: Request) -> Response:
+        fields = await _fields(request)
+        door.changing(request, fields.get("form_token", ""))
+        study, words = fields.get("study", ""), fields.get("words", "")
+        await run_in_threadpool(desk.member_says, study, Voice.QUESTION.value, words)
+        return RedirectResponse("/?said=asked", 303)
+
+    @app.post("/wish")
+    async def wish(request: Request) -> Response:
+        fields = await _fields(request)
+        door.changing(request, fields.get("form_token", ""))
+        study, much = fields.get("study", ""), fields.get("priority", "")
+        if much not in ("1", "2", "3", "4", "5"):
+            raise _Stop(400, "How much is missing", "Choose 1 to 5.")
+        door.wish_once(request, study)
+        await run_in_threadpool(desk.member_says, study, Voice.PRIORITY.value, "", int(much))
+        return RedirectResponse("/?said=asked", 303)
+
+
+def _receipt_route(app: FastAPI, door: MemberDoor, choices: Choices, parts: Parts) -> None:
+    @app.get("/receipt/{number}")
+    def receipt(request: Request, number: int) -> Response:
+        session = door.session(request)
+        words = dict(choices.words(session.member))
+        if number not in words:
+            raise _Stop(404, "There is no such receipt", "Go back to your page.")
+        sealed = seal_receipt(
+            words[number],
+            organisation=parts.settings.name,
+            node=parts.service.node,
+            key=parts.service.key,
+        )
+        name = f'attachment; filename="consent-receipt-{number}.json"'
+        headers = {"Content-Disposition": name}
+        return Response(sealed.to_bytes(), media_type="application/ld+json", headers=headers)
+
+
+def _api_routes(app: FastAPI, door: MemberDoor, choices: Choices) -> None:
+    @app.post("/api/open")
+    async def api_open(request: Request) -> Response:
+        fields = await _fields(request)
+        secret, session = await run_in_threadpool(door.open, fields.get("secret", ""))
+        response = JSONResponse({"form_token": session.form_token})
+        door.set_cookie(response, secret)
+        return response
+
+    @app.get("/api/me")
+    def me(request: Request) -> dict[str, Any]:
+        return choices.page(door.session(request).member)
+
+    @app.post("/api/withdraw")
+    async def api_withdraw(request: Request) -> dict[str, str]:
+        fields = await _fields(request)
+        session = door.changing(request, request.headers.get(TOKEN_HEADER, ""))
+        await run_in_threadpool(choices.withdraw, session.member, fields.get("purpose", ""))
+        return {"status": "withdrawn"}
+
+    @app.post("/api/give")
+    async def api_give(request: Request) -> dict[str, str]:
+        fields = await _fields(request)
+        session = door.changing(request, request.headers.get(TOKEN_HEADER, ""))
+        purpose, text = fields.get("purpose", ""), fields.get("text", "")
+        await run_in_threadpool(choices.give, session.member, purpose, text)
+        return {"status": "given"}

@@ -1,0 +1,58 @@
+"""What stewards and patient reviewers say of studies and questions, and in whose name one is asked.
+
+Bodies of ledger entries, like those in `privacy.ledger.entry`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from privacy.contract.facts import Fact
+from privacy.contract.study import KeyText
+from privacy.ledger.fields import Digest, Instant, Name, RhoText, Words
+
+
+class Endorsement(Fact):
+    """The first of two stewards approves one version of a study; the second's is the decision."""
+
+    kind: Literal["endorsement"] = "endorsement"
+    study: Name
+    study_digest: Digest
+    by: Name
+    reason: Words
+
+
+class Reviewed(Fact):
+    """A patient reviewer of this organisation signed a study version off.
+
+    `key` is the reviewer's, held by the organisation; `statement` the digest of what it signed.
+    """
+
+    kind: Literal["reviewed"] = "reviewed"
+    study: Name
+    study_digest: Digest
+    reviewer: Name
+    key: KeyText
+    statement: Digest
+    by: Name
+
+
+class QuestionDecided(Fact):
+    """A steward looked at one question of a study; `mark` names it, whoever asks it and when."""
+
+    kind: Literal["question"] = "question"
+    mark: Digest
+    study: Name
+    sentence: Words
+    decision: Literal["allowed", "refused"]
+    by: Name
+    reason: Words
+
+
+class Delegated(Fact):
+    """The leave under which a delegate signed: its digest, the delegate's key, cap and end."""
+
+    statement: Digest
+    key: KeyText
+    rho: RhoText
+    expires: Instant

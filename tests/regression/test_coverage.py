@@ -1,0 +1,71 @@
+"""How often intervals of noisy fits hold the truth, and whether a preview foretells their width."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.bench_fit_coverage import SETTINGS, Seen, Setting, asked_in, fitted, laws, seen_in
+from bench.fit_worlds import DICTIONARY, WORLDS, World, drawn
+from models.regression.fitting import UNSEEN
+from models.result import NO_INFORMATION, Z95
+
+BY_NAME = {world.name: world for world in WORLDS}
+LEAST = 0.79  # of 105: a smaller share holds the truth with a chance of 1e-6, if 95 % do
+
+
+def held(seen: Seen, errors: np.ndarray) -> float:
+    return float(np.mean(np.abs(seen.errors) < Z95 * errors))
+
+
+@pytest.mark.parametrize(("name", "epsilon"), [("binomial", "0.5"), ("poisson", "1")])
+def test_intervals_hold_the_truth_and_those_without_noise_do_not(name: str, epsilon: str) -> None:
+    """Correlated covariates, few members, little epsilon; the naive interval is the mutant."""
+    seen = seen_in(BY_NAME[name], Setting(500, epsilon, 0.5), 16)
+    assert seen.errors.size >= 105
+    assert held(seen, seen.total) > LEAST > held(seen, seen.sampling)
+
+
+@pytest.mark.parametrize("world", [w for w in WORLDS if w.name != "negative_binomial"],
+                         ids=lambda world: world.name)  # fmt: skip
+def test_a_preview_foretells_the_standard_error(world: World) -> None:
+    """Within 25 %, of the covariate `c` and its standard deviation; medians of three runs."""
+    setting = Setting(2000, "1", 0.0)
+    asked = asked_in(world, setting)
+    whole = laws((1,), setting.epsilon)[0]
+    said = asked.expected(DICTIONARY, whole, setting.members)
+    assert said is not None
+    found = []
+    for seed in range(3):
+        rows = drawn(world, setting.members, setting.correlation, [1, seed])
+        told = fitted(asked, rows, setting.epsilon, np.random.default_rng(seed))
+        spread = float(np.std(rows.tables["people"].values["c"]))
+        found += [row.se * spread for row in told if row.cell[1] == "c" and not row.note]
+    outcome = {"linear": 2.0, "progression": 0.75}.get(world.name, 1.0)  # its error's deviation
+    assert said.half_width / Z95 == pytest.approx(float(np.median(found)) / outcome, rel=0.25)
+
+
+def test_the_way_gradient_tells_nothing_of_several_coefficients() -> None:
+    setting = Setting(500, "1", 0.5, "gradient")
+    asked = asked_in(BY_NAME["binomial"], setting)
+    rows = drawn(BY_NAME["binomial"], setting.members, setting.correlation, [3])
+    told = fitted(asked, rows, setting.epsilon, np.random.default_rng(0))
+    assert {row.note for row in told} == {NO_INFORMATION}
+    assert "gram" in UNSEEN
+
+
+def test_newton_under_noise_tells_nothing_false() -> None:
+    """Noise on the information is large, and so nothing is told."""
+    seen = seen_in(BY_NAME["linear"], Setting(2000, "8", 0.5, "newton"), 5)
+    assert seen.untold > 0.7
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize("setting", SETTINGS, ids=str)
+@pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
+def test_coverage_is_what_is_stated(world: World, setting: Setting) -> None:
+    """300 runs: not below 92 % less three Monte-Carlo errors (a chance of 1e-3 at 92 %)."""
+    seen = seen_in(world, setting, 300)
+    slack = 3 * np.sqrt(0.92 * 0.08 / max(len(seen.errors), 1))
+    assert seen.covered > 0.92 - slack
+    assert seen.naive < seen.covered
