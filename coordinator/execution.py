@@ -21,7 +21,10 @@ from coordinator.store.store import Store
 from models.aggregates.catalogue import conclude
 from models.aggregates.requests import Analysis, parse_analysis
 from models.cohort_size import members_at
+from models.neural.request import Train
 from models.opening import Opening
+from models.reach import most_members, within_reach
+from models.regression.rounds import InRounds
 from models.result import Result
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Plan
@@ -189,7 +192,9 @@ class Execution:
             analysis=analysis,
             dictionary=dictionary,
             proceed=lambda: self._check_cancelled(run),
-            judge=CohortJudge(study.min_cohort, analysis, dictionary),
+            judge=OpeningJudge(
+                study.min_cohort, most_members(study.delta_fraction), analysis, dictionary
+            ),
         )
         try:
             done = course.run()
@@ -238,18 +243,22 @@ class Execution:
 
 
 @dataclass
-class CohortJudge:
-    """Ends a run whose cohort is too small, by the first opening that tells its noised size."""
+class OpeningJudge:
+    """Ends a run whose cohort is too small, by the first opening that tells its noised size, and
+    one in which a total is none that so many members can have added up to."""
 
     least: int
+    most: int
     analysis: Analysis
     dictionary: Dictionary
-    told: bool = False
+    members: float | None = None
 
     def __call__(self, number: int, opening: Opening) -> None:
-        if self.told or self.least <= 0:
+        counted = isinstance(self.analysis, Train | InRounds)  # all rounds are of the same members
+        if not within_reach(opening, self.most, self.members if counted else None):
+            raise Refused(Code.TOTAL_OUT_OF_RANGE, round=number + 1)
+        if self.members is not None:
             return
-        members = members_at(self.analysis, self.dictionary, number, opening)
-        self.told = members is not None
-        if members is not None and members < self.least:
+        self.members = members_at(self.analysis, self.dictionary, number, opening)
+        if self.members is not None and self.members < self.least:
             raise Refused(Code.COHORT_TOO_SMALL, least=self.least)

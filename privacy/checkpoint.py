@@ -58,6 +58,13 @@ def coordinator_name(network: str) -> str:
     return f"cairn.coordinator/{network}"
 
 
+def log_origin(network: str) -> str:
+    """The origin line of the coordinator's own log."""
+    if not _NAME_PART.fullmatch(network):
+        raise BadInput(f"{network!r} cannot name a network", instead="use letters, digits, . _ -")
+    return f"cairn.log/{network}"
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """The head of one ledger: how many entries, and the root over them."""

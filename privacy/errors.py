@@ -71,6 +71,7 @@ class Code(StrEnum):
     NOT_ENOUGH_NODES = "not_enough_nodes"
     ATTEMPT_LOST = "attempt_lost"
     COHORT_TOO_SMALL = "cohort_too_small"
+    TOTAL_OUT_OF_RANGE = "total_out_of_range"
     CANCELLED = "cancelled"
     INTERNAL = "internal"
 

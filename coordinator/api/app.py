@@ -26,6 +26,7 @@ from coordinator.api.budgets import Budgets
 from coordinator.api.limits import AddressLimit, BodyLimit, SafeHeaders
 from coordinator.api.services import ApiSettings, Clock, Executor, Services
 from coordinator.auth import Gatekeeper
+from coordinator.log import CoordinatorLog
 from coordinator.login.limits import RateLimit
 from coordinator.login.local import LocalLogin, TryLimits
 from coordinator.login.oidc import OidcDesk
@@ -75,6 +76,7 @@ def create_app(
     sessions = SessionDesk(store.sessions, clock, entropy, _lifetimes(settings))
     app.state.services = Services(
         store=store,
+        log=CoordinatorLog(store.log, key, store.network.id),
         executor=executor,
         key=key,
         settings=settings,

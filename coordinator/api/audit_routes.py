@@ -5,17 +5,54 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
 from coordinator.api.bundles import pack_bundle
-from coordinator.api.services import AuditorOrAdmin, Use
+from coordinator.api.schema import LogHead
+from coordinator.api.services import AuditorOrAdmin, Insider, Use
 from coordinator.api.waiting import sync_ledgers
+from privacy.errors import Code, Refused
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
+
+MAX_LINES = 10_000
+
+
+@router.get("/log", operation_id="getLogHead")
+def get_log_head(
+    services: Use,
+    _caller: Insider,
+    since: Annotated[int, Query(ge=0, description="The size of a head that you hold.")] = 0,
+) -> LogHead:
+    """The newest signed head of the coordinator's own log, and what shows that the first `since`
+    lines are still the same. 404 if there were never so many."""
+    size = services.log.size()
+    if since > size:
+        raise Refused(Code.NOT_FOUND, size=size)
+    checkpoint, hashes = services.log.consistency(since, size)
+    return LogHead(checkpoint=checkpoint, size=size, since=since, hashes=list(hashes))
+
+
+@router.get(
+    "/log/lines",
+    operation_id="getLogLines",
+    response_class=Response,
+    responses={200: {"content": {"application/jsonl": {}}, "description": "A line each."}},
+)
+def get_log_lines(
+    services: Use,
+    _caller: AuditorOrAdmin,
+    start: Annotated[int, Query(ge=0)] = 0,
+    count: Annotated[int, Query(ge=1, le=MAX_LINES)] = 1000,
+) -> Response:
+    """Lines of the log from `start` on: which statement was made, never what it says."""
+    lines = services.store.log.lines(start, start + count)
+    return Response(b"".join(line + b"\n" for line in lines), media_type="application/jsonl")
 
 
 @router.get(

@@ -67,6 +67,7 @@ CATALOGUE: Mapping[Code, tuple[int, str]] = {
     Code.NODE_OFFLINE: (503, "A node is offline."),
     Code.NOT_ENOUGH_NODES: (503, "Fewer nodes than needed can answer now."),
     Code.ATTEMPT_LOST: (503, "The attempt was lost."),
+    Code.TOTAL_OUT_OF_RANGE: (502, "A total is none that the members can have added up to."),
     Code.COHORT_TOO_SMALL: (403, "The cohort is too small: its answer is withheld, and paid for."),
     Code.CANCELLED: (409, "The run was cancelled."),
     Code.INTERNAL: (500, "Something went wrong here; it has been recorded."),

@@ -47,6 +47,7 @@ from coordinator.store.openings import StoredOpening
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role
 from privacy.errors import Code, Refused
+from privacy.log import Logged
 
 router = APIRouter(prefix="/v1", tags=["runs"])
 
@@ -146,7 +147,8 @@ def list_releases(
 def get_release(digest: str, services: Use, caller: ReleaseReader) -> ReleaseView:
     """A release with its estimate, its receipts and the coordinator's signature."""
     release, _ = visible_release(services.store, caller, digest)
-    return release_view(release, services.store.releases.plan(release))
+    plan = services.store.releases.plan(release)
+    return release_view(release, plan, services.log.prove(Logged.RELEASE, release.digest))
 
 
 @router.get("/releases/{digest}/combined", operation_id="getCombined")
@@ -193,4 +195,6 @@ def _opened(stored: StoredOpening) -> OpenedRound:
 
 def _shown(services: Services, caller: Principal, run_id: str) -> tuple[RunView, bool]:
     run = visible_run(services.store, caller, run_id)
-    return run_view(run, answer_for(services.store, caller, run)), run.state.finished
+    release = answer_for(services.store, caller, run)
+    proof = None if release is None else services.log.prove(Logged.RELEASE, release.digest)
+    return run_view(run, release, proof), run.state.finished

@@ -297,6 +297,19 @@ class ReleasedAnswer(Answer):
     delta: str
     rounds: list[ReleasedRound]
     result: dict[str, Any]
+    log: dict[str, Any] | None = Field(
+        default=None,
+        description="Shows that the release stands in the coordinator's own log; not in lists.",
+    )
+
+
+class LogHead(Answer):
+    """The coordinator's own log: its signed head, and what shows that it grew from an older one."""
+
+    checkpoint: str
+    size: int
+    since: int
+    hashes: list[str] = Field(description="The consistency proof from `since`, hexadecimal.")
 
 
 class RunView(Answer):

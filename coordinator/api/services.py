@@ -14,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from coordinator.api.budgets import Budgets
 from coordinator.auth import Admitted, Gatekeeper, Shown
+from coordinator.log import CoordinatorLog
 from coordinator.login.limits import address_group
 from coordinator.login.local import LocalLogin
 from coordinator.login.oidc import OidcDesk
@@ -90,6 +91,7 @@ class Services:
     """Everything an operation may use; built once by `create_app`."""
 
     store: Store
+    log: CoordinatorLog
     executor: Executor
     key: SigningKey
     settings: ApiSettings

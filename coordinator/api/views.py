@@ -34,6 +34,7 @@ from privacy.contract.plan import Plan
 from privacy.contract.signing import PublicKey
 from privacy.contract.study_life import State
 from privacy.errors import Code
+from privacy.log import LogProof
 from privacy.units import Rho
 
 _DECLINED = frozenset({Code.POLICY_FLOOR.value, Code.NOT_APPROVED.value})
@@ -151,7 +152,7 @@ def network_view(services: Services) -> NetworkView:
     )
 
 
-def run_view(run: RunFacts, release: ReleaseFacts | None) -> RunView:
+def run_view(run: RunFacts, release: ReleaseFacts | None, proof: LogProof | None = None) -> RunView:
     """A run; with its answer where the caller may see it and there is one.
 
     What an organisation's policy or decision refuses is told as `declined`, without its reason.
@@ -180,11 +181,11 @@ def run_view(run: RunFacts, release: ReleaseFacts | None) -> RunView:
         created=run.created,
         finished=run.finished,
         repeat=run.repeat,
-        answer=None if release is None else released_answer(release),
+        answer=None if release is None else released_answer(release, proof),
     )
 
 
-def released_answer(release: ReleaseFacts) -> ReleasedAnswer:
+def released_answer(release: ReleaseFacts, proof: LogProof | None = None) -> ReleasedAnswer:
     said: Mapping[str, Any] = parse_canonical(release.envelope.body)
     return ReleasedAnswer(
         release=release.digest,
@@ -194,6 +195,7 @@ def released_answer(release: ReleaseFacts) -> ReleasedAnswer:
         delta=said["delta"],
         rounds=[_released_round(each) for each in said["rounds"]],
         result=dict(release.result),
+        log=None if proof is None else proof.to_json(),
     )
 
 
@@ -218,7 +220,7 @@ def release_summary(release: ReleaseFacts, plan: Plan) -> ReleaseSummary:
     )
 
 
-def release_view(release: ReleaseFacts, plan: Plan) -> ReleaseView:
+def release_view(release: ReleaseFacts, plan: Plan, proof: LogProof | None = None) -> ReleaseView:
     return ReleaseView(
         digest=release.digest,
         identity=release.identity,
@@ -230,6 +232,6 @@ def release_view(release: ReleaseFacts, plan: Plan) -> ReleaseView:
         participants=list(plan.participants),
         epoch=plan.epoch,
         tops_up=list(plan.open_question().tops_up),
-        answer=released_answer(release),
+        answer=released_answer(release, proof),
         envelope=release.envelope.to_json(),
     )

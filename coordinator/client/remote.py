@@ -20,7 +20,7 @@ from coordinator.client.model import Origin, checked_opening, checked_openings
 from coordinator.client.preview import Preview, reworded
 from coordinator.client.proposing import Step, steps_of, take
 from coordinator.client.question import Question, Terms, Wanted
-from coordinator.client.result import Result, combined_result, result_from_run
+from coordinator.client.result import Logging, Result, combined_result, result_from_run
 from coordinator.client.titles import Titles, titles_of
 from coordinator.client.transport import Transport
 from models.aggregates.requests import parse_analysis
@@ -34,6 +34,7 @@ from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.contract.study_life import Act
 from privacy.contract.time import instant_text
 from privacy.errors import Code, VerificationFailed
+from privacy.log import Logged, LogProof
 
 _DIGITS = re.compile(r"[0-9a-f]{8,64}")
 _LIFETIME = timedelta(minutes=10)
@@ -172,12 +173,26 @@ class RemoteStudy:
 
     def _read(self, run: Mapping[str, Any], words: str) -> Result:
         found = result_from_run(run, self._facts.purpose, words, self.titles)
-        return replace(found, origin=partial(self._origin, found.release))
+        return replace(
+            found, origin=partial(self._origin, found.release), logged=self._logged(run["answer"])
+        )
+
+    def _logged(self, answer: Mapping[str, Any]) -> Logging:
+        """Where the release stands in the log; raises VerificationFailed if nothing shows it."""
+        key, network = self._coordinator
+        proof = LogProof.from_json(answer["log"])
+        head = proof.check_of(Logged.RELEASE, answer["release"], key, network)
+        return Logging(proof.entry.seq, head.size, head.root.hex(), proof.checkpoint)
+
+    @cached_property
+    def _coordinator(self) -> tuple[PublicKey, str]:
+        said = self.transport.get("/v1/network")
+        return PublicKey.from_text(said["coordinator_key"]), str(said["id"])
 
     def _origin(self, release: str) -> Origin:
         """The last round of a release, checked against the coordinator's signature."""
         path = f"/v1/releases/{release}"
-        key = PublicKey.from_text(self.transport.get("/v1/network")["coordinator_key"])
+        key, _ = self._coordinator
         envelope = Envelope.from_json(self.transport.get(path)["envelope"])
         with self.transport.download(f"{path}/state", _DOWNLOAD_SECONDS) as pieces:
             state = b"".join(pieces)

@@ -46,6 +46,19 @@ class Receipt:
 
 
 @dataclass(frozen=True)
+class Logging:
+    """Where the release stands in the coordinator's own log of `size` lines, under `root`."""
+
+    seq: int
+    size: int
+    root: str
+    checkpoint: str
+
+    def __str__(self) -> str:
+        return f"coordinator's log: line {self.seq} of {self.size:,}, root {self.root[:16]}…"
+
+
+@dataclass(frozen=True)
 class Noise:
     """The noise that the total really carries: `survivors` shares of the planned `nodes`."""
 
@@ -129,6 +142,7 @@ class Result:
     question: Question | None = field(default=None, repr=False, compare=False)
     titles: Callable[[], Titles] = field(default=dict, compare=False, repr=False)
     origin: Callable[[], Origin] | None = field(default=None, compare=False, repr=False)
+    logged: Logging | None = None  # where it stands in the coordinator's own log, verified
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -313,7 +327,10 @@ class Result:
 
     @property
     def shown_receipts(self) -> list[str]:
-        """One line per entry; of a run of several rounds one per node."""
+        """One line per entry, of a run of several rounds one per node; and the log's."""
+        return [*self._shown_entries(), *([str(self.logged)] if self.logged else [])]
+
+    def _shown_entries(self) -> list[str]:
         if self.rounds == 1:
             return [str(receipt) for receipt in self.receipts]
         entries: dict[str, list[int]] = {}

@@ -9,7 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordinator.store.database import Database
+from coordinator.store.log import log_statement
 from coordinator.store.tables import PeopleEventRow
+from privacy.contract.canonical import digest
+from privacy.log import Logged
 
 OPERATOR = "operator"  # at the coordinator's own command line
 
@@ -50,6 +53,8 @@ def note(
         at=at, actor=actor, action=action.value, person=person, detail=detail[:200]
     )
     session.add(row)
+    said = [at, actor, action.value, person, detail[:200]]
+    log_statement(session, Logged.PEOPLE, digest(said), action.value)
 
 
 class PeopleEvents:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from coordinator.store.database import Database
+from coordinator.store.log import log_statement
 from coordinator.store.tables import DocumentRow
 from privacy.accounting.conversion import DEFAULT_DELTA
 from privacy.contract.canonical import canonical_bytes, parse_canonical, parse_rational, rational
@@ -16,6 +17,7 @@ from privacy.contract.revocation import Revocation
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope
 from privacy.errors import Code, Refused
+from privacy.log import Logged
 
 
 class NetworkDocuments:
@@ -32,6 +34,12 @@ class NetworkDocuments:
     def put(self, name: str, value: Any) -> None:
         with self._database.write() as session:
             session.merge(DocumentRow(name=name, value=canonical_bytes(value)))
+
+    def _put_logged(self, names: tuple[str, ...], value: Any, kind: Logged, digest: str) -> None:
+        with self._database.write() as session:
+            for name in names:
+                session.merge(DocumentRow(name=name, value=canonical_bytes(value)))
+            log_statement(session, kind, digest, names[0])
 
     def _need(self, name: str) -> Any:
         value = self.get(name)
@@ -71,8 +79,8 @@ class NetworkDocuments:
 
     def put_dictionary(self, dictionary: Dictionary) -> None:
         """Put a dictionary in force; earlier versions stay readable by digest."""
-        self.put(f"dictionary-{dictionary.digest[:40]}", dictionary.to_json())
-        self.put("dictionary", dictionary.to_json())
+        names = (f"dictionary-{dictionary.digest[:40]}", "dictionary")
+        self._put_logged(names, dictionary.to_json(), Logged.DICTIONARY, dictionary.digest)
 
     def dictionary_version(self, digest: str) -> Dictionary:
         """The dictionary that a study names."""
@@ -93,8 +101,8 @@ class NetworkDocuments:
     def put_roster(self, envelope: Envelope) -> None:
         """Put a roster in force; earlier epochs are kept for the audit."""
         roster = Roster.from_json(parse_canonical(envelope.body))
-        self.put(f"roster-{roster.epoch:012d}", envelope.to_json())
-        self.put("roster", envelope.to_json())
+        names = (f"roster-{roster.epoch:012d}", "roster")
+        self._put_logged(names, envelope.to_json(), Logged.ROSTER, roster.digest)
 
     @property
     def revocation_envelope(self) -> Envelope | None:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from coordinator.store.database import Database
 from coordinator.store.events import OPERATOR, Action, note
 from coordinator.store.facts import Invitation, Principal
+from coordinator.store.log import log_statement
 from coordinator.store.nodes import add_node
 from coordinator.store.tables import DocumentRow, InvitationRow, PrincipalRow
 from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
@@ -23,6 +24,7 @@ from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
 from privacy.errors import Code, Refused
+from privacy.log import Logged
 
 _NODE = "node"
 
@@ -117,6 +119,7 @@ class People:
             value = canonical_bytes(seal(made).to_json())
             for name in ("revocation", f"revocation-{number:012d}"):
                 session.merge(DocumentRow(name=name, value=value))
+            log_statement(session, Logged.REVOCATION, made.digest, f"list {number}")
             return made
 
     def all(self) -> tuple[Principal, ...]:

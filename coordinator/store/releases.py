@@ -9,11 +9,13 @@ from sqlalchemy import ColumnElement, select
 
 from coordinator.store.database import Database
 from coordinator.store.facts import ReleaseFacts
+from coordinator.store.log import log_statement
 from coordinator.store.tables import PlanRow, ReleaseRow
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.plan import Plan
 from privacy.contract.signing import Envelope
 from privacy.errors import Code, Refused
+from privacy.log import Logged
 
 
 class Releases:
@@ -45,6 +47,7 @@ class Releases:
                         created=at,
                     )
                 )
+                log_statement(session, Logged.RELEASE, envelope.digest, plan.study)
         return envelope.digest
 
     def get(self, digest: str) -> ReleaseFacts:

@@ -15,11 +15,13 @@ from sqlalchemy.orm import Session
 
 from coordinator.store.database import Database
 from coordinator.store.facts import RunFacts, RunState
+from coordinator.store.log import log_statement
 from coordinator.store.tables import IdempotencyRow, PlanRow, ReleaseRow, RunRow
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.plan import Plan
 from privacy.contract.signing import Envelope
 from privacy.errors import Code, Refused
+from privacy.log import Logged
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ def _insert(session: Session, new: NewRun) -> None:
     stored = session.scalars(same.order_by(ReleaseRow.created).limit(1)).first()
     state = RunState.QUEUED if stored is None else RunState.RELEASED
     session.add(PlanRow(digest=new.plan.digest, envelope=new.plan.to_bytes()))
-    session.flush()
+    log_statement(session, Logged.PLAN, new.plan.digest, plan.study)
     session.add(
         RunRow(
             id=new.id,

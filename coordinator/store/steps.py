@@ -9,11 +9,13 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from coordinator.store.database import Database
+from coordinator.store.log import log_statement
 from coordinator.store.tables import StudyStepRow
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study import Study
 from privacy.contract.study_life import Act, Life, StudyStep, open_sign_off, open_step
+from privacy.log import Logged
 from privacy.secure_sum.attempt import fewest_nodes
 
 
@@ -62,6 +64,8 @@ class StudySteps:
                     envelope=envelope.to_bytes(),
                 )
             )
+            said = f"{study.id}: {step.act.value} by {step.by}"
+            log_statement(session, Logged.STEP, envelope.digest, said)
         return after
 
     def of(self, study_digest: str) -> tuple[LoggedStep, ...]:

@@ -9,11 +9,13 @@ from sqlalchemy.orm import Session
 
 from coordinator.store.database import Database
 from coordinator.store.facts import Decision, StudyFacts
+from coordinator.store.log import log_statement
 from coordinator.store.tables import ApprovalRow, StudyRow
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.signing import Envelope
 from privacy.contract.study import Study
 from privacy.errors import Code, Refused
+from privacy.log import Logged
 
 
 class Studies:
@@ -43,6 +45,7 @@ class Studies:
                     created=at,
                 )
             )
+            log_statement(session, Logged.STUDY, study.digest, study.id)
         return study
 
     def decide(self, node: str, study_digest: str, decision: Decision, at: str) -> None:

@@ -257,6 +257,17 @@ class IdempotencyRow(Table):
     created: Mapped[str] = mapped_column(_AT)
 
 
+class LogRow(Table):
+    """The coordinator's own log: canonical lines, only ever added."""
+
+    __tablename__ = "log"
+    __table_args__ = (Index("ix_log_statement", "digest", "kind"),)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(String(16))
+    digest: Mapped[str] = mapped_column(_HASH)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class LedgerEntryRow(Table):
     """The mirror of a node's ledger: canonical entry bytes by sequence number."""
 

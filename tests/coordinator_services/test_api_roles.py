@@ -109,6 +109,8 @@ OPERATIONS = [
         "/v1/releases/" + "0" * 64 + "/rounds",
         frozenset({Role.RESEARCHER, Role.AUDITOR}),
     ),
+    Operation("getLogHead", "GET", "/v1/audit/log", INSIDERS),
+    Operation("getLogLines", "GET", "/v1/audit/log/lines", frozenset({Role.AUDITOR, Role.ADMIN})),
     Operation("getAuditBundle", "GET", "/v1/audit/bundle", frozenset({Role.AUDITOR, Role.ADMIN})),
     Operation(
         "createInvitation",

@@ -79,7 +79,9 @@ def test_a_repeat_is_answered_from_the_stored_release_at_no_cost(
     assert same.status_code == 200
     assert same.json()["repeat"]
     assert not first["repeat"]
-    assert same.json()["answer"] == first["answer"]
+    stored, answer = same.json()["answer"], first["answer"]
+    assert stored.pop("log")["entry"] == answer.pop("log")["entry"]  # the log has grown since
+    assert stored == answer
     assert len(world.executor.executed) == 1
     assert world.store.ledgers.size(NODES[0]) == size
     dearer = run(http, world, nonce="3", epsilon="0.6").json()

@@ -69,7 +69,8 @@ def test_an_answer_is_the_same_in_every_format(cairn: Cairn) -> None:
     table = cairn(*COUNT).stdout
     assert "riluzole" in table
     assert "a stored answer, at no cost" in table
-    assert table.count("receipt:") == 3
+    assert table.count("receipt:") == 4
+    assert "receipt: coordinator's log: line" in table
 
 
 def test_a_preview_and_a_dry_run_spend_nothing(cairn: Cairn, live_world: World) -> None:

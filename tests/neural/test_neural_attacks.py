@@ -113,9 +113,10 @@ def sorted_out(step: Step, gradient: np.ndarray, batch: Batch) -> float:
     return float((np.nan_to_num(near, nan=9.0).min(axis=1) < 0.02).mean())
 
 
-def test_weights_that_sort_members_out_win_without_noise_only() -> None:
+@pytest.mark.parametrize("members", [32, 128, 256])
+def test_weights_that_sort_members_out_win_without_noise_only(members: int) -> None:
     network = Mlp(widths=(512,), activation="relu")
-    step, made, _, batch = setting(128, network=network, features=("age", "weight", "score"))
+    step, made, _, batch = setting(members, network=network, features=("age", "weight", "score"))
     weights = imprint(step, made, batch, 512)
     raw = flat(member_vectors(step, weights, batch)).astype(np.float64)
     assert sorted_out(step, raw.sum(axis=0), batch) > 0.9, "the stub gives most records away"
