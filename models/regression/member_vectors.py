@@ -96,9 +96,7 @@ def vectors(model: Model, asked: Round, batch: Batch) -> Floats:
                 assert_never(asked)
 
 
-def in_ball(
-    matrix: Floats, clip: float, radius: float = 1.0, out: Floats | None = None
-) -> Floats:
+def in_ball(matrix: Floats, clip: float, radius: float = 1.0, out: Floats | None = None) -> Floats:
     """Rows divided by `clip`, those beyond it scaled down to norm 1, times `radius`; zero where
     not finite. `out` is written to where it is given, and may be `matrix`."""
     norm = np.sqrt(squared_norms(matrix))
