@@ -34,7 +34,7 @@ Weights = dict[str, Any]
 _NUMBERS_AT_ONCE = 3_000_000  # of all members' vectors held together
 _LANES = 32  # of the widest processors, two registers of numbers at a time
 _MOST = 512
-_FACTORED = 256  # members at once whose gradients stay in two factors
+_FACTORED = 128  # members at once whose gradients stay in two factors
 _ROUNDED = 64  # members whose integers are made and added up together
 KEPT = 16  # numbers per visit and unit of a recurrent network, for the way back
 

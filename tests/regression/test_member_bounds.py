@@ -69,15 +69,20 @@ def test_no_member_is_beyond_the_bound(seed: int, asked: Regression) -> None:
     for shape in shapes(asked, seed):
         assert shape.norm_squared == DELTA_GRID**2
         assert largest(shape, rows) <= DELTA_GRID**2
-        assert len(shape.fold(rows, np.ones(rows.members, dtype=bool), "x")) == shape.length
+        everyone = np.ones(rows.members, dtype=bool)
+        folded = shape.fold(rows, everyone, "x")
+        assert np.array_equal(folded, shape.each(rows, everyone, "x").sum(axis=0))
 
 
 @pytest.mark.parametrize("mutant", ["no clip", "float bound only"])
 def test_a_mutant_is_caught(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = hostile_rows(clinic(), members=200, seed=3)
 
-    def unclipped(matrix: np.ndarray, clip: float) -> np.ndarray:
-        return np.nan_to_num(matrix / clip, posinf=1e3, neginf=-1e3).clip(-1e3, 1e3)
+    def unclipped(
+        matrix: np.ndarray, clip: float, radius: float = 1.0, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        found = np.nan_to_num(radius * matrix / clip, posinf=1e3, neginf=-1e3)
+        return np.clip(found, -1e3, 1e3, out=out)
 
     def rounded(matrix: np.ndarray, delta_grid: int) -> np.ndarray:
         return np.ceil(matrix * delta_grid).astype(np.int64)
