@@ -32,8 +32,8 @@ def researcher(make: Callable[..., Network], monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_regression_is_fitted_saved_loaded_and_judged(researcher: Client, tmp_path: Path) -> None:
     study = researcher.study("als-progression")
-    fit = study.glm(FORMULA, "binomial", happened=HAPPENED, way="newton").run(epsilon=10_000)
-    judged = study.evaluate(fit, by="condition").run(epsilon=10_000)
+    fit = study.glm(FORMULA, "binomial", happened=HAPPENED, way="newton").run(epsilon=10_000_000)
+    judged = study.evaluate(fit, by="condition").run(epsilon=10_000_000)
     assert judged.rounds == 1
     path = tmp_path / "fit.safetensors"
     fit.save(path, intended_use="planning visits", judged=[judged])
@@ -51,7 +51,7 @@ def test_a_regression_is_fitted_saved_loaded_and_judged(researcher: Client, tmp_
                  study.dictionary.digest, fit.receipts[0].leaf[:16], fit.release, judged.release,
                  "condition = als", "AUC", "Intercept"):  # fmt: skip
         assert part in card
-    other = study.glm(FORMULA, "binomial", happened=HAPPENED, way="gram").run(epsilon=10_000)
+    other = study.glm(FORMULA, "binomial", happened=HAPPENED, way="gram").run(epsilon=10_000_000)
     with pytest.raises(BadInput, match="another model"):
         other.card(judged=[judged])
     with pytest.raises(BadInput, match=r"study\.evaluate"):

@@ -26,11 +26,11 @@ from tests.support.served import asked_over_http
 
 HUGE = {"epsilon_allowance": "1e9", "yearly_epsilon": "1e9"}
 ASKED: dict[str, Callable[[Any], Result]] = {
-    "glm": lambda study: study.glm("score ~ age + condition", way="newton").run(epsilon=1e4),
+    "glm": lambda study: study.glm("score ~ age + condition", way="newton").run(epsilon=1e7),
     "binomial": lambda study: study.glm(
         "treatment ~ age", "binomial", happened="other", way="newton"
-    ).run(epsilon=1e4),
-    "ordinal": lambda study: study.glm("treatment ~ age", "ordinal", way="newton").run(epsilon=1e4),
+    ).run(epsilon=1e7),
+    "ordinal": lambda study: study.glm("treatment ~ age", "ordinal", way="newton").run(epsilon=1e7),
     "train": lambda study: study.train(
         outcome="treatment", features=["age", "condition"], rounds=1, widths=[4], epsilon=30
     ).wait(60),
