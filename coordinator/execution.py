@@ -260,5 +260,5 @@ class OpeningJudge:
         if self.members is not None:
             return
         self.members = members_at(self.analysis, self.dictionary, number, opening)
-        if self.members is not None and 0 < self.least and self.members < self.least:
+        if self.members is not None and self.least > 0 and self.members < self.least:
             raise Refused(Code.COHORT_TOO_SMALL, least=self.least)
