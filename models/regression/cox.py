@@ -39,7 +39,7 @@ from privacy.errors import BadInput
 INTERVALS = 12
 _INTERVALS = INTERVALS, 6, 4  # where noise is negligible, usual, and loud
 MOST_INTERVALS = 100
-OFTENEST = 2.0  # cumulative baseline hazard of one interval, beyond which it ran away
+OFTENEST = 5.0  # cumulative baseline hazard of one interval, beyond which it ran away
 RAN_AWAY = (
     "In an interval of the grid hardly anyone is at risk, and noise decided its hazard: nothing "
     "can be said of the coefficients. Ask again with fewer, wider intervals."

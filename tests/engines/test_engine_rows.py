@@ -10,9 +10,10 @@ from models.reference import cohort_mask
 from models.regression.request import Regression
 from node import engine_stream
 from node.engine import total
-from tests.data.test_engine_stream import FORMULAS, stores
+from tests.data.test_engine_stream import FORMULAS
 from tests.support.data_factory import TODAY
 from tests.support.engines import Engines
+from tests.support.imported import imported_world
 
 
 @pytest.mark.parametrize("batch", [7, 65_536])
@@ -20,7 +21,7 @@ def test_rows_of_every_engine_give_the_integers_of_the_reference(
     engines: Engines, batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_stream, "BATCH", batch)
-    world, records, rows = stores(2)
+    world, records, rows = imported_world(2, members=60)
     engine = engines.holding(records)
     cohort = parse_cohort("grade0 > 1 or flag0 is missing", world.dictionary)
     mask = cohort_mask(cohort, rows)

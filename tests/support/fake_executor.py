@@ -363,7 +363,10 @@ def serve(app: FastAPI) -> Iterator[str]:
     """The application on a free port of this machine; its URL."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="critical", ws="none", lifespan="off")
+        # uvicorn's own settings of logging close every handler there is, and absl's with it stderr
+        config = uvicorn.Config(
+            app, log_config=None, log_level="critical", ws="none", lifespan="off"
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
