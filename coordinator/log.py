@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from coordinator.store.log import Log
 from privacy.checkpoint import Checkpoint, log_origin, sign_checkpoint
 from privacy.contract.signing import SigningKey
-from privacy.log import LogEntry, Logged, LogProof
-from privacy.merkle import Tree
+from privacy.log import Logged, LogProof
+from privacy.merkle import Tree, leaf_hash
 
 
 @dataclass
@@ -54,7 +54,7 @@ class CoordinatorLog:
 
     def _grown(self) -> int:
         for data in self.rows.lines(self._tree.size):
-            self._tree.append(LogEntry.from_bytes(data).leaf)
+            self._tree.append(leaf_hash(data))
         return self._tree.size
 
     def _head(self, size: int) -> str:

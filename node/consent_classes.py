@@ -16,7 +16,6 @@ from node.layout import Cursor, select
 from privacy.contract.diseases import Diseases
 from privacy.contract.duo import Use
 
-MAX_CLASSES = 1_000_000
 _SAME = (
     "k.valid_from IS NOT DISTINCT FROM {start} AND k.valid_until IS NOT DISTINCT FROM {end} "
     "AND k.terms IS NOT DISTINCT FROM {terms}"

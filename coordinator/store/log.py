@@ -31,10 +31,6 @@ class Log:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def size(self) -> int:
-        with self._database.read() as session:
-            return session.scalars(select(func.count()).select_from(LogRow)).one()
-
     def lines(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Canonical lines start..stop-1, a batch in memory at a time."""
         low = start

@@ -6,7 +6,6 @@ its description and the dictionary in it, and its numbers must be finite.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from models.description import description_bytes, read_description
 from models.neural.architecture import arrays
 from models.neural.features import encode
 from models.neural.frames import rows_of
@@ -27,14 +27,13 @@ from privacy.contract.dictionary import ColumnRef, Dictionary
 from privacy.errors import BadInput
 
 FORMAT = "network 1"
-MAX_DESCRIPTION_BYTES = 10 * 2**20
 _FIELDS = {"format", "specification", "dictionary", "base", "weights_sha256", "card"}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
 class TrainedNetwork:
     """A released network. `dictionary`: the one it was trained with; `base`: the noised level of
-    the outcome there (shares, or a scaled mean); `card`: see `models.neural.card`, as JSON."""
+    the outcome there (shares, or a scaled mean); `card`: see `models.released.card`, as JSON."""
 
     specification: Specification
     dictionary: Dictionary
@@ -57,14 +56,14 @@ class TrainedNetwork:
             "weights_sha256": sha256_hex(numbers),
             "card": dict(self.card),
         }
-        text = json.dumps(description, indent=2, sort_keys=True, ensure_ascii=False)
-        return numbers, text.encode("utf-8")
+        return numbers, description_bytes(description)
 
     @classmethod
     def from_files(cls, numbers: bytes, description: bytes) -> Self:
         """Read `files`' form. Raises BadInput for anything else: other fields, another network,
         shapes that do not follow from it, numbers that are not finite or not those described."""
-        told = _description(description)
+        told = read_description(description, FORMAT, _FIELDS, "weights_sha256", "a network")
+        canonical_bytes(told["specification"])
         specification = Specification.from_json(told["specification"])
         dictionary = Dictionary.from_json(told["dictionary"])
         made = compiled(specification, dictionary)
@@ -109,21 +108,6 @@ class TrainedNetwork:
         batch = encode(made.encoding, made.outcome, rows, np.ones(rows.members, dtype=np.bool_))
         network = self.specification.network
         return scores(network, made.layout, self.weights, made.outcome, batch)
-
-
-def _description(data: bytes) -> dict[str, Any]:
-    if len(data) > MAX_DESCRIPTION_BYTES:
-        raise BadInput(f"larger than {MAX_DESCRIPTION_BYTES} bytes", where="model.json")
-    try:
-        told = json.loads(data)
-    except (ValueError, RecursionError):
-        raise BadInput("not JSON", where="model.json") from None
-    if not isinstance(told, dict) or set(told) != _FIELDS or told["format"] != FORMAT:
-        raise BadInput("not the description of a network", where="model.json")
-    if not isinstance(told["weights_sha256"], str) or not isinstance(told["card"], dict):
-        raise BadInput("not the description of a network", where="model.json")
-    canonical_bytes(told["specification"])
-    return told
 
 
 def _base(value: Any, outputs: int) -> tuple[float, ...]:

@@ -23,7 +23,6 @@ Way = Literal["gradient", "gram", "newton"]
 NEWTON_ROUNDS = 7
 GRAM_ROUNDS = 6
 GRADIENT_ROUNDS = 7
-MOST_ROUNDS = 16
 _MOMENTS, _GRAM = 0.10, 0.25  # parts of the cost
 _GRADIENT_MOMENTS = 0.20
 NEGLIGIBLE = 0.05  # noise against the sampling error

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from models.regression.batch import Batch, Floats
 from models.regression.effect_vectors import (
     Arms,
@@ -17,6 +15,7 @@ from models.regression.effect_vectors import (
     stage_vectors,
 )
 from models.regression.member_sum import UnitVectors, rows_at_once
+from models.regression.states import array_bytes, read_arrays
 from models.regression.treated import Propensity
 from privacy.contract.dictionary import ColumnRef
 from privacy.errors import BadInput
@@ -50,7 +49,7 @@ class EffectSum(UnitVectors):
 
 def stage_bytes(stage: Stage) -> bytes:
     """Doubles, little end first, in the order of the fields."""
-    return b"".join(np.ascontiguousarray(part, dtype="<f8").tobytes() for part in _parts(stage))
+    return b"".join(array_bytes(part) for part in _parts(stage))
 
 
 def _parts(stage: Stage) -> Sequence[Floats | float]:
@@ -62,13 +61,13 @@ def stage_of(model: Propensity, number: int, state: bytes) -> Stage:
     d = model.width
     match number:
         case 0:
-            theta, clips = _read(state, (d,), (2,))
+            theta, clips = read_arrays(state, ((d,), (2,)))
             return Arms(theta, *_above_zero(clips))
         case 1:
-            theta, mu, share, whiten, clips = _read(state, (d,), (2,), (2,), (d, d), (2,))
+            theta, mu, share, whiten, clips = read_arrays(state, ((d,), (2,), (2,), (d, d), (2,)))
             return Slopes(theta, mu, share, whiten, *_above_zero(clips))
         case _:
-            theta, mu, share, gamma, clips = _read(state, (d,), (2,), (2,), (2, d), (2,))
+            theta, mu, share, gamma, clips = read_arrays(state, ((d,), (2,), (2,), (2, d), (2,)))
             return Influence(theta, mu, share, gamma, *_above_zero(clips))
 
 
@@ -76,14 +75,3 @@ def _above_zero(clips: Floats) -> tuple[float, float]:
     if not (clips > 0).all():
         raise BadInput("a bound is above 0", where="state")
     return float(clips[0]), float(clips[1])
-
-
-def _read(state: bytes, *shapes: tuple[int, ...]) -> list[Floats]:
-    sizes = [int(np.prod(shape)) for shape in shapes]
-    if len(state) != 8 * sum(sizes):
-        raise BadInput("these bytes are no state of the analysis", where="state")
-    numbers = np.frombuffer(state, dtype="<f8").astype(np.float64)
-    if not np.isfinite(numbers).all():
-        raise BadInput("a state has a number that is not finite", where="state")
-    parts = np.split(numbers, np.cumsum(sizes)[:-1])
-    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]

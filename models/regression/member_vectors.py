@@ -24,8 +24,6 @@ from models.regression.columns import (
 from models.regression.outcome import Model, ModelRows
 from models.rowwise import Array
 
-NEWTON_SPLIT = (0.5, 0.5)  # of a Newton round's squared norm: the score's part, the information's
-
 
 @dataclass(frozen=True)
 class Moments:

@@ -24,11 +24,11 @@ def state_bytes(asked: Round) -> bytes:
         case Moments():
             return b""
         case Gram(linear):
-            return _bytes(linear)
+            return array_bytes(linear)
         case Scores(theta, whiten):
-            return _bytes(theta) + _bytes(whiten)
+            return array_bytes(theta) + array_bytes(whiten)
         case Newton(theta):
-            return _bytes(theta)
+            return array_bytes(theta)
         case _:
             assert_never(asked)
 
@@ -38,16 +38,16 @@ def round_of(model: Model, course: Course, number: int, state: bytes) -> Round:
     width, size = model.width, model.size
     match course.kinds[number]:
         case "moments":
-            _read(state, ())
+            read_arrays(state, ())
             return Moments(course.moments_clip)
         case "gram":
-            (linear,) = _read(state, ((width, width),))
+            (linear,) = read_arrays(state, ((width, width),))
             return Gram(linear, course.gram_clip)
         case "scores":
-            theta, whiten = _read(state, ((size,), (size, size)))
+            theta, whiten = read_arrays(state, ((size,), (size, size)))
             return Scores(theta, whiten, course.score_clip)
         case _:
-            (theta,) = _read(state, ((size,),))
+            (theta,) = read_arrays(state, ((size,),))
             return Newton(theta)
 
 
@@ -62,11 +62,14 @@ def close(stated: bytes, recomputed: bytes) -> bool:
     return bool(np.all(np.abs(one - two) <= _CLOSE * size))  # a NaN is not close
 
 
-def _bytes(array: Floats) -> bytes:
+def array_bytes(array: Floats | float) -> bytes:
+    """Doubles, little end first."""
     return np.ascontiguousarray(array, dtype="<f8").tobytes()
 
 
-def _read(state: bytes, shapes: tuple[tuple[int, ...], ...]) -> list[Floats]:
+def read_arrays(state: bytes, shapes: tuple[tuple[int, ...], ...]) -> list[Floats]:
+    """The arrays of these shapes that `state` holds, one after another; raises BadInput unless it
+    holds exactly those, all of finite numbers."""
     sizes = [int(np.prod(shape)) for shape in shapes]
     if len(state) != 8 * sum(sizes):
         raise BadInput("these bytes are no state of the analysis", where="state")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
+from models.description import MAX_DESCRIPTION_BYTES, parse_description
 from models.neural.tensors import MAX_BYTES
 from models.neural.trained import FORMAT as NETWORK
-from models.neural.trained import MAX_DESCRIPTION_BYTES, TrainedNetwork
+from models.neural.trained import TrainedNetwork
 from models.released.fitted import FORMAT as REGRESSION
 from models.released.fitted import FittedRegression
 from privacy.errors import BadInput
@@ -31,10 +30,5 @@ def model_from(numbers: bytes, description: bytes) -> ReleasedModel:
 
 
 def _format(description: bytes) -> object:
-    if len(description) > MAX_DESCRIPTION_BYTES:
-        raise BadInput(f"larger than {MAX_DESCRIPTION_BYTES} bytes", where="model.json")
-    try:
-        told = json.loads(description)
-    except (ValueError, RecursionError):
-        raise BadInput("not JSON", where="model.json") from None
+    told = parse_description(description)
     return told.get("format") if isinstance(told, dict) else None

@@ -6,7 +6,6 @@ its formula and the dictionary in it, and its numbers must be finite.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from models.description import description_bytes, read_description
 from models.neural.frames import rows_with
 from models.neural.tensors import from_bytes, to_bytes
 from models.regression.batch import Batch, Floats, batch_of
@@ -36,7 +36,6 @@ from privacy.contract.facts import Fact
 from privacy.errors import BadInput
 
 FORMAT = "regression 1"
-MAX_DESCRIPTION_BYTES = 10 * 2**20
 _FIELDS = {"format", "analysis", "dictionary", "names", "spread", "numbers_sha256", "card"}
 _SHAPES = {"coefficients": 1, "prediction": 1, "covariance_sampling": 2, "covariance_noise": 2}
 
@@ -84,14 +83,17 @@ class FittedRegression:
             "numbers_sha256": sha256_hex(data),
             "card": dict(self.card),
         }
-        text = json.dumps(description, indent=2, sort_keys=True, ensure_ascii=False)
-        return data, text.encode("utf-8")
+        return data, description_bytes(description)
 
     @classmethod
     def from_files(cls, data: bytes, description: bytes) -> Self:
         """Read `files`' form. Raises BadInput for anything else: other fields, another analysis,
         shapes that do not follow from it, numbers that are not finite or not those described."""
-        told = _description(description)
+        told = read_description(description, FORMAT, _FIELDS, "numbers_sha256", "a regression")
+        names = told["names"]
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise BadInput("not the description of a regression", where="model.json")
+        canonical_bytes(told["analysis"])
         dictionary = Dictionary.from_json(told["dictionary"])
         asked = _Analysis.from_json({"analysis": told["analysis"]}).analysis
         if asked.normalised(dictionary) != asked:
@@ -99,10 +101,10 @@ class FittedRegression:
         found, _ = from_bytes(data, "F64")
         if sha256_hex(data) != told["numbers_sha256"]:
             raise BadInput("the numbers are not those described", where="model.safetensors")
-        size = len(told["names"])
+        size = len(names)
         _check(found, asked, dictionary, size)
         fit = Fit(
-            names=tuple(told["names"]),
+            names=tuple(names),
             values=found["coefficients"],
             sampling=found["covariance_sampling"],
             privacy=found["covariance_noise"],
@@ -211,25 +213,6 @@ def _check(
     for name in ("covariance_sampling", "covariance_noise"):
         if np.any(np.diag(found[name]) < 0) or not np.allclose(found[name], found[name].T):
             raise BadInput(f"{name} is no covariance", where="model")
-
-
-def _description(data: bytes) -> dict[str, Any]:
-    if len(data) > MAX_DESCRIPTION_BYTES:
-        raise BadInput(f"larger than {MAX_DESCRIPTION_BYTES} bytes", where="model.json")
-    try:
-        told = json.loads(data)
-    except (ValueError, RecursionError):
-        raise BadInput("not JSON", where="model.json") from None
-    if not isinstance(told, dict) or set(told) != _FIELDS or told["format"] != FORMAT:
-        raise BadInput("not the description of a regression", where="model.json")
-    names = told["names"]
-    texts = isinstance(names, list) and all(isinstance(name, str) for name in names)
-    if not texts or not isinstance(told["numbers_sha256"], str):
-        raise BadInput("not the description of a regression", where="model.json")
-    if not isinstance(told["card"], dict):
-        raise BadInput("not the description of a regression", where="model.json")
-    canonical_bytes(told["analysis"])
-    return told
 
 
 def _spread(value: Any) -> Spread:

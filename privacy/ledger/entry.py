@@ -39,7 +39,6 @@ from privacy.units import Rho
 
 MAX_ENTRY_BYTES = 2**18
 FIRST_PREV = "0" * 64
-BYTES_PER_NUMBER = 8
 MAX_ROUNDS = 1024
 
 

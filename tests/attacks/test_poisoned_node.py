@@ -20,20 +20,12 @@ from privacy.mechanism import plan_mechanism
 from privacy.units import Rho
 from tests.support.network import Network
 from tests.support.regression_world import as_rows, clinic, people, run
-from tests.support.training import patients, registry, rounds_of, training
+from tests.support.training import patients, registry, rounds_of, small_mlp, training
 
 POISONED = "ms-league"
 HUGE = {"epsilon_allowance": "1000000", "yearly_epsilon": "1000000"}
 COUNT: dict[str, Any] = {"kind": "count", "by": ["condition"]}
-TRAIN: dict[str, Any] = {
-    "kind": "train",
-    "specification": {
-        "network": {"kind": "mlp", "widths": [4]},
-        "outcome": "treatment",
-        "features": ["age", "condition"],
-    },
-    "rounds": 2,
-}
+TRAIN = small_mlp(2)
 FIT: dict[str, Any] = {"kind": "glm", "formula": "score ~ age", "way": "newton"}
 Adds = Callable[[np.ndarray, int], np.ndarray]
 

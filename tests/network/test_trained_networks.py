@@ -36,16 +36,9 @@ from tests.support import net_data
 from tests.support.killing import When, lose
 from tests.support.network import Network
 from tests.support.served import asked_over_http
+from tests.support.training import small_mlp
 
-MLP: dict[str, Any] = {
-    "kind": "train",
-    "specification": {
-        "network": {"kind": "mlp", "widths": [4]},
-        "outcome": "treatment",
-        "features": ["age", "condition"],
-    },
-    "rounds": 3,
-}
+MLP = small_mlp(3)
 ROUNDS = 5  # of messages: counts, three gradients, scores
 HUGE = {"epsilon_allowance": "1000000", "yearly_epsilon": "1000000"}
 

@@ -15,17 +15,9 @@ from models.opening import Opening
 from privacy.contract.canonical import sha256_hex
 from privacy.units import Rho
 from tests.support.network import Network
+from tests.support.training import small_mlp
 
-MLP: dict[str, Any] = {
-    "kind": "train",
-    "specification": {
-        "network": {"kind": "mlp", "widths": [4]},
-        "outcome": "treatment",
-        "features": ["age", "condition"],
-    },
-    "rounds": 4,
-    "by": ["condition"],
-}
+MLP = {**small_mlp(4), "by": ["condition"]}
 GRU: dict[str, Any] = {
     "kind": "train",
     "specification": {

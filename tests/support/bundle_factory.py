@@ -39,8 +39,6 @@ from privacy.ledger.entry import (
     Genesis,
     Mechanism,
     Released,
-    Reserve,
-    ReservedRound,
     RosterPinned,
 )
 from privacy.mechanism import plan_mechanism
@@ -58,6 +56,7 @@ from tests.support.ledger_factory import (
     MemoryLedger,
     period,
     policy,
+    reservation,
     signing_key,
 )
 from tests.support.seeded import seeded_entropy
@@ -153,7 +152,7 @@ class Network:
         self.tick()
         envelope, plan = self._plan(epsilon)
         for ledger in self.ledgers.values():
-            ledger.append(_reservation(envelope.digest, plan))
+            ledger.append(reservation(envelope.digest, plan, "How many members by treatment?"))
         self.tick()
         transcript, receipts = self._open(envelope.digest, plan)
         release = self._release(envelope.digest, plan, transcript, receipts)
@@ -350,26 +349,6 @@ class Network:
     def write(self, folder: Path, **changes: Any) -> Path:
         write_bundle(folder, self.facts(**changes), COORDINATOR, self.now)
         return folder
-
-
-def _reservation(digest: str, plan: Plan) -> Reserve:
-    return Reserve(
-        plan=digest,
-        question=plan.question_envelope.digest,
-        study=plan.study,
-        study_digest=plan.study_digest,
-        researcher=plan.signer.text,
-        identity=plan.identity,
-        sentence="How many members by treatment?",
-        dictionary=plan.dictionary,
-        rounds=tuple(
-            ReservedRound(mechanism=Mechanism(**each.mechanism), rho=each.rho)
-            for each in plan.rounds
-        ),
-        max_attempts=plan.max_attempts,
-        rho=(Rho.parse(plan.rho) * plan.max_attempts).text,
-        expires=plan.expires,
-    )
 
 
 def resign(folder: Path) -> None:

@@ -16,12 +16,12 @@ from models.reference import cohort_mask
 from privacy.checkpoint import Checkpoint, node_origin, sign_checkpoint
 from privacy.contract.plan import Plan
 from privacy.contract.signing import SigningKey
-from privacy.ledger.entry import Commit, Entry, Mechanism, Reserve, ReservedRound
+from privacy.ledger.entry import Commit, Entry, Mechanism
 from privacy.ledger.fold import apply
 from privacy.ledger.state import LedgerState
 from privacy.mechanism import GaussianSum
 from privacy.merkle import Frontier
-from privacy.units import Rho
+from tests.support.ledger_factory import reservation
 
 
 @dataclass(frozen=True)
@@ -45,24 +45,7 @@ class FakeNodes:
 
     def reserve(self, digest: str, plan: Plan, at: str) -> None:
         """Set the run's cost aside in every mirrored ledger."""
-        rounds = tuple(
-            ReservedRound(mechanism=Mechanism(**each.mechanism), rho=each.rho)
-            for each in plan.rounds
-        )
-        body = Reserve(
-            plan=digest,
-            question=plan.question_envelope.digest,
-            study=plan.study,
-            study_digest=plan.study_digest,
-            researcher=plan.signer.text,
-            identity=plan.identity,
-            sentence="Counts members",
-            dictionary=plan.dictionary,
-            rounds=rounds,
-            max_attempts=plan.max_attempts,
-            rho=(Rho.parse(plan.rho) * plan.max_attempts).text,
-            expires=plan.expires,
-        )
+        body = reservation(digest, plan, "Counts members")
         for node in plan.participants:
             append_entries(self.store, node, at, body)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from privacy.checkpoint import Checkpoint, node_origin, sign_checkpoint
 from privacy.contract.canonical import sha256_hex
+from privacy.contract.plan import Plan
 from privacy.contract.signing import SigningKey
 from privacy.contract.time import epoch_of, instant_text
 from privacy.errors import Refused
@@ -225,3 +226,24 @@ def random_ledger(seed: int, steps: int = 40, node: str = "alpha") -> MemoryLedg
         except Refused:
             continue
     return ledger
+
+
+def reservation(digest: str, plan: Plan, sentence: str) -> Reserve:
+    """What a node reserves for a plan of this digest."""
+    return Reserve(
+        plan=digest,
+        question=plan.question_envelope.digest,
+        study=plan.study,
+        study_digest=plan.study_digest,
+        researcher=plan.signer.text,
+        identity=plan.identity,
+        sentence=sentence,
+        dictionary=plan.dictionary,
+        rounds=tuple(
+            ReservedRound(mechanism=Mechanism(**each.mechanism), rho=each.rho)
+            for each in plan.rounds
+        ),
+        max_attempts=plan.max_attempts,
+        rho=(Rho.parse(plan.rho) * plan.max_attempts).text,
+        expires=plan.expires,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,19 @@ from tests.support.rows_factory import categorical, many_rows, number, one_row
 from tests.support.seeded import seeded_entropy
 
 DELTA = Fraction(1, 10**6)
+
+
+def small_mlp(rounds: int) -> dict[str, Any]:
+    """A question about the clinic's members: treatment by age and condition."""
+    return {
+        "kind": "train",
+        "specification": {
+            "network": {"kind": "mlp", "widths": [4]},
+            "outcome": "treatment",
+            "features": ["age", "condition"],
+        },
+        "rounds": rounds,
+    }
 
 
 def registry() -> Dictionary:
