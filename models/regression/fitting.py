@@ -49,6 +49,7 @@ BLURRED = (
     "coefficients. Ask in the way gram, or with more epsilon."
 )
 BLUR = 0.5  # of the information, relatively and squared
+CLEAR = 5.0  # standard deviations of noise that no direction of the information exceeds by chance
 FARTHEST = 4.0  # of mapped coefficients from where the fit began, in the same
 
 
@@ -275,7 +276,8 @@ def small_sample(model: Model, population: Population) -> float:
 
 
 def positive(matrix: Floats, noise: float) -> tuple[Floats, bool]:
-    """The matrix with the size of its eigenvalues kept above the noise, and whether one was not.
+    """The matrix with the size of its eigenvalues kept above the noise, and whether one could be
+    nothing but noise.
 
     A negative one is far from the fit, where its size still says how far a step may go.
     """
@@ -285,6 +287,7 @@ def positive(matrix: Floats, noise: float) -> tuple[Floats, bool]:
     values, axes = np.linalg.eigh((unit + unit.T) / 2)
     least = max(RIDGE, min(blur / float(np.median(scale) ** 2), 0.05))
     within = np.diag(matrix) < 2 * blur + 1e-12
-    lifted = bool(np.any(np.abs(values) < least) or np.any(within))
+    heard = CLEAR * noise * np.sum((axes / scale[:, None]) ** 2, axis=0)
+    lifted = bool(np.any(np.abs(values) < np.maximum(least, heard)) or np.any(within))
     fixed = (axes * np.maximum(np.abs(values), least)) @ axes.T
     return np.asarray(fixed * np.outer(scale, scale), dtype=np.float64), lifted

@@ -143,8 +143,8 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
         found.append("There are hardly any complete members, as far as the noise lets one see.")
     if now.lifted or _undetermined(now):
         found.append(
-            "Some coefficients cannot be told apart: a column is constant, a level absent, or "
-            "columns follow from others."
+            "Some coefficients cannot be told apart, as far as the noise lets one see: a column is "
+            "constant, a level absent, or columns follow from others."
         )
     thin = _thin(model, now)
     if thin:
