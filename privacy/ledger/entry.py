@@ -33,6 +33,12 @@ from privacy.ledger.fields import (
     RhoText,
     Words,
 )
+from privacy.ledger.history_entry import (
+    BudgetForfeited,
+    HistoryAccepted,
+    HistoryBroken,
+    LedgerRecovered,
+)
 from privacy.mechanism import GaussianSum
 from privacy.merkle import leaf_hash
 from privacy.units import Rho
@@ -328,6 +334,10 @@ Body = (
     | ConsentRoot
     | ConsentText
     | Witnessed
+    | HistoryBroken
+    | HistoryAccepted
+    | LedgerRecovered
+    | BudgetForfeited
 )
 
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import assert_never
 
 from privacy.accounting.filter import admit, remaining
+from privacy.checkpoint import LOG
 from privacy.contract.policy import Automatic, Rules
 from privacy.contract.time import epoch_of, instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
@@ -41,6 +42,12 @@ from privacy.ledger.entry import (
     Witnessed,
 )
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.history_entry import (
+    BudgetForfeited,
+    HistoryAccepted,
+    HistoryBroken,
+    LedgerRecovered,
+)
 from privacy.ledger.state import (
     LedgerState,
     OpenPlan,
@@ -72,7 +79,7 @@ def step(state: LedgerState, entry: Entry) -> LedgerState:
     Raises Refused with the catalogue code of the rule that forbids it: BUDGET_EXCEEDED,
     STUDY_BUDGET_EXCEEDED, RESEARCHER_BUDGET_EXCEEDED, DELEGATION_EXCEEDED, QUESTION_LIMIT,
     NOT_DELEGATED, NOT_APPROVED, NOT_IN_PERIOD, DICTIONARY_MISMATCH, POLICY_FLOOR, PAUSED,
-    EXPIRED, REPLAYED, TOO_MANY_ATTEMPTS, PLAN_MISMATCH, TOO_LARGE,
+    EXPIRED, REPLAYED, TOO_MANY_ATTEMPTS, PLAN_MISMATCH, TOO_LARGE, HISTORY_BROKEN,
     LEDGER_STOPPED (time runs backwards) or CONFLICT.
     """
     if entry.at < state.at:
@@ -124,6 +131,14 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return _date_consent(state, body, at)
         case Witnessed():
             return _witness(state, body)
+        case HistoryBroken():
+            return _break(state, body)
+        case HistoryAccepted():
+            return _accept(state, body)
+        case LedgerRecovered():
+            return _recover(state, body)
+        case BudgetForfeited():
+            return _forfeit(state, body, at)
         case _:
             assert_never(body)
 
@@ -185,6 +200,8 @@ def _check_embargo(body: Approval, rules: Rules, at: str) -> None:
 def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
     if state.paused:
         raise Refused(Code.PAUSED)
+    if state.halted:
+        raise Refused(Code.HISTORY_BROKEN)
     if state.knows(body.plan, body.question):
         raise Refused(Code.REPLAYED)
     delegate = "" if body.delegation is None else body.delegation.key
@@ -281,12 +298,15 @@ def _limits(
 
 
 def _commit(state: LedgerState, body: Commit, at: str) -> LedgerState:
-    """Bytes leave neither in a pause, nor late, nor for a study that is approved no more.
+    """Bytes leave neither in a pause nor late, nor while the coordinator's log is a broken one,
+    nor for a study that is approved no more.
 
     What was read and lost is charged even then.
     """
     if state.paused and body.bytes:
         raise Refused(Code.PAUSED)
+    if state.halted and body.bytes:
+        raise Refused(Code.HISTORY_BROKEN)
     plan = _open(state, body.plan)
     if body.bytes and plan.study_digest not in state.approvals:
         raise Refused(Code.NOT_APPROVED)
@@ -342,6 +362,36 @@ def _witness(state: LedgerState, body: Witnessed) -> LedgerState:
     if body.size > state.size:
         raise Refused(Code.NOT_WITNESSED, what="behind its witnessed checkpoint")
     return state
+
+
+def _break(state: LedgerState, body: HistoryBroken) -> LedgerState:
+    if body.of in state.faults:
+        raise Refused(Code.CONFLICT, what="broken already")
+    return state.having(faults={**state.faults, body.of: body})
+
+
+def _accept(state: LedgerState, body: HistoryAccepted) -> LedgerState:
+    if body.of == LOG and not state.halted:
+        raise Refused(Code.CONFLICT, what="nothing is broken")
+    return state.having(faults={of: f for of, f in state.faults.items() if of != body.of})
+
+
+def _recover(state: LedgerState, body: LedgerRecovered) -> LedgerState:
+    if body.kept >= state.size:
+        raise Refused(Code.CONFLICT, what="nothing came back")
+    return state
+
+
+def _forfeit(state: LedgerState, body: BudgetForfeited, at: str) -> LedgerState:
+    """A year, or what is left of the period if that is more, in which nothing is left."""
+    policy, period = state.policy, state.period
+    if policy is None or body.rho != policy.yearly_rho:
+        raise Refused(Code.CONFLICT, what="rho is not the policy's")
+    if parse_instant(body.ends) - parse_instant(at) < SHORTEST_PERIOD:
+        raise Refused(Code.CONFLICT, what="period is shorter than a year")
+    if period is not None and body.ends < period.ends:
+        raise Refused(Code.CONFLICT, what="period is shorter than the one before")
+    return state.forfeited(body, at)
 
 
 def instant_not_before(now: str, last: str, slack_seconds: int) -> str:
