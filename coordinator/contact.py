@@ -84,9 +84,8 @@ class Contact:
             self._offer(node, said)
             self._fetch_steps(node, said)
         self._carry_witnesses(greetings)
-        greetings |= self._greet([n for n, said in greetings.items() if said.pop("ready", False)])[
-            0
-        ]
+        ready = [node for node, said in greetings.items() if said.pop("ready", False)]
+        greetings |= self._greet(ready)[0]
         behind = [n for n, said in greetings.items() if said["size"] > self.mirrored(n)]
         self.mirror.sync(tuple(behind))
         sizes = {node: said["size"] for node, said in greetings.items()}

@@ -84,16 +84,7 @@ class NodeService:
     def door(self) -> WitnessDoor:
         """Its answers as a witness, and to its own witnesses."""
         return WitnessDoor(
-            self.node,
-            self.key,
-            self.coordinator,
-            self.ledger,
-            self.runner,
-            self.witnessing,
-            self.watch,
-            self.roster,
-            self.peers,
-            lambda: self.policy,
+            self.key, self.coordinator, self.runner, self.witnessing, self.watch, self
         )
 
     @cached_property
@@ -390,7 +381,7 @@ class NodeService:
             "count": len(entries),
             "size": self.ledger.size,
             "checkpoint": self.ledger.checkpoint(),
-            "witnessed": {peer: self.ledger.book.held(peer) or "" for peer in self.peers()},
+            "witnessed": {peer: self.ledger.book.newest(peer) or "" for peer in self.peers()},
         }, blob
 
 

@@ -17,8 +17,8 @@ from datetime import datetime
 
 from node.gate import CLOCK_SKEW
 from node.ledger_store import LedgerStore
-from node.witness_book import Cosigned
-from privacy.checkpoint import LOG, Checkpoint, note_text, open_checkpoint
+from node.witness_book import Cosigned, entries_of
+from privacy.checkpoint import LOG, Checkpoint, open_checkpoint
 from privacy.contract.signing import PublicKey
 from privacy.contract.time import parse_instant
 from privacy.errors import VerificationFailed
@@ -114,7 +114,7 @@ class Watch:
         cosigned = self.ledger.book.cosigned(of)
         vouched = "" if cosigned is None else cosigned.checkpoint
         stored = self.ledger.book.held(of)
-        same = stored is not None and _entries(stored) == _entries(growth.checkpoint)
+        same = stored is not None and entries_of(stored) == entries_of(growth.checkpoint)
         return stored if same and stored is not None else vouched
 
 
@@ -161,11 +161,7 @@ def _said(cosigned: Cosigned | None) -> str:
 
 
 def _size(cosigned: Cosigned | None) -> int:
-    return 0 if cosigned is None else _entries(cosigned.checkpoint)
-
-
-def _entries(note: str) -> int:
-    return Checkpoint.parse(note_text(note)).size
+    return 0 if cosigned is None else entries_of(cosigned.checkpoint)
 
 
 def sizes(ledger: LedgerStore, peers: Mapping[str, PublicKey]) -> dict[str, int]:

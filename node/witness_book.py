@@ -15,12 +15,17 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from node.ledger_file import stopping
-from privacy.checkpoint import Checkpoint, NoteSigner, open_checkpoint, origin_of
+from privacy.checkpoint import Checkpoint, NoteSigner, note_text, open_checkpoint, origin_of
 from privacy.contract.signing import PublicKey
 from privacy.errors import VerificationFailed
 from privacy.witness import Growth, Seen, compare
 
 Key = PublicKey
+
+
+def entries_of(note: str) -> int:
+    """How many entries a checkpoint says that it covers, unverified."""
+    return Checkpoint.parse(note_text(note)).size
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,12 @@ class WitnessBook:
             query = "SELECT checkpoint, cosignature, said FROM cosigned WHERE node = ?"
             row = self.db.execute(query, (of,)).fetchone()
         return None if row is None else Cosigned(*map(str, row))
+
+    def newest(self, of: str) -> str | None:
+        """The larger of what is held and what is cosigned: how far this node knows a ledger."""
+        cosigned = self.cosigned(of)
+        notes = [self.held(of), cosigned.checkpoint if cosigned else None]
+        return max((note for note in notes if note), key=entries_of, default=None)
 
     def forget(self, of: str) -> None:
         """Begin anew with what `of` shows next. For a steward who accepted a broken history."""

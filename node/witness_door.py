@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from node.ledger_store import LedgerStore
 from node.runner import Runner
@@ -18,21 +18,34 @@ from privacy.ledger.entry import PolicySet
 from privacy.witness import Growth
 
 
+class InForce(Protocol):
+    """What is in force at the node when it is asked."""
+
+    @property
+    def policy(self) -> PolicySet: ...
+    def roster(self) -> Roster: ...
+    def peers(self) -> Mapping[str, PublicKey]: ...
+
+
 @dataclass
 class WitnessDoor:
-    """One node's answers. `roster`, `peers` and `policy` are those in force when asked."""
+    """One node's answers."""
 
-    node: str
     key: SigningKey
     coordinator: PublicKey
-    ledger: LedgerStore
     runner: Runner
     witnessing: Witnessing
     watch: Watch
-    roster: Callable[[], Roster]
-    peers: Callable[[], Mapping[str, PublicKey]]
-    policy: Callable[[], PolicySet]
+    now: InForce
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def node(self) -> str:
+        return self.runner.node
+
+    @property
+    def ledger(self) -> LedgerStore:
+        return self.runner.ledger
 
     def greet(self, payload: dict[str, Any], said: str) -> dict[str, Any]:
         """Look at the coordinator's log, which every greeting shows.
@@ -53,7 +66,7 @@ class WitnessDoor:
     def statement(self, payload: dict[str, Any]) -> dict[str, Any]:
         """What this node holds of a peer that has started."""
         of, nonce = str(payload["of"]), str(payload["nonce"])
-        if of not in self.roster().keys:
+        if of not in self.now.roster().keys:
             raise Refused(Code.ROSTER_MISMATCH)
         self.runner.peer_restarted(of, nonce)
         statement = witness_statement(self.ledger, self.key, self.node, of, nonce)
@@ -64,12 +77,12 @@ class WitnessDoor:
         statements = {
             node: Envelope.from_json(value) for node, value in payload["statements"].items()
         }
-        needed = answers_needed(len(self.roster().nodes), self.policy().min_collude)
+        needed = answers_needed(len(self.now.roster().nodes), self.now.policy.min_collude)
         with self._lock:
             if blob:
                 lines = tuple(blob.split(b"\n")[:-1])
                 self.witnessing.copy = Copy(lines, str(payload["checkpoint"]))
-            return {"done": self.witnessing.accept(statements, self.peers(), needed)}
+            return {"done": self.witnessing.accept(statements, self.now.peers(), needed)}
 
     def growth(self, payload: dict[str, Any]) -> dict[str, Any]:
         """This ledger's newest checkpoint, and what shows it to others who hold older ones."""
@@ -84,6 +97,6 @@ class WitnessDoor:
     def cosign(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Look at peers' ledgers; what this node vouches for, and how far it has seen each."""
         shown = {node: Growth.from_json(value) for node, value in payload["ledgers"].items()}
-        keys = {node: key for node, key in self.peers().items() if node != self.node}
+        keys = {node: key for node, key in self.now.peers().items() if node != self.node}
         lines = self.watch.peers(shown, keys) if self.witnessing.done else {}
         return {"cosigned": lines, "sizes": sizes(self.ledger, keys)}

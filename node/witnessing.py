@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from node.ledger_store import LedgerStore
 from privacy.checkpoint import open_checkpoint
@@ -45,7 +46,7 @@ def witness_statement(
         "by": me,
         "of": of,
         "nonce": nonce,
-        "checkpoint": ledger.book.held(of) or "",
+        "checkpoint": ledger.book.newest(of) or "",
     }
     return Envelope.seal("witness", held, key)
 
@@ -119,6 +120,21 @@ class Witnessing:
         if held.size > self.ledger.size or self.ledger.root_at(held.size) != held.root:
             self.behind[peer], self.done = text, False
 
+    def explained(self) -> str:
+        """What a steward should know of a ledger that stopped; "" while it has not."""
+        if not self.behind:
+            return ""
+        most = max(open_checkpoint(n, self.own_key).size for n in self.behind.values())
+        way = "`cairn-node recover` takes them back from the coordinator's copy"
+        if self.copy is None:
+            way = "name a copy of this ledger, from an audit bundle, with `cairn-node recover`"
+        return (
+            f"this ledger has {self.ledger.size} entries, and {', '.join(sorted(self.behind))} "
+            f"hold its signed checkpoint of {most}: a backup was restored, or it was copied. "
+            f"What was spent since is missing. {way}; where there is none, "
+            "`cairn-node recover --assume-spent` goes on with no budget left for a year"
+        )
+
     # the way out
 
     def recover(self, by: str, reason: str) -> int:
@@ -149,6 +165,16 @@ class Witnessing:
     def _begin_again(self) -> None:
         """Ask the peers anew, whatever they said before."""
         self.answers, self.behind, self.copy = {}, {}, None
+
+
+def read_copy(file: Path, start: int) -> Copy:
+    """A ledger's lines from `start` on, with the `checkpoint.txt` beside them."""
+    try:
+        lines = file.read_bytes().split(b"\n")[start:-1]
+        note = file.with_name("checkpoint.txt").read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise BadInput("no copy of a ledger with its checkpoint.txt", where=str(file)) from None
+    return Copy(tuple(lines), note)
 
 
 def forfeiture(
