@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
-from coordinator.api.bundles import pack_bundle
+from coordinator.api.bundles import pack_bundle, settled
 from coordinator.api.schema import LogHead
 from coordinator.api.services import AuditorOrAdmin, Insider, Use
 from coordinator.api.waiting import sync_ledgers
@@ -66,11 +66,11 @@ async def get_audit_bundle(services: Use, _caller: AuditorOrAdmin) -> FileRespon
 
     The nodes' newest entries are fetched first, as far as the nodes can be reached.
     """
-    settled = await to_thread.run_sync(services.store.releases.digests)
+    before = await to_thread.run_sync(settled, services)
     await sync_ledgers(services)
     folder = Path(await to_thread.run_sync(tempfile.mkdtemp, "", "cairn-audit-"))
     try:
-        archive = await to_thread.run_sync(pack_bundle, services, folder, settled)
+        archive = await to_thread.run_sync(pack_bundle, services, folder, before)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
