@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
@@ -241,6 +241,30 @@ def check_name(name: str) -> None:
         raise BadInput(f"{name!r} is not a file of an audit bundle")
 
 
+Progress = Callable[[str, float], None]
+
+
+def silent(_file: str, _share: float) -> None:
+    return None
+
+
+@dataclass
+class Meter:
+    """Tells which file is read and which share of all bytes was, each time a hundredth more."""
+
+    tell: Progress
+    total: int
+    done: int = 0
+    told: float = -1.0
+
+    def count(self, file: str, size: int) -> None:
+        self.done += size
+        share = min(1.0, self.done / max(1, self.total))
+        if share - self.told >= 0.01:
+            self.told = share
+            self.tell(file, share)
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A bundle whose manifest's signature holds and whose files are exactly those it names."""
@@ -252,6 +276,7 @@ class Bundle:
     files: dict[str, str]
     cosigners: dict[str, list[str]]
     settled: int
+    meter: Meter
 
     @property
     def nodes(self) -> list[str]:
@@ -261,6 +286,7 @@ class Bundle:
     def read(self, name: str) -> bytes:
         """One file's bytes; raises VerificationFailed unless they are what was signed."""
         data = (self.folder / name).read_bytes()
+        self.meter.count(name, len(data))
         if hashlib.sha256(data).hexdigest() != self.files[name]:
             raise VerificationFailed("is not the file that the manifest signed", where=name)
         return data
@@ -283,6 +309,7 @@ class Bundle:
                 if not line.endswith(b"\n"):
                     raise VerificationFailed("is cut off or too long", where=f"entry {number}")
                 number += 1
+                self.meter.count(name, len(line))
                 yield line[:-1]
 
     def named(self, folder: str) -> list[str]:
@@ -295,7 +322,7 @@ class Bundle:
         ]
 
 
-def open_bundle(folder: Path, coordinator: PublicKey | None) -> Bundle:
+def open_bundle(folder: Path, coordinator: PublicKey | None, progress: Progress = silent) -> Bundle:
     """Check the manifest and the list of files. Contents are checked when they are read.
 
     `coordinator` is the key pinned out of band; without one, the key named in the manifest is
@@ -310,16 +337,22 @@ def open_bundle(folder: Path, coordinator: PublicKey | None) -> Bundle:
         if envelope.kind != MANIFEST_KIND or envelope.key != (coordinator or envelope.key):
             raise BadInput("not a manifest by the expected key")
         envelope.key.verify(MANIFEST_KIND, envelope.body, envelope.signature)
-        bundle = _bundle(folder, envelope.key, value["body"])
+        bundle = _bundle(folder, envelope.key, value["body"], progress)
     except BadInput as error:
         raise VerificationFailed(str(error), where=MANIFEST) from None
     except VerificationFailed as error:
         raise VerificationFailed(error.what, where=MANIFEST) from None
     _check_files(bundle)
+    bundle.meter.total = sum(_read_bytes(folder / name) for name in bundle.files)
     return bundle
 
 
-def _bundle(folder: Path, key: PublicKey, body: Any) -> Bundle:
+def _read_bytes(path: Path) -> int:
+    """How much of a file is read: one that has lines is read twice, by line and whole."""
+    return path.stat().st_size * (2 if path.suffix == ".jsonl" else 1)
+
+
+def _bundle(folder: Path, key: PublicKey, body: Any, progress: Progress) -> Bundle:
     match body:
         case {
             "format": str(version),
@@ -341,7 +374,7 @@ def _bundle(folder: Path, key: PublicKey, body: Any) -> Bundle:
         isinstance(by, list) for by in cosigners.values()
     ):
         raise BadInput("cosigners are not named for every ledger")
-    return Bundle(folder, network, made_at, key, files, cosigners, settled)
+    return Bundle(folder, network, made_at, key, files, cosigners, settled, Meter(progress, 0))
 
 
 def _check_files(bundle: Bundle) -> None:

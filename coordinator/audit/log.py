@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from coordinator.audit.bundle import LOG_FOLDER, STEPS, Bundle
 from coordinator.audit.documents import Network, at, require
 from coordinator.audit.held import HeldBy, text_of, witnesses_of
-from privacy.checkpoint import LOG, Checkpoint, log_origin, open_checkpoint
+from privacy.checkpoint import LOG, log_origin, open_checkpoint
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.signing import Envelope
 from privacy.contract.study_life import Act, Life, Signer, StudyStep, open_sign_off, open_step
-from privacy.errors import BadInput, Refused, VerificationFailed
+from privacy.errors import Refused, VerificationFailed
 from privacy.ledger.chain import Anchor, check_anchors, check_covered
 from privacy.log import LogEntry, Logged
 from privacy.merkle import Tree
@@ -58,7 +58,7 @@ def read_log(bundle: Bundle, network: Network, stored: Mapping[Logged, Iterable[
     _check_logged(known, entries)
     _check_lives(network, entries, steps)
     vouched = witnesses_of(bundle, network, LOG)
-    return Log(tree, tuple(entries), tuple(step for _, step in steps.values()), vouched)
+    return Log(tree, tuple(entries), tuple(steps.values()), vouched)
 
 
 def check_log(bundle: Bundle, log: Log, seen: Iterable[Anchor]) -> None:
@@ -101,22 +101,27 @@ def _place(kind: Logged, digest: str) -> str:
             return f"network.json: {kind.value} {digest}"
 
 
-def _read_steps(bundle: Bundle, network: Network) -> dict[str, tuple[Envelope, StudyStep]]:
+def _read_steps(bundle: Bundle, network: Network) -> dict[str, StudyStep]:
     """Every step in the life of a study, by digest, signed by who may take it."""
-    found = {}
-    for number, line in enumerate(bundle.lines(STEPS)):
-        with at(f"{STEPS}: entry {number}"):
-            envelope = Envelope.from_json(parse_canonical(line))
-            study = network.studies.get(_study_of(envelope))
-            if study is None:
-                raise VerificationFailed("is about a study that is not in the bundle")
-            step = open_step(envelope, study, bundle.coordinator, network.keys)
-            if step.act is Act.REVIEW:
-                open_sign_off(step)
-            require(envelope.digest not in found, "is there twice")
-            found[envelope.digest] = (envelope, step)
+    found: dict[str, StudyStep] = {}
+    with at(STEPS):
+        for number, line in enumerate(bundle.lines(STEPS)):
+            with at(f"entry {number}"):
+                envelope = Envelope.from_json(parse_canonical(line))
+                require(envelope.digest not in found, "is there twice")
+                found[envelope.digest] = _open_step(bundle, network, envelope)
     bundle.read(STEPS)
     return found
+
+
+def _open_step(bundle: Bundle, network: Network, envelope: Envelope) -> StudyStep:
+    study = network.studies.get(_study_of(envelope))
+    if study is None:
+        raise VerificationFailed("is about a study that is not in the bundle")
+    step = open_step(envelope, study, bundle.coordinator, network.keys)
+    if step.act is Act.REVIEW:
+        open_sign_off(step)
+    return step
 
 
 def _study_of(envelope: Envelope) -> str:
@@ -125,7 +130,7 @@ def _study_of(envelope: Envelope) -> str:
 
 
 def _check_lives(
-    network: Network, entries: Iterable[LogEntry], steps: Mapping[str, tuple[Envelope, StudyStep]]
+    network: Network, entries: Iterable[LogEntry], steps: Mapping[str, StudyStep]
 ) -> None:
     """Every study lived by the rules, in the order of the log and in the network of its day."""
     nodes, lives = 0, dict[str, Life]()
@@ -134,7 +139,7 @@ def _check_lives(
             nodes = len(network.rosters[entry.statement].nodes)
         if entry.kind is not Logged.STEP:
             continue
-        step = steps[entry.statement][1]
+        step = steps[entry.statement]
         study = network.studies[step.study_digest]
         needed = fewest_nodes(study.t_drop, study.t_collude)
         life = lives.get(study.digest) or Life.draft(study, nodes, needed)
@@ -145,20 +150,20 @@ def _check_lives(
                 raise VerificationFailed(f"is out of turn: {refused}") from None
 
 
-def check_decisions(
-    steps: Iterable[StudyStep], said: Mapping[str, frozenset[tuple[str, str]]]
-) -> None:
-    """What organisations decided stands in their ledgers; `said` has those by node."""
+@dataclass(frozen=True)
+class Decided:
+    """What a ledger holds of its organisation's decisions, up to the instant of its last entry."""
+
+    decisions: frozenset[tuple[str, str]]  # (study version, act)
+    until: str
+
+
+def check_decisions(steps: Iterable[StudyStep], said: Mapping[str, Decided]) -> None:
+    """What organisations decided stands in their ledgers, as far as the bundle holds these."""
     for step in steps:
-        if step.signer is Signer.ORGANISATION and step.by in said:
-            holds = (step.study_digest, step.act.value) in said[step.by]
-            with at(f"{STEPS}: {step.study} version {step.version}, {step.act.value} by {step.by}"):
-                require(holds, "is not in the ledger of who decided")
-
-
-def shown_heads(note: str, bundle: Bundle) -> Checkpoint:
-    """A head of the log that a node wrote down; raises VerificationFailed unless signed."""
-    try:
-        return open_checkpoint(note, bundle.coordinator, log_origin(bundle.network))
-    except BadInput as error:
-        raise VerificationFailed(error.what) from None
+        if step.signer is not Signer.ORGANISATION or step.by not in said:
+            continue
+        ledger = said[step.by]
+        holds = (step.study_digest, step.act.value) in ledger.decisions
+        with at(f"{STEPS}: {step.study} version {step.version}, {step.act.value} by {step.by}"):
+            require(holds or step.at >= ledger.until, "is not in the ledger of who decided")

@@ -99,7 +99,7 @@ class Report:
 
     `pinned` says whether the coordinator's key was compared with one known from elsewhere;
     `absent` are nodes of the newest roster whose ledger is not in the bundle, `unpinned` nodes
-    and auditors whose keys were taken from the bundle.
+    and auditors whose keys, among `keys`, were taken from the bundle.
     """
 
     network: str
@@ -107,6 +107,7 @@ class Report:
     coordinator: str
     pinned: bool
     unpinned: tuple[str, ...]
+    keys: dict[str, str]
     log: LogReport
     nodes: tuple[NodeReport, ...]
     absent: tuple[str, ...]
@@ -121,6 +122,7 @@ class Report:
             "coordinator": self.coordinator,
             "pinned": self.pinned,
             "unpinned": list(self.unpinned),
+            "keys": self.keys,
             "log": self.log.to_json(),
             "nodes": [node.to_json() for node in self.nodes],
             "absent": list(self.absent),

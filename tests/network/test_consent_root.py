@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from coordinator.audit.bundle import silent
 from coordinator.audit.consent import verify_consent
 from coordinator.audit.verify import Pinned
 from node.consent_calendar import ConsentCalendar
@@ -45,7 +46,7 @@ def audited(network: Network, opening: Any, folder: Path) -> dict[str, Any]:
     (folder / "opening.json").write_text(json.dumps(opening))
     pinned = Pinned(network.key.public)
     return verify_consent(
-        folder / "bundle", folder / "opening.json", pinned=pinned, progress=lambda _: None
+        folder / "bundle", folder / "opening.json", pinned=pinned, progress=silent
     )
 
 

@@ -40,6 +40,7 @@ from privacy.contract.plan import Plan, PlannedRound, Question, identity_of
 from privacy.contract.roster import Roster, RosterNode
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study import ConsentRule, Investigator, Study
+from privacy.contract.study_life import Act, Signer, StudyStep
 from privacy.contract.time import epoch_of, instant_text
 from privacy.ledger.entry import (
     Approval,
@@ -134,6 +135,19 @@ class Network:
         for node in self.nodes:
             self.ledgers[node] = self._ledger(node)
             self.held[node] = []
+        self.steps = self._lived()
+
+    def _lived(self) -> tuple[Envelope, ...]:
+        """The study was proposed, and every organisation approved it."""
+        at = instant_text(self.now)
+        proposed = StudyStep.of(self.study, Act.PROPOSE, Signer.COORDINATOR, at)
+        approved = (
+            StudyStep.of(self.study, Act.APPROVE, Signer.ORGANISATION, at, by=node).sealed(
+                signing_key(node)
+            )
+            for node in self.nodes
+        )
+        return (proposed.sealed(COORDINATOR), *approved)
 
     def _ledger(self, node: str) -> MemoryLedger:
         ledger = MemoryLedger(node, self.now)
@@ -335,6 +349,14 @@ class Network:
         line = cosign(checkpoint, witness_name(NETWORK, by), key, int(self.now.timestamp()))
         self.held[node].append(Held(by, note, line))
 
+    def witness_log(self, by: str) -> None:
+        """`by` cosigns the coordinator's log as it is now."""
+        log = self.logged(self._statements())
+        head = open_checkpoint(log.checkpoint, COORDINATOR.public)
+        name = witness_name(NETWORK, by)
+        line = cosign(head, name, signing_key(by), int(self.now.timestamp()))
+        self.log_held.append(Held(by, log.checkpoint, line))
+
     def hold(self, by: str, node: str) -> None:
         """`by` keeps the newest checkpoint of `node` without vouching for it."""
         self.held[node].append(Held(by, self.ledgers[node].note(), None))
@@ -364,7 +386,11 @@ class Network:
         )
 
     def facts(self, **changes: Any) -> BundleFacts:
-        facts: dict[str, Any] = {
+        whole = self._statements() | changes
+        return BundleFacts(**({"log": self.logged(whole)} | whole))
+
+    def _statements(self) -> dict[str, Any]:
+        return {
             "network": NETWORK,
             "rosters": (Envelope.seal("roster", self.roster.to_json(), COORDINATOR),),
             "dictionaries": (self.dictionary,),
@@ -380,8 +406,6 @@ class Network:
             "plans": self.plans,
             "releases": self.releases,
         }
-        whole = facts | changes
-        return BundleFacts(**({"log": self.logged(whole)} | whole))
 
     def write(self, folder: Path, **changes: Any) -> Path:
         write_bundle(folder, self.facts(**changes), COORDINATOR, self.now)
