@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ import vl_convert
 from markupsafe import Markup, escape
 
 KEPT = 256
-_SIZE = re.compile(r'width="(\d+(?:\.\d+)?)" height="(\d+(?:\.\d+)?)"')
+_CLASS = 'class="marks"'
 _WARM = {"mark": "point", "data": {"values": [{"a": 1}]}, "encoding": {"x": {"field": "a"}}}
 
 
@@ -32,8 +31,10 @@ class Charts:
         self._svg(_WARM)
 
     def figure(self, spec: Mapping[str, Any], title: str) -> Markup:
-        """The drawing as an image with `title` for those who do not see it."""
-        body = _SIZE.sub(_flexible, self._svg(spec), count=1)
+        """The drawing as an image, no wider than its box; `title` is for those who do not see it
+        (the page has it as a heading, so it is not drawn)."""
+        plain = {name: part for name, part in spec.items() if name != "title"}
+        body = self._svg(plain).replace(_CLASS, 'class="drawing"', 1)
         named = f'<svg role="img" aria-label="{escape(title)}"'
         return Markup(body.replace("<svg", named, 1))  # noqa: S704 - drawn here, text escaped by it
 
@@ -50,8 +51,3 @@ class Charts:
             while len(self._drawn) > self.kept:
                 self._drawn.popitem(last=False)
         return made
-
-
-def _flexible(found: re.Match[str]) -> str:
-    """No wider than its box; the height follows by the viewBox."""
-    return f'class="drawing" width="{found[1]}" height="{found[2]}"'

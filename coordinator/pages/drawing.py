@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,20 @@ def warm() -> None:
     Thread(target=CHARTS.warm, name="charts", daemon=True).start()
 
 
-def drawn(chart: Callable[[], ChartType], title: str) -> Markup | None:
-    """The chart as SVG, or None where there is nothing to draw."""
+@dataclass(frozen=True)
+class Drawing:
+    """A chart as SVG, and what its subtitle says."""
+
+    svg: Markup
+    caption: str
+
+
+def drawn(chart: Callable[[], ChartType], title: str) -> Drawing | None:
+    """The chart, or None where there is nothing to draw."""
     try:
-        return CHARTS.figure(chart().to_dict(), title)
+        spec = chart().to_dict()
     except BadInput:
         return None
+    said = spec.get("title", {}).get("subtitle", [])
+    caption = said if isinstance(said, str) else " ".join(said)
+    return Drawing(CHARTS.figure(spec, title), caption)

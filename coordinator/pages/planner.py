@@ -53,6 +53,14 @@ OFFERED: dict[Kind, tuple[str, str]] = {
     ),
     Kind.EFFECT: ("Effect of a treatment", "outcome, treatment and a formula of covariates"),
 }
+_BY_CODE = {Code.BAD_EXPRESSION: "where", Code.BAD_EPSILON: "amount"}
+_BY_PLACE = {
+    "cohort": "where",
+    "epsilon": "amount",
+    "target_error": "amount",
+    "members": "members",
+    "kind": "kind",
+}
 EPSILONS = ("0.1", "0.3", "1", "3")
 
 
@@ -184,10 +192,10 @@ def _told(form: Form, wrong: Exception) -> Form:
     if isinstance(wrong, Refused):
         title = wrong.title if isinstance(wrong, Told) else ""
         return form.with_trouble(title or str(wrong), wrong.code.value)
+    code = getattr(wrong, "code", None)
     where = getattr(wrong, "where", "") or ""
-    field = {"cohort": "where", "epsilon": "amount", "target_error": "amount"}.get(where, where)
-    if field in ("where", "amount", "members", "kind", "by"):
-        return form.with_trouble("Something in the question has to change.").with_wrong(
-            field, str(wrong)
-        )
-    return form.with_trouble(str(wrong))
+    field = _BY_CODE.get(code) or _BY_PLACE.get(where, "")
+    if not field:
+        return form.with_trouble(str(wrong))
+    told = form.with_trouble("Something in the question has to change.")
+    return told.with_wrong(field, str(wrong))
