@@ -19,7 +19,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
+from coordinator.audit.history import check_node, entries_of
 from coordinator.audit.replay_order import Read, Survey, in_order, survey_of
 from coordinator.audit.replayed import NodeOutcome, Replayed, Sums, Turned
 from coordinator.audit.supposition import Supposition, supposed_body
@@ -86,16 +88,10 @@ class _Node:
 
 
 def replay_bundle(found: Verified, suppose: Supposition) -> Replayed:
-    """Replay a verified bundle's ledgers under `suppose`. Raises Refused for an unknown node."""
-    bundle = found.context.bundle
-
-    def reader(node: str) -> Read:
-        name = f"nodes/{node}/entries.jsonl"
-        return lambda: (Entry.from_bytes(line) for line in bundle.lines(name))
-
-    ledgers = {node: reader(node) for node in found.ledgers}
-    if unknown := set(suppose.nodes) - set(ledgers):
-        raise Refused(Code.NOT_FOUND, node=", ".join(sorted(unknown)))
+    """Replay a verified bundle's ledgers under `suppose`. Raises BadInput for an unknown node."""
+    ledgers = {node: partial(entries_of, found, node) for node in found.ledgers}
+    for node in suppose.nodes:
+        check_node(found, node)
     return replay(ledgers, suppose, found.context.plans, found.context.network.studies)
 
 

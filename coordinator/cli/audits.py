@@ -8,19 +8,19 @@ from typing import Annotated
 import typer
 
 from coordinator.audit.consent import verify_consent
-from coordinator.audit.verify import Pinned, verify_bundle
+from coordinator.cli import audit_questions
+from coordinator.cli.audit_questions import checked, pinned_key
 from coordinator.cli.connection import connection_of
-from coordinator.cli.options import FormatOf
+from coordinator.cli.options import Bundle, CoordinatorKey, FormatOf
 from coordinator.cli.outcome import outcome
 from coordinator.cli.output import Format, show, show_json, working
 from coordinator.client.auditing import pull_bundle
-from privacy.contract.signing import PublicKey
-from privacy.errors import BadInput, VerificationFailed
 
 audit_app = typer.Typer(no_args_is_help=True, help="Check the network offline.")
-CoordinatorKey = Annotated[
-    str, typer.Option(help="The coordinator's key (base64), known from elsewhere.")
-]
+audit_app.command("overview")(audit_questions.show_overview)
+audit_app.command("policies")(audit_questions.policies)
+audit_app.command("withdrawals")(audit_questions.show_withdrawals)
+audit_app.command("replay")(audit_questions.replay)
 
 
 @audit_app.command("pull")
@@ -38,31 +38,24 @@ def audit_pull(
 @audit_app.command("consent")
 def audit_consent(
     opening: Annotated[Path, typer.Argument(help="What `cairn-node consent-proof` wrote.")],
-    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
+    bundle: Bundle,
     coordinator_key: CoordinatorKey = "",
 ) -> None:
     """Check an opening of a node's consent table against the root in its ledger, offline."""
     with outcome(), working("verifying") as step:
-        pinned = Pinned(PublicKey.from_text(coordinator_key) if coordinator_key else None)
+        pinned = pinned_key(coordinator_key)
         show_json(verify_consent(bundle, opening, pinned=pinned, progress=step))
 
 
 @audit_app.command("verify")
 def audit_verify(
-    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
+    bundle: Bundle,
     form: FormatOf = Format.TABLE,
     coordinator_key: CoordinatorKey = "",
 ) -> None:
     """Check a bundle offline; exit code 6 names the first entry that is bad."""
     with outcome():
-        pinned = Pinned(PublicKey.from_text(coordinator_key) if coordinator_key else None)
-        if not bundle.is_dir():
-            raise BadInput("is not a folder", where=str(bundle))
-        try:
-            with working("verifying") as step:
-                report = verify_bundle(bundle, pinned=pinned, progress=step)
-        except BadInput as error:
-            raise VerificationFailed(str(error)) from None
+        report = checked(bundle, coordinator_key).report
         if form is Format.JSON:
             show_json(report.to_json())
             return

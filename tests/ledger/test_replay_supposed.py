@@ -16,7 +16,7 @@ from coordinator.audit.supposition import Limit, Supposition, supposition
 from coordinator.audit.verify import Verified, verified
 from privacy.accounting.conversion import parse_budget, rho_of_epsilon
 from privacy.contract.policy import Preset
-from privacy.errors import BadInput, Refused
+from privacy.errors import BadInput
 from privacy.ledger.entry import Aborted, Approval
 from privacy.units import UNITS_PER_RHO, Rho
 from tests.support.bundle_factory import DELTA, NODES, Network
@@ -225,7 +225,7 @@ def test_what_cannot_be_supposed_is_refused(options: dict[str, Any]) -> None:
 
 def test_an_organisation_that_is_not_there_is_refused(tmp_path: Any) -> None:
     found = verified(asked(["0.1"]).write(tmp_path / "bundle"))
-    with pytest.raises(Refused):
+    with pytest.raises(BadInput):
         replay_bundle(found, supposition(["period=1"], nodes=["nowhere"]))
 
 
