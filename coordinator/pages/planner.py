@@ -192,7 +192,7 @@ def _told(form: Form, wrong: Exception) -> Form:
     if isinstance(wrong, Refused):
         title = wrong.title if isinstance(wrong, Told) else ""
         return form.with_trouble(title or str(wrong), wrong.code.value)
-    code = getattr(wrong, "code", None)
+    code = getattr(wrong, "code", Code.BAD_REQUEST)
     where = getattr(wrong, "where", "") or ""
     field = _BY_CODE.get(code) or _BY_PLACE.get(where, "")
     if not field:
