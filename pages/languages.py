@@ -20,7 +20,8 @@ _LOCALE = files("pages") / "locale"
 @cache
 def languages() -> tuple[str, ...]:
     """The languages there are, English first."""
-    found = (each.name for each in _LOCALE.iterdir() if (each / "LC_MESSAGES").is_dir())
+    folders = _LOCALE.iterdir() if _LOCALE.is_dir() else ()
+    found = (each.name for each in folders if (each / "LC_MESSAGES").is_dir())
     return (ENGLISH, *sorted(set(found) - {ENGLISH}))
 
 
