@@ -14,11 +14,9 @@ from typing import Annotated
 
 import typer
 
-from coordinator.audit.consent import verify_consent
-from coordinator.cli import auditing, login, models, planned, runs, studies
+from coordinator.cli import audits, login, models, planned, runs, studies
 from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.diagnosis import diagnose
-from coordinator.cli.kinds import Kind, Written, question_of, settings_of
 from coordinator.cli.options import (
     KINDS,
     AskedEpsilon,
@@ -39,10 +37,10 @@ from coordinator.cli.options import (
     Yes,
 )
 from coordinator.cli.outcome import Exit, outcome
-from coordinator.cli.output import Format, confirm, metered, show, show_json, show_result, working
+from coordinator.cli.output import Format, confirm, show, show_json, show_result
 from coordinator.cli.secrets import new_secret_file
-from coordinator.client.auditing import pull_bundle
 from coordinator.client.joining import join as redeem
+from coordinator.client.kinds import Kind, Written, question_of, settings_of
 from coordinator.client.study import Study
 
 app = typer.Typer(
@@ -55,14 +53,13 @@ study_app = typer.Typer(no_args_is_help=True, help="Studies you may ask.")
 query_app = typer.Typer(no_args_is_help=True, help="Ask a study.")
 model_app = typer.Typer(no_args_is_help=True, help="Released networks.")
 runs_app = typer.Typer(no_args_is_help=True, help="Runs under way and done.")
-audit_app = typer.Typer(no_args_is_help=True, help="Check the network offline.")
 node_app = typer.Typer(no_args_is_help=True, help="The organisations' nodes.")
 for name, part in {
     "study": study_app,
     "query": query_app,
     "model": model_app,
     "runs": runs_app,
-    "audit": audit_app,
+    "audit": audits.audit_app,
     "node": node_app,
     "account": login.account_app,
 }.items():
@@ -225,35 +222,6 @@ model_app.command("card")(models.card)
 runs_app.command("list")(runs.list_runs)
 runs_app.command("watch")(runs.watch)
 runs_app.command("cancel")(runs.cancel)
-
-
-@audit_app.command("pull")
-def audit_pull(
-    context: typer.Context,
-    out: Annotated[Path, typer.Option("--out", help="A new folder for the bundle.")],
-) -> None:
-    """Fetch every node's ledger with checkpoints, plans and releases."""
-    with outcome():
-        with working("fetching"):
-            pull_bundle(connection_of(context).transport(), out)
-        print(out)
-
-
-@audit_app.command("consent")
-def audit_consent(
-    opening: Annotated[Path, typer.Argument(help="What `cairn-node consent-proof` wrote.")],
-    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
-    coordinator_key: auditing.CoordinatorKey = "",
-    keys: auditing.KeysFile = None,
-) -> None:
-    """Check an opening of a node's consent table against the root in its ledger, offline."""
-    with outcome(), metered("verifying") as step:
-        pinned = auditing.pinned_of(coordinator_key, keys)
-        show_json(verify_consent(bundle, opening, pinned=pinned, progress=step))
-
-
-audit_app.command("verify")(auditing.verify)
-audit_app.command("witness")(auditing.witness)
 
 
 @node_app.command("list")

@@ -37,6 +37,7 @@ from privacy.checkpoint import (
 from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
 from privacy.contract.dictionary import Column, ColumnType, Dictionary, Rows, Table
 from privacy.contract.plan import Plan, PlannedRound, Question, identity_of
+from privacy.contract.revocation import Revocation
 from privacy.contract.roster import Roster, RosterNode
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study import ConsentRule, Investigator, Study
@@ -125,6 +126,7 @@ class Network:
     log_held: list[Held] = field(default_factory=list)
     steps: tuple[Envelope, ...] = ()
     auditors: dict[str, PublicKey] = field(default_factory=dict)
+    revoked: list[Envelope] = field(default_factory=list)
     study_changes: dict[str, Any] = field(default_factory=dict)
     quota: Rho | None = None  # what the organisations approve; default: the allowance
 
@@ -385,6 +387,18 @@ class Network:
             len(lines),
         )
 
+    def revoke(self, *keys: PublicKey) -> str:
+        """The coordinator's next list of revoked keys; returns its digest."""
+        before = (
+            Revocation.from_json(parse_canonical(self.revoked[-1].body)).keys
+            if self.revoked
+            else ()
+        )
+        every = tuple(sorted({*before, *(key.text for key in keys)}))
+        listed = Revocation(network=NETWORK, number=len(self.revoked) + 1, keys=every)
+        self.revoked.append(Envelope.seal("revocation", listed.to_json(), COORDINATOR))
+        return listed.digest
+
     def facts(self, **changes: Any) -> BundleFacts:
         whole = self._statements() | changes
         return BundleFacts(**({"log": self.logged(whole)} | whole))
@@ -394,7 +408,7 @@ class Network:
             "network": NETWORK,
             "rosters": (Envelope.seal("roster", self.roster.to_json(), COORDINATOR),),
             "dictionaries": (self.dictionary,),
-            "revocations": (),
+            "revocations": tuple(self.revoked),
             "studies": (Envelope.seal("study", self.study.to_json(), COORDINATOR),),
             "delta": DELTA,
             "ledgers": [
