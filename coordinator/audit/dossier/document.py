@@ -96,6 +96,11 @@ def facts(caption: str, lines: Sequence[tuple[str, str]]) -> Table:
     return Table(caption, ("what", "in words"), tuple(lines))
 
 
+def count(number: int, what: str) -> str:
+    """For instance `1 plan`, `1,200 plans`; for words that add an s."""
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
+
+
 def short(digest: str) -> str:
     """The beginning of a digest, enough to find its file in the bundle."""
     return f"{digest[:12]}…"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coordinator.audit.dossier.document import Items, Section, Table, Words
+from coordinator.audit.dossier.document import Items, Section, Table, Words, count
 from coordinator.audit.dossier.guarantee import GUARANTEE
 from coordinator.audit.dossier.material import Material
 from coordinator.audit.report import NodeReport
@@ -41,15 +41,16 @@ def _shown(material: Material) -> list[str]:
     entries = sum(node.entries for node in report.nodes)
     said = [
         "Every file is the one that the coordinator's signed manifest names, and none is missing.",
-        f"{entries:,} entries of {len(report.nodes)} ledgers: each in its place, linked to the one"
-        " before, allowed by the ledger's rules, and covered by its organisation's signature.",
+        f"{entries:,} entries of {count(len(report.nodes), 'ledger')}: each in its place, linked"
+        " to the one before, allowed by the ledger's rules, and covered by its organisation's"
+        " signature.",
         "Every checkpoint that anybody else holds of a ledger agrees with it.",
-        f"{report.plans:,} plans: what each computes, costs and how much noise it carries follows"
-        " from a question that an investigator of an approved study signed.",
+        f"{count(report.plans, 'plan')}: what each computes, its cost and its noise follow from"
+        " a question that an investigator of an approved study signed.",
         "Every charge was recomputed from its recorded mechanism, every sum and limit from the"
         " charges, and the consent rule, policy and approval in force allowed it.",
-        f"{report.releases:,} releases: charged at every organisation that took part, and"
-        f" {report.transcripts:,} totals recomputed bit for bit from masked vectors.",
+        f"{count(report.releases, 'release')}: charged at every organisation that took part, and"
+        f" {count(report.transcripts, 'total')} recomputed bit for bit from masked vectors.",
     ]
     second = material.second
     if second is not None:

@@ -18,6 +18,10 @@ def share(spent: Rho, limit: Rho) -> float:
     return float(spent.fraction / limit.fraction) if limit != Rho.ZERO else 0.0
 
 
+def _used(spent: Rho, limit: Rho) -> str:
+    return "no limit now" if limit == Rho.ZERO else f"{share(spent, limit):.1%}"
+
+
 def quota(state: LedgerState, study: str) -> Rho:
     """What an organisation approved for a study; nothing where it is not approved now."""
     found = [each for each in state.approvals.values() if each.study == study]
@@ -26,8 +30,7 @@ def quota(state: LedgerState, study: str) -> Rho:
 
 def budget_figure(rows: tuple[tuple[str, Rho, Rho], ...], delta: Fraction, what: str) -> Figure:
     """A bar for each (organisation, spent, limit)."""
-    shares = [(name, share(spent, limit)) for name, spent, limit in rows]
-    drawn = [(name, part, f"{part:.1%}") for name, part in shares]
+    drawn = [(name, share(spent, limit), _used(spent, limit)) for name, spent, limit in rows]
     said = "; ".join(
         f"{name}: epsilon {epsilon_text(spent, delta)} of {epsilon_text(limit, delta)}"
         for name, spent, limit in rows
@@ -49,7 +52,7 @@ def budget_table(
                 epsilon_text(spent, delta),
                 epsilon_text(held, delta),
                 epsilon_text(limit, delta),
-                f"{share(spent + held, limit):.1%}",
+                _used(spent + held, limit),
                 f"{float(spent.fraction):.6g}",
             )
             for name, spent, held, limit in rows

@@ -13,6 +13,7 @@ from coordinator.audit.dossier.document import (
     Section,
     Table,
     Words,
+    count,
     facts,
     short,
 )
@@ -134,7 +135,7 @@ def _people(material: Material, study: Study) -> Section:
         "Safe people: can those who ask be trusted to use it so?",
         (
             Table(caption, columns, rows, frozenset({2})),
-            Words(f"{delegated} of {len(asked)} questions were asked under a delegation."),
+            Words(f"{delegated} of {count(len(asked), 'question')} asked under a delegation."),
             _revoked(material),
         ),
     )
@@ -153,18 +154,33 @@ def _settings(material: Material, study: Study) -> Section:
     said = (
         "Records stay where they are. What leaves an organisation is a vector of whole numbers"
         " under a mask, with its share of the noise in it; only sums over all can be opened.",
-        f"{study.t_collude} organisations may collude and {study.t_drop} may drop out of a"
+        f"{count(study.t_collude, 'organisation')} may collude and {study.t_drop} may drop out of a"
         " question without weakening the guarantee.",
         "Messages are signed end to end; an organisation counts only peers whose keys its steward"
         " compared.",
     )
-    tables = tuple(
-        facts(f"Policy in force at {material.name(node)}", policy_words(state.policy, state.delta))
-        for node, state in _states(material).items()
-        if state.policy is not None
-    )
     title = "Safe settings: does where it runs limit what can go wrong?"
-    return Section(SETTINGS, title, (Items(said), *tables))
+    return Section(SETTINGS, title, (Items(said), _policies(material)))
+
+
+def _policies(material: Material) -> Table:
+    """Every line of every policy in force; organisations that say the same share one."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for node, state in _states(material).items():
+        if state.policy is not None:
+            for line in policy_words(state.policy, state.delta):
+                said.setdefault(line, []).append(material.name(node))
+    names = list(dict.fromkeys(what for what, _ in said))
+    lines = sorted(said.items(), key=lambda line: names.index(line[0][0]))
+    everybody = len(material.found.ledgers)
+    return Table(
+        "The organisations' policies in force",
+        ("what", "in words", "where"),
+        tuple(
+            (what, text, "everywhere" if len(where) == everybody else ", ".join(where))
+            for (what, text), where in lines
+        ),
+    )
 
 
 def _data(material: Material, study: Study) -> Section:
@@ -227,6 +243,6 @@ def _outputs(material: Material, study: Study) -> Section:
 
 def _sum(epsilon: str, releases: int) -> str:
     return (
-        f"{releases} answers were released. A member of one organisation lost at most epsilon"
+        f"{count(releases, 'answer')} released. A member of one organisation lost at most epsilon"
         f" {epsilon} to this study."
     )
