@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from coordinator.audit.agreement import Second as SecondRecomputation
-from coordinator.audit.agreement import second_recomputation
+from coordinator.audit.agreement import Second, second_recomputation
 from coordinator.audit.consent import verify_consent
 from coordinator.audit.report import Report
-from coordinator.cli import audit_questions
+from coordinator.cli import audit_questions, audit_report
 from coordinator.cli.audit_questions import checked
 from coordinator.cli.auditing import (
     Remember,
@@ -21,22 +20,20 @@ from coordinator.cli.auditing import (
     witness,
 )
 from coordinator.cli.connection import connection_of
-from coordinator.cli.options import Bundle, CoordinatorKey, FormatOf, KeysFile
+from coordinator.cli.options import Bundle, CoordinatorKey, FormatOf, KeysFile, SecondOption
 from coordinator.cli.outcome import outcome
 from coordinator.cli.output import Format, metered, show, show_json, working
 from coordinator.client.auditing import pull_bundle
 from coordinator.client.known_keys import add_keys
 from privacy.errors import BadInput
 
-Second = Annotated[
-    bool, typer.Option("--second", help="Recompute by dp-accounting too (the extra `audit`).")
-]
 audit_app = typer.Typer(no_args_is_help=True, help="Check the network offline.")
 audit_app.command("overview")(audit_questions.show_overview)
 audit_app.command("policies")(audit_questions.policies)
 audit_app.command("withdrawals")(audit_questions.show_withdrawals)
 audit_app.command("witness")(witness)
 audit_app.command("replay")(audit_questions.replay)
+audit_app.command("report")(audit_report.report)
 
 
 @audit_app.command("pull")
@@ -71,7 +68,7 @@ def audit_verify(
     coordinator_key: CoordinatorKey = "",
     keys: KeysFile = None,
     remember: Remember = False,
-    second: Second = False,
+    second: SecondOption = False,
 ) -> None:
     """Check a bundle offline; exit code 6 names the first entry that is bad."""
     with outcome():
@@ -106,6 +103,6 @@ def audit_verify(
                 print(f"{again.software} agrees on {again.checked} figures and every sum of them")
 
 
-def _second(bundle: Path, report: Report) -> SecondRecomputation:
+def _second(bundle: Path, report: Report) -> Second:
     with working("recomputing a second time"):
         return second_recomputation(bundle, report)

@@ -39,3 +39,6 @@ KeysFile = Annotated[
     Path | None, typer.Option("--keys", help="Known keys: `NAME KEY` on each line.")
 ]
 Bundle = Annotated[Path, typer.Argument(help="The bundle's folder.")]
+SecondOption = Annotated[
+    bool, typer.Option("--second", help="Recompute by dp-accounting too (the extra `audit`).")
+]
