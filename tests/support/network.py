@@ -323,7 +323,7 @@ class Network:
     def run(self, compiled: Compiled) -> RunFacts:
         run = self.queue(compiled)
         self.execution.execute(run.id)
-        assert self.execution.wait(run.id, 30)
+        assert self.execution.wait(run.id, 600)
         self.execution.over(run.id)
         return self.store.runs.get(run.id)
 
@@ -586,4 +586,4 @@ class SettlingExecution(Execution):
 
     def over(self, run_id: str) -> None:
         """What follows a release (telling nodes, copying ledgers) happens after `wait` returns."""
-        assert self._over(run_id).wait(30)
+        assert self._over(run_id).wait(600)
