@@ -269,8 +269,8 @@ def _evidence_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         return steward.ledger(start, start + limit)
 
     @app.get("/v1/left", operation_id="what_left", dependencies=guard)
-    def left() -> list[dict[str, Any]]:
-        return steward.left_the_building()
+    def left(compare: bool = False) -> list[dict[str, Any]]:
+        return steward.left_the_building(compare)
 
     @app.post("/v1/ledger/verify", operation_id="verify_ledger", dependencies=guard)
     def verify() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from node.erasure import erase_member
 from node.importer import check_folder, import_folder
 from node.member.links import MemberLinks
 from node.scoring import read_model, score
+from node.sent import Comparison, Departure, departures
 from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
 from node.study_desk import StudyDesk
@@ -30,7 +31,7 @@ from privacy.contract.consent import ConsentState
 from privacy.contract.duo_text import parse_terms
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
-from privacy.ledger.entry import Commit, ConsentText, Entry, Paused, Released, Reserve, Resumed
+from privacy.ledger.entry import ConsentText, Entry, Paused, Released, Resumed
 from privacy.units import Rho
 
 LINK_DAYS = 14
@@ -322,21 +323,19 @@ class Steward(StudyDesk):
             "checkpoint": store.checkpoint(),
         }
 
-    def left_the_building(self) -> list[dict[str, Any]]:
-        """Every byte string that left: sentence, plan, size, hash and cost."""
-        state = self.parts.service.ledger.state
-        sentences: dict[str, Reserve] = {}
-        left: list[dict[str, Any]] = []
-        for line in self.parts.service.ledger.lines():
-            entry = Entry.from_bytes(line)
-            match entry.body:
-                case Reserve() as reserve:
-                    sentences[reserve.plan] = reserve
-                case Commit() as commit:
-                    left.append(_departure(entry, commit, sentences[commit.plan], state.delta))
-                case _:
-                    pass
-        return left
+    def left_the_building(self, compare: bool = False) -> list[dict[str, Any]]:
+        """Every byte string that left: sentence, plan, size, hash and cost.
+
+        With `compare`, each with what the coordinator has stored of it; raises BadInput where
+        it does not answer.
+        """
+        service = self.parts.service
+        delta = service.ledger.state.delta
+        asks = Comparison(self.parts.settings, service.key, service.clock)
+        return [
+            _departure(left, delta) | (asks.compare(left) if compare else {})
+            for left in departures(service.ledger)
+        ]
 
     def verify(self) -> dict[str, Any]:
         """Read the whole ledger again from disk; raises VerificationFailed naming the entry."""
@@ -352,15 +351,17 @@ def _state(text: str) -> ConsentState:
         raise BadInput(f"no consent state {text!r}", instead=f"write one of {words}") from None
 
 
-def _departure(entry: Entry, commit: Commit, reserve: Reserve, delta: Any) -> dict[str, Any]:
+def _departure(left: Departure, delta: Any) -> dict[str, Any]:
+    commit = left.commit
     return {
-        "seq": entry.seq,
-        "at": entry.at,
-        "sentence": reserve.sentence,
-        "study": reserve.study,
+        "seq": left.entry.seq,
+        "at": left.entry.at,
+        "sentence": left.reserve.sentence,
+        "study": left.reserve.study,
         "plan": commit.plan,
         "round": commit.round + 1,
-        "rounds": len(reserve.rounds),
+        "rounds": len(left.reserve.rounds),
+        "attempt": commit.attempt + 1,
         "bytes": commit.bytes,
         "sha256": commit.masked_sha256,
         **_amount(Rho.parse(commit.rho), delta),

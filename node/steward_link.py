@@ -55,7 +55,7 @@ class Hand(StudyHand, Protocol):
     def recover(self, reason: str, copy: Path | None = None) -> dict[str, Any]: ...
     def assume_spent(self, reason: str) -> dict[str, Any]: ...
     def ledger(self, start: int, stop: int) -> dict[str, Any]: ...
-    def left_the_building(self) -> list[dict[str, Any]]: ...
+    def left_the_building(self, compare: bool = False) -> list[dict[str, Any]]: ...
     def verify(self) -> dict[str, Any]: ...
 
 
@@ -152,8 +152,8 @@ class RunningNode(RunningStudies):
     def ledger(self, start: int, stop: int) -> dict[str, Any]:
         return dict(self._ask("GET", f"/v1/ledger?start={start}&limit={max(1, stop - start)}"))
 
-    def left_the_building(self) -> list[dict[str, Any]]:
-        return list(self._ask("GET", "/v1/left"))
+    def left_the_building(self, compare: bool = False) -> list[dict[str, Any]]:
+        return list(self._ask("GET", f"/v1/left?compare={str(compare).lower()}"))
 
     def verify(self) -> dict[str, Any]:
         return dict(self._ask("POST", "/v1/ledger/verify"))

@@ -26,6 +26,7 @@ PROVES = {  # open operations in which whoever calls brings a proof of their own
     "createAccount",
     "replacePassword",
     "replaceFactor",
+    "getSent",
 }
 
 
@@ -125,6 +126,7 @@ OPERATIONS = [
         frozenset({Role.AUDITOR}),
         {"of": "nobody", "checkpoint": "x", "cosignature": "x"},
     ),
+    Operation("getSent", "POST", "/v1/own/sent", EVERYONE, {"request": {}}),
     Operation("getAuditBundle", "GET", "/v1/audit/bundle", frozenset({Role.AUDITOR, Role.ADMIN})),
     Operation(
         "createInvitation",
