@@ -26,6 +26,16 @@ UNKNOWN = 0.7  # the error of a product of standardised columns of which nothing
 
 
 @dataclass(frozen=True, eq=False)
+class Covariates:
+    """What an earlier fit opened of a row's x: `mean` [d], `covariance` [d, d], and the error of
+    a product of two columns of variance 1."""
+
+    mean: Floats
+    covariance: Floats
+    roughness: float
+
+
+@dataclass(frozen=True, eq=False)
 class Population:
     """`rows` in all (noised) of `members`; `mean` [d] and `covariance` [d, d] of a row's x.
 
@@ -78,22 +88,17 @@ class Population:
         return full / rows.members
 
 
-def first_population(model: Model, sums: Floats, noise: float) -> Population:
-    """From the sums of a moments round, each with `noise`."""
-    at = moment_places(model)
+def first_population(
+    model: Model, sums: Floats, noise: float, known: Covariates | None = None
+) -> Population:
+    """From the sums of a moments round, each with `noise`; of the outcome alone where the law of
+    the covariates is `known`."""
+    at = moment_places(model, known is not None)
     least = 2.0 * model.size
     members = max(float(sums[at.get("members", at["rows"])]), least)
     rows = max(float(sums[at["rows"]]) * model.most_rows, least)
     per = model.most_rows / rows
-    tau = noise * per
-    mean, variance = np.zeros(model.width), np.zeros(model.width)
-    for column in range(model.width):
-        known = model.constant(column)
-        if known is not None:
-            mean[column] = known
-            continue
-        mean[column] = float(np.clip(sums[at[f"x{column}"]] * per, -1, 1))
-        variance[column] = _variance(model, column, mean[column], sums, per, tau)
+    law = known or _uncorrelated(model, sums, per, noise * per)
     outcome = np.array([sums[at[f"y{k}"]] * per for k in range(model.moment_count)])
     offset = float(sums[at["offset"]] * per) if "offset" in at else 0.0
     weight = rows / members if model.precise else 1.0
@@ -101,15 +106,30 @@ def first_population(model: Model, sums: Floats, noise: float) -> Population:
     return Population(
         rows,
         members,
-        mean,
-        np.diag(variance),
+        law.mean,
+        law.covariance,
         offset,
         outcome,
         noise,
         model.sketch_size,
         _lower_values(model),
         weight,
+        law.roughness,
     )
+
+
+def _uncorrelated(model: Model, sums: Floats, per: float, tau: float) -> Covariates:
+    """Means and variances; how columns go together is not known yet."""
+    at = moment_places(model)
+    mean, variance = np.zeros(model.width), np.zeros(model.width)
+    for column in range(model.width):
+        constant = model.constant(column)
+        if constant is not None:
+            mean[column] = constant
+            continue
+        mean[column] = float(np.clip(sums[at[f"x{column}"]] * per, -1, 1))
+        variance[column] = _variance(model, column, mean[column], sums, per, tau)
+    return Covariates(mean, np.diag(variance), UNKNOWN)
 
 
 def _lower_values(model: Model) -> Floats:
