@@ -26,7 +26,7 @@ from models.regression.formula import parse_formula
 from models.regression.outcome import Glm
 from models.regression.population import Covariates, Population
 from models.regression.reading import COEFFICIENT, facts, figures, warnings
-from models.regression.reuse import ReusedRound, check_members, covariates_of
+from models.regression.reuse import ReusedRound, check_columns, covariates_of
 from models.regression.rounds import InRounds, decimal
 from models.regression.syntax import Formula, Levels, Number, Outcome, formula_text
 from models.result import Result
@@ -87,7 +87,7 @@ class Regression(InRounds):
     def chosen(self, dictionary: Dictionary, law: NoiseLaw, members: int) -> tuple[Self, str]:
         found, why = super().chosen(dictionary, law, members)
         if self.reuse is not None:
-            why += f"; covariates by release {self.reuse.release[:_SHORT]}"
+            why += f"; {self.reuse.words}"
         return found, why
 
     def cells(self, dictionary: Dictionary) -> Labels:
@@ -124,15 +124,13 @@ class Reused(Fact):
     analysis: Regression
     rounds: tuple[ReusedRound, ReusedRound]
 
+    @property
+    def words(self) -> str:
+        return f"covariates by release {self.release[:_SHORT]}"
+
     @classmethod
     def of(cls, release: str, analysis: Regression, opened: Sequence[Opening]) -> Self:
-        """Raises BadInput for a fit that opened no products of covariates itself."""
-        if analysis.way != "gram" or analysis.reuse is not None or len(opened) < REUSED_ROUNDS:
-            raise BadInput(
-                "that fit opened no products of covariates",
-                where="reuse",
-                instead="name a glm that was fitted in the way gram, without reuse",
-            )
+        """The first two of the rounds that were opened."""
         moments, products = map(ReusedRound.of, opened[:REUSED_ROUNDS])
         return cls(release=release, analysis=analysis, rounds=(moments, products))
 
@@ -146,18 +144,26 @@ def known_to(asked: Regression, dictionary: Dictionary) -> Covariates:
     reused = asked.reuse
     if reused is None or asked.way == "gradient" or not _DIGEST.fullmatch(reused.release):
         raise BadInput("a release is reused in the ways gram and newton", where="reuse")
-    earlier, (moments, products) = reused.analysis, reused.rounds
-    Reused.of(reused.release, earlier, [moments.opening, products.opening])
+    earlier = reused.analysis
     if earlier != earlier.normalised(dictionary):
         raise BadInput("the earlier analysis is not written in full", where="reuse.analysis")
-    model, source = model_of(asked, dictionary), model_of(earlier, dictionary)
-    check_members(model, source)
+    check_reusable(asked, earlier, dictionary)
+    population = _learnt(earlier, dictionary, reused)
+    return covariates_of(model_of(asked, dictionary), model_of(earlier, dictionary), population)
+
+
+def check_reusable(asked: Regression, earlier: Regression, dictionary: Dictionary) -> None:
+    """Raises BadInput unless `earlier`, as it was asked, opened products of all the covariates of
+    `asked`, of the same members."""
+    if earlier.way != "gram" or earlier.reuse is not None:
+        raise BadInput(
+            "that fit opened no products of covariates",
+            where="reuse",
+            instead="name a glm that was fitted in the way gram, without reuse",
+        )
     if asked.organisations not in ((), earlier.organisations):
         raise BadInput("the earlier model tells others apart", where="organisations")
-    try:
-        return covariates_of(model, source, _learnt(earlier, dictionary, reused))
-    except (ArithmeticError, ValueError):
-        raise BadInput("the totals of that release describe no covariates", where="reuse") from None
+    check_columns(model_of(asked, dictionary), model_of(earlier, dictionary))
 
 
 def _learnt(earlier: Regression, dictionary: Dictionary, reused: Reused) -> Population:
@@ -167,7 +173,10 @@ def _learnt(earlier: Regression, dictionary: Dictionary, reused: Reused) -> Popu
     if opened[0].state or not earlier.same_state(opened[1].state, own):
         raise BadInput("not what that run was asked with", where="reuse.state")
     read = earlier.read(dictionary, opened)
-    return learnt(earlier.model(dictionary), earlier.course(dictionary), read)
+    try:
+        return learnt(earlier.model(dictionary), earlier.course(dictionary), read)
+    except (ArithmeticError, ValueError):
+        raise BadInput("the totals of that release describe no covariates", where="reuse") from None
 
 
 @lru_cache(maxsize=128)

@@ -78,8 +78,9 @@ def _bytes_of(text: str, where: str) -> bytes:
     return found
 
 
-def check_members(later: Glm, earlier: Glm) -> None:
-    """Raises BadInput unless both models are of the same rows with the same weights."""
+def check_columns(later: Glm, earlier: Glm) -> None:
+    """Raises BadInput unless both models are of the same rows with the same weights, and the
+    columns of the later one are among those of the earlier one."""
     one, other = later.design.formula, earlier.design.formula
     shared = _read(one) & _read(other)
     for holds, what in (
@@ -94,6 +95,7 @@ def check_members(later: Glm, earlier: Glm) -> None:
                 where="reuse",
                 instead="write the same in the formula, or ask without reuse",
             )
+    _kept(later, earlier)
 
 
 def _read(formula: Formula) -> frozenset[str]:
@@ -102,10 +104,7 @@ def _read(formula: Formula) -> frozenset[str]:
 
 
 def covariates_of(later: Glm, earlier: Glm, population: Population) -> Covariates:
-    """The law of the earlier model's columns, as that of the later one's.
-
-    Raises BadInput where a column of the later model is none of the earlier one.
-    """
+    """The law of the earlier model's columns, as that of the later one's; see `check_columns`."""
     mean, covariance = _outside(earlier.design, population)
     kept = _kept(later, earlier)
     matrix, constant = later.design.back  # x inside = x outside @ matrix + constant
