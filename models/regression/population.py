@@ -22,17 +22,26 @@ PRIOR_VARIANCE = 0.1  # of a number scaled to [-1, 1], before anything is known
 PRIOR_SPREAD = 0.05  # and how far from it variances usually are
 LEAST_VARIANCE = 0.003
 USUAL_CORRELATION = 0.15  # at the least, however small they look under noise
+CLEAR = 3.0  # standard deviations of noise
 UNKNOWN = 0.7  # the error of a product of standardised columns of which nothing is known
 
 
 @dataclass(frozen=True, eq=False)
 class Covariates:
-    """What an earlier fit opened of a row's x: `mean` [d], `covariance` [d, d], and the error of
-    a product of two columns of variance 1."""
+    """What an earlier fit opened of a row's x: `mean` [d], `covariance` [d, d], the error of a
+    product of two columns of variance 1, and how many members that was of, with its noise."""
 
     mean: Floats
     covariance: Floats
     roughness: float
+    members: float = math.nan
+    noise: float = 0.0
+
+    def others(self, members: float, noise: float) -> float:
+        """At least so large a part of `members`, known with `noise`, or of those, is not of both:
+        that of another outcome other values may be missing. 0 where noise may be all of it."""
+        apart = abs(members - self.members) - CLEAR * math.hypot(noise, self.noise)
+        return max(apart, 0.0) / max(members, self.members)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +108,7 @@ def first_population(
     rows = max(float(sums[at["rows"]]) * model.most_rows, least)
     per = model.most_rows / rows
     law = known or _uncorrelated(model, sums, per, noise * per)
+    apart = known.others(members, noise) if known else 0.0
     outcome = np.array([sums[at[f"y{k}"]] * per for k in range(model.moment_count)])
     offset = float(sums[at["offset"]] * per) if "offset" in at else 0.0
     weight = rows / members if model.precise else 1.0
@@ -114,7 +124,7 @@ def first_population(
         model.sketch_size,
         _lower_values(model),
         weight,
-        law.roughness,
+        math.hypot(law.roughness, apart),
     )
 
 

@@ -112,7 +112,7 @@ def covariates_of(later: Glm, earlier: Glm, population: Population) -> Covariate
     covariance = matrix.T @ covariance[np.ix_(kept, kept)] @ matrix
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise BadInput("the totals of that release describe no covariates", where="reuse")
-    return Covariates(mean, covariance, population.roughness)
+    return Covariates(mean, covariance, population.roughness, population.members, population.noise)
 
 
 def _outside(design: Design, population: Population) -> tuple[Floats, Floats]:
