@@ -185,11 +185,11 @@ def test_a_lie_about_what_is_reused_ends_at_the_gate(
     if name == "of last month":
         facts = replace(facts, now=facts.now + timedelta(days=28))
     with pytest.raises(Refused) as refused:
-        decide(compiled.envelope, facts)
+        decide(compiled.envelope, facts, reserved=True)
     assert refused.value.code is Code.NOT_REUSABLE
     assert refused.value.public_fields == {"differs": what}
     monkeypatch.setattr("node.gate.check_reused", lambda *_: None)
-    assert decide(compiled.envelope, facts)
+    assert decide(compiled.envelope, facts, reserved=True)
 
 
 def test_nobody_sets_anything_aside_for_a_lie(
@@ -256,15 +256,17 @@ def test_a_researcher_reuses_by_name_by_answer_and_by_looking_for_it(researcher:
     offered = study.glm(FORMULA, **of).preview(epsilon=2)
     assert [each.release for each in offered.related] == [fit.release]
     assert "ask with reuse" in str(offered)
-    for reuse in ("auto", fit.release[:12], fit):
-        question = study.glm(FORMULA, **of, reuse=reuse)
-        said = question.preview(epsilon=2)
-        assert any("already answered" in note for note in said.planned.notes)
-        found = question.run(epsilon=2)
-        assert found.epsilon == pytest.approx(said.planned.epsilon_charged)
-        assert found.epsilon < 2
-        assert fit.release[:12] in found.summary()
-    assert found.repeat  # the same question, whichever way it names the release
+    question = study.glm(FORMULA, **of, reuse="auto")
+    said = question.preview(epsilon=2)
+    assert any("already answered" in note for note in said.planned.notes)
+    found = question.run(epsilon=2)
+    assert found.epsilon == pytest.approx(said.planned.epsilon_charged)
+    assert found.epsilon < 2
+    assert fit.release[:12] in found.summary()
+    for reuse in (fit.release[:12], fit):  # the same question, whichever way it names the release
+        same = study.glm(FORMULA, **of, reuse=reuse).preview(epsilon=2)
+        assert same.answered is not None
+        assert same.answered.release == found.release
     again = study.release(found.release)
     assert pd.testing.assert_frame_equal(again.coefficients, found.coefficients) is None
     with pytest.raises(BadInput, match="no column of the earlier model"):
