@@ -266,8 +266,8 @@ class Steward(StudyDesk):
     def open_period(self) -> None:
         """Open the next year's budget, once the current period is over."""
         service = self.parts.service
-        yearly = Rho.parse(service.policy.yearly_rho)
-        service.ledger.append(year_from(service.clock(), yearly, self.by))
+        budget = Rho.parse(service.policy.public_rho)
+        service.ledger.append(year_from(service.clock(), budget, self.by))
 
     # evidence
 
