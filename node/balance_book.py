@@ -70,22 +70,32 @@ def openings(cursor: Cursor) -> list[Charged]:
     ]
 
 
-def catch_up(cursor: Cursor, state: LedgerState, committed: Collection[Place]) -> None:
-    """Bring the balances up to the ledger's `state`; `committed` are its commits since the last.
+@dataclass(frozen=True)
+class Commits:
+    """What the ledger charged since the balances last followed it.
+
+    `former` of an earlier period, `present` of this one.
+    """
+
+    former: frozenset[Place] = frozenset()
+    present: frozenset[Place] = frozenset()
+
+
+def catch_up(cursor: Cursor, state: LedgerState, commits: Commits) -> None:
+    """Bring the balances up to the ledger's `state`.
 
     What they cannot know of member by member, everybody is charged.
     """
     book = read_book(cursor)
     period = "" if state.period is None else state.period.starts
     same = book is not None and book.period == period
+    known = Rho.ZERO if book is None else book.known
+    known = known + _settled(cursor, commits.former)
     if not same:
         _turn_the_page(cursor)
-    known = Rho.ZERO if book is None else book.known
+    known = known + _settled(cursor, commits.present)
     for each in openings(cursor):
-        if each.opening in committed:
-            _settle(cursor, each.number)
-            known = known + each.nominal
-        elif not _undecided(state, each.opening):
+        if not _undecided(state, each.opening):
             drop(cursor, each.number)
     total, now = state.total_charged, state.period_charged
     _charge_everybody(cursor, Missed.between(known, total, now, same_period=same))
@@ -110,6 +120,14 @@ def _turn_the_page(cursor: Cursor) -> None:
         "UPDATE member_balances SET earlier = earlier + spent, spent = 0, "
         "presumed_earlier = presumed_earlier + presumed, presumed = 0"
     )
+
+
+def _settled(cursor: Cursor, committed: frozenset[Place]) -> Rho:
+    """Settle what the ledger charged; its public cost."""
+    seen = [each for each in openings(cursor) if each.opening in committed]
+    for each in seen:
+        _settle(cursor, each.number)
+    return Rho.total(each.nominal for each in seen)
 
 
 def _settle(cursor: Cursor, number: int) -> None:
@@ -217,14 +235,22 @@ def seats(cursor: Cursor, plan: str) -> list[int]:
     return sorted(int(number) for (number,) in found)
 
 
-def figures(cursor: Cursor, member: str) -> tuple[Rho, Rho, Rho] | None:
-    """A member's spent, earlier and waiting; None for somebody not in the balances yet."""
+def figures(cursor: Cursor, member: str) -> tuple[Rho, Rho] | None:
+    """What a member spent in the book's period and before; None for somebody not in it yet."""
     found = cursor.execute(
-        "SELECT b.spent, b.earlier, coalesce((SELECT sum(units) FROM waiting_charges AS w "
-        "WHERE w.member_ix = b.member_ix), 0) FROM member_balances AS b WHERE b.member = ?",
-        [member],
+        "SELECT spent, earlier FROM member_balances WHERE member = ?", [member]
     ).fetchone()
-    return None if found is None else (Rho(int(found[0])), Rho(int(found[1])), Rho(int(found[2])))
+    return None if found is None else (Rho(int(found[0])), Rho(int(found[1])))
+
+
+def waiting(cursor: Cursor, member: str) -> dict[int, Rho]:
+    """By number of the opening: what a member is charged as soon as the ledger is."""
+    found = cursor.execute(
+        "SELECT w.number, w.units FROM waiting_charges AS w JOIN member_balances AS b "
+        "ON w.member_ix = b.member_ix WHERE b.member = ?",
+        [member],
+    ).fetchall()
+    return {int(number): Rho(int(units)) for number, units in found}
 
 
 def begin_at_zero(cursor: Cursor, member: str) -> bool:

@@ -34,7 +34,7 @@ from node.layout import Cursor, offer
 from node.records import Records
 from privacy.accounting.individual import MemberCost, Missed, presumed
 from privacy.errors import BadInput, Code, Refused
-from privacy.ledger.entry import Commit, Entry
+from privacy.ledger.entry import Commit, Entry, PeriodOpened
 from privacy.ledger.fields import parse_rho
 from privacy.ledger.state import LedgerState
 from privacy.units import Rho
@@ -112,18 +112,27 @@ class Balances:
     def _caught_up(self, cursor: Cursor) -> LedgerState:
         """The ledger's state, after bringing the balances up to it."""
         state = self._ledger.state
-        committed: set[book.Place] = set()
+        commits = book.Commits()
         if book.openings(cursor):
             known = book.read_book(cursor)
-            committed = self._commits(known, state)
-        book.catch_up(cursor, state, committed)
+            commits = self._commits(known, state)
+        book.catch_up(cursor, state, commits)
         return state
 
-    def _commits(self, known: book.Book | None, state: LedgerState) -> set[book.Place]:
+    def _commits(self, known: book.Book | None, state: LedgerState) -> book.Commits:
         """What was charged in public since the balances were last brought up to the ledger."""
-        start = 0 if known is None else known.size
-        bodies = (Entry.from_bytes(line).body for line in self._ledger.lines(start, state.size))
-        return {(b.plan, b.round, b.attempt) for b in bodies if isinstance(b, Commit)}
+        former: set[book.Place] = set()
+        present: set[book.Place] = set()
+        for line in self._ledger.lines(0 if known is None else known.size, state.size):
+            match Entry.from_bytes(line).body:
+                case Commit() as body:
+                    present.add((body.plan, body.round, body.attempt))
+                case PeriodOpened():
+                    former |= present
+                    present = set()
+                case _:
+                    pass
+        return book.Commits(frozenset(former), frozenset(present))
 
     def settle(self) -> None:
         """Bring the balances up to the ledger now, where members are charged one by one."""
@@ -139,16 +148,33 @@ class Balances:
         if state.policy is None or not self.individual:
             return None
         with self._records.snapshot() as cursor:
-            known = book.read_book(cursor)
-            row = book.figures(cursor, member)
-            if known is None or row is None:
-                start = presumed(state.total_charged, state.period_charged)
-                spent, earlier = start.now, start.earlier
-            else:
-                committed = self._commits(known, state)
-                seen = [each.nominal for each in book.openings(cursor) if each.opening in committed]
-                spent, earlier = _present(known, row, Rho.total(seen), state)
+            spent, earlier = self._present(cursor, member, state)
         return Balance(spent, earlier, parse_rho(state.policy.yearly_rho))
+
+    def _present(self, cursor: Cursor, member: str, state: LedgerState) -> tuple[Rho, Rho]:
+        """What a member spent in this period and before, up to the ledger's newest entry."""
+        known, row = book.read_book(cursor), book.figures(cursor, member)
+        if known is None or row is None:
+            start = presumed(state.total_charged, state.period_charged)
+            return start.now, start.earlier
+        waiting = book.openings(cursor)
+        commits = self._commits(known, state) if waiting else book.Commits()
+        seen = [each for each in waiting if each.opening in commits.former | commits.present]
+        same = state.period is not None and known.period == state.period.starts
+        missed = Missed.between(
+            known.known + Rho.total(each.nominal for each in seen),
+            state.total_charged,
+            state.period_charged,
+            same_period=same,
+        )
+        ended = [each.number for each in waiting if each.opening in commits.former]
+        own = book.waiting(cursor, member)
+        before = Rho.total(own.get(number, Rho.ZERO) for number in ended)
+        now = Rho.total(own.values()) - before
+        spent, earlier = row
+        if same:
+            return spent + before + now + missed.now, earlier + missed.earlier
+        return now + missed.now, earlier + spent + before + missed.earlier
 
     def new_person(self, member: str, *, by: str, at: str, reference: str) -> None:
         """A steward's word that who came with a later import was never a member here before.
@@ -163,22 +189,6 @@ class Balances:
                     instead="name somebody who came with a later import, by their key there",
                 )
             book.note_new_person(cursor, by, at, reference)
-
-
-def _present(
-    known: book.Book, row: tuple[Rho, Rho, Rho], seen: Rho, state: LedgerState
-) -> tuple[Rho, Rho]:
-    """What a member spent in this period and before, up to the ledger's newest entry.
-
-    `seen` in the ledger is the public cost of what waits in the member's `row`.
-    """
-    same = state.period is not None and known.period == state.period.starts
-    total, period = state.total_charged, state.period_charged
-    missed = Missed.between(known.known + seen, total, period, same_period=same)
-    spent, earlier, waiting = row
-    if same:
-        return spent + waiting + missed.now, earlier + missed.earlier
-    return waiting + missed.now, earlier + spent + missed.earlier
 
 
 class _Own:
