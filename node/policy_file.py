@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from privacy.accounting.individual import MOST_CEILING
 from privacy.contract.policy import Policy, Preset, Rules
 from privacy.contract.presets import preset
 from privacy.errors import BadInput
-from privacy.units import Rho
 
 _EPSILONS = (
     "yearly_epsilon",
@@ -28,7 +28,6 @@ _EPSILONS = (
     "researcher_epsilon",
     "question_epsilon",
 )
-MOST_CEILING = Rho(2**80)  # as whole numbers of a database, with room to multiply
 _TERMS = ("permission", "conditions", "modifiers", "countries", "studies")
 _FIGURES = tuple(name for name in Policy.model_fields if name not in ("delta", "rules"))
 _RULES = tuple(name for name in Rules.model_fields if name not in ("preset", "terms"))

@@ -32,6 +32,8 @@ from privacy.errors import BadInput
 from privacy.mechanism import GaussianSum
 from privacy.units import UNITS_PER_RHO, Rho
 
+MOST_CEILING = Rho(2**80)  # above epsilon = 10^6: balances are whole numbers of a database
+
 
 @dataclass(frozen=True)
 class MemberCost:

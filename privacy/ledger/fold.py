@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import assert_never
 
 from privacy.accounting.filter import admit, remaining
+from privacy.accounting.individual import MOST_CEILING
 from privacy.contract.policy import Automatic, Rules
 from privacy.contract.time import epoch_of, instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
@@ -131,6 +132,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
 def _set_policy(state: LedgerState, body: PolicySet) -> LedgerState:
     if parse_rho(body.public_rho) < parse_rho(body.yearly_rho):
         raise Refused(Code.CONFLICT, what="ceiling below what one member may lose")
+    if body.individual and parse_rho(body.public_rho) > MOST_CEILING:
+        raise Refused(Code.CONFLICT, what="ceiling")
     return state.having(policy=body)
 
 

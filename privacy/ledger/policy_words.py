@@ -43,19 +43,21 @@ def _limits(policy: PolicySet, delta: Fraction) -> Lines:
         return f"epsilon {epsilon_of_rho(parse_rho(rho), delta):.6g}"
 
     return (
-        ("in a year", limit(policy.public_rho)),
-        ("one member in a year", _of_one_member(policy, delta)),
+        ("in a year", limit(policy.yearly_rho) + _one_by_one(policy, delta)),
         ("in one study", limit(policy.study_rho)),
         ("one researcher in a study", limit(policy.researcher_rho)),
         ("one question", limit(policy.question_rho)),
     )
 
 
-def _of_one_member(policy: PolicySet, delta: Fraction) -> str:
-    if not policy.individual:
-        return "the same: everybody is charged for every question"
-    epsilon = epsilon_of_rho(parse_rho(policy.yearly_rho), delta)
-    return f"epsilon {epsilon:.6g}, charged one by one for what each adds, at the node"
+def _one_by_one(policy: PolicySet, delta: Fraction) -> str:
+    if policy.ceiling_rho is None:
+        return ""
+    ceiling = epsilon_of_rho(parse_rho(policy.ceiling_rho), delta)
+    return (
+        f" for one member, charged one by one at the node; epsilon {ceiling:.6g} for all questions,"
+        " as if everybody were in each"
+    )
 
 
 def _floors(policy: PolicySet) -> Lines:

@@ -9,10 +9,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from typer.testing import CliRunner
+
 from coordinator.audit.verify import verify_bundle
 from coordinator.store.facts import RunFacts
 from node.balances import Balances
-from privacy.errors import Code, Refused
+from node.cli import app
+from node.member.choices import Choices, Evidence
+from privacy.errors import BadInput, Code, Refused
 from privacy.ledger.entry import Commit, Reserve
 from privacy.units import Rho
 from tests.support import net_data
@@ -181,6 +185,38 @@ def test_rounds_of_a_run_are_paid_as_they_are_used(make: Callable[..., Network])
     paid = spent(network, member_of(network, ALS))
     assert 0 < paid <= sum(costs(network)) <= Rho.parse(reserved.rho).units
     assert spent(network, member_of(network, "condition != 'als'")) == 0
+
+
+def test_a_member_sees_their_own_balance_and_nobody_else_s(make: Callable[..., Network]) -> None:
+    network = make(**RICH)
+    parts = network.nodes[NODE].parts
+    choices = Choices(parts, parts.home.diseases(), Evidence(parts.service.ledger))
+    asked, other = member_of(network, ALS), member_of(network, "condition != 'als'")
+    counted(network, ALS)
+    shown = {member: choices.page(member)["own"] for member in (asked, other)}
+    assert shown[other]["spent"]["epsilon"] == 0
+    assert 29_000 < shown[asked]["spent"]["epsilon"] < 31_000
+    assert shown[asked]["ever"] == shown[asked]["spent"]
+    counted(network, f"{ALS} and age > 0.1")
+    assert choices.page(other)["own"] == shown[other]
+
+
+def test_a_steward_signs_that_somebody_is_new(make: Callable[..., Network], tmp_path: Path) -> None:
+    network = make(**RICH)
+    node = network.nodes[NODE]
+    counted(network, ALS)
+    people = network.shape.people(NODE)
+    newcomer = people.iloc[[0]].assign(member="somebody-new", condition="als", consent="yes")
+    both = pd.concat([people, newcomer])
+    node.steward.import_data(net_data.write(tmp_path / "more", both, network.shape.rows(NODE)))
+    node.parts.balances.settle()
+    assert spent(network, "somebody-new") == sum(costs(network))
+    run = CliRunner().invoke(app, ["new-person", "somebody-new", "--dir", "."])
+    assert run.exit_code != 0, "no node lives there"
+    node.steward.new_person("somebody-new", "file 7")
+    assert spent(network, "somebody-new") == 0
+    with pytest.raises(BadInput):
+        node.steward.new_person("somebody-new")
 
 
 def test_policies_without_a_ceiling_show_no_balance(network: Network) -> None:
