@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-
 from typer.testing import CliRunner
 
 from coordinator.audit.verify import verify_bundle
