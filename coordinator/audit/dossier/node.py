@@ -35,6 +35,7 @@ from coordinator.audit.history import (
     policy_versions,
     withdrawals,
 )
+from privacy.ledger.fields import parse_rho
 from privacy.ledger.policy_words import policy_words
 from privacy.ledger.state import LedgerState
 from privacy.units import Rho
@@ -67,13 +68,17 @@ def node_document(material: Material, node: str) -> Document:
 
 
 def _guarantee(state: LedgerState) -> Section:
+    """What a member may lose; charged one by one, never more in a period than their own bound."""
+    policy = state.policy
+    own = state.budget
+    if policy is not None and policy.individual:
+        own = min(own, parse_rho(policy.yearly_rho))
     losses = (
-        ("of this period so far", state.period_charged),
-        ("of the whole period's limit", state.budget),
+        ("of this period so far", min(state.period_charged, own)),
+        ("of a whole period, at most", own),
         ("of everything ever charged", state.total_charged),
     )
-    memberships = 1 if state.policy is None else state.policy.max_memberships
-    return guarantee(losses, state.delta, memberships)
+    return guarantee(losses, state.delta, 1 if policy is None else policy.max_memberships)
 
 
 def _when(at: str) -> str:
