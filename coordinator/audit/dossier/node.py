@@ -68,13 +68,16 @@ def node_document(material: Material, node: str) -> Document:
 
 
 def _guarantee(state: LedgerState) -> Section:
-    """What a member may lose; charged one by one, never more in a period than their own bound."""
+    """What a member who was in every question lost, and may lose.
+
+    Where members are charged one by one, a period holds them to a bound of their own.
+    """
     policy = state.policy
     own = state.budget
     if policy is not None and policy.individual:
         own = min(own, parse_rho(policy.yearly_rho))
     losses = (
-        ("of this period so far", min(state.period_charged, own)),
+        ("of this period so far", state.period_charged),
         ("of a whole period, at most", own),
         ("of everything ever charged", state.total_charged),
     )
