@@ -323,7 +323,7 @@ class Network:
     def run(self, compiled: Compiled) -> RunFacts:
         run = self.queue(compiled)
         self.execution.execute(run.id)
-        assert self.execution.wait(run.id, 30)
+        assert self.execution.wait(run.id, 120)
         self.execution.over(run.id)
         return self.store.runs.get(run.id)
 
