@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import assert_never
 
 from privacy.accounting.filter import admit, remaining
-from privacy.checkpoint import LOG
+from privacy.accounting.individual import MOST_CEILING
 from privacy.contract.policy import Automatic, Rules
 from privacy.contract.time import epoch_of, instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
@@ -42,6 +42,7 @@ from privacy.ledger.entry import (
     Witnessed,
 )
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.history import SHORTEST_PERIOD, told
 from privacy.ledger.history_entry import (
     BudgetForfeited,
     HistoryAccepted,
@@ -56,8 +57,6 @@ from privacy.ledger.state import (
     researcher_account,
 )
 from privacy.units import Rho
-
-SHORTEST_PERIOD = timedelta(days=365)  # a policy's limit is for a year
 
 
 def apply(state: LedgerState, entry: Entry) -> LedgerState:
@@ -97,7 +96,7 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
         case Genesis():
             return state.having(genesis=body)
         case PolicySet():
-            return state.having(policy=body)
+            return _set_policy(state, body)
         case PeriodOpened():
             return _open_period(state, body, at)
         case RosterPinned():
@@ -131,20 +130,22 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return _date_consent(state, body, at)
         case Witnessed():
             return _witness(state, body)
-        case HistoryBroken():
-            return _break(state, body)
-        case HistoryAccepted():
-            return _accept(state, body)
-        case LedgerRecovered():
-            return _recover(state, body)
-        case BudgetForfeited():
-            return _forfeit(state, body, at)
+        case HistoryBroken() | HistoryAccepted() | LedgerRecovered() | BudgetForfeited():
+            return told(state, body, at)
         case _:
             assert_never(body)
 
 
+def _set_policy(state: LedgerState, body: PolicySet) -> LedgerState:
+    if parse_rho(body.public_rho) < parse_rho(body.yearly_rho):
+        raise Refused(Code.CONFLICT, what="ceiling below what one member may lose")
+    if body.individual and parse_rho(body.public_rho) > MOST_CEILING:
+        raise Refused(Code.CONFLICT, what="ceiling")
+    return state.having(policy=body)
+
+
 def _open_period(state: LedgerState, body: PeriodOpened, at: str) -> LedgerState:
-    if state.policy is None or parse_rho(body.budget_rho) > parse_rho(state.policy.yearly_rho):
+    if state.policy is None or parse_rho(body.budget_rho) > parse_rho(state.policy.public_rho):
         raise Refused(Code.CONFLICT, what="budget beyond policy")
     if parse_instant(body.ends) - parse_instant(body.starts) < SHORTEST_PERIOD:
         raise Refused(Code.CONFLICT, what="period is shorter than a year")
@@ -294,6 +295,8 @@ def _limits(
         found.append((Code.DELEGATION_EXCEEDED, parse_rho(body.delegation.rho), spent))
     if state.policy is not None and state.policy.question_rho is not None:
         found.append((Code.QUESTION_LIMIT, parse_rho(state.policy.question_rho), Rho.ZERO))
+    if state.policy is not None and state.policy.individual:  # or nobody could take part
+        found.append((Code.QUESTION_LIMIT, parse_rho(state.policy.yearly_rho), Rho.ZERO))
     return tuple(found)
 
 
@@ -362,36 +365,6 @@ def _witness(state: LedgerState, body: Witnessed) -> LedgerState:
     if body.size > state.size:
         raise Refused(Code.NOT_WITNESSED, what="behind its witnessed checkpoint")
     return state
-
-
-def _break(state: LedgerState, body: HistoryBroken) -> LedgerState:
-    if body.of in state.faults:
-        raise Refused(Code.CONFLICT, what="broken already")
-    return state.having(faults={**state.faults, body.of: body})
-
-
-def _accept(state: LedgerState, body: HistoryAccepted) -> LedgerState:
-    if body.of == LOG and not state.halted:
-        raise Refused(Code.CONFLICT, what="nothing is broken")
-    return state.having(faults={of: f for of, f in state.faults.items() if of != body.of})
-
-
-def _recover(state: LedgerState, body: LedgerRecovered) -> LedgerState:
-    if body.kept >= state.size:
-        raise Refused(Code.CONFLICT, what="nothing came back")
-    return state
-
-
-def _forfeit(state: LedgerState, body: BudgetForfeited, at: str) -> LedgerState:
-    """A year, or what is left of the period if that is more, in which nothing is left."""
-    policy, period = state.policy, state.period
-    if policy is None or body.rho != policy.yearly_rho:
-        raise Refused(Code.CONFLICT, what="rho is not the policy's")
-    if parse_instant(body.ends) - parse_instant(at) < SHORTEST_PERIOD:
-        raise Refused(Code.CONFLICT, what="period is shorter than a year")
-    if period is not None and body.ends < period.ends:
-        raise Refused(Code.CONFLICT, what="period is shorter than the one before")
-    return state.forfeited(body, at)
 
 
 def instant_not_before(now: str, last: str, slack_seconds: int) -> str:

@@ -240,6 +240,7 @@ class Shape:
     count: int = 60
     epsilon_allowance: str = "10"
     yearly_epsilon: str = "100"
+    ceiling_epsilon: str | None = None
     consent: ConsentRule = ConsentRule.REQUIRED
     min_cohort: int = 0
     t_drop: int = 0
@@ -314,6 +315,7 @@ class Network:
             key=changes.pop("key", self.key),
             now=changes.pop("now", self.clock()),
             entropy=self.entropy,
+            evidence=changes.pop("evidence", ()),
         )
 
     def ask(self, analysis: Mapping[str, Any], cohort: str = "", **changes: Any) -> RunFacts:
@@ -477,6 +479,7 @@ def make_study(shape: Shape, dictionary: Dictionary, investigator: PublicKey) ->
 def make_policy(shape: Shape) -> Policy:
     return Policy(
         yearly_epsilon=shape.yearly_epsilon,
+        ceiling_epsilon=shape.ceiling_epsilon,
         delta="1/1000000",
         min_collude=shape.t_collude,
         max_drop=shape.t_drop,
