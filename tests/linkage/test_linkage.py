@@ -21,8 +21,11 @@ from privacy.linkage.party import Party, person
 from privacy.linkage.raising import Exponent, join_points, random_point, split_points
 from privacy.linkage.session import LIST, open_adverts, seal_list
 from privacy.units import Rho
-from tests.support.linkage_ring import Ring, Sent, key_of, session_of
+from tests.support.linkage_ring import Ring, Sent, few_dummies, key_of, session_of
 from tests.support.seeded import seeded_entropy, seeded_stream
+
+pytestmark = pytest.mark.usefixtures("few_dummies")
+__all__ = ["few_dummies"]
 
 RFC_9380 = b"QUUX-V01-CS02-with-curve25519_XMD:SHA-512_ELL2_RO_"
 WORLD = {
@@ -120,8 +123,11 @@ def test_what_lists_have_in_common_is_seen_with_noise_alone() -> None:
     assert hidden.keys() == set(sets_of(list(WORLD)))
 
 
-def test_numbers_of_dummies_are_shifted_discrete_gaussians_at_the_stated_cost() -> None:
+def test_numbers_of_dummies_are_shifted_discrete_gaussians_at_the_stated_cost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Compared with independent draws: the dummies' noise is the sampler's, one per set."""
+    monkeypatch.setattr(dummies, "SHIFT", SHIFT)
     nodes = [f"n{number}" for number in range(8)]
     numbers: list[int] = []
     for number in range(12):
@@ -140,7 +146,7 @@ def test_numbers_of_dummies_are_shifted_discrete_gaussians_at_the_stated_cost() 
 def test_too_little_noise_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dummies, "LOG2_SIGMA", 3)
     with pytest.raises(AssertionError):
-        test_numbers_of_dummies_are_shifted_discrete_gaussians_at_the_stated_cost()
+        test_numbers_of_dummies_are_shifted_discrete_gaussians_at_the_stated_cost(monkeypatch)
 
 
 # nobody can test a name
@@ -257,7 +263,7 @@ def test_every_step_has_its_time() -> None:
     for early in (
         beta.deal,
         lambda: beta.own_list([]),
-        lambda: beta.vouch(b""),
+        lambda: beta.vouch(b"", []),
         lambda: beta.learn({}),
     ):
         with pytest.raises(ProtocolError):
@@ -273,9 +279,9 @@ def test_every_step_has_its_time() -> None:
 def test_what_a_node_vouches_for_is_said_once() -> None:
     ring = Ring(WORLD)
     bits = counted_elsewhere(ring.session, ring.pseudonyms())
-    ring.parties["beta"].vouch(bits["beta"])
+    ring.vouch("beta", bits["beta"])
     with pytest.raises(ProtocolError, match="first time"):
-        ring.parties["beta"].vouch(bits["beta"])
+        ring.vouch("beta", bits["beta"])
 
 
 def test_adverts_are_one_of_every_node() -> None:
