@@ -52,7 +52,7 @@ class Plan(Fact):
 
     `rho` is the cost of the run, each of its rounds once, as rational text, memberships
     included; a run reserves max_attempts * rho. `nonce` makes two runs of one question two
-    plans.
+    plans. `linkage` is the digest of the session by which a linked study counts; "" of any other.
     """
 
     question: dict[str, Any]  # the researcher's envelope
@@ -70,6 +70,7 @@ class Plan(Fact):
     delta: str
     rounds: tuple[PlannedRound, ...]
     max_attempts: int
+    linkage: str = ""
     epoch: str
     created: str
     expires: str
@@ -104,6 +105,7 @@ def identity_of(
     epoch: str,
     rho: str,
     tops_up: tuple[str, ...] = (),
+    linkage: str = "",
 ) -> str:
     """The identity of an analysis: equal identities have equal answers, so one is stored.
 
@@ -123,5 +125,6 @@ def identity_of(
             "epoch": epoch,
             "rho": rho,
             **({"tops_up": list(tops_up)} if tops_up else {}),
+            **({"linkage": linkage} if linkage else {}),
         }
     )

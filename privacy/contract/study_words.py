@@ -125,4 +125,5 @@ def _exact(study: Study) -> dict[str, str]:
         "dictionary": study.dictionary,
         "margins": f"{study.t_drop} lost, {study.t_collude} colluding",
         "memberships": str(study.max_memberships),
+        "linked": "each linked member once" if study.linked else "no",
     }

@@ -88,7 +88,10 @@ def seal_learnt(session: LinkSession, node: str, transcript: str, key: SigningKe
 
 
 def open_learnt(
-    session: str, nodes: Sequence[str], statements: Sequence[Envelope], keys: Mapping[str, PublicKey]
+    session: str,
+    nodes: Sequence[str],
+    statements: Sequence[Envelope],
+    keys: Mapping[str, PublicKey],
 ) -> str:
     """The one transcript that all nodes of the session learnt by; raises ProtocolError."""
     said: dict[str, str] = {}

@@ -21,11 +21,10 @@ from privacy.linkage.party import Party, person
 from privacy.linkage.raising import Exponent, join_points, random_point, split_points
 from privacy.linkage.session import LIST, open_adverts, seal_list
 from privacy.units import Rho
-from tests.support.linkage_ring import Ring, Sent, few_dummies, key_of, session_of
+from tests.support.linkage_ring import Ring, Sent, key_of, session_of
 from tests.support.seeded import seeded_entropy, seeded_stream
 
 pytestmark = pytest.mark.usefixtures("few_dummies")
-__all__ = ["few_dummies"]
 
 RFC_9380 = b"QUUX-V01-CS02-with-curve25519_XMD:SHA-512_ELL2_RO_"
 WORLD = {
