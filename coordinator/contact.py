@@ -46,6 +46,7 @@ class Greeting(Fact):
     approved: tuple[str, ...]
     steps: int  # how many steps in the lives of studies it took
     revoked: int
+    linkage: str  # the session it counts linked members by; empty for none
     size: int
     checkpoint: str
 

@@ -31,6 +31,7 @@ from node.engine_cohort import (
     Expr,
     cell_code,
     consenting,
+    counted_here,
     has_cell,
     ibis,
     many_table,
@@ -40,8 +41,15 @@ from node.engine_cohort import (
 from node.engine_figures import asked_members
 from node.engine_stream import one_row, streamed
 from node.engine_values import monomial_value, per_member, quantised, square
-from node.engines.protocol import Columns, Engine, Reading, TotalTooLargeError
+from node.engines.protocol import (
+    Columns,
+    Engine,
+    NotLinkedError,
+    Reading,
+    TotalTooLargeError,
+)
 from node.layout import MEMBERS
+from node.linked import linked_column
 from privacy.contract.dictionary import ColumnRef, Table
 from privacy.contract.diseases import KNOWN_DISEASES, Diseases
 from privacy.contract.duo import Use
@@ -59,6 +67,7 @@ class _Question:
     classes: tuple[int, ...]  # of consent, that count for the study on this day
     left_out: tuple[int, ...] = ()  # who consented after the run began
     site: str = ""  # the organisation's id, for sums by organisation
+    linkage: str = ""  # the session by which each person is counted at one organisation
 
 
 def total(
@@ -73,23 +82,29 @@ def total(
     diseases: Diseases = KNOWN_DISEASES,
     joined: Callable[[], tuple[int, ...]] = tuple,
     site: str = "",
+    linkage: str = "",
 ) -> Total:
     """Shape [contribution.length], in grid units: the sum over members of the cohort who consent.
 
     Equal, bit for bit, to `models.reference.total` on the same records. With `purpose` None no
     consent is asked for; without `use`, consent under terms does not count. Of a run that began
     earlier, on the day `since`, whoever `joined` is left out (numbers as in `member_ix`); it is
-    asked when the view of the records is fixed.
-    Raises TotalTooLargeError instead of wrapping around.
+    asked when the view of the records is fixed. With a `linkage` only those count who were linked
+    in that session, to be counted here, and still consent to linkage: whoever was not linked, or
+    is counted at another organisation, adds nothing.
+    Raises TotalTooLargeError instead of wrapping around, and NotLinkedError where the records are
+    not of that linkage.
     """
     with engine.reading() as reading:
         known = reading.columns_of(MEMBERS)
         classes: tuple[int, ...] = ()
-        if purpose is not None:
+        if purpose is not None or linkage:
             classes = engine.classes(today, since or today, use, diseases)
-        question = _Question(cohort, purpose, classes, joined(), site)
+        question = _Question(cohort, purpose, classes, joined(), site, linkage)
         if not known:
             return np.zeros(contribution.length, dtype=np.int64)
+        if linkage and linked_column(linkage) not in known:
+            raise NotLinkedError("the records are not of the linkage that was named")
         return _part(reading, contribution, question)
 
 
@@ -123,17 +138,20 @@ def _asked(reading: Reading, question: _Question, columns: frozenset[ColumnRef])
     key = None
     if question.purpose is not None:
         key = key_in_force(reading.columns_of(MEMBERS), question.purpose)
-    members = asked_members(columns | frozenset(columns_of(question.cohort)), key)
-    wanted = [] if key is None else _consent(members, key, question)
+    read = columns | frozenset(columns_of(question.cohort))
+    members = asked_members(read, key, question.linkage)
+    wanted = _consent(members, key, question)
     inside = predicate(question.cohort, members)
     wanted += [] if inside is None else [inside]
     return members.filter(wanted) if wanted else members
 
 
-def _consent(members: Expr, key: str, question: _Question) -> list[Expr]:
+def _consent(members: Expr, key: str | None, question: _Question) -> list[Expr]:
     """Consent that counts, of those who did not join since the run began."""
-    wanted = [consenting(members, key, question.classes)]
-    if question.left_out:
+    wanted = [] if key is None else [consenting(members, key, question.classes)]
+    if question.linkage:
+        wanted.append(counted_here(members, question.linkage, question.classes))
+    if wanted and question.left_out:
         wanted.append(members.member_ix.notin(list(question.left_out)))
     return wanted
 

@@ -32,6 +32,7 @@ from node.flower_agent import FlowerAgent
 from node.flower_app import build_client_app, whereabouts
 from node.gate import Asked
 from node.home import Home
+from node.linker import Linker
 from node.parts import Parts
 from node.records import Records, RecordsSettings
 from node.records_guard import RecordsGuard
@@ -89,12 +90,15 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
             since=began.day,
             joined=lambda: joined_since(records, began.cut),
             site=settings.node,
+            linkage="" if asks is None else asks.linkage,
         )
 
     def cut() -> Cut:
         return cut_now(records)
 
     desk = Desk.open(home.desk_file, clock)
+    linker = Linker(settings.node, key, settings.network, ledger, records, guard, entropy, clock)
+    linker.settle()
     service = NodeService(
         node=settings.node,
         key=key,
@@ -104,6 +108,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         desk=desk,
         runner=Runner(settings.node, ledger, engine, cut, entropy, clock, reached),
         witnessing=Witnessing.begin(settings.node, ledger, key.public, entropy),
+        linker=linker,
         slots=Slots(settings.slot_milliseconds / 1000, time.monotonic, time.sleep),
         entropy=entropy,
         clock=clock,

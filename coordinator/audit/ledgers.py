@@ -257,14 +257,14 @@ def _check_approval(context: Context, body: Approval) -> None:
         require(study.id == body.study, "names the study by another id")
         if body.decision == "approved":
             _check_part(study, body)
-            allowance = study.rho * study.max_memberships**2
+            allowance = study.rho * study.memberships**2
             require(Rho.parse(body.rho) <= allowance, "allows more than the study's allowance")
 
 
 def _check_part(study: Study, body: Approval) -> None:
     own = study.researcher_rho
     stated = None if body.researcher_rho is None else Rho.parse(body.researcher_rho)
-    more = own is not None and (stated is None or stated > own * study.max_memberships**2)
+    more = own is not None and (stated is None or stated > own * study.memberships**2)
     require(not more, "allows one researcher more than the study's part")
 
 

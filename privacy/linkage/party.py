@@ -127,7 +127,7 @@ class Party:
         if self._adverts or opened[self.node] != own:
             raise ProtocolError("adverts that are not the first, or not this node's own")
         self._adverts = opened
-        self._sent = {node: each for node, each in zip(opened, adverts, strict=True)}
+        self._sent = dict(zip(opened, adverts, strict=True))
 
     def deal(self) -> dict[str, bytes]:
         """For the dealer: a fresh seed, sealed for every other node."""
@@ -217,11 +217,11 @@ class Party:
         members = self._listed().members
         return frozenset(name for name, place in members.items() if _bit(self._elsewhere, place))
 
-    def learnt(self, vouched: Mapping[str, bytes]) -> Envelope:
-        """Its word, once it has learnt, on the transcript that it saw."""
+    def learnt(self, vouched: Mapping[str, bytes]) -> tuple[Envelope, str]:
+        """Its word, once it has learnt, on the transcript that it saw; and that one's digest."""
         self._check(vouched)
-        transcript = transcript_of(self.session, self._sent, self._finished, vouched)
-        return seal_learnt(self.session, self.node, transcript.digest, self._key)
+        seen = transcript_of(self.session, self._sent, self._finished, vouched).digest
+        return seal_learnt(self.session, self.node, seen, self._key), seen
 
     def _check(self, vouched: Mapping[str, bytes]) -> None:
         counted = {node: self._opened(node, vouched.get(node, b"")) for node in self.session.nodes}
