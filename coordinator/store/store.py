@@ -10,6 +10,7 @@ from coordinator.store.accounts import Accounts
 from coordinator.store.database import Database, open_engine
 from coordinator.store.events import PeopleEvents
 from coordinator.store.ledgers import Ledgers
+from coordinator.store.linkages import Linkages
 from coordinator.store.log import Log
 from coordinator.store.network import NetworkDocuments
 from coordinator.store.nodes import Nodes
@@ -39,6 +40,7 @@ class Store:
         self.openings = Openings(self.database)
         self.releases = Releases(self.database)
         self.ledgers = Ledgers(self.database)
+        self.linkages = Linkages(self.database)
         self.log = Log(self.database)
 
     @classmethod
