@@ -14,7 +14,7 @@ from privacy.contract.signing import Envelope
 from privacy.discrete_gaussian import sample
 from privacy.errors import BadInput, ProtocolError
 from privacy.linkage import dummies, raising
-from privacy.linkage.dummies import COST, SHIFT, sets_of, shared_dummies
+from privacy.linkage.dummies import COST, LOG2_SIGMA, SHIFT, sets_of, shared_dummies
 from privacy.linkage.hash_to_curve import PRIME, hash_to_point
 from privacy.linkage.matching import counted_elsewhere, finished
 from privacy.linkage.party import Party, person
@@ -127,6 +127,7 @@ def test_numbers_of_dummies_are_shifted_discrete_gaussians_at_the_stated_cost(
 ) -> None:
     """Compared with independent draws: the dummies' noise is the sampler's, one per set."""
     monkeypatch.setattr(dummies, "SHIFT", SHIFT)
+    monkeypatch.setattr(dummies, "LOG2_SIGMA", LOG2_SIGMA)
     nodes = [f"n{number}" for number in range(8)]
     numbers: list[int] = []
     for number in range(12):
@@ -143,7 +144,7 @@ def test_numbers_of_dummies_are_shifted_discrete_gaussians_at_the_stated_cost(
 
 
 def test_too_little_noise_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dummies, "LOG2_SIGMA", 3)
+    monkeypatch.setattr(f"{__name__}.LOG2_SIGMA", 3)
     with pytest.raises(AssertionError):
         test_numbers_of_dummies_are_shifted_discrete_gaussians_at_the_stated_cost(monkeypatch)
 

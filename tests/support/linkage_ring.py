@@ -21,8 +21,9 @@ Sent = tuple[Envelope, bytes]
 @pytest.fixture
 def few_dummies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists short enough to be quick: fewer dummies of every set than hide anything."""
-    monkeypatch.setattr(dummies, "SHIFT", 48)
-    monkeypatch.setattr(dummies, "MOST", 96)
+    monkeypatch.setattr(dummies, "LOG2_SIGMA", 3)
+    monkeypatch.setattr(dummies, "SHIFT", 32)
+    monkeypatch.setattr(dummies, "MOST", 64)
 
 
 def key_of(node: str) -> SigningKey:

@@ -7,6 +7,8 @@ in its own way.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 
@@ -34,7 +36,7 @@ identifier = true
 )
 FIELDS = ("members.birthday", "members.link_code", "members.name")
 SPELLINGS = (str, str.upper, lambda name: f"  {name.replace(' ', '-')} ")
-ROOM = 60
+ROOM = 24
 
 
 def linking(node: str, **changes: object) -> Linking:
@@ -68,23 +70,44 @@ def _row(node: int, person: int, opted_in: bool) -> dict[str, object]:
     }
 
 
-def overlapping(opted_in: bool = True) -> dict[str, pd.DataFrame]:
-    """45 people with 66 memberships, of whom everybody opted in everywhere, or nobody."""
+class Frames(dict[str, pd.DataFrame]):
+    """Frames by organisation that nobody changes, so that networks made of them are made once."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    __eq__ = object.__eq__
+
+
+@cache
+def overlapping(opted_in: bool = True) -> Frames:
+    """39 people with 66 memberships, of whom everybody opted in everywhere, or nobody."""
     lists = {
         "als-union": [*range(20), 40, 41],
         "mood-circle": [*range(10, 30), 40, 42],
         "ms-league": [*range(15, 35), 40, 43],
     }
     assert sum(map(len, lists.values())) == MEMBERSHIPS
-    return {
-        name: member_of(number, people, people if opted_in else [])
+    return Frames(
+        (name, member_of(number, people, people if opted_in else []))
         for number, (name, people) in enumerate(lists.items())
-    }
+    )
 
 
 PERSONS = 39
 MEMBERSHIPS = 66
 
 
-def symptoms(frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    return {name: net_data.symptoms(frame, 1) for name, frame in frames.items()}
+@cache
+def symptoms(frames: Frames) -> Frames:
+    return Frames((name, net_data.symptoms(frame, 1)) for name, frame in frames.items())
+
+
+class Agreed(dict[str, Linking]):
+    """Agreements by organisation."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(tuple(self.items()))
+
+
+def agreed(**changes: object) -> Agreed:
+    """What all three organisations agree to."""
+    return Agreed((name, linking(name, **changes)) for name in net_data.NODES)

@@ -11,7 +11,7 @@ import atexit
 import json
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -422,7 +422,7 @@ def make_network(folder: Path, shape: Shape | None = None) -> Network:
 
 def make_cold_network(folder: Path, shape: Shape) -> Network:
     """The same before the nodes' first contact."""
-    if shape.frames is None:
+    if shape.frames is None or isinstance(shape.frames, Hashable):
         shutil.copytree(_prepared(shape), folder, dirs_exist_ok=True)
     else:
         _prepare(folder, shape)
