@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from coordinator.audit.agreement import second_recomputation
+from coordinator.audit.report import Report
+from coordinator.audit.verify import Pinned, verify_bundle
 from coordinator.store.facts import LinkageState
 from node import linkage_records
 from node.engines.embedded import columns_of
@@ -18,11 +22,12 @@ from node.layout import quote
 from node.linkage_records import applied, linked_numbers
 from node.linked import linked_columns
 from node.records import Records
+from privacy.contract.canonical import canonical_bytes
 from privacy.contract.messages import Ask, open_reply, seal_request
 from privacy.contract.packet import Packet
 from privacy.contract.policy import Linking
 from privacy.contract.time import instant_text
-from privacy.errors import BadInput, Code, Refused
+from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.linkage.dummies import COST
 from privacy.linkage.session import LinkSession
 from privacy.units import Rho
@@ -38,7 +43,8 @@ from tests.support.linked_clinic import (
     overlapping,
     symptoms,
 )
-from tests.support.network import Network
+from tests.support.net_bundle import bundle
+from tests.support.network import COORDINATOR, Network
 from tests.support.network_fixtures import Make
 
 pytestmark = pytest.mark.usefixtures("few_dummies")
@@ -387,3 +393,51 @@ def test_nothing_by_which_a_person_is_recognised_is_on_the_wire_or_in_a_ledger(
                 assert form not in sent
                 assert form.hex().encode() not in sent
                 assert base64.b64encode(form) not in sent
+
+
+# what an auditor sees
+
+
+def audited(network: Network, folder: Path) -> Report:
+    network.settle()
+    return verify_bundle(bundle(network, folder), pinned=Pinned(COORDINATOR.public))
+
+
+def test_an_auditor_follows_a_linkage_from_session_to_release(make: Make, tmp_path: Path) -> None:
+    network = clinic(make, max_memberships=2)
+    facts = network.link_members(FIELDS)
+    counted(network)
+    report = audited(network, tmp_path / "bundle")
+    for node in report.nodes:
+        said = [change.what for change in node.changes if change.kind == "link-begun"]
+        assert len(said) == 1
+        assert "members.link_code" in said[0]
+        whole = sum((spent.rho.units for spent in node.studies.values()), COST.units)
+        assert node.spent.rho.units == whole
+        assert second_recomputation(tmp_path / "bundle", report).checked > 0
+    assert report.releases == 1
+    assert facts.transcript
+
+
+def test_what_a_bundle_says_of_a_linkage_must_hold(make: Make, tmp_path: Path) -> None:
+    network = clinic(make)
+    network.link_members(FIELDS)
+    counted(network)
+    row = network.store.linkages.all()[0]
+    left_out = replace(row, transcript=b"", learnt=())
+    half = replace(row, learnt=row.learnt[:2])
+    body = json.loads(row.transcript)
+    body["vouched"]["als-union"] = "AAAA"
+    forged = replace(row, transcript=canonical_bytes(body))
+    for number, (tampered, what) in enumerate(
+        (
+            (left_out, "transcript"),
+            (half, "every node"),
+            (forged, "another transcript"),
+            (None, "not"),
+        )
+    ):
+        found = () if tampered is None else (tampered,)
+        network.store.linkages.__dict__["all"] = lambda found=found: found
+        with pytest.raises(VerificationFailed, match=what):
+            audited(network, tmp_path / f"bundle-{number}")
