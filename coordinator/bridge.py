@@ -97,6 +97,11 @@ class Bridge:
         with self.execution.quiet(timeout_seconds):
             self.mirror.sync(nodes, timeout_seconds)
 
+    def link_waiting(self) -> None:
+        """Run linkages that were signed while there was no bridge."""
+        for facts in self.store.linkages.queued():
+            self.link_members(facts.digest)
+
     def link_members(self, session: str) -> None:
         """Run a linkage that was signed, once its nodes are there."""
         self.execution.await_nodes(self.store.linkages.get(session).session.nodes)
@@ -206,6 +211,7 @@ def run(root: Path, entropy: Entropy) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: bridge.stop.set())
     bridge.execution.resume()
+    threading.Thread(target=bridge.link_waiting, name="linkage", daemon=True).start()
     threading.Thread(target=bridge.keep_in_touch, name="contact", daemon=True).start()
     with serve(home.socket_file, bridge.execution, bridge.sync, bridge.link_members):
         bridge.stop.wait()

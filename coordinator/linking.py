@@ -98,11 +98,6 @@ class Linking:
                 self._run(facts)
             return self.store.linkages.get(digest)
 
-    def run_queued(self) -> None:
-        """Every session that waits, oldest first."""
-        for facts in self.store.linkages.queued():
-            self.run(facts.digest)
-
     def _run(self, facts: LinkageFacts) -> None:
         try:
             self._link(facts)
@@ -186,6 +181,20 @@ class Linking:
 
     def _at(self) -> str:
         return instant_text(self.clock())
+
+
+def linkage_json(facts: LinkageFacts) -> dict[str, Any]:
+    """A linkage as people read it."""
+    session = facts.session
+    return {
+        "session": facts.digest,
+        "nodes": list(session.nodes),
+        "fields": list(session.fields),
+        "starts": session.starts,
+        "ends": session.ends,
+        "state": facts.state.value,
+        "code": facts.code,
+    }
 
 
 def all_learnt(facts: LinkageFacts) -> dict[str, Any]:

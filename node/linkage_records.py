@@ -33,9 +33,7 @@ from privacy.linkage.spelling import spelt
 _BATCH = 10_000
 
 
-def persons(
-    records: Records, session: LinkSession, fields: Sequence[ColumnRef], today: date
-) -> dict[bytes, str]:
+def persons(records: Records, fields: Sequence[ColumnRef], today: date) -> dict[bytes, str]:
     """Who can be linked: what is hashed of each, with the member's key. Never leaves."""
     with records.snapshot() as cursor:
         if not _can_link(columns_of(cursor, MEMBERS), fields):
@@ -44,7 +42,7 @@ def persons(
         found = cursor.execute(f"{select(asked, _opted_in())} ORDER BY member_ix", [today, today])
         named: list[tuple[bytes, str]] = []
         while rows := found.fetchmany(_BATCH):
-            named += _named(session, fields, rows)
+            named += _named(fields, rows)
     times = Counter(name for name, _ in named)
     return {name: member for name, member in named if times[name] == 1}
 
@@ -64,15 +62,15 @@ def _opted_in() -> str:
 
 
 def _named(
-    session: LinkSession, fields: Sequence[ColumnRef], rows: Sequence[tuple[str | None, ...]]
+    fields: Sequence[ColumnRef], rows: Sequence[tuple[str | None, ...]]
 ) -> list[tuple[bytes, str]]:
-    named = []
+    named, names = [], [ref.name for ref in fields]
     for member, *values in rows:
         written = [
             spelt(ref.column.type, value or "") for ref, value in zip(fields, values, strict=True)
         ]
         if member is not None and all(written):
-            named.append((person(session, written), member))
+            named.append((person(names, written), member))
     return named
 
 
@@ -192,6 +190,15 @@ def _identity(columns: Sequence[str], fields: Sequence[str]) -> str:
 def _drop_columns(cursor: Cursor) -> None:
     for name in linked_columns(columns_of(cursor, MEMBERS)):
         cursor.execute(f"ALTER TABLE {MEMBERS} DROP COLUMN {quote(name)}")
+
+
+def opted_in(records: Records, today: date) -> int:
+    """How many members' own word on linkage holds. Stays in the building."""
+    with records.snapshot() as cursor:
+        if LINKAGE not in purposes_in(columns_of(cursor, MEMBERS)):
+            return 0
+        found = cursor.execute(select({"n": "count(*)"}, _opted_in()), [today, today])
+        return int(found.fetchone()[0])
 
 
 def linked_numbers(records: Records) -> dict[str, int]:

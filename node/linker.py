@@ -165,7 +165,7 @@ class Linker:
         self.ledger.append(now.charge)
         fields = fields_of(now.session.fields, facts.dictionary)
         today = self.clock().astimezone(UTC).date()
-        found = linkage_records.persons(self.records, now.session, fields, today)
+        found = linkage_records.persons(self.records, fields, today)
         now.members = dict(list(found.items())[: now.charge.room])
         stated, points = now.party.own_list(list(now.members))
         return {"list": stated.to_json()}, points

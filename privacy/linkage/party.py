@@ -47,16 +47,16 @@ _NONCE = bytes(12)
 _MEMBER, _DUMMY, _NOBODY = b"member\n", b"dummy\n", b"nobody\n"
 
 
-def person(session: LinkSession, values: Sequence[str]) -> bytes:
-    """What is hashed of one person: the declared fields, in one spelling.
+def person(fields: Sequence[str], values: Sequence[str]) -> bytes:
+    """What is hashed of one person: the session's fields, in one spelling.
 
     Days come as `privacy.linkage.spelling.spelt` writes them. Raises BadInput unless there is a
     value for each field that says something.
     """
     written = [spelt_text(value) for value in values]
-    if len(written) != len(session.fields) or not all(written):
-        raise BadInput("a value for every field", instead=", ".join(session.fields))
-    return _MEMBER + canonical_bytes([list(session.fields), written])
+    if len(written) != len(fields) or not all(written):
+        raise BadInput("a value for every field", instead=", ".join(fields))
+    return _MEMBER + canonical_bytes([list(fields), written])
 
 
 @dataclass(frozen=True)

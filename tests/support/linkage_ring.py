@@ -70,7 +70,7 @@ class Ring:
         )
 
     def named(self, name: str) -> bytes:
-        return person(self.session, (name, "1970-01-01"))
+        return person(self.session.fields, (name, "1970-01-01"))
 
     def adverts_body(self, node: str) -> Json:
         return parse_canonical(self.parties[node].advert().body)  # type: ignore[no-any-return]
