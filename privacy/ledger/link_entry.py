@@ -17,7 +17,7 @@ class LinkBegun(Fact):
 
     `session` is the digest of what the coordinator signed, `room` what this node declared. What
     it costs is what the numbers of persons that organisations share tell: they carry noise of
-    standard deviation 2^log2_sigma, and a person moves one of them by one.
+    standard deviation 2^log2_sigma, and a membership moves two of them by one each.
     """
 
     kind: Literal["link-begun"] = "link-begun"

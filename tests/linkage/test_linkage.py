@@ -7,6 +7,7 @@ import hmac
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
@@ -140,7 +141,7 @@ def test_numbers_of_dummies_are_shifted_discrete_gaussians_at_the_stated_cost(
     # 2,964 draws: the standard error of the variance is 2.6 %; six of them
     assert abs(variance / 256 - 1) < 0.16
     assert abs(sum(reference**2) / len(reference) / 256 - 1) < 0.16
-    assert Rho.round_up(1 / (2 * COST.fraction.__class__(256))) == COST
+    assert Rho.round_up(Fraction(2, 2 * 256)) == COST  # two numbers move by one each
 
 
 def test_too_little_noise_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
