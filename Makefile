@@ -58,6 +58,7 @@ programs:
 	@command -v java >/dev/null || { echo "Java 17 or newer is missing: apt-get install openjdk-17-jre-headless"; exit 1; }
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { echo "PostgreSQL is missing: apt-get install postgresql"; exit 1; }
 	@command -v node >/dev/null && command -v npm >/dev/null || { echo "Node.js is missing: apt-get install nodejs npm"; exit 1; }
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { echo "Chromium is missing: apt-get install chromium"; exit 1; }
 
 demo: $(VENV)/.base  ## three organisations answer a researcher (ONCE=1 exits afterwards)
 	@$(BIN)/python -m deploy.demo $(if $(ONCE),--once)

@@ -11,16 +11,20 @@ from fractions import Fraction
 
 import pytest
 
+from privacy.contract.dictionary import ColumnType
 from privacy.contract.signing import Envelope
 from privacy.discrete_gaussian import sample
 from privacy.errors import BadInput, ProtocolError
 from privacy.linkage import dummies, raising
+from privacy.linkage import party as party_module
 from privacy.linkage.dummies import COST, LOG2_SIGMA, SHIFT, sets_of, shared_dummies
 from privacy.linkage.hash_to_curve import PRIME, hash_to_point
 from privacy.linkage.matching import counted_elsewhere, finished
 from privacy.linkage.party import Party, person
 from privacy.linkage.raising import Exponent, join_points, random_point, split_points
-from privacy.linkage.session import LIST, open_adverts, seal_list
+from privacy.linkage.session import LIST, list_size, open_adverts, seal_list
+from privacy.linkage.spelling import spelt, spelt_text
+from privacy.linkage.transcript import open_learnt
 from privacy.units import Rho
 from tests.support.linkage_ring import Ring, Sent, key_of, session_of
 from tests.support.seeded import seeded_entropy, seeded_stream
@@ -340,3 +344,97 @@ def test_a_changed_session_is_another() -> None:
     envelope = seal_list(session, ("alpha",), b"", key_of("alpha"))
     assert envelope.kind == LIST
     assert replace(envelope, kind="plan").kind != LIST
+
+
+# a node that lies about its list
+
+
+def told_of(ring: Ring, invented: list[str]) -> set[str]:
+    """Of made-up persons on alpha's list, those whom it learns to be counted elsewhere."""
+    counted = ring.counted()
+    return set(invented) - set(counted["alpha"])
+
+
+def test_made_up_persons_tell_what_was_known_where_a_code_is_asked_for() -> None:
+    """Names alone can be looked up by putting them on one's list; names with a code cannot."""
+    lists = {**WORLD, "alpha": ["finn", "gil", "hal", "nobody"]}
+    found = set()
+    for seed in range(3):  # a person is counted at each place with even chances
+        found |= told_of(Ring(lists, seed=seed, room=8), lists["alpha"])
+    assert {"finn", "gil"} <= found <= {"finn", "gil", "hal"}
+    guessed = {**coded(WORLD), "alpha": [f"{name} 000000" for name in lists["alpha"]]}
+    for seed in range(2):
+        assert not told_of(Ring(guessed, seed=seed, room=8), guessed["alpha"])
+
+
+def coded(world: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The same people, each with a code that they and their organisations know."""
+    return {
+        node: [f"{name} {hashlib.sha256(name.encode()).hexdigest()[:12]}" for name in names]
+        for node, names in world.items()
+    }
+
+
+def test_a_person_claimed_falsely_is_counted_at_most_once() -> None:
+    lists = {**WORLD, "alpha": [*WORLD["alpha"], "finn", "hal"]}
+    counted = Ring(lists).counted()
+    times = Counter(name for node in ("beta", "gamma") for name in counted[node])
+    assert max(times.values()) == 1
+
+
+def test_who_declares_room_for_few_puts_few_on_its_list() -> None:
+    ring = Ring({**WORLD, "alpha": [f"guess {n}" for n in range(5)]}, room=5)
+    ring.begin()
+    with pytest.raises(BadInput, match="more members"):
+        ring.parties["alpha"].own_list([ring.named(f"guess {n}") for n in range(6)])
+
+
+def test_spelling_folds_what_people_write_differently_and_nothing_else() -> None:
+    for one, other in (
+        ("Müller-Weiß, Zoë", "ZOE MULLER WEISS"),
+        ("Łukasz  O’Neill", "łukasz o neill"),
+        ("Ａｄａ", "ada"),
+        ("Ⅳ", "iv"),
+    ):
+        same = sorted(spelt_text(one).split()) == sorted(spelt_text(other).split())
+        assert same, (one, other)
+        assert spelt_text(spelt_text(one)) == spelt_text(one)
+    assert spelt_text("Mueller") != spelt_text("Müller")
+    assert spelt_text("李小龍") == "李小龍"
+    assert spelt(ColumnType.DATE, " 1970-01-02T00:00 ") == "1970-01-02"
+    assert spelt(ColumnType.DATE, "02.01.1970") == ""
+
+
+def test_a_transcript_holds_only_as_it_was_signed() -> None:
+    ring = Ring(WORLD)
+    bits = counted_elsewhere(ring.session, ring.pseudonyms())
+    vouched = {node: ring.vouch(node, bits[node]) for node in ring.parties}
+    words = [party.learnt(vouched)[0] for party in ring.parties.values()]
+    nodes, digest = ring.session.nodes, ring.session.digest
+    assert open_learnt(digest, nodes, words, ring.keys) == ring.parties["beta"].learnt(vouched)[1]
+    other = Ring(WORLD, seed=2)
+    others = counted_elsewhere(other.session, other.pseudonyms())
+    foreign = {node: other.vouch(node, others[node]) for node in other.parties}
+    strange = [other.parties["alpha"].learnt(foreign)[0], *words[1:]]
+    for wrong in (words[:2], strange):
+        with pytest.raises(ProtocolError):
+            open_learnt(digest, nodes, wrong, ring.keys)
+
+
+def test_every_place_of_a_list_costs_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many opted in, as many names are hashed and raised: time tells nothing."""
+    hashed = []
+
+    def counting(name: bytes) -> bytes:
+        hashed.append(name)
+        return hash_to_point(name)
+
+    monkeypatch.setattr(party_module, "hash_to_point", counting)
+    work = []
+    for names in (WORLD, {node: [] for node in WORLD}):
+        ring = Ring(names)
+        ring.begin()
+        hashed.clear()
+        ring.own_lists()
+        work.append(len(hashed))
+    assert work[0] == work[1] == 3 * list_size(40, list(WORLD))
