@@ -7,37 +7,40 @@ from typing import Annotated
 
 import typer
 
-from coordinator.audit.agreement import Second as SecondRecomputation
-from coordinator.audit.agreement import second_recomputation
+from coordinator.audit.agreement import Second, second_recomputation
 from coordinator.audit.consent import verify_consent
 from coordinator.audit.report import Report
-from coordinator.cli import audit_questions
+from coordinator.cli import audit_questions, audit_report
 from coordinator.cli.audit_questions import checked, pinned_key
 from coordinator.cli.connection import connection_of
-from coordinator.cli.options import Bundle, CoordinatorKey, FormatOf
+from coordinator.cli.options import Bundle, CoordinatorKey, FormatOf, SecondOption
 from coordinator.cli.outcome import outcome
 from coordinator.cli.output import Format, show, show_json, working
-from coordinator.client.auditing import pull_bundle
+from coordinator.client.auditing import open_archive, pull_bundle
 
-Second = Annotated[
-    bool, typer.Option("--second", help="Recompute by dp-accounting too (the extra `audit`).")
-]
 audit_app = typer.Typer(no_args_is_help=True, help="Check the network offline.")
 audit_app.command("overview")(audit_questions.show_overview)
 audit_app.command("policies")(audit_questions.policies)
 audit_app.command("withdrawals")(audit_questions.show_withdrawals)
 audit_app.command("replay")(audit_questions.replay)
+audit_app.command("report")(audit_report.report)
 
 
 @audit_app.command("pull")
 def audit_pull(
     context: typer.Context,
     out: Annotated[Path, typer.Option("--out", help="A new folder for the bundle.")],
+    archive: Annotated[
+        Path | None, typer.Option("--from", help="An archive that was handed over; asks nobody.")
+    ] = None,
 ) -> None:
-    """Fetch every node's ledger with checkpoints, plans and releases."""
+    """Fetch every node's ledger with checkpoints, plans and releases; goes on where it broke."""
     with outcome():
-        with working("fetching"):
-            pull_bundle(connection_of(context).transport(), out)
+        with working("fetching") as step:
+            if archive is not None:
+                open_archive(archive, out)
+            else:
+                pull_bundle(connection_of(context).transport(), out, step)
         print(out)
 
 
@@ -58,7 +61,7 @@ def audit_verify(
     bundle: Bundle,
     form: FormatOf = Format.TABLE,
     coordinator_key: CoordinatorKey = "",
-    second: Second = False,
+    second: SecondOption = False,
 ) -> None:
     """Check a bundle offline; exit code 6 names the first entry that is bad."""
     with outcome():
@@ -92,6 +95,6 @@ def audit_verify(
                 print("the coordinator's key was taken from the bundle:", report.coordinator)
 
 
-def _second(bundle: Path, report: Report) -> SecondRecomputation:
+def _second(bundle: Path, report: Report) -> Second:
     with working("recomputing a second time"):
         return second_recomputation(bundle, report)
