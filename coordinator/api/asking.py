@@ -13,7 +13,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from coordinator.api.combining import check_tops_up
-from coordinator.api.entitlement import visible_study
+from coordinator.api.entitlement import visible_release, visible_study
 from coordinator.api.services import Services
 from coordinator.api.study_steps import begin
 from coordinator.api.willing import unwilling
@@ -23,6 +23,7 @@ from coordinator.store.runs import NewRun
 from coordinator.store.store import Store
 from models.aggregates.requests import Analysis, normalise, parse_analysis
 from models.cohort.text import canonical_text
+from models.reusing import reused_by
 from models.within import cohort_within, declared
 from privacy.accounting.conversion import parse_epsilon
 from privacy.contract.canonical import digest
@@ -120,6 +121,7 @@ def _new_run(
         now=now,
         entropy=services.entropy,
         known=linkage_in_force(store, facts.study, now),
+        evidence=_evidence(store, principal, analysis),
     )
     check_tops_up(store, principal, compiled.plan)
     run_id = f"run-{services.entropy(12).hex()}"
@@ -134,6 +136,16 @@ def linkage_in_force(store: Store, study: Study, now: datetime) -> LinkSession |
         return None
     known = store.linkages.in_force(now.astimezone(UTC).date().isoformat())
     return None if known is None else known.session
+
+
+def _evidence(store: Store, principal: Principal, analysis: Analysis) -> tuple[Envelope, ...]:
+    """Plan and release of what the analysis reuses; raises Refused(NOT_FOUND) for a release that
+    the caller may not see."""
+    reused = reused_by(analysis)
+    if reused is None:
+        return ()
+    release, _ = visible_release(store, principal, reused.release)
+    return store.releases.plan_envelope(release), release.envelope
 
 
 def _open_question(services: Services, principal: Principal, envelope: Envelope) -> Question:

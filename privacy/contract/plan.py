@@ -51,8 +51,10 @@ class Plan(Fact):
     """A compiled question (envelope kind `plan`, signed by the coordinator).
 
     `rho` is the cost of the run, each of its rounds once, as rational text, memberships
-    included; a run reserves max_attempts * rho. `nonce` makes two runs of one question two
-    plans. `linkage` is the digest of the session by which a linked study counts; "" of any other.
+    included; a run reserves max_attempts * rho. `linkage` is the digest of the session by which a
+    linked study counts; "" of any other. `evidence` are the envelopes of an earlier plan
+    and of its release, where the analysis reuses what that opened (`models.reusing`). `nonce`
+    makes two runs of one question two plans.
     """
 
     question: dict[str, Any]  # the researcher's envelope
@@ -71,6 +73,7 @@ class Plan(Fact):
     rounds: tuple[PlannedRound, ...]
     max_attempts: int
     linkage: str = ""
+    evidence: tuple[dict[str, Any], ...] = ()
     epoch: str
     created: str
     expires: str

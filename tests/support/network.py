@@ -321,6 +321,7 @@ class Network:
             now=changes.pop("now", self.clock()),
             entropy=self.entropy,
             known=changes.pop("known", known.session if known else None),
+            evidence=changes.pop("evidence", ()),
         )
 
     def link_members(
@@ -341,7 +342,7 @@ class Network:
     def run(self, compiled: Compiled) -> RunFacts:
         run = self.queue(compiled)
         self.execution.execute(run.id)
-        assert self.execution.wait(run.id, 30)
+        assert self.execution.wait(run.id, 120)
         self.execution.over(run.id)
         return self.store.runs.get(run.id)
 
