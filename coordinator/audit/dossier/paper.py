@@ -30,7 +30,7 @@ def pdf(document: Document) -> bytes:
     templates = files("coordinator.audit.dossier") / "templates"
     value = json.dumps(_breakable(document.to_json()), sort_keys=True, ensure_ascii=False)
     made = typst.compile(
-        (templates / "dossier.typ").read_bytes(),
+        str(templates / "dossier.typ"),
         root=str(templates),
         sys_inputs={"document": value},
         ignore_system_fonts=True,
