@@ -98,6 +98,11 @@ class Model(ABC):
 
     @property
     @abstractmethod
+    def exclusive(self) -> tuple[tuple[int, ...], ...]:
+        """Groups of flat columns of which a row has at most one at its upper value."""
+
+    @property
+    @abstractmethod
     def offsets(self) -> bool:
         """Is there an offset?"""
 
@@ -224,6 +229,10 @@ class Glm(Model):
     @property
     def shifts(self) -> tuple[float, ...]:
         return self.design.shifts
+
+    @property
+    def exclusive(self) -> tuple[tuple[int, ...], ...]:
+        return self.design.exclusive
 
     @property
     def offsets(self) -> bool:

@@ -94,6 +94,8 @@ def first_population(model: Model, sums: Floats, noise: float) -> Population:
             continue
         mean[column] = float(np.clip(sums[at[f"x{column}"]] * per, -1, 1))
         variance[column] = _variance(model, column, mean[column], sums, per, tau)
+    covariance = np.diag(variance)
+    _set_exclusive(model, mean, covariance)
     outcome = np.array([sums[at[f"y{k}"]] * per for k in range(model.moment_count)])
     offset = float(sums[at["offset"]] * per) if "offset" in at else 0.0
     weight = rows / members if model.precise else 1.0
@@ -102,7 +104,7 @@ def first_population(model: Model, sums: Floats, noise: float) -> Population:
         rows,
         members,
         mean,
-        np.diag(variance),
+        covariance,
         offset,
         outcome,
         noise,
@@ -110,6 +112,15 @@ def first_population(model: Model, sums: Floats, noise: float) -> Population:
         _lower_values(model),
         weight,
     )
+
+
+def _set_exclusive(model: Model, mean: Floats, covariance: Floats) -> None:
+    """Columns that are never 1 together: their covariance follows from their shares."""
+    for group in model.exclusive:
+        share = np.clip(mean[list(group)] - np.array(model.shifts)[list(group)], 0.02, 0.98)
+        share /= max(1.0, float(share.sum()))
+        place = np.ix_(group, group)
+        covariance[place] = np.where(np.eye(len(group)) > 0, covariance[place], -np.outer(share, share))
 
 
 def _lower_values(model: Model) -> Floats:
@@ -162,7 +173,8 @@ def with_gram(population: Population, asked: Gram, sums: Floats, noise: float) -
     tau = noise / count / float(np.mean(kept[np.ix_(free, free)]))
     spread = _shrunk_diagonal(np.diag(second)[free], tau)
     off = second[np.ix_(free, free)] / np.sqrt(np.outer(spread, spread))
-    correlation, left = _shrunk_correlation(off, tau / math.sqrt(2))
+    known = _known_pairs(population)
+    correlation, left = _shrunk_correlation(off, tau / math.sqrt(2), known)
     covariance = np.zeros((size, size))
     covariance[np.ix_(free, free)] = correlation * np.sqrt(np.outer(spread, spread))
     inverse = np.linalg.inv(linear)
@@ -187,14 +199,45 @@ def _shrunk_diagonal(found: Floats, tau: float) -> Floats:
     return np.clip(1 + kept * (found - 1), 0.1, 10.0)
 
 
-def _shrunk_correlation(off: Floats, tau: float) -> tuple[Floats, float]:
+def _known_pairs(population: Population) -> Floats:
+    """[f, f]: correlations that follow from shares alone; NaN where they do not."""
+    found = population.correlation
+    return np.where(found == 0.0, math.nan, found)
+
+
+def _shrunk_correlation(off: Floats, tau: float, known: Floats) -> tuple[Floats, float]:
     """Positive definite, with ones on its diagonal; and the error that is left of `tau`."""
     size = len(off)
-    pairs = off[np.triu_indices(size, 1)]
-    signal = max(float(np.mean(pairs**2)) - tau**2, USUAL_CORRELATION**2) if len(pairs) else 1e-9
-    kept = signal / (signal + tau**2)
-    matrix = np.eye(size) + kept * (off - np.diag(np.diag(off)))
+    upper = np.triu_indices(size, 1)
+    pairs = off[upper][np.isnan(known[upper])]
+    kept, left = _sorted_out(pairs, tau)
+    unknown = np.zeros((size, size))
+    unknown[upper] = np.where(np.isnan(known[upper]), 0.0, 0.0)
+    places = tuple(each[np.isnan(known[upper])] for each in upper)
+    unknown[places] = kept
+    matrix = np.where(np.isnan(known), unknown + unknown.T, known)
+    np.fill_diagonal(matrix, 1.0)
     values, axes = np.linalg.eigh(matrix)
     floor = min(max(0.5 * tau * math.sqrt(size), 1e-4), 0.6)
     repaired = (axes * np.maximum(values, floor)) @ axes.T
-    return np.asarray((repaired + repaired.T) / 2), tau * math.sqrt(kept)
+    return np.asarray((repaired + repaired.T) / 2), left
+
+
+SIZES = np.array([0.03, 0.1, 0.2, 0.4, 0.7])
+
+
+def _sorted_out(found: Floats, tau: float) -> tuple[Floats, float]:
+    """Posterior means under a mixture of normals of the usual sizes."""
+    if not len(found):
+        return found, 1e-9
+    total = SIZES**2 + tau**2
+    density = np.exp(-(found[:, None] ** 2) / (2 * total)) / np.sqrt(total)
+    weight = np.full(len(SIZES), 1 / len(SIZES))
+    for _ in range(30):
+        part = density * weight
+        part /= part.sum(axis=1, keepdims=True)
+        weight = (part.sum(axis=0) + 1.0) / (len(found) + len(SIZES))
+    keep = SIZES**2 / total
+    mean = part @ keep * found
+    second = part @ (keep * tau**2) + (part @ (keep**2)) * found**2
+    return mean, math.sqrt(float(np.mean(second - mean**2)))
