@@ -43,6 +43,11 @@ class Estimate:
         return math.hypot(self.se_sampling, self.se_noise)
 
     @property
+    def middle(self) -> float:
+        """Of the interval: what was measured, where the estimate is drawn in."""
+        return (self.low + self.high) / 2
+
+    @property
     def noise_share(self) -> float:
         return (self.se_noise / self.se) ** 2 if self.se > 0 else 0.0
 

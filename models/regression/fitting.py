@@ -137,7 +137,7 @@ def _population(model: Model, opened: Sequence[Opened]) -> Population:
     population = first_population(model, opened[0].sums, opened[0].noise)
     for each in opened:
         if isinstance(each.asked, Gram):
-            population = with_gram(population, each.asked, each.sums, each.noise)
+            population = with_gram(model, population, each.asked, each.sums, each.noise)
     return population
 
 

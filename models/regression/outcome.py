@@ -101,6 +101,14 @@ class Model(ABC):
     def exclusive(self) -> tuple[tuple[int, ...], ...]:
         """Groups of flat columns of which a row has at most one at its upper value."""
 
+    @cached_property
+    def multiplied(self) -> list[int]:
+        """Columns whose products are learnt: those that vary; in a linear model, of which smaller
+        ones are made, the constant too."""
+        linear = isinstance(self.family, Linear)
+        constant = map(self.constant, range(self.width))
+        return [at for at, one in enumerate(constant) if one is None or (linear and one)]
+
     @property
     @abstractmethod
     def offsets(self) -> bool:
