@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from node.consent import consent_of, set_consent
+from node.consent import consent_counts, consent_of, set_consent
 from node.consent_files import read_words, record_words, write_words
 from node.consent_history import Note
 from node.consent_table import open_table
@@ -83,6 +83,10 @@ class Steward(StudyDesk):
             "left_rho": state.left.text,
             "ends": state.period.ends if state.period else None,
         }
+
+    def console(self) -> str:
+        """The path of a link to the console; raises BadInput, as nobody serves pages here."""
+        raise BadInput("the node does not run", where="console", instead="cairn-node start")
 
     def pause(self) -> None:
         """From now on nothing is reserved or charged, so nothing leaves."""
@@ -161,6 +165,10 @@ class Steward(StudyDesk):
         )
         self.parts.guard.changed(member)
 
+    def consent_counts(self) -> dict[str, dict[str, int]]:
+        """How many members said what, by purpose. Exact, so it stays here."""
+        return consent_counts(self.parts.records)
+
     def import_consent(self, file: Path) -> dict[str, Any]:
         """Record every word of a file (FHIR or CSV) here, or change nothing and say why."""
         now = self.parts.service.clock()
@@ -221,6 +229,11 @@ class Steward(StudyDesk):
         self._links().forget(member)
         self.parts.guard.changed()
 
+    def new_person(self, member: str, reference: str = "") -> None:
+        """Sign that a key of a later import is a new person, of whom nothing is presumed."""
+        at = instant_text(self.parts.service.clock())
+        self.parts.balances.new_person(member, by=self.by, at=at, reference=reference)
+
     def consent_proof(self, epoch: str, member: str = "") -> dict[str, Any]:
         """What opens a month's root of consent to this organisation's auditor."""
         service = self.parts.service
@@ -266,8 +279,8 @@ class Steward(StudyDesk):
     def open_period(self) -> None:
         """Open the next year's budget, once the current period is over."""
         service = self.parts.service
-        yearly = Rho.parse(service.policy.yearly_rho)
-        service.ledger.append(year_from(service.clock(), yearly, self.by))
+        budget = Rho.parse(service.policy.public_rho)
+        service.ledger.append(year_from(service.clock(), budget, self.by))
 
     # evidence
 
