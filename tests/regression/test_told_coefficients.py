@@ -1,4 +1,4 @@
-"""What is told of coefficients, drawn in as far as noise demands, against laws of normal numbers."""
+"""Told coefficients, drawn in as far as noise demands, against the law of normal numbers."""
 
 from __future__ import annotations
 
