@@ -103,11 +103,11 @@ class Model(ABC):
 
     @cached_property
     def multiplied(self) -> list[int]:
-        """Columns whose products are learnt: those that vary; in a linear model, of which smaller
-        ones are made, the constant too."""
-        linear = isinstance(self.family, Linear)
-        constant = map(self.constant, range(self.width))
-        return [at for at, one in enumerate(constant) if one is None or (linear and one)]
+        """Columns whose products are learnt: those that vary; the constant too where nothing does,
+        and in a linear model, of which smaller ones are made."""
+        constant = list(map(self.constant, range(self.width)))
+        whole = isinstance(self.family, Linear) or None not in constant
+        return [at for at, one in enumerate(constant) if one is None or (whole and one)]
 
     @property
     @abstractmethod

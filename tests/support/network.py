@@ -313,6 +313,7 @@ class Network:
             key=changes.pop("key", self.key),
             now=changes.pop("now", self.clock()),
             entropy=self.entropy,
+            evidence=changes.pop("evidence", ()),
         )
 
     def ask(self, analysis: Mapping[str, Any], cohort: str = "", **changes: Any) -> RunFacts:
