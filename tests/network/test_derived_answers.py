@@ -54,11 +54,11 @@ def test_the_line_derives_the_same(researcher: Client) -> None:
 
     ratios = cairn("aft", study.id, release[:12], "lognormal")
     assert ratios.exit_code == 0, ratios.stderr
-    rows = json.loads(ratios.stdout)["rows"]
-    assert rows == study.release(release).aft("lognormal").to_json()["rows"]
+    rows = json.loads(ratios.stdout)["result"]
+    assert rows == study.release(release).aft("lognormal").to_json()["result"]
     small = cairn("submodel", study.id, fit.release[:12], "score ~ age")
     assert small.exit_code == 0, small.stderr
-    assert json.loads(small.stdout)["rows"] == fit.submodel("score ~ age").to_json()["rows"]
+    assert json.loads(small.stdout)["result"] == fit.submodel("score ~ age").to_json()["result"]
     wrong = cairn("aft", study.id, release[:12], "gamma")
     assert wrong.exit_code == 2
     assert "write weibull" in wrong.stderr
