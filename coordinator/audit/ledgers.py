@@ -8,6 +8,7 @@ from coordinator.audit.breaks import Break, note_break
 from coordinator.audit.bundle import Bundle
 from coordinator.audit.documents import Network, Release, at, require
 from coordinator.audit.held import HeldBy, head_of, text_of, witnesses_of
+from coordinator.audit.linkages import Linkage, check_begun, check_counts_by, check_linked
 from coordinator.audit.report import Change
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.checkpoint import COORDINATOR, Checkpoint
@@ -23,6 +24,7 @@ from privacy.ledger.chain import Anchor, Replay, check_anchors, check_covered, r
 from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.entry import (
     Approval,
+    Body,
     Commit,
     ConsentText,
     DictionaryAdopted,
@@ -41,6 +43,7 @@ from privacy.ledger.history_entry import (
     HistoryBroken,
     LedgerRecovered,
 )
+from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.ledger.permission import question_mark, question_rule
 from privacy.ledger.policy_words import policy_changes
 from privacy.ledger.state import LedgerState
@@ -63,6 +66,7 @@ class Context:
     network: Network
     plans: dict[str, Plan]
     releases: dict[str, Release]
+    linkages: dict[str, Linkage]
 
 
 @dataclass
@@ -151,41 +155,56 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
             case Approval() as body:
                 _check_approval(context, body)
                 ledger.decisions.add((body.study_digest, _ACTS[body.decision]))
-                what = f"{body.study}: {body.decision}, {_limit(context, body.rho)}"
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+            case Reviewed() as body:
+                ledger.decisions.add((body.study_digest, Act.REVIEW.value))
             case (
                 HistoryBroken() | HistoryAccepted() | LedgerRecovered() | BudgetForfeited() as body
             ):
                 note_break(context.bundle, context.network, ledger.breaks, entry, body)
                 if isinstance(body, BudgetForfeited):
                     ledger.given_up.append((entry.seq, _largest(context, ledger.node, body)))
-            case Endorsement() | Reviewed() | QuestionDecided() as body:
-                if isinstance(body, Reviewed):
-                    ledger.decisions.add((body.study_digest, Act.REVIEW.value))
-                what = _decided(body)
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case KeysRevoked() as body:
                 listed = context.network.revocations.get(body.revocation)
                 known = () if listed is None else listed.keys
                 require(set(body.keys) <= set(known), "revokes keys that no list in it names")
-                what = ", ".join(PublicKey.from_text(key).fingerprint for key in body.keys)
-                ledger.changes.append(
-                    Change(entry.seq, entry.at, body.kind, COORDINATOR, f"keys {what}")
-                )
             case DictionaryAdopted(dictionary=digest):
                 require(digest in context.network.dictionaries, "dictionary is not in the bundle")
-            case PolicySet() as body:
-                said = policy_changes(before.policy, body, before.delta)
-                what = "; ".join(f"{name}: {text}" for name, text in said) or "nothing changed"
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
-            case ConsentText() as body:
-                what = f"{body.purpose} ({body.language}): text {body.text[:12]}…"
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
-            case PeriodOpened() | RosterPinned() as body:
-                what = _described(context, body)
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+            case Linked() as body:
+                check_linked(context.linkages, body)
             case _:
-                return
+                pass
+        change = _change_of(context, ledger.node, entry.body, before)
+    if change is not None:
+        by, what = change
+        ledger.changes.append(Change(entry.seq, entry.at, entry.body.kind, by, what))
+
+
+def _change_of(
+    context: Context, node: str, body: Body, before: LedgerState
+) -> tuple[str, str] | None:
+    """Who changed a limit, an approval or a rule, and what, in words."""
+    match body:
+        case Approval():
+            return body.by, f"{body.study}: {body.decision}, {_limit(context, body.rho)}"
+        case Endorsement() | Reviewed() | QuestionDecided():
+            return body.by, _decided(body)
+        case KeysRevoked():
+            named = ", ".join(PublicKey.from_text(key).fingerprint for key in body.keys)
+            return COORDINATOR, f"keys {named}"
+        case PolicySet():
+            said = policy_changes(before.policy, body, before.delta)
+            what = "; ".join(f"{name}: {text}" for name, text in said)
+            return body.by, what or "nothing changed"
+        case ConsentText():
+            return body.by, f"{body.purpose} ({body.language}): text {body.text[:12]}…"
+        case LinkBegun():
+            return COORDINATOR, check_begun(context.linkages, node, body)
+        case LinkEnded() if body.by:
+            return body.by, body.why
+        case PeriodOpened() | RosterPinned():
+            return body.by, _described(context, body)
+        case _:
+            return None
 
 
 def _largest(context: Context, node: str, body: BudgetForfeited) -> int:
@@ -236,14 +255,14 @@ def _check_approval(context: Context, body: Approval) -> None:
         require(study.id == body.study, "names the study by another id")
         if body.decision == "approved":
             _check_part(study, body)
-            allowance = study.rho * study.max_memberships**2
+            allowance = study.rho * study.memberships**2
             require(Rho.parse(body.rho) <= allowance, "allows more than the study's allowance")
 
 
 def _check_part(study: Study, body: Approval) -> None:
     own = study.researcher_rho
     stated = None if body.researcher_rho is None else Rho.parse(body.researcher_rho)
-    more = own is not None and (stated is None or stated > own * study.max_memberships**2)
+    more = own is not None and (stated is None or stated > own * study.memberships**2)
     require(not more, "allows one researcher more than the study's part")
 
 
@@ -260,6 +279,7 @@ def _check_reserve(
         raise VerificationFailed("reserves for a plan that is not in the bundle")
     _check_authority(body, plan, study)
     _check_policy(body, plan, study, before)
+    check_counts_by(body, plan, before)
     agreements = (
         (node in plan.participants, "the plan does not name this node"),
         (plan.roster == before.roster, "roster"),
