@@ -1,9 +1,9 @@
 """Members charged one by one: how many more questions that answers, and what it adds to a query.
 
-Questions are counts of the members with a condition, or a few, in a window of ages, sized to be
-a given share of all members. Conditions are asked about as often as they have members (evenly), or
-some of them far more often (unevenly). Every question costs the same in public, a fortieth of what
-one member may lose. They end with the first cohort of which more than a twentieth sits out.
+Questions are counts of cohorts that two or three of six columns describe, of about a given share of
+all members. Levels are asked about alike (evenly), or some far more often than others (unevenly).
+Every question costs the same in public, a fortieth of what one member may lose. They end with
+the first cohort of which more than a twentieth sits out.
 """
 
 from __future__ import annotations
@@ -40,8 +40,13 @@ FITS = 40  # questions that the public filter lets through
 LEAST_GAIN = {0.05: 4.0, 0.1: 4.0}
 MOST_MISSING = 0.05  # of a cohort; beyond, an answer is not one about the cohort
 SHARES = (0.05, 0.1, 0.3, 1.0)
-CONDITIONS = 12
+LEVELS = {"sex": 2, "stage": 3, "therapy": 4, "region": 5, "decade": 8, "condition": 10}
+NEAR = 0.2  # how far a cohort's share may be from the one that is wanted
 DELTA_GRID = MECHANISM.event.delta_grid
+_COLUMNS = "\n".join(
+    f"{name} = {{ levels = {[f'{name}{each}' for each in range(count)]} }}".replace("'", '"')
+    for name, count in LEVELS.items()
+)
 DICTIONARY = load_dictionary(
     f"""
 [tables.people]
@@ -49,16 +54,17 @@ key = "id"
 rows = "one"
 [tables.people.columns]
 age = {{ type = "number", lower = 0, upper = 100 }}
-condition = {{ levels = {[f"c{each}" for each in range(CONDITIONS)]} }}
 days = {{ type = "number", lower = 0, upper = 60 }}
-""".replace("'", '"'),
+{_COLUMNS}
+""",
     "dictionary.toml",
 )
+_SPREAD = """'{name}' || least(floor(power((hash(range * {seed}) % 1003) / 1003, 1.3) * {count}),
+    {count} - 1)::INT AS {name}"""
 _PEOPLE = """
 COPY (SELECT range AS id, (hash(range * 7) % 1000000) / 10000 AS age,
-    'c' || least(floor(power((hash(range * 11) % 1003) / 1003, 1.7) * {conditions}), 11)::INT
-        AS condition,
-    exp((hash(range * 13) % 1009 + hash(range * 17) % 1009) / 1009 * 2.4 - 1) AS days
+    exp((hash(range * 13) % 1009 + hash(range * 17) % 1009) / 1009 * 2.4 - 1) AS days,
+    {levels}
 FROM range({members})) TO '{path}'
 """
 
@@ -106,9 +112,13 @@ def run(*, quick: bool) -> list[dict[str, Any]]:
 def _world(folder: Path, members: int, *, individual: bool = True) -> World:
     files = folder / "files"
     files.mkdir()
+    levels = ",\n    ".join(
+        _SPREAD.format(name=name, count=count, seed=101 + at)
+        for at, (name, count) in enumerate(LEVELS.items())
+    )
     with duckdb.connect() as made:
         path = files / "people.parquet"
-        made.execute(_PEOPLE.format(conditions=CONDITIONS, members=members, path=path))
+        made.execute(_PEOPLE.format(levels=levels, members=members, path=path))
     settings = RecordsSettings(memory_limit_bytes=2_000_000_000)
     records = Records.open(folder / "records.duckdb", settings)
     import_folder(records, DICTIONARY, files)
@@ -119,30 +129,31 @@ def _world(folder: Path, members: int, *, individual: bool = True) -> World:
 def _cohorts(
     records: Records, share: float, rng: np.random.Generator, *, even: bool
 ) -> Callable[[], str]:
-    """Makes cohorts of that share of all members."""
+    """Makes cohorts of about that share of all members."""
+    listed = ", ".join(f'"people.{name}"' for name in LEVELS)
     with records.snapshot() as cursor:
-        ages, condition = (
-            np.asarray(values)
-            for values in cursor.execute('SELECT "people.age", "people.condition" FROM members')
-            .fetchnumpy()
-            .values()
-        )
-    by_members = np.bincount(condition, minlength=CONDITIONS).astype(float)
-    asked_for = by_members if even else 1 / np.arange(1, CONDITIONS + 1)
-    asked_for /= asked_for.sum()
+        found = cursor.execute(f"SELECT {listed} FROM members").fetchnumpy()
+    codes = dict(zip(LEVELS, (np.asarray(each) for each in found.values()), strict=True))
 
     def one() -> str:
-        order = rng.choice(CONDITIONS, CONDITIONS, replace=False, p=asked_for)
-        sizes = np.cumsum([np.count_nonzero(condition == each) for each in order])
-        wanted = round(share * len(ages))
-        few = order[: int(np.searchsorted(sizes, min(1.5 * wanted, len(ages)))) + 1]
-        of_them = np.sort(ages[np.isin(condition, few)])
-        start = rng.integers(0, len(of_them) - wanted + 1)
-        low, high = of_them[start], of_them[min(start + wanted, len(of_them)) - 1]
-        names = ", ".join(f"'c{each}'" for each in sorted(few))
-        return f"condition in [{names}] and age between {low:.4f} and {high:.4f}"
+        while True:
+            names = rng.choice(list(LEVELS), rng.integers(2, 4), replace=False)
+            chosen = {name: _levels(LEVELS[name], rng, even=even) for name in names}
+            inside = [np.isin(codes[name], levels) for name, levels in chosen.items()]
+            if abs(np.logical_and.reduce(inside).mean() / share - 1) <= NEAR:
+                return " and ".join(_in_words(*each) for each in chosen.items())
 
     return one
+
+
+def _levels(count: int, rng: np.random.Generator, *, even: bool) -> list[int]:
+    weights = np.ones(count) if even else 1 / np.arange(1, count + 1)
+    some = rng.integers(1, count)
+    return sorted(rng.choice(count, some, replace=False, p=weights / weights.sum()).tolist())
+
+
+def _in_words(name: str, levels: list[int]) -> str:
+    return f"{name} in [{', '.join(repr(f'{name}{each}') for each in levels)}]"
 
 
 def _gain(members: int, share: float, seeds: range, *, even: bool) -> dict[str, Any]:

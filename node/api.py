@@ -144,6 +144,10 @@ def _home_routes(
     def status() -> dict[str, Any]:
         return {**steward.status(), "connected": connected()}
 
+    @app.get("/v1/promise", operation_id="promise", dependencies=guard)
+    def promise() -> dict[str, Any]:
+        return steward.promise()
+
     @app.post("/v1/pause", operation_id="pause", dependencies=guard)
     def pause() -> dict[str, Any]:
         steward.pause()

@@ -16,6 +16,7 @@ from node.consent_cli import add_consent_commands
 from node.home import Home
 from node.steward_link import hand
 from node.study_cli import add_study_commands, exit_codes, read_text, show
+from privacy.promise import shown
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -100,6 +101,18 @@ def status(dir: Dir = HERE) -> None:  # noqa: A002
     """How the node is: state, last contact, budget."""
     with exit_codes(), hand(Home(dir)) as node:
         show(node.status())
+
+
+@app.command()
+def promise(dir: Dir = HERE) -> None:  # noqa: A002
+    """What members are promised: a period and a life, in words, epsilon and odds."""
+    with exit_codes(), hand(Home(dir)) as node:
+        found = node.promise()
+        print("\n\n".join(found["words"]))
+        print("\nperiods  organisations  epsilon  in odds")
+        for each in found["losses"]:
+            places, epsilon = each["organisations"], shown(each["epsilon"])
+            print(f"{each['periods']:>7}  {places:>13}  {epsilon:>7}  {each['sentence']}")
 
 
 @app.command()

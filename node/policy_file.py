@@ -24,6 +24,7 @@ from privacy.errors import BadInput
 _EPSILONS = (
     "yearly_epsilon",
     "ceiling_epsilon",
+    "lifetime_epsilon",
     "study_epsilon",
     "researcher_epsilon",
     "question_epsilon",

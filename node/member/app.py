@@ -27,6 +27,7 @@ from node.parts import Parts
 from node.receipt import seal_receipt
 from node.study_desk import StudyDesk
 from privacy.errors import BadInput, CairnError
+from privacy.promise import shown
 
 COOKIE = "cairn_member"
 TOKEN_HEADER = "x-cairn-form-token"  # noqa: S105 - a header's name
@@ -62,9 +63,11 @@ class _Stop(Exception):
 
 @cache
 def _templates() -> Environment:
-    return Environment(
+    made = Environment(
         loader=PackageLoader("node.member"), autoescape=True, undefined=StrictUndefined
     )
+    made.filters["up"] = shown
+    return made
 
 
 def _page(name: str, status: int = 200, **values: Any) -> HTMLResponse:

@@ -268,6 +268,8 @@ def _admit(state: LedgerState, body: Reserve, cost: Rho, at: str) -> None:
         if not spent + cost <= quota:  # what would fit has to fit everywhere
             raise Refused(code, needed=cost.text, left=min(left, state.left).text)
     admit(state.budget, state.spent, cost)
+    if state.lifetime is not None:
+        admit(state.lifetime, state.total_charged + state.total_held, cost)
 
 
 def _limits(

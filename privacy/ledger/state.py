@@ -123,7 +123,7 @@ class LedgerState(_Value):
     where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward said
     to single questions, by mark. `charged` and `held` are by study id, over all periods;
     `parts` is charged and held together, by account; `period_charged` counts the current
-    period, `total_charged` all of them.
+    period, `total_charged` all of them, of which there were `periods`.
     """
 
     size: int = 0
@@ -132,6 +132,7 @@ class LedgerState(_Value):
     genesis: Genesis | None = None
     policy: PolicySet | None = None
     period: PeriodOpened | None = None
+    periods: int = 0
     roster: str = ""
     roster_epoch: int = 0
     confirmed: frozenset[str] = frozenset()
@@ -176,8 +177,18 @@ class LedgerState(_Value):
         return self.period_charged + self.total_held
 
     @property
+    def lifetime(self) -> Rho | None:
+        """The limit of all periods together, where it is the ledger's to keep; None for none."""
+        if self.policy is None or self.policy.lifetime_rho is None or self.policy.individual:
+            return None
+        return parse_rho(self.policy.lifetime_rho)
+
+    @property
     def left(self) -> Rho:
-        return remaining(self.budget, self.spent)
+        left = remaining(self.budget, self.spent)
+        if self.lifetime is None:
+            return left
+        return min(left, remaining(self.lifetime, self.total_charged + self.total_held))
 
     def study_spent(self, study: str) -> Rho:
         """What counts against a study's quota, over all its versions and periods."""
@@ -263,7 +274,7 @@ class LedgerState(_Value):
 
     def opened_period(self, period: PeriodOpened) -> LedgerState:
         """With a new budget. What is set aside stays set aside and counts against it."""
-        return self.having(period=period, period_charged=Rho.ZERO)
+        return self.having(period=period, periods=self.periods + 1, period_charged=Rho.ZERO)
 
     def decided(self, approval: Approval) -> LedgerState:
         """With one study version in force, in place of any other of it; or no longer."""

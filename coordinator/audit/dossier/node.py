@@ -37,6 +37,7 @@ from coordinator.audit.history import (
 )
 from privacy.ledger.policy_words import policy_words
 from privacy.ledger.state import LedgerState
+from privacy.promise import Promise
 from privacy.units import Rho
 
 
@@ -73,7 +74,7 @@ def _guarantee(state: LedgerState) -> Section:
         ("of everything ever charged", state.total_charged),
     )
     memberships = 1 if state.policy is None else state.policy.max_memberships
-    return guarantee(losses, state.delta, memberships)
+    return guarantee(losses, state.delta, memberships, Promise.of(state))
 
 
 def _when(at: str) -> str:
