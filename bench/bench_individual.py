@@ -11,15 +11,16 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.bench_ledger import COST, MECHANISM, prepared, question
 from models.cohort.expression import Everyone, Expression
@@ -33,6 +34,7 @@ from node.engines.protocol import Account
 from node.importer import import_folder
 from node.ledger_store import LedgerStore
 from node.records import Records, RecordsSettings
+from privacy.accounting.individual import MemberCost, has_room
 from privacy.contract.signing import SigningKey
 
 TODAY = date(2026, 3, 1)
@@ -43,28 +45,22 @@ SHARES = (0.05, 0.1, 0.3, 1.0)
 LEVELS = {"sex": 2, "stage": 3, "therapy": 4, "region": 5, "decade": 8, "condition": 10}
 NEAR = 0.2  # how far a cohort's share may be from the one that is wanted
 DELTA_GRID = MECHANISM.event.delta_grid
-_COLUMNS = "\n".join(
-    f"{name} = {{ levels = {[f'{name}{each}' for each in range(count)]} }}".replace("'", '"')
-    for name, count in LEVELS.items()
-)
 DICTIONARY = load_dictionary(
-    f"""
+    """
 [tables.people]
 key = "id"
 rows = "one"
 [tables.people.columns]
-age = {{ type = "number", lower = 0, upper = 100 }}
-days = {{ type = "number", lower = 0, upper = 60 }}
-{_COLUMNS}
+age = { type = "number", lower = 0, upper = 100 }
+days = { type = "number", lower = 0, upper = 60 }
+condition = { levels = ["als", "ms", "sma", "other"] }
 """,
     "dictionary.toml",
 )
-_SPREAD = """'{name}' || least(floor(power((hash(range * {seed}) % 1003) / 1003, 1.3) * {count}),
-    {count} - 1)::INT AS {name}"""
 _PEOPLE = """
 COPY (SELECT range AS id, (hash(range * 7) % 1000000) / 10000 AS age,
     exp((hash(range * 13) % 1009 + hash(range * 17) % 1009) / 1009 * 2.4 - 1) AS days,
-    {levels}
+    ['als', 'ms', 'sma', 'other'][1 + (hash(range * 11) % 4)::INT] AS condition
 FROM range({members})) TO '{path}'
 """
 
@@ -100,65 +96,18 @@ class World:
 
 
 def run(*, quick: bool) -> list[dict[str, Any]]:
-    members, large = (4_000, 100_000) if quick else (10_000, 1_000_000)
-    seeds = range(1 if quick else 3)
+    members, seeds = (4_000, range(3)) if quick else (20_000, range(15))
     rows = [_gain(members, share, seeds, even=even) for even in (True, False) for share in SHARES]
-    return [*rows, *_by_norm(members), *_time_added(large, 5 if quick else 9)]
+    rows += _by_norm(members)
+    return rows + _time_added(100_000 if quick else 1_000_000, 5 if quick else 9)
 
 
 # How many more questions
 
 
-def _world(folder: Path, members: int, *, individual: bool = True) -> World:
-    files = folder / "files"
-    files.mkdir()
-    levels = ",\n    ".join(
-        _SPREAD.format(name=name, count=count, seed=101 + at)
-        for at, (name, count) in enumerate(LEVELS.items())
-    )
-    with duckdb.connect() as made:
-        path = files / "people.parquet"
-        made.execute(_PEOPLE.format(levels=levels, members=members, path=path))
-    settings = RecordsSettings(memory_limit_bytes=2_000_000_000)
-    records = Records.open(folder / "records.duckdb", settings)
-    import_folder(records, DICTIONARY, files)
-    ledger = prepared(folder, SigningKey(bytes(32)), bound=COST * FITS if individual else None)
-    return World(records, ledger, Balances(records, ledger))
-
-
-def _cohorts(
-    records: Records, share: float, rng: np.random.Generator, *, even: bool
-) -> Callable[[], str]:
-    """Makes cohorts of about that share of all members."""
-    listed = ", ".join(f'"people.{name}"' for name in LEVELS)
-    with records.snapshot() as cursor:
-        found = cursor.execute(f"SELECT {listed} FROM members").fetchnumpy()
-    codes = dict(zip(LEVELS, (np.asarray(each) for each in found.values()), strict=True))
-
-    def one() -> str:
-        while True:
-            names = rng.choice(list(LEVELS), rng.integers(2, 4), replace=False)
-            chosen = {name: _levels(LEVELS[name], rng, even=even) for name in names}
-            inside = [np.isin(codes[name], levels) for name, levels in chosen.items()]
-            if abs(np.logical_and.reduce(inside).mean() / share - 1) <= NEAR:
-                return " and ".join(_in_words(*each) for each in chosen.items())
-
-    return one
-
-
-def _levels(count: int, rng: np.random.Generator, *, even: bool) -> list[int]:
-    weights = np.ones(count) if even else 1 / np.arange(1, count + 1)
-    some = rng.integers(1, count)
-    return sorted(rng.choice(count, some, replace=False, p=weights / weights.sum()).tolist())
-
-
-def _in_words(name: str, levels: list[int]) -> str:
-    return f"{name} in [{', '.join(repr(f'{name}{each}') for each in levels)}]"
-
-
 def _gain(members: int, share: float, seeds: range, *, even: bool) -> dict[str, Any]:
     """Questions answered, over those that the public filter lets through; median of the seeds."""
-    found = [_answered(members, share, seed, even=even) for seed in seeds]
+    found = [_answered(members, share, np.random.default_rng(seed), even=even) for seed in seeds]
     gain = statistics.median(found) / FITS
     how = "evenly" if even else "unevenly"
     row: dict[str, Any] = {
@@ -166,32 +115,65 @@ def _gain(members: int, share: float, seeds: range, *, even: bool) -> dict[str, 
         "value": gain,
     }
     if share in LEAST_GAIN and even:
-        least = LEAST_GAIN[share]
-        row |= {"target": f">= {least:g}", "ok": gain >= least}
+        row |= {"target": f">= {LEAST_GAIN[share]:g}", "ok": gain >= LEAST_GAIN[share]}
     return row
 
 
-def _answered(members: int, share: float, seed: int, *, even: bool) -> int:
-    with tempfile.TemporaryDirectory() as folder:
-        world = _world(Path(folder), members)
-        with closing(world.records), closing(world.ledger):
-            cohorts = _cohorts(world.records, share, np.random.default_rng(seed), even=even)
-            answered = 0
-            while _missing(world, _parsed(cohorts(), share)) <= MOST_MISSING:
-                answered += 1
-    return answered
+def _answered(members: int, share: float, rng: np.random.Generator, *, even: bool) -> int:
+    """How many counts are answered until more than a twentieth of a cohort sits out."""
+    codes = [_skewed(members, count, rng) for count in LEVELS.values()]
+    bound, need = COST * FITS, MECHANISM.event.rho
+    paid = MemberCost.of(MECHANISM.event).of_norm(DELTA_GRID**2)
+    times = np.zeros(members, dtype=np.int64)  # in how many questions each member was
+    fits = next(n for n in range(FITS, -1, -1) if has_room(bound, paid * n, need)) + 1
+    for answered in count():
+        cohort = _cohort(codes, share, rng, even=even)
+        inside = cohort & (times < fits)
+        if inside.sum() < (1 - MOST_MISSING) * cohort.sum():
+            return answered
+        times += inside
+    return 0
 
 
-def _parsed(text: str, share: float) -> Expression:
-    return Everyone() if share == 1.0 else parse_cohort(text, DICTIONARY)
+def _skewed(members: int, levels: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    return np.floor(rng.random(members) ** 1.3 * levels).astype(np.int64)
 
 
-def _missing(world: World, cohort: Expression) -> float:
-    """Ask for a count; the share of the cohort that was not in it."""
-    shape = CellCounts((), DELTA_GRID, 1)
-    [whole] = world.total(shape, cohort)
-    [found], _ = world.ask(shape, cohort)
-    return 1 - found / whole
+def _cohort(
+    codes: list[NDArray[np.int64]], share: float, rng: np.random.Generator, *, even: bool
+) -> NDArray[np.bool_]:
+    """Who is in a cohort of about that share of all members."""
+    if share == 1.0:
+        return np.ones(len(codes[0]), dtype=bool)
+    while True:
+        chosen = rng.choice(len(codes), rng.integers(2, 4), replace=False)
+        inside = [_among(codes[at], rng, even=even) for at in chosen]
+        cohort: NDArray[np.bool_] = np.logical_and.reduce(inside)
+        if abs(cohort.mean() / share - 1) <= NEAR:
+            return cohort
+
+
+def _among(codes: NDArray[np.int64], rng: np.random.Generator, *, even: bool) -> NDArray[np.bool_]:
+    """Who has one of some levels."""
+    count = int(codes.max()) + 1
+    weights = np.ones(count) if even else 1 / np.arange(1, count + 1)
+    some = rng.choice(count, rng.integers(1, count), replace=False, p=weights / weights.sum())
+    return np.isin(np.arange(count), some)[codes]
+
+
+# What each pays
+
+
+def _world(folder: Path, members: int) -> World:
+    files = folder / "files"
+    files.mkdir()
+    with duckdb.connect() as made:
+        made.execute(_PEOPLE.format(members=members, path=files / "people.parquet"))
+    settings = RecordsSettings(memory_limit_bytes=2_000_000_000)
+    records = Records.open(folder / "records.duckdb", settings)
+    import_folder(records, DICTIONARY, files)
+    ledger = prepared(folder, SigningKey(bytes(32)), bound=COST * FITS)
+    return World(records, ledger, Balances(records, ledger))
 
 
 def _by_norm(members: int) -> list[dict[str, Any]]:

@@ -16,7 +16,6 @@ from node.consent_cli import add_consent_commands
 from node.home import Home
 from node.steward_link import hand
 from node.study_cli import add_study_commands, exit_codes, read_text, show
-from privacy.promise import shown
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -123,7 +122,7 @@ def promise(dir: Dir = HERE) -> None:  # noqa: A002
         print("\n\n".join(found["words"]))
         print("\nperiods  organisations  epsilon  in odds")
         for each in found["losses"]:
-            places, epsilon = each["organisations"], shown(each["epsilon"])
+            places, epsilon = each["organisations"], each["shown"]
             print(f"{each['periods']:>7}  {places:>13}  {epsilon:>7}  {each['sentence']}")
 
 

@@ -111,6 +111,7 @@ class Promise:
                     "organisations": each.organisations,
                     "rho": each.rho.text,
                     "epsilon": each.epsilon,
+                    "shown": shown(each.epsilon),
                     "sentence": each.odds.sentence,
                 }
                 for each in self.losses

@@ -6,6 +6,8 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -221,6 +223,32 @@ def test_a_paper_is_the_same_every_time_and_tagged(documents: list[Document]) ->
 def test_texts_of_others_are_text_on_paper_too() -> None:
     hostile = Document("x", NASTY, ((NASTY, NASTY),), (Section("a", NASTY, (Words(NASTY),)),))
     assert pdf(hostile).startswith(b"%PDF-")
+
+
+def test_without_typst_one_line_says_what_to_do(
+    documents: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "typst", None)
+    with pytest.raises(BadInput, match="not installed") as caught:
+        pdf(documents[0])
+    assert "--no-pdf" in caught.value.instead
+
+
+def test_a_paper_does_not_depend_on_where_it_is_made(
+    documents: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = pdf(documents[0])
+    monkeypatch.chdir(tmp_path)
+    assert pdf(documents[0]) == here
+
+
+def test_the_commands_load_nothing_that_only_a_dossier_needs() -> None:
+    heavy = "{'typst', 'jinja2', 'dp_accounting', 'scipy', 'fastapi'}"
+    code = f"import sys, coordinator.cli.researcher; print(sorted({heavy} & set(sys.modules)))"
+    line = [sys.executable, "-c", code]
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "[]"
 
 
 # the registry's form
