@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner, Result
 
@@ -74,7 +75,8 @@ def test_without_the_stewards_token_every_page_is_closed(
     client: TestClient, node: Node, said: str
 ) -> None:
     headers = {"authorization": said.encode()} if said else {}
-    routes = [r for r in client.app.routes if r.path.startswith("/v1")]  # type: ignore[attr-defined]
+    own = (r for r in client.app.routes if isinstance(r, APIRoute))  # type: ignore[attr-defined]
+    routes = [route for route in own if route.path.startswith("/v1")]
     assert len(routes) >= 14
     for route in routes:
         path = route.path.replace("{digest}", "0" * 64)
