@@ -88,6 +88,15 @@ def test_a_study_lists_every_answer_with_cost_and_receipts(documents: list[Docum
     assert [(row[1], row[3], row[4]) for row in others.rows] == [(NASTY, "node_offline", "0")]
 
 
+def test_a_study_lists_the_columns_and_methods_that_were_asked_for(
+    documents: list[Document],
+) -> None:
+    (named,) = tables(documents[0], "Columns that questions named")
+    assert named.rows == (("members.treatment", "3"),)
+    (methods,) = tables(documents[0], "Methods asked for")
+    assert methods.rows == (("count", "3"),)
+
+
 def test_an_organisation_shows_its_limits_and_what_changed_them(documents: list[Document]) -> None:
     (changed,) = tables(documents[1], "What later policies changed")
     said = {row[3]: row[4] for row in changed.rows}

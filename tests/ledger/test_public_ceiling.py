@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from privacy.contract.policy import Linking, Rules
 from privacy.errors import Code, Refused, VerificationFailed
 from privacy.ledger.chain import replay, verify_entries
 from privacy.ledger.entry import Mechanism, PolicySet
@@ -82,6 +83,16 @@ def test_a_ceiling_below_the_bound_or_beyond_counting_is_no_policy(ceiling: Rho)
     ledger = fresh_ledger("alpha", BOUND, {})
     with pytest.raises(Refused) as refused:
         set_policy(ledger, BOUND, ceiling)
+    assert refused.value.code is Code.CONFLICT
+
+
+def test_linkage_and_charging_one_by_one_exclude_each_other() -> None:
+    linking = Linking(partners=("beta", "gamma"), fields=("email",), room=100)
+    rules = Rules(linking=linking).to_json()
+    ledger = fresh_ledger("alpha", BOUND, {"als": COST * 100})
+    said = policy(BOUND).to_json() | {"ceiling_rho": CEILING.text, "rules": rules}
+    with pytest.raises(Refused) as refused:
+        ledger.append(PolicySet.from_json(said))
     assert refused.value.code is Code.CONFLICT
 
 
