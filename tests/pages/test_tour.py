@@ -23,6 +23,7 @@ NODE = "ms-league"
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     with local_network(tmp_path_factory.mktemp("tour")) as running:
+        connect(running.facts["url"], running.facts["token"]).study(STUDY).count().run(epsilon=1)
         yield running
 
 
@@ -59,8 +60,8 @@ def _console(seen: Reader, local: Local) -> Page:
     return seen.page
 
 
-def _ask(page: Page, columns: str) -> None:
-    page.select_option("#f-kind", "histogram")
+def _ask(page: Page, kind: str, columns: str) -> None:
+    page.select_option("#f-kind", kind)
     page.fill("#f-columns", columns)
     page.fill("#f-amount", "0.2")
     page.click("button:has-text('Preview')")
@@ -75,7 +76,7 @@ def test_a_researcher_previews_runs_and_sees_the_interval(local: Local, chromium
         page = _enter(seen, local, local.facts["token"])
         page.click(f"a[href='/studies/{STUDY}']")
         _give_leave(local, page)
-        _ask(page, "age")
+        _ask(page, "histogram", "age")
         page.wait_for_selector("text=See the answer")
         page.click("text=See the answer")
         assert page.locator("figure svg[role=img]").count() == 1
@@ -97,8 +98,9 @@ def test_an_organisation_pauses_and_the_researcher_sees_the_refusal(
         page.click("text=Pause now")
         assert page.inner_text("main .state") == "paused"
         researcher = _enter(asking, local, local.facts["token"])
-        asking.go(f"/studies/{STUDY}/ask")
-        _ask(researcher, "score")
+        asking.go(f"/studies/{STUDY}")
+        _give_leave(local, researcher)
+        _ask(researcher, "mean", "score")
         researcher.wait_for_selector("main .notice.bad")
         said = researcher.inner_text("main")
         assert "paused" in said or "Fewer nodes than needed" in said
@@ -118,14 +120,13 @@ def test_an_auditor_verifies_and_an_edited_ledger_is_named(
         seen.keep("tour-audit")
         assert seen.troubles == []
     bundle = tmp_path / "bundle"
-    pulled = local.cairn(token, "audit", "pull", str(bundle))
+    pulled = local.cairn(token, "audit", "pull", "--out", str(bundle))
     assert pulled.returncode == 0, pulled.stderr
-    checked = local.cairn(token, "audit", "verify", str(bundle))
+    checked = local.cairn("", "audit", "verify", str(bundle))
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    [ledger] = [path for path in bundle.rglob("*") if path.is_file() and NODE in str(path)
-                and b'"reserve"' in path.read_bytes()]  # fmt: skip
-    ledger.write_bytes(ledger.read_bytes().replace(b"age", b"agf", 1))
-    broken = local.cairn(token, "audit", "verify", str(bundle))
+    entries = bundle / "nodes" / NODE / "entries.jsonl"
+    entries.write_bytes(entries.read_bytes().replace(b'"commit"', b'"Commit"', 1))
+    broken = local.cairn("", "audit", "verify", str(bundle))
     assert broken.returncode == 6
     assert NODE in broken.stdout + broken.stderr
 
