@@ -31,6 +31,7 @@ from privacy.contract.time import instant_text
 from privacy.errors import BadInput
 from privacy.ledger.entry import Commit, ConsentText, Entry, Paused, Released, Reserve, Resumed
 from privacy.ledger.link_entry import LinkBegun
+from privacy.promise import Promise
 from privacy.units import Rho
 
 LINK_DAYS = 14
@@ -86,6 +87,13 @@ class Steward(StudyDesk):
             "left_rho": state.left.text,
             "ends": state.period.ends if state.period else None,
         }
+
+    def promise(self) -> dict[str, Any]:
+        """What members are promised, in words, epsilon and odds; BadInput without a policy."""
+        found = Promise.of(self.parts.service.ledger.state)
+        if found is None:
+            raise BadInput("there is no policy, so nothing is promised")
+        return found.to_json()
 
     def console(self) -> str:
         """The path of a link to the console; raises BadInput, as nobody serves pages here."""

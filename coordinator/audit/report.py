@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from privacy.accounting.conversion import epsilon_of_rho
+from privacy.promise import Promise
 from privacy.units import Rho
 
 
@@ -41,7 +42,7 @@ class NodeReport:
     """One ledger. `spent` covers every period, `period_spent` the current one alone.
 
     `cosigners` vouch for the ledger's history up to `witnessed_size`; `holders` only keep a
-    checkpoint of it.
+    checkpoint of it. `promise` is what the policy in force promises members.
     """
 
     node: str
@@ -55,6 +56,7 @@ class NodeReport:
     holders: tuple[str, ...]
     witnessed_size: int
     changes: tuple[Change, ...]
+    promise: Promise | None
 
     @property
     def size(self) -> int:
@@ -74,6 +76,7 @@ class NodeReport:
             "holders": list(self.holders),
             "witnessed_size": self.witnessed_size,
             "changes": [asdict(change) for change in self.changes],
+            "promise": None if self.promise is None else self.promise.to_json(),
         }
 
 

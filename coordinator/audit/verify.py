@@ -28,6 +28,7 @@ from coordinator.audit.report import NodeReport, Report, Spent
 from coordinator.audit.suspects import first_bad_entry
 from privacy.contract.signing import PublicKey
 from privacy.errors import VerificationFailed
+from privacy.promise import Promise
 
 Progress = Callable[[str], None]
 
@@ -125,4 +126,5 @@ def _node_report(ledger: Ledger) -> NodeReport:
         holders=tuple(sorted(ledger.holders - ledger.cosigners)),
         witnessed_size=ledger.witnessed_size,
         changes=tuple(ledger.changes),
+        promise=Promise.of(state),
     )

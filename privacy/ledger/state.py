@@ -22,7 +22,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
-from privacy.accounting.filter import remaining
+from privacy.accounting.filter import admit, remaining
 from privacy.contract.canonical import parse_rational
 from privacy.ledger.entry import (
     FIRST_PREV,
@@ -124,9 +124,9 @@ class LedgerState(_Value):
     where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward said
     to single questions, by mark. `charged` and `held` are by study id, over all periods;
     `parts` is charged and held together, by account; `period_charged` counts the current
-    period, `total_charged` all of them, linkages included, which are no study's:
-    `linkage_charged`. `linkage` is in force, `linking` was begun and not ended; `links` counts
-    those begun in the period, `link_sessions` names all there ever were.
+    period, `total_charged` all of them, of which there were `periods`, linkages included, which
+    are no study's: `linkage_charged`. `linkage` is in force, `linking` was begun and not ended;
+    `links` counts those begun in the period, `link_sessions` names all there ever were.
     """
 
     size: int = 0
@@ -135,6 +135,7 @@ class LedgerState(_Value):
     genesis: Genesis | None = None
     policy: PolicySet | None = None
     period: PeriodOpened | None = None
+    periods: int = 0
     roster: str = ""
     roster_epoch: int = 0
     confirmed: frozenset[str] = frozenset()
@@ -184,8 +185,27 @@ class LedgerState(_Value):
         return self.period_charged + self.total_held
 
     @property
+    def lifetime(self) -> Rho | None:
+        """The limit of all periods together, where it is the ledger's to keep; None for none."""
+        if self.policy is None or self.policy.lifetime_rho is None or self.policy.individual:
+            return None
+        return parse_rho(self.policy.lifetime_rho)
+
+    def admit(self, cost: Rho) -> None:
+        """Return only if `cost` fits into the period's budget and the limit of a lifetime.
+
+        Raises Refused(BUDGET_EXCEEDED).
+        """
+        admit(self.budget, self.spent, cost)
+        if self.lifetime is not None:
+            admit(self.lifetime, self.total_charged + self.total_held, cost)
+
+    @property
     def left(self) -> Rho:
-        return remaining(self.budget, self.spent)
+        left = remaining(self.budget, self.spent)
+        if self.lifetime is None:
+            return left
+        return min(left, remaining(self.lifetime, self.total_charged + self.total_held))
 
     def study_spent(self, study: str) -> Rho:
         """What counts against a study's quota, over all its versions and periods."""
@@ -271,7 +291,9 @@ class LedgerState(_Value):
 
     def opened_period(self, period: PeriodOpened) -> LedgerState:
         """With a new budget. What is set aside stays set aside and counts against it."""
-        return self.having(period=period, period_charged=Rho.ZERO, links=0)
+        return self.having(
+            period=period, periods=self.periods + 1, period_charged=Rho.ZERO, links=0
+        )
 
     def begun_link(self, begun: LinkBegun) -> LedgerState:
         """With a linkage under way and charged."""
