@@ -205,7 +205,7 @@ class Effect(InRounds):
         model = self.model(dictionary)
         now, noise = self.standing(dictionary, opened[:-STAGES])
         stages = self.stages(dictionary, opened)
-        rows = estimates(model, now, stages, noise)
+        rows = estimates(model, now, stages, noise, full=self.way == "newton")
         notes = (*noted(model, now, stages), _LEFT_OUT, *_trimmed(self))
         return Result(self.kind, ("figure", "term"), rows, unit="", notes=notes)
 

@@ -13,6 +13,7 @@ van der Vaart (1998), Asymptotic Statistics, section 5.7 (one step).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -34,6 +35,7 @@ from models.regression.effect_vectors import (
     free_columns,
 )
 from models.regression.fitting import Standing, whitening
+from models.regression.joining import Doubt
 from models.regression.treated import Propensity
 
 LEAST_SHARE = 0.01  # of an arm's mean weight, below which nothing is divided by it
@@ -41,6 +43,7 @@ LEAST_STAYING = 0.02
 THIN = 3.0  # standard deviations of noise above which an arm's weight is believed
 _MEANS, _SQUARES = 5.0, 16.0  # clips, in usual sizes and their squares
 _USUAL_SIZE = 3.0
+TURN = np.array([[-1.0, 1.0], [1.0, 1.0]])  # (others, treated) to (difference, sum)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,18 +156,24 @@ def arm_sums(now: Standing, first: Summed) -> ArmSums:
     return ArmSums(weight, mu, weight / rows, spread, noise, thin)
 
 
-def contrast(now: Standing, first: Summed, second: Summed, third: Summed) -> Contrast:
-    """Both arms' means after the last step, as their difference and sum."""
+def contrast(
+    model: Propensity, now: Standing, stages: Sequence[Summed], *, full: bool
+) -> Contrast:
+    """Both arms' means after the last step, as their difference and sum; where `full`, the
+    propensity's information was opened itself."""
+    first, second, third = stages
     rows, arms = now.population.rows * _stayed(first, third), arm_sums(now, first)
-    turn = np.array([[-1.0, 1.0], [1.0, 1.0]])
     mean = third.sums[:2] * [1.0, 1 / SUMS] / rows
-    values = turn @ arms.mu + mean
+    values = TURN @ arms.mu + mean
     one, both, two = third.sums[2:5] / rows
     square = np.array([[one, both / math.sqrt(2)], [both / math.sqrt(2), two]])
     sampling = _positive(square - np.outer(mean, mean)) / rows
     tau = third.noise[0] / rows
     privacy = np.diag([tau**2, (tau / SUMS) ** 2])
-    return Contrast(values, sampling, privacy + _second_order(now, arms, second))
+    privacy = privacy + _second_order(now, arms, second)
+    if not full:
+        privacy = privacy + _of_information(model, now, second) + _of_bend(model, now, second)
+    return Contrast(values, sampling, privacy)
 
 
 def _stayed(first: Summed, third: Summed) -> float:
@@ -186,6 +195,30 @@ def _second_order(now: Standing, arms: ArmSums, second: Summed) -> Floats:
     moved = float(np.trace(back @ now.privacy @ back.T))
     of_slopes = 2 * (second.noise[0] / now.population.rows) ** 2 * max(moved, 0.0)
     return np.eye(2) * (of_means + of_slopes)
+
+
+def _of_information(model: Propensity, now: Standing, second: Summed) -> Floats:
+    """What the step is off by since the propensity's information is known roughly: it goes by
+    (1 + D) times the way from the coefficients to the best ones."""
+    asked, d, rows = second.stage, model.width, now.population.rows
+    if not isinstance(asked, Slopes):
+        raise TypeError("the second stage has slopes")
+    back = np.linalg.inv(asked.whiten)
+    about = back @ (now.privacy + now.sampling) @ back.T
+    moved = Doubt(model, now.population, asked.whiten).of(about)
+    slopes = TURN @ second.sums[: 2 * d].reshape(2, d) / rows
+    return np.asarray(slopes @ moved @ slopes.T)
+
+
+def _of_bend(model: Propensity, now: Standing, second: Summed) -> Floats:
+    """What the step is off by since means are no line in the propensity's coefficients."""
+    asked, rows = second.stage, now.population.rows
+    if not isinstance(asked, Slopes):
+        raise TypeError("the second stage has slopes")
+    back = np.linalg.inv(asked.whiten)
+    away = float(np.trace(back @ (now.privacy + now.sampling) @ back.T))
+    usual = max(float(second.sums[-1]), 0.0) / rows
+    return np.eye(2) * (model.weighting.bend * usual * max(away, 0.0)) ** 2
 
 
 def _positive(matrix: Floats) -> Floats:
