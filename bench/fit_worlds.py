@@ -72,7 +72,7 @@ DICTIONARY = Dictionary(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class World:
     """A question, and the coefficients that are true; `more` are those beside EFFECTS.
 

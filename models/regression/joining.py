@@ -199,8 +199,9 @@ def target(law: Law, heard: Heard, damping: float, near: Floats) -> Target:
     inverse = np.linalg.inv(firm(gain / np.outer(loud, loud))) / loud
     step = inverse @ (heard.sums / rows - mean) / damping
     step *= min(1.0, LARGEST_STEP / max(float(np.linalg.norm(step)), 1e-300))
+    moved = plain @ step
     return Target(
-        theta=seen + plain @ step,
+        theta=seen + (model.eased(moved) if model.family.uneven else moved),
         back=plain @ inverse,
         spread=spread,
         error=heard.noise / rows,
