@@ -156,9 +156,7 @@ def arm_sums(now: Standing, first: Summed) -> ArmSums:
     return ArmSums(weight, mu, weight / rows, spread, noise, thin)
 
 
-def contrast(
-    model: Propensity, now: Standing, stages: Sequence[Summed], *, full: bool
-) -> Contrast:
+def contrast(model: Propensity, now: Standing, stages: Sequence[Summed], *, full: bool) -> Contrast:
     """Both arms' means after the last step, as their difference and sum; where `full`, the
     propensity's information was opened itself."""
     first, second, third = stages
