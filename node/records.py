@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import duckdb
 
+from node import balance_book
 from node.consent_classes import classes_that_count
 from node.engines.embedded import DuckDBReading, columns_of
 from node.layout import MEMBERS, Cursor
@@ -57,6 +58,9 @@ CREATE TABLE IF NOT EXISTS consent_growth (
 CREATE TABLE IF NOT EXISTS erasures (
     seq BIGINT DEFAULT nextval('consent_order'),
     erased_at VARCHAR, steward VARCHAR, reference VARCHAR);
+CREATE TABLE IF NOT EXISTS new_people (
+    seq BIGINT DEFAULT nextval('consent_order'),
+    declared_at VARCHAR, steward VARCHAR, reference VARCHAR);
 CREATE TABLE IF NOT EXISTS erased (hash VARCHAR PRIMARY KEY);
 CREATE SEQUENCE IF NOT EXISTS mark_order;
 CREATE TABLE IF NOT EXISTS marks (
@@ -91,7 +95,7 @@ class Records:
         """
         try:
             connection = duckdb.connect(str(path), config=_config(path, settings))
-            connection.execute(_TABLES)
+            connection.execute(_TABLES + balance_book.TABLES)
         except duckdb.Error:
             raise BadInput(
                 "the records cannot be opened",
@@ -150,6 +154,21 @@ class Records:
                 cursor.execute("COMMIT")
             finally:
                 cursor.close()
+
+    @contextmanager
+    def charging(self) -> Iterator[Cursor]:
+        """A transaction that reads members' records and writes what they are charged.
+
+        It lasts as long as the reading and keeps no other writer waiting: what it writes
+        (`node.balance_book.write_charges`) nobody else does.
+        """
+        cursor = self._cursor()
+        try:
+            cursor.execute("BEGIN TRANSACTION")
+            yield cursor
+            cursor.execute("COMMIT")
+        finally:
+            cursor.close()
 
     def _cursor(self) -> Cursor:
         with self._opening:

@@ -25,6 +25,7 @@ from coordinator.api import (
 from coordinator.api.budgets import Budgets
 from coordinator.api.limits import AddressLimit, BodyLimit, SafeHeaders
 from coordinator.api.services import ApiSettings, Clock, Executor, Services
+from coordinator.api.shelf import BundleShelf
 from coordinator.auth import Gatekeeper
 from coordinator.log import CoordinatorLog
 from coordinator.login.limits import RateLimit
@@ -35,6 +36,7 @@ from coordinator.login.passwords import Passwords
 from coordinator.login.provider import Provider
 from coordinator.login.second_factor import FactorSeal
 from coordinator.login.sessions import Lifetimes, SessionDesk
+from coordinator.pages.routes import page_router
 from coordinator.store.store import Store
 from privacy.contract.signing import SigningKey
 from privacy.randomness import Entropy
@@ -93,6 +95,7 @@ def create_app(
         oidc=_oidc(oidc, store, clock, entropy),
         budgets=Budgets(store.ledgers),
         waiting=CapacityLimiter(settings.max_waiting),
+        shelf=BundleShelf(clock, entropy),
     )
     app.add_middleware(
         BodyLimit, max_bytes=settings.max_body_bytes, max_seconds=settings.max_body_seconds
@@ -104,6 +107,7 @@ def create_app(
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.include_router(page_router())
     return app
 
 

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import tarfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
-from coordinator.api.services import Services
 from coordinator.audit.bundle import BundleFacts, Held, LedgerFacts, ReleaseFacts, write_bundle
 from coordinator.store.store import Store
 from privacy.checkpoint import Checkpoint, note_text
 from privacy.contract.canonical import parse_canonical
+from privacy.contract.signing import SigningKey
 
 NAME = "cairn-audit"
 
 
-def pack_bundle(services: Services, folder: Path, settled: Collection[str]) -> Path:
+class Holder(Protocol):
+    """Who holds a store and the key to sign a bundle of it with."""
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def key(self) -> SigningKey: ...
+    @property
+    def clock(self) -> Callable[[], datetime]: ...
+
+
+def pack_bundle(services: Holder, folder: Path, settled: Collection[str]) -> Path:
     """Write the bundle under `folder` and pack it; returns the archive's path.
 
     `settled` are the releases that were stored before the ledgers were fetched.
@@ -29,7 +42,7 @@ def pack_bundle(services: Services, folder: Path, settled: Collection[str]) -> P
     return archive
 
 
-def write_from_store(services: Services, folder: Path, settled: Collection[str]) -> None:
+def write_from_store(services: Holder, folder: Path, settled: Collection[str]) -> None:
     """Everything the store holds that an auditor needs, as a signed bundle."""
     store = services.store
     ledgers = tuple(_ledgers(store))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from coordinator.cli.kinds import Kind
 from coordinator.cli.output import Format
+from coordinator.client.kinds import Kind
 
 StudyId = Annotated[str, typer.Argument(help="The study's id.")]
 KINDS = f"KIND is one of {', '.join(Kind)}. Columns follow in the order of its page in the docs."
@@ -31,3 +32,10 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Preview only.")]
 Attempts = Annotated[int, typer.Option(help="Attempts, each at the full cost.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait.")]
+CoordinatorKey = Annotated[
+    str, typer.Option(help="The coordinator's key (base64), known from elsewhere.")
+]
+Bundle = Annotated[Path, typer.Argument(help="The bundle's folder.")]
+SecondOption = Annotated[
+    bool, typer.Option("--second", help="Recompute by dp-accounting too (the extra `audit`).")
+]

@@ -194,8 +194,8 @@ class RemoteStudy:
         path = f"/v1/releases/{release}"
         key, _ = self._coordinator
         envelope = Envelope.from_json(self.transport.get(path)["envelope"])
-        with self.transport.download(f"{path}/state", _DOWNLOAD_SECONDS) as pieces:
-            state = b"".join(pieces)
+        with self.transport.download(f"{path}/state", _DOWNLOAD_SECONDS) as fetched:
+            state = b"".join(fetched.pieces)
         last = checked_opening(envelope, release, key, state)
 
         def every() -> tuple[Opening, ...]:
