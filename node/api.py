@@ -19,6 +19,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from node.console.door import ConsoleDoor
+from node.console.routes import console_router
+from node.member.links import Sessions
 from node.parts import Parts
 from node.steward import Steward
 from node.study_api import add_study_routes
@@ -101,6 +104,12 @@ class LayForm(_Form):
     text: str
 
 
+class ConsoleForm(_Form):
+    """Whose console it is."""
+
+    by: str = "steward"
+
+
 class AboutForm(_Form):
     """One member, and a reference that names nobody."""
 
@@ -130,7 +139,20 @@ def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
     _peer_routes(app, steward, guard)
     add_study_routes(app, parts, guard)
     _evidence_routes(app, steward, guard)
+    _console_routes(app, parts, connected, guard)
     return app
+
+
+def _console_routes(
+    app: FastAPI, parts: Parts, connected: Callable[[], bool], guard: list[Any]
+) -> None:
+    service = parts.service
+    door = ConsoleDoor(service.entropy, service.clock, Sessions(service.entropy, service.clock))
+    app.include_router(console_router(parts, door, connected))
+
+    @app.post("/v1/console", operation_id="open_console", dependencies=guard)
+    def open_console(form: ConsoleForm) -> dict[str, str]:
+        return {"path": door.link(form.by)}
 
 
 def _home_routes(

@@ -80,6 +80,18 @@ def start(dir: Dir = HERE) -> None:  # noqa: A002
 
 
 @app.command()
+def console(
+    dir: Dir = HERE,  # noqa: A002
+    by: Annotated[str, typer.Option(help="Your name, for the ledger.")] = "steward",
+) -> None:
+    """A link to the running node's console, which opens once, in a browser on this machine."""
+    home = Home(dir)
+    with exit_codes(), hand(home, by) as node:
+        settings = home.settings()
+        print(f"http://{settings.host}:{settings.port}{node.console()}")
+
+
+@app.command()
 def pause(dir: Dir = HERE) -> None:  # noqa: A002
     """Answer no more questions until resumed."""
     with exit_codes(), hand(Home(dir)) as node:

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from node.consent import consent_of, set_consent
+from node.consent import consent_counts, consent_of, set_consent
 from node.consent_files import read_words, record_words, write_words
 from node.consent_history import Note
 from node.consent_table import open_table
@@ -83,6 +83,10 @@ class Steward(StudyDesk):
             "left_rho": state.left.text,
             "ends": state.period.ends if state.period else None,
         }
+
+    def console(self) -> str:
+        """The path of a link to the console; raises BadInput, as nobody serves pages here."""
+        raise BadInput("the node does not run", where="console", instead="cairn-node start")
 
     def pause(self) -> None:
         """From now on nothing is reserved or charged, so nothing leaves."""
@@ -160,6 +164,10 @@ class Steward(StudyDesk):
             today=now.astimezone(UTC).date(),
         )
         self.parts.guard.changed(member)
+
+    def consent_counts(self) -> dict[str, dict[str, int]]:
+        """How many members said what, by purpose. Exact, so it stays here."""
+        return consent_counts(self.parts.records)
 
     def import_consent(self, file: Path) -> dict[str, Any]:
         """Record every word of a file (FHIR or CSV) here, or change nothing and say why."""

@@ -26,6 +26,7 @@ class Hand(StudyHand, Protocol):
     """What a command asks of a node, running or not."""
 
     def status(self) -> dict[str, Any]: ...
+    def console(self) -> str: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def import_data(self, folder: Path) -> dict[str, Any]: ...
@@ -66,6 +67,9 @@ class RunningNode(RunningStudies):
 
     def status(self) -> dict[str, Any]:
         return dict(self._ask("GET", "/v1/status"))
+
+    def console(self) -> str:
+        return str(self._ask("POST", "/v1/console", {"by": self.by})["path"])
 
     def pause(self) -> None:
         self._ask("POST", "/v1/pause")

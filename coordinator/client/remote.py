@@ -25,6 +25,7 @@ from coordinator.client.titles import Titles, titles_of
 from coordinator.client.transport import Transport
 from models.aggregates.requests import parse_analysis
 from models.opening import Opening
+from models.related import Relation
 from models.sentences import sentence
 from models.within import declared
 from privacy.contract import plan, study
@@ -119,6 +120,10 @@ class RemoteStudy:
         with reworded():
             said = self.transport.post("/v1/previews", ask)
         return replace(Preview.from_answer(said), asked=(question.analysis, self._dictionary))
+
+    def opened_before(self, question: Question, epsilon: str) -> str | None:
+        related = self.preview(question, Wanted(epsilon, "", None)).related
+        return next((r.release for r in related if r.relation == Relation.COVARIATES.value), None)
 
     def release(self, digest: str) -> Result:
         """A stored release of this study, by its digest or the first eight digits or more."""

@@ -313,6 +313,7 @@ class Network:
             key=changes.pop("key", self.key),
             now=changes.pop("now", self.clock()),
             entropy=self.entropy,
+            evidence=changes.pop("evidence", ()),
         )
 
     def ask(self, analysis: Mapping[str, Any], cohort: str = "", **changes: Any) -> RunFacts:
@@ -322,7 +323,7 @@ class Network:
     def run(self, compiled: Compiled) -> RunFacts:
         run = self.queue(compiled)
         self.execution.execute(run.id)
-        assert self.execution.wait(run.id, 30)
+        assert self.execution.wait(run.id, 120)
         self.execution.over(run.id)
         return self.store.runs.get(run.id)
 
