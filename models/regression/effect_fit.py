@@ -36,6 +36,7 @@ from models.regression.effect_vectors import (
 )
 from models.regression.fitting import Standing, whitening
 from models.regression.joining import Doubt
+from models.regression.special import logistic
 from models.regression.treated import Propensity
 
 LEAST_SHARE = 0.01  # of an arm's mean weight, below which nothing is divided by it
@@ -43,6 +44,7 @@ LEAST_STAYING = 0.02
 THIN = 3.0  # standard deviations of noise above which an arm's weight is believed
 _MEANS, _SQUARES = 5.0, 16.0  # clips, in usual sizes and their squares
 _USUAL_SIZE = 3.0
+_NEARBY = 0.1  # in the linear predictor
 TURN = np.array([[-1.0, 1.0], [1.0, 1.0]])  # (others, treated) to (difference, sum)
 
 
@@ -209,14 +211,23 @@ def _of_information(model: Propensity, now: Standing, second: Summed) -> Floats:
 
 
 def _of_bend(model: Propensity, now: Standing, second: Summed) -> Floats:
-    """What the step is off by since means are no line in the propensity's coefficients."""
+    """What the step is off by since weights are no line in the propensity's coefficients: half
+    their second derivative, under the covariates' law, times the squared way to the best ones."""
     asked, rows = second.stage, now.population.rows
     if not isinstance(asked, Slopes):
         raise TypeError("the second stage has slopes")
-    back = np.linalg.inv(asked.whiten)
-    away = float(np.trace(back @ (now.privacy + now.sampling) @ back.T))
-    usual = max(float(second.sums[-1]), 0.0) / rows
-    return np.eye(2) * (model.weighting.bend * usual * max(away, 0.0)) ** 2
+    back, points = np.linalg.inv(asked.whiten), now.population.points
+    away = max(float(np.trace(back @ (now.privacy + now.sampling) @ back.T)), 0.0)
+    eta = points @ asked.theta
+    size = ((points @ asked.whiten) ** 2).mean(axis=1)
+    usual = max(float(second.sums[-1]), 0.0) / rows / 2  # of each arm
+    bends = []
+    for arm, share in enumerate(asked.share):
+        given = np.full(len(eta), float(arm))
+        high, low = (model.weighting.of(eta + step, given)[1] for step in (_NEARBY, -_NEARBY))
+        chance = logistic(eta if arm else -eta)
+        bends.append(float(np.mean(chance * np.abs(high - low) * size)) / (2 * _NEARBY * share))
+    return np.eye(2) * float(np.square(bends).sum()) * (away * usual / 2) ** 2
 
 
 def _positive(matrix: Floats) -> Floats:

@@ -60,12 +60,6 @@ class Weighting:
         """What hardly any weight is above."""
         return min(self.largest, _USUAL[self.estimand])
 
-    @property
-    def bend(self) -> float:
-        """About how far a weighted mean is from a line in the propensity's coefficients, a
-        standard deviation of the score away, in usual sizes of a member's part."""
-        return 0.5 if self.estimand == "overlap" else 3.0
-
     def of(self, eta: Floats, treated: Floats) -> tuple[Floats, Floats]:
         """(weight, its derivative by eta) per row; `treated` is 1 or 0."""
         chance = logistic(eta)
