@@ -42,7 +42,7 @@ USUAL_EFFECT = 0.5  # of a mapped coefficient, in the root of a row's informatio
 RIDGE = 1e-9
 FAR = 0.5  # between estimate and where it was seen from, in the same: too far for a line
 LOUDEST = 0.1  # noise on a mapped coefficient, in the same
-HEAVY = 1.5  # noise on those of counts, which tell unequally
+HEAVY = 1.5  # noise on those of counts, which tell unequally, and of slopes, which are weighted
 ASTRAY = (
     "The run diverged: noise carried the fit away, and nothing can be said of the coefficients. "
     "Ask with more epsilon, of more members, or by fewer terms."
@@ -205,7 +205,7 @@ def _loudness(model: Model, course: Course, last: Heard, rows: float) -> float:
     fits that would be told hold the truth more seldom.
     """
     rounds = course.kinds.count("scores")
-    heavier = HEAVY if model.counts else 1.0
+    heavier = HEAVY if model.counts or model.precise else 1.0
     return heavier * last.noise / rows / usual_gain(model, course) / math.sqrt(rounds)
 
 
