@@ -139,7 +139,7 @@ def run_of(world: World, setting: Setting, number: int) -> Floats | None:
     ]
     if any(row.note for row in found):
         return None
-    values = [(r.estimate - world.truth[r.cell[1]], r.se_sampling, r.se_noise) for r in found]
+    values = [(r.middle - world.truth[r.cell[1]], r.se_sampling, r.se_noise) for r in found]
     return np.array(values).T
 
 

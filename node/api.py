@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from node.console.door import ConsoleDoor
+from node.console.door import PLACE, ConsoleDoor
 from node.console.routes import console_router
 from node.member.links import Sessions
 from node.parts import Parts
@@ -28,6 +28,8 @@ from node.study_api import add_study_routes
 from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFailed
 
 MAX_BODY_BYTES = 256 * 1024
+MAX_UPLOAD_BYTES = 65 * 2**20
+UPLOADS = f"{PLACE}/data/sheet"
 
 
 class _Form(BaseModel):
@@ -67,6 +69,13 @@ class ConsentForm(_Form):
     text: str = ""
     language: str = ""
     evidence: str = ""
+
+
+class EndLinkageForm(_Form):
+    """Why a linkage ends, and who says so."""
+
+    why: str
+    by: str = "steward"
 
 
 class FileForm(_Form):
@@ -137,6 +146,7 @@ def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
     _home_routes(app, steward, connected, guard)
     _data_routes(app, steward, guard)
     _peer_routes(app, steward, guard)
+    _linkage_routes(app, parts, guard)
     add_study_routes(app, parts, guard)
     _evidence_routes(app, steward, guard)
     _console_routes(app, parts, connected, guard)
@@ -252,6 +262,16 @@ def _peer_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         return steward.budget()
 
 
+def _linkage_routes(app: FastAPI, parts: Parts, guard: list[Any]) -> None:
+    @app.get("/v1/linkage", operation_id="linkage", dependencies=guard)
+    def linkage() -> dict[str, Any]:
+        return Steward(parts).linkage()
+
+    @app.post("/v1/linkage/end", operation_id="end_linkage", dependencies=guard)
+    def end_linkage(form: EndLinkageForm) -> dict[str, str]:
+        return {"session": Steward(parts, form.by).end_linkage(form.why)}
+
+
 def _evidence_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
     @app.get("/v1/ledger", operation_id="read_ledger", dependencies=guard)
     def ledger(
@@ -278,7 +298,8 @@ def _problems(app: FastAPI) -> None:
     ) -> Response:
         length = request.headers.get("content-length", "0")
         chunked = "transfer-encoding" in request.headers
-        if chunked or not length.isdigit() or int(length) > MAX_BODY_BYTES:
+        most = MAX_UPLOAD_BYTES if request.url.path == UPLOADS else MAX_BODY_BYTES
+        if chunked or not length.isdigit() or int(length) > most:
             return _problem(413, Code.TOO_LARGE, "the request is too large")
         return await call_next(request)
 

@@ -14,6 +14,7 @@ import typer
 
 from node.consent_cli import add_consent_commands
 from node.home import Home
+from node.link_cli import link_app
 from node.steward_link import hand
 from node.study_cli import add_study_commands, exit_codes, read_text, show
 
@@ -177,6 +178,7 @@ def open_period(dir: Dir = HERE) -> None:  # noqa: A002
 
 add_study_commands(app)
 add_consent_commands(app)
+app.add_typer(link_app, name="link")
 
 
 def main() -> None:

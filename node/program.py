@@ -34,6 +34,7 @@ from node.flower_agent import FlowerAgent
 from node.flower_app import build_client_app, whereabouts
 from node.gate import Asked
 from node.home import Home
+from node.linker import Linker
 from node.parts import Parts
 from node.records import Records, RecordsSettings
 from node.records_guard import RecordsGuard
@@ -94,6 +95,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
                 since=began.day,
                 joined=lambda: joined_since(records, began.cut),
                 site=settings.node,
+                linkage="" if asks is None else asks.linkage,
                 account=account,
             )
 
@@ -101,6 +103,10 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         return cut_now(records)
 
     desk = Desk.open(home.desk_file, clock)
+    linker = Linker(
+        settings.node, key, settings.network, ledger, records, guard, balances, entropy, clock
+    )
+    linker.settle()
     service = NodeService(
         node=settings.node,
         key=key,
@@ -110,6 +116,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         desk=desk,
         runner=Runner(settings.node, ledger, engine, cut, entropy, clock, reached),
         witnessing=Witnessing.begin(settings.node, ledger, key.public, entropy),
+        linker=linker,
         slots=Slots(settings.slot_milliseconds / 1000, time.monotonic, time.sleep),
         entropy=entropy,
         clock=clock,

@@ -8,7 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from coordinator.audit.bundle import BundleFacts, Held, LedgerFacts, ReleaseFacts, write_bundle
+from coordinator.audit.bundle import (
+    BundleFacts,
+    Held,
+    LedgerFacts,
+    LinkageEvidence,
+    ReleaseFacts,
+    write_bundle,
+)
 from coordinator.store.store import Store
 from privacy.checkpoint import Checkpoint, note_text
 from privacy.contract.canonical import parse_canonical
@@ -57,6 +64,10 @@ def write_from_store(services: Holder, folder: Path, settled: Collection[str]) -
         ledgers=ledgers,
         plans=store.releases.plans(),
         releases=_releases(store, settled, covered, store.releases.digests()),
+        linkages=tuple(
+            LinkageEvidence(each.envelope, each.transcript, each.learnt)
+            for each in store.linkages.all()
+        ),
     )
     write_bundle(folder, facts, services.key, services.clock())
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from coordinator.audit.bundle import Bundle
 from coordinator.audit.documents import Network, Release, at, require
+from coordinator.audit.linkages import Linkage, check_begun, check_counts_by, check_linked
 from coordinator.audit.report import Change
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.checkpoint import (
@@ -39,6 +40,7 @@ from privacy.ledger.entry import (
     Reserve,
     RosterPinned,
 )
+from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.ledger.permission import question_mark, question_rule
 from privacy.ledger.policy_words import policy_changes
 from privacy.ledger.state import LedgerState
@@ -56,6 +58,7 @@ class Context:
     network: Network
     plans: dict[str, Plan]
     releases: dict[str, Release]
+    linkages: dict[str, Linkage]
 
 
 @dataclass
@@ -206,6 +209,13 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
             case ConsentText() as body:
                 what = f"{body.purpose} ({body.language}): text {body.text[:12]}…"
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+            case LinkBegun() as body:
+                what = check_begun(context.linkages, ledger.node, body)
+                ledger.changes.append(Change(entry.seq, entry.at, body.kind, COORDINATOR, what))
+            case Linked() as body:
+                check_linked(context.linkages, body)
+            case LinkEnded() as body if body.by:
+                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, body.why))
             case PeriodOpened() | RosterPinned() as body:
                 what = _described(context, body)
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
@@ -257,14 +267,14 @@ def _check_approval(context: Context, body: Approval) -> None:
         require(study.id == body.study, "names the study by another id")
         if body.decision == "approved":
             _check_part(study, body)
-            allowance = study.rho * study.max_memberships**2
+            allowance = study.rho * study.memberships**2
             require(Rho.parse(body.rho) <= allowance, "allows more than the study's allowance")
 
 
 def _check_part(study: Study, body: Approval) -> None:
     own = study.researcher_rho
     stated = None if body.researcher_rho is None else Rho.parse(body.researcher_rho)
-    more = own is not None and (stated is None or stated > own * study.max_memberships**2)
+    more = own is not None and (stated is None or stated > own * study.memberships**2)
     require(not more, "allows one researcher more than the study's part")
 
 
@@ -281,6 +291,7 @@ def _check_reserve(
         raise VerificationFailed("reserves for a plan that is not in the bundle")
     _check_authority(body, plan, study)
     _check_policy(body, plan, study, before)
+    check_counts_by(body, plan, before)
     agreements = (
         (node in plan.participants, "the plan does not name this node"),
         (plan.roster == before.roster, "roster"),

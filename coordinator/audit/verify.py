@@ -22,6 +22,7 @@ from pathlib import Path
 from coordinator.audit.bundle import MANIFEST, Bundle, open_bundle
 from coordinator.audit.documents import at, read_network, read_plans, read_releases
 from coordinator.audit.ledgers import Context, Ledger, verify_ledger
+from coordinator.audit.linkages import read_linkages
 from coordinator.audit.releases import check_receipts, check_transcripts
 from coordinator.audit.report import NodeReport, Report, Spent
 from coordinator.audit.suspects import first_bad_entry
@@ -71,7 +72,8 @@ def verified(
     bundle = _opened(folder, pins.coordinator)
     network = read_network(bundle, dict(pins.nodes))
     plans = read_plans(bundle, network)
-    context = Context(bundle, network, plans, read_releases(bundle, plans))
+    linkages = read_linkages(bundle, network)
+    context = Context(bundle, network, plans, read_releases(bundle, plans), linkages)
     ledgers = {}
     for node in sorted(bundle.cosigners):
         progress(f"nodes/{node}/entries.jsonl")

@@ -25,7 +25,7 @@ Way = Literal["gradient", "gram", "newton"]
 NEWTON_ROUNDS = 7
 GRAM_ROUNDS = 6
 GRADIENT_ROUNDS = 7
-_MOMENTS, _GRAM = 0.10, 0.25  # parts of the cost
+_MOMENTS, _GRAM = 0.10, 0.18  # parts of the cost
 _GRADIENT_MOMENTS = 0.20
 _OUTCOME = 0.04  # for the outcome's moments alone
 _FINER = 10  # so that parts of small weights are whole too
@@ -54,7 +54,7 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
             early = NEWTON_ROUNDS - 1
             weights = (1,) * (1 + early) + (math.ceil(_LAST * (1 + early)),)
         case "gram":
-            gram = gram_part(multiplied(model))
+            gram = gram_part(len(model.multiplied))
             moments = _MOMENTS * min(1.0, 0.4 + model.width / 10)
             each = (1 - moments - gram) / GRAM_ROUNDS
             weights = _whole(moments, gram, *[each] * GRAM_ROUNDS)
@@ -63,7 +63,11 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
             weights = _whole(_GRADIENT_MOMENTS, *[each] * GRADIENT_ROUNDS)
     damping = 1.5 if way == "gradient" else 1.0
     bound = clip * float(np.linalg.norm(model.loudness))
-    return Course(way, weights, size, float(multiplied(model)), bound, damping)
+    clustered = way == "newton" and not model.independent
+    if clustered:  # rows are counted in full, as a standard error by member asks
+        size = math.sqrt(2 + 2 * len(free) + model.moment_count)
+    gram_clip = float(len(model.multiplied))
+    return Course(way, weights, size, gram_clip, bound, damping, clustered=clustered)
 
 
 def reusing(model: Glm, course: Course, known: Covariates) -> Course:
@@ -84,11 +88,6 @@ def reusing(model: Glm, course: Course, known: Covariates) -> Course:
     )
 
 
-def multiplied(model: Model) -> int:
-    """Columns whose products are learnt: not those that are 0 in every first row."""
-    return sum(model.constant(at) != 0.0 for at in range(model.width))
-
-
 def gram_part(width: int) -> float:
     """The part of the cost for products of so many columns."""
     return _GRAM * min(1.0, width / 8)
@@ -104,7 +103,8 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
     noise = _relative(model, unit_noise, members)
     bound = math.sqrt(model.bound_squared) * model.most_rows
     part = _LAST / (1 + _LAST)
-    full = bound * math.sqrt(3 / part) * unit_noise
+    parts = 3 if model.independent else 4
+    full = bound * math.sqrt(parts / part) * unit_noise
     newton = full / math.sqrt(_USUAL_INFORMATION**2 * members)
     if newton <= NEGLIGIBLE:
         return Choice(
@@ -124,7 +124,7 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
 
 def gram_noise(model: Model, unit_noise: float, members: int) -> float:
     """The noise on the products of columns, relative to them."""
-    width = multiplied(model)
+    width = len(model.multiplied)
     return math.sqrt(width) * width * unit_noise / math.sqrt(gram_part(width)) / members
 
 

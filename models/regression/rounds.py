@@ -18,7 +18,7 @@ from models.noise_law import NoiseLaw
 from models.opening import Opening
 from models.regression.by_organisation import ByOrganisation, lost_during
 from models.regression.choosing import Way, choose, course_of
-from models.regression.fitting import Course, Opened, Standing, next_round, standing
+from models.regression.fitting import CLUSTERED, Course, Opened, Standing, next_round, standing
 from models.regression.foretelling import foretold
 from models.regression.member_sum import MemberSum, UnitVectors, check_memory
 from models.regression.member_vectors import Gram, Moments, Newton, Round, Scores, length
@@ -105,6 +105,11 @@ class InRounds(Request):
         return foretold(self.model(dictionary), course, unit, members)
 
     def method(self) -> str:
+        return f"{self.way_said} {_TOLD}"
+
+    @property
+    def way_said(self) -> str:
+        """What its rounds open, in words."""
         return _METHODS[self.way]
 
     def course(self, dictionary: Dictionary) -> Course:
@@ -144,7 +149,9 @@ class InRounds(Request):
         """The fit after `opened`, and the noise on the number of members."""
         model, course = self.model(dictionary), self.course(dictionary)
         read = self.read(dictionary, opened)
-        noise = read[-1].noise * math.sqrt(3) if self.way == "newton" else read[0].noise
+        asked, noise = read[-1].asked, read[0].noise
+        if isinstance(asked, Newton):
+            noise = read[-1].noise * math.sqrt(asked.parts)
         return standing(model, course, read), noise
 
 
@@ -161,7 +168,7 @@ def empty_round(model: Model, kind: str) -> Round:
         case "scores":
             return Scores(theta, np.eye(model.size), 1.0)
         case _:
-            return Newton(theta)
+            return Newton(theta, clustered=kind == CLUSTERED)
 
 
 def _read(model: Model, course: Course, number: int, opening: Opening) -> Opened:
@@ -186,6 +193,10 @@ def decimal(text: str, where: str, most: float) -> float:
     return number
 
 
+_TOLD = (
+    "What is told is drawn towards no effect as far as the noise demands; intervals are about what "
+    "was measured."
+)
 _METHODS = {
     "newton": (
         "Coefficients are maximum likelihood estimates by Newton's method; every round opened the "

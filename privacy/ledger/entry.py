@@ -28,11 +28,13 @@ from privacy.ledger.fields import (
     Epoch,
     Index,
     Instant,
+    LinkageDigest,
     Name,
     Positive,
     RhoText,
     Words,
 )
+from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.mechanism import GaussianSum
 from privacy.merkle import leaf_hash
 from privacy.units import Rho
@@ -206,7 +208,8 @@ class Reserve(Fact):
 
     `rho` is max_attempts times the cost of all `rounds`, each once. `question` is the digest of
     what the researcher signed: it is answered once, whatever plans are made of it. A question
-    signed by another key than the `researcher`'s names the delegation under which it was.
+    signed by another key than the `researcher`'s names the delegation under which it was. Of a
+    linked study, `linkage` is the session by which each person is counted once.
     """
 
     kind: Literal["reserve"] = "reserve"
@@ -222,6 +225,7 @@ class Reserve(Fact):
     rounds: Annotated[tuple[ReservedRound, ...], Field(min_length=1, max_length=MAX_ROUNDS)]
     max_attempts: Positive
     rho: RhoText
+    linkage: LinkageDigest = ""
     expires: Instant
 
 
@@ -341,6 +345,9 @@ Body = (
     | ConsentRoot
     | ConsentText
     | Witnessed
+    | LinkBegun
+    | Linked
+    | LinkEnded
 )
 
 

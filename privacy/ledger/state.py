@@ -33,6 +33,7 @@ from privacy.ledger.entry import (
     PolicySet,
 )
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.link_entry import Linkage, LinkBegun
 from privacy.units import Rho
 
 V = TypeVar("V")
@@ -123,7 +124,9 @@ class LedgerState(_Value):
     where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward said
     to single questions, by mark. `charged` and `held` are by study id, over all periods;
     `parts` is charged and held together, by account; `period_charged` counts the current
-    period, `total_charged` all of them.
+    period, `total_charged` all of them, linkages included, which are no study's:
+    `linkage_charged`. `linkage` is in force, `linking` was begun and not ended; `links` counts
+    those begun in the period, `link_sessions` names all there ever were.
     """
 
     size: int = 0
@@ -152,6 +155,11 @@ class LedgerState(_Value):
     period_charged: Rho = Rho.ZERO
     total_charged: Rho = Rho.ZERO
     total_held: Rho = Rho.ZERO
+    linkage: Linkage | None = None
+    linking: LinkBegun | None = None
+    links: int = 0
+    link_sessions: frozenset[str] = frozenset()
+    linkage_charged: Rho = Rho.ZERO
     reservations: int = 0
     _reserved: _Reserved = field(default_factory=_Reserved, compare=False, repr=False)
 
@@ -263,7 +271,19 @@ class LedgerState(_Value):
 
     def opened_period(self, period: PeriodOpened) -> LedgerState:
         """With a new budget. What is set aside stays set aside and counts against it."""
-        return self.having(period=period, period_charged=Rho.ZERO)
+        return self.having(period=period, period_charged=Rho.ZERO, links=0)
+
+    def begun_link(self, begun: LinkBegun) -> LedgerState:
+        """With a linkage under way and charged."""
+        cost = parse_rho(begun.rho)
+        return self.having(
+            linking=begun,
+            links=self.links + 1,
+            link_sessions=self.link_sessions | {begun.session},
+            linkage_charged=self.linkage_charged + cost,
+            period_charged=self.period_charged + cost,
+            total_charged=self.total_charged + cost,
+        )
 
     def decided(self, approval: Approval) -> LedgerState:
         """With one study version in force, in place of any other of it; or no longer."""

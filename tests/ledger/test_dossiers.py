@@ -6,6 +6,8 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -27,12 +29,12 @@ from coordinator.audit.verify import verified
 from coordinator.audit.whole import whole_folder
 from coordinator.cli.researcher import app
 from privacy.errors import BadInput
-from privacy.ledger.entry import Aborted
+from privacy.ledger.entry import Aborted, Approval
 from privacy.odds import odds_of_rho
 from privacy.units import Rho
 from tests.support.bundle_factory import DELTA, NODES, Network
+from tests.support.ledger_factory import BY, reservation
 from tests.support.ledger_factory import policy as policy_entry
-from tests.support.ledger_factory import reservation
 
 NASTY = "<script>alert(1)</script> \\ #[x] $y$ *z* \"q\" & 'p'"
 TEMPLATES = files("coordinator.audit.dossier") / "templates"
@@ -50,6 +52,9 @@ def told(folder: Path) -> Path:
     network.tick(86400)
     lower = Rho(network.study.rho.units // 2)
     network.ledgers[NODES[0]].append(policy_entry(lower, min_cohort=7))
+    given = next(e.body for e in network.ledgers[NODES[0]].entries if isinstance(e.body, Approval))
+    taken = given.model_copy(update={"decision": "withdrawn", "reason": NASTY})
+    network.ledgers[NODES[0]].append(taken)
     network.witness("coordinator", NODES[0])
     return network.write(folder)
 
@@ -84,6 +89,24 @@ def test_a_study_lists_every_answer_with_cost_and_receipts(documents: list[Docum
     assert receipts == "; ".join(f"{node}: 7" for node in sorted(NODES))
     (others,) = tables(documents[0], "Questions without a release")
     assert [(row[1], row[3], row[4]) for row in others.rows] == [(NASTY, "node_offline", "0")]
+
+
+def test_a_study_lists_the_columns_and_methods_that_were_asked_for(
+    documents: list[Document],
+) -> None:
+    (named,) = tables(documents[0], "Columns that questions named")
+    assert named.rows == (("members.treatment", "3"),)
+    (methods,) = tables(documents[0], "Methods asked for")
+    assert methods.rows == (("count", "3"),)
+
+
+def test_decisions_stand_with_their_reasons(documents: list[Document]) -> None:
+    (study,) = tables(documents[0], "Decisions over time")
+    assert [row[1:5] for row in study.rows] == [
+        (node, "approved, epsilon at most 5", BY, "") for node in sorted(NODES)
+    ] + [(NODES[0], "withdrawn", BY, NASTY)]
+    (node,) = tables(documents[1], "Decisions about studies")
+    assert [row[2] for row in node.rows] == ["approved, epsilon at most 5", "withdrawn"]
 
 
 def test_an_organisation_shows_its_limits_and_what_changed_them(documents: list[Document]) -> None:
@@ -221,6 +244,32 @@ def test_a_paper_is_the_same_every_time_and_tagged(documents: list[Document]) ->
 def test_texts_of_others_are_text_on_paper_too() -> None:
     hostile = Document("x", NASTY, ((NASTY, NASTY),), (Section("a", NASTY, (Words(NASTY),)),))
     assert pdf(hostile).startswith(b"%PDF-")
+
+
+def test_without_typst_one_line_says_what_to_do(
+    documents: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "typst", None)
+    with pytest.raises(BadInput, match="not installed") as caught:
+        pdf(documents[0])
+    assert "--no-pdf" in caught.value.instead
+
+
+def test_a_paper_does_not_depend_on_where_it_is_made(
+    documents: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = pdf(documents[0])
+    monkeypatch.chdir(tmp_path)
+    assert pdf(documents[0]) == here
+
+
+def test_the_commands_load_nothing_that_only_a_dossier_needs() -> None:
+    heavy = "{'typst', 'jinja2', 'dp_accounting', 'scipy', 'fastapi'}"
+    code = f"import sys, coordinator.cli.researcher; print(sorted({heavy} & set(sys.modules)))"
+    line = [sys.executable, "-c", code]
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "[]"
 
 
 # the registry's form

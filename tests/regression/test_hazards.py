@@ -229,7 +229,7 @@ def test_an_interval_that_nobody_reaches_spoils_nothing() -> None:
     for seed in range(5):
         result = run(asked.normalised(CANCER), [rows], epsilon="3", seed=seed)
         found = coefficients(result)["age"]
-        assert abs(found.estimate - best.estimate) < 6 * found.se_noise
+        assert abs(found.middle - best.estimate) < 6 * found.se_noise
         assert found.se_sampling == pytest.approx(best.se_sampling, rel=0.25)
         baseline = coefficients(result, "baseline hazard")
         assert next(row.note for row in baseline.values()) == ""
@@ -307,5 +307,26 @@ def test_a_rare_covariate_leaves_the_others_determined() -> None:
         for name, row in found.items():
             assert not row.note
             error = np.hypot(row.se_noise, 0.5 * row.se_sampling)
-            assert abs(row.estimate - best[name].estimate) < 6 * error
+            assert abs(row.middle - best[name].estimate) < 6 * error
         assert found["age"].se < 3 * best["age"].se
+
+
+def test_a_date_is_no_time() -> None:
+    """It says when, and not after how long: days in one place and years in another."""
+    dates = Dictionary(
+        tables=(
+            one_row(
+                "people",
+                number("x", ("-4", "4")),
+                Column(name="seen", type=ColumnType.DATE, lower="0", upper="20000"),
+                Column(name="died", type=ColumnType.BOOLEAN, levels=("false", "true")),
+                number("time", ("0", "2700")),
+            ),
+        )
+    )
+    for asked in (
+        Cox(time="seen", event="died", formula="x"),
+        Cox(time="time", event="died", formula="x", start="seen"),
+    ):
+        with pytest.raises(BadInput, match="is a date"):
+            asked.normalised(dates)

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from fractions import Fraction
+from typing import Any, assert_never
 
 from coordinator.audit.agreement import Second
 from coordinator.audit.history import entries_of
 from coordinator.audit.report import Change
 from coordinator.audit.verify import Verified
+from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.signing import PublicKey
 from privacy.contract.study import Study
-from privacy.ledger.entry import Aborted, Commit, ConsentText, Entry, Expired, Released, Reserve
+from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
+from privacy.ledger.entry import (
+    Aborted,
+    Approval,
+    Commit,
+    ConsentText,
+    Entry,
+    Expired,
+    Released,
+    Reserve,
+)
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.link_entry import LinkBegun
 from privacy.units import Rho
+
+_NAME = re.compile(r"\b[A-Za-z_]\w*\.[A-Za-z_]\w*\b")
 
 
 @dataclass
@@ -56,12 +74,51 @@ def fingerprint(key: str) -> str:
     return "-".join(PublicKey.from_text(key).fingerprint.split("-")[:4])
 
 
+Decision = Approval | Endorsement | Reviewed | QuestionDecided
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What an organisation said to a study or to one of its questions."""
+
+    node: str
+    seq: int
+    at: str
+    body: Decision
+
+    def words(self, delta: Fraction) -> str:
+        """The decision; an approval with its limit."""
+        match self.body:
+            case Approval(decision="approved") as body:
+                limit = epsilon_of_rho(parse_rho(body.rho), delta)
+                by_rule = ", by its policy" if body.how == "policy" else ""
+                return f"approved, epsilon at most {limit:.6g}{by_rule}"
+            case Approval(decision="asked"):
+                return "asked back"
+            case Approval() as body:
+                return body.decision
+            case Endorsement():
+                return "the first of two approvals"
+            case Reviewed() as body:
+                return f"signed off by patient reviewer {body.reviewer}"
+            case QuestionDecided() as body:
+                return f"question {body.decision}: {body.sentence}"
+            case _:
+                assert_never(self.body)
+
+    @property
+    def reason(self) -> str:
+        return "" if isinstance(self.body, Reviewed) else self.body.reason
+
+
 @dataclass(frozen=True)
 class Material:
     """A verified bundle, read once more for what its dossiers tell."""
 
     found: Verified
     asked: tuple[Asked, ...]
+    decided: tuple[Decided, ...]
+    linked: tuple[tuple[str, str, Rho], ...]  # (node, at, rho) of every linkage charged
     second: Second | None
 
     @property
@@ -102,9 +159,16 @@ class Material:
 def gather(found: Verified, second: Second | None = None) -> Material:
     """Read every ledger of a verified bundle once."""
     asked: dict[str, Asked] = {}
+    decided: list[Decided] = []
+    linked: list[tuple[str, str, Rho]] = []
     for node in found.ledgers:
         for entry in entries_of(found, node):
             _note(asked, node, entry)
+            if isinstance(entry.body, Decision):
+                decided.append(Decided(node, entry.seq, entry.at, entry.body))
+            if isinstance(entry.body, LinkBegun):
+                linked.append((node, entry.at, parse_rho(entry.body.rho)))
+    decided.sort(key=lambda each: (each.at, each.node, each.seq))
     for digest in found.context.releases:
         body: dict[str, Any] = found.context.bundle.json(f"releases/{digest}.json")["body"]
         question = asked.get(body["plan"])
@@ -113,7 +177,7 @@ def gather(found: Verified, second: Second | None = None) -> Material:
             question.epsilon = body["epsilon"]
             question.released_at = body["released_at"]
     by_time = sorted(asked.values(), key=lambda each: (each.at, each.plan))
-    return Material(found, tuple(by_time), second)
+    return Material(found, tuple(by_time), tuple(decided), tuple(linked), second)
 
 
 def consent_texts(material: Material, node: str) -> Iterator[tuple[str, ConsentText]]:
@@ -121,6 +185,24 @@ def consent_texts(material: Material, node: str) -> Iterator[tuple[str, ConsentT
     for entry in entries_of(material.found, node):
         if isinstance(entry.body, ConsentText):
             yield entry.at[:10], entry.body
+
+
+def columns_named(material: Material, asked: Iterable[Asked]) -> Counter[str]:
+    """How many of these questions named each declared column, in analysis or cohort."""
+    found: Counter[str] = Counter()
+    for each in asked:
+        plan = material.found.context.plans[each.plan]
+        dictionary = material.found.context.network.dictionaries[plan.dictionary]
+        known = {f"{table.name}.{c.name}" for table in dictionary.tables for c in table.columns}
+        text = f"{json.dumps(plan.analysis)} {plan.cohort}"
+        found.update(known & set(_NAME.findall(text)))
+    return found
+
+
+def methods_used(material: Material, asked: Iterable[Asked]) -> Counter[str]:
+    """How many of these questions were of each analysis of the catalogue."""
+    plans = material.found.context.plans
+    return Counter(str(plans[each.plan].analysis["kind"]) for each in asked)
 
 
 def _note(asked: dict[str, Asked], node: str, entry: Entry) -> None:

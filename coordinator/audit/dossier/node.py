@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from coordinator.audit.dossier.checklist import checklist_section
 from coordinator.audit.dossier.document import (
     Block,
@@ -10,6 +12,7 @@ from coordinator.audit.dossier.document import (
     Section,
     Table,
     Words,
+    count,
     facts,
     short,
 )
@@ -56,7 +59,7 @@ def node_document(material: Material, node: str) -> Document:
         about=about,
         sections=(
             _guarantee(state),
-            _projects(material, node),
+            _projects(material, node, state.delta),
             _people(material, node),
             _settings(material, node, state),
             _data(material, node),
@@ -88,26 +91,28 @@ def _when(at: str) -> str:
     return at[:16].replace("T", " ")
 
 
-def _projects(material: Material, node: str) -> Section:
-    kinds = ("approval", "endorsement", "reviewed", "question")
+def _projects(material: Material, node: str, delta: Fraction) -> Section:
     rows = tuple(
-        (_when(change.at), change.what, change.by, f"{change.seq}")
-        for name, change in material.changes(*kinds)
-        if name == node
-    )
-    return Section(
-        PROJECTS,
-        "Safe projects: what was this organisation asked to take part in?",
         (
-            Table(
-                "Decisions about studies and questions over time",
-                ("when", "decision", "by", "entry"),
-                rows,
-                frozenset({3}),
-                empty="Nothing was decided.",
-            ),
-        ),
+            _when(each.at),
+            each.body.study,
+            each.words(delta),
+            each.body.by,
+            each.reason,
+            f"{each.seq}",
+        )
+        for each in material.decided
+        if each.node == node
     )
+    table = Table(
+        "Decisions about studies and questions over time",
+        ("when", "study", "decision", "by", "reason", "entry"),
+        rows,
+        frozenset({5}),
+        empty="Nothing was decided.",
+    )
+    title = "Safe projects: what was this organisation asked to take part in?"
+    return Section(PROJECTS, title, (table,))
 
 
 def _people(material: Material, node: str) -> Section:
@@ -204,7 +209,7 @@ def _data(material: Material, node: str) -> Section:
 
 def _outputs(material: Material, node: str, state: LedgerState) -> Section:
     asked = material.of_node(node)
-    course: Figure | None = course_figure(state, asked, node)
+    course: Figure | None = course_figure(material, node)
     period = (("this period", state.period_charged, state.total_held, state.budget),)
     studies = tuple(
         (study, spent, state.held.get(study, Rho.ZERO), quota(state, study))
@@ -216,6 +221,7 @@ def _outputs(material: Material, node: str, state: LedgerState) -> Section:
         "Safe outputs: what left this building, and what did it cost?",
         (
             Words(f"Over all periods a member here lost at most epsilon {lifetime}."),
+            *_linked(state),
             *(() if course is None else (course,)),
             budget_table((*period, *studies), state.delta, "The period's budget, and each study's"),
             _egress(material, node),
@@ -223,6 +229,14 @@ def _outputs(material: Material, node: str, state: LedgerState) -> Section:
             unanswered_table(asked, state.delta),
         ),
     )
+
+
+def _linked(state: LedgerState) -> tuple[Words, ...]:
+    if state.linkage_charged == Rho.ZERO:
+        return ()
+    number = len(state.link_sessions)
+    cost = epsilon_text(state.linkage_charged, state.delta)
+    return (Words(f"Of that, {count(number, 'linkage')} cost epsilon {cost}."),)
 
 
 def _egress(material: Material, node: str) -> Table:
