@@ -45,6 +45,7 @@ THIN = 3.0  # standard deviations of noise above which an arm's weight is believ
 _MEANS, _SQUARES = 5.0, 16.0  # clips, in usual sizes and their squares
 _USUAL_SIZE = 3.0
 _NEARBY = 0.1  # in the linear predictor
+EXTREME = 0.7  # of the usual part of members with extreme chances may be missed
 TURN = np.array([[-1.0, 1.0], [1.0, 1.0]])  # (others, treated) to (difference, sum)
 
 
@@ -212,7 +213,8 @@ def _of_information(model: Propensity, now: Standing, second: Summed) -> Floats:
 
 def _of_bend(model: Propensity, now: Standing, second: Summed) -> Floats:
     """What the step is off by since weights are no line in the propensity's coefficients: half
-    their second derivative, under the covariates' law, times the squared way to the best ones."""
+    their second derivative, under the covariates' law, times the squared way to the best ones; and
+    an allowance for members with extreme chances, whose parts are clipped most."""
     asked, rows = second.stage, now.population.rows
     if not isinstance(asked, Slopes):
         raise TypeError("the second stage has slopes")
@@ -227,7 +229,9 @@ def _of_bend(model: Propensity, now: Standing, second: Summed) -> Floats:
         high, low = (model.weighting.of(eta + step, given)[1] for step in (_NEARBY, -_NEARBY))
         chance = logistic(eta if arm else -eta)
         bends.append(float(np.mean(chance * np.abs(high - low) * size)) / (2 * _NEARBY * share))
-    return np.eye(2) * float(np.square(bends).sum()) * (away * usual / 2) ** 2
+    bent = math.hypot(*bends) * away * usual / 2
+    trimmed = EXTREME * model.weighting.extreme(eta) * usual
+    return np.eye(2) * (bent**2 + trimmed**2)
 
 
 def _positive(matrix: Floats) -> Floats:

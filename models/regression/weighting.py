@@ -60,6 +60,13 @@ class Weighting:
         """What hardly any weight is above."""
         return min(self.largest, _USUAL[self.estimand])
 
+    def extreme(self, eta: Floats) -> float:
+        """The part of rows whose chance is nearer than `trim` to 0 or 1, where that matters."""
+        if self.estimand == "overlap":
+            return 0.0
+        chance = logistic(eta)
+        return float(np.mean(np.minimum(chance, 1 - chance) < self.trim))
+
     def of(self, eta: Floats, treated: Floats) -> tuple[Floats, Floats]:
         """(weight, its derivative by eta) per row; `treated` is 1 or 0."""
         chance = logistic(eta)
