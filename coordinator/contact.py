@@ -30,6 +30,7 @@ from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Refused, VerificationFailed
 
 TIMEOUT_SECONDS = 5.0
+MOST_GIVEN_BACK = 5_000  # entries in one message, where a checkpoint lies among them
 
 _log = structlog.get_logger("cairn.bridge")
 
@@ -76,6 +77,7 @@ class Contact:
             self._notice_restart(node, said)
             self._offer(node, said)
             self._fetch_steps(node, said)
+            self._give_back(node, said)
         self._carry_witnesses(greetings)
         behind = [n for n, said in greetings.items() if said["size"] > self.mirrored(n)]
         self.mirror.sync(tuple(behind))
@@ -150,6 +152,19 @@ class Contact:
             raise VerificationFailed("is another node's", where=node)
         study = self.store.studies.version(step.study_digest).study
         self.store.steps.add(envelope, study, Signers(self.coordinator, self.roster().keys))
+
+    def _give_back(self, node: str, said: dict[str, Any]) -> None:
+        """What a node's restored ledger lacks of the copy here: it takes it if it signed it."""
+        while said["size"] < self.mirrored(node):
+            copy = self.store.ledgers.since(node, int(said["size"]), MOST_GIVEN_BACK)
+            if copy is None:
+                return
+            lines, note = copy
+            wish = Body({"checkpoint": note}, b"".join(line + b"\n" for line in lines))
+            answer = self.link.ask(Ask.GIVE_BACK, {node: wish}, TIMEOUT_SECONDS)[node]
+            if not isinstance(answer, Body):
+                return
+            said["size"] += len(lines)
 
     def _carry_witnesses(self, greetings: dict[str, dict[str, Any]]) -> None:
         for node, said in greetings.items():

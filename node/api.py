@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from node.parts import Parts
 from node.steward import Steward
 from node.study_api import add_study_routes
+from node.upkeep_api import add_upkeep_routes
 from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFailed
 
 MAX_BODY_BYTES = 256 * 1024
@@ -129,6 +130,7 @@ def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
     _data_routes(app, steward, guard)
     _peer_routes(app, steward, guard)
     add_study_routes(app, parts, guard)
+    add_upkeep_routes(app, parts, guard)
     _evidence_routes(app, steward, guard)
     return app
 
@@ -200,9 +202,8 @@ def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         return {"status": "shown"}
 
     @app.post("/v1/erase", operation_id="erase", dependencies=guard)
-    def erase(form: EraseForm) -> dict[str, str]:
-        steward.erase(form.member, form.reference)
-        return {"status": "erased"}
+    def erase(form: EraseForm) -> dict[str, Any]:
+        return {"status": "erased", "backups": steward.erase(form.member, form.reference)}
 
     @app.post("/v1/publish", operation_id="publish", dependencies=guard)
     def publish() -> dict[str, Any]:

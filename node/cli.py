@@ -16,6 +16,7 @@ from node.consent_cli import add_consent_commands
 from node.home import Home
 from node.steward_link import hand
 from node.study_cli import add_study_commands, exit_codes, read_text, show
+from node.upkeep_cli import add_upkeep_commands
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -165,6 +166,7 @@ def open_period(dir: Dir = HERE) -> None:  # noqa: A002
 
 add_study_commands(app)
 add_consent_commands(app)
+add_upkeep_commands(app)
 
 
 def main() -> None:

@@ -25,13 +25,16 @@ from typing import Self
 
 from node.ledger_file import FORMAT, SCHEMA, connect, genesis_of, head_of, stopping
 from node.ledger_wish import (
+    RESTORED,
     Accepted,
     Receipt,
     Wish,
     check_outbox,
+    drop_beside,
     entry_after,
     fail,
     keep_beside,
+    restored_of,
 )
 from privacy.checkpoint import Checkpoint, NoteSigner, node_origin, open_checkpoint
 from privacy.contract.canonical import rational
@@ -39,9 +42,10 @@ from privacy.contract.signing import PublicKey, SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.chain import Replay, verify_entries
-from privacy.ledger.entry import Body, Genesis
-from privacy.ledger.fold import step
+from privacy.ledger.entry import Body, Entry, Genesis
+from privacy.ledger.fold import apply, step
 from privacy.ledger.state import LedgerState
+from privacy.ledger.upkeep_entry import Restored
 from privacy.merkle import Frontier, Tree, verify_consistency
 
 _BATCH = 1_000
@@ -83,6 +87,7 @@ class LedgerStore:
         self._tree = Tree()
         self._frontier = Frontier()
         self._checkpoint = ""
+        self._restored: Restored | None = None
 
     @classmethod
     def create(
@@ -210,6 +215,7 @@ class LedgerStore:
                 raise VerificationFailed("the stored head is not the ledger's", where="head")
             self._state, self._tree = result.state, result.tree
             self._frontier, self._checkpoint = own, note
+            self._restored = restored_of(self._db)
 
     # what it takes
 
@@ -222,6 +228,8 @@ class LedgerStore:
         be written; BadInput when `outbox` is not what the commit describes.
         """
         check_outbox(body, outbox)
+        if self._restored is not None and not isinstance(body, Restored):
+            raise Refused(Code.LEDGER_STOPPED, what=RESTORED)
         wish = Wish(body, outbox, cut)
         self._waiting.append(wish)
         with self._lock:
@@ -268,6 +276,43 @@ class LedgerStore:
         for wish, entry in accepted:
             wish.receipt = Receipt(entry.seq, entry.leaf.hex(), note)
             self._reached(f"{wish.body.kind} durable")
+        self._restored = restored_of(self._db)
+
+    # what a restored one takes back
+
+    @property
+    def restored(self) -> Restored | None:
+        """The entry that a restored ledger is to begin again with; until then it takes no other.
+
+        Whatever it wrote before it has what it said since the backup would be a second history.
+        """
+        return self._restored
+
+    def take_back(self, lines: Sequence[bytes], note: str) -> None:
+        """Add entries that this node wrote before its ledger was restored, exactly as they were.
+
+        `note` is a checkpoint over them that this node signed. Raises Refused(LEDGER_STOPPED) for
+        a ledger that was not restored, VerificationFailed unless they follow and are signed.
+        """
+        if self._restored is None:
+            raise Refused(Code.LEDGER_STOPPED, what="not restored")
+        head = open_checkpoint(note, self._signer.key, self._signer.name)
+        with self._lock:
+            state, frontier, entries = self._state, self._frontier, []
+            for line in lines:
+                entry = Entry.from_bytes(line)
+                state, frontier = apply(state, entry), frontier.append(entry.leaf)
+                entries.append(entry)
+            if (head.size, head.root) != (frontier.size, frontier.root):
+                raise VerificationFailed("entries and checkpoint do not agree", where="head")
+            with self._transaction():
+                self._move_head(frontier, note)
+                for entry in entries:
+                    self._db.execute("INSERT INTO entries VALUES (?, ?)", (entry.seq, entry.data))
+                    drop_beside(self._db, entry.body)
+            for entry in entries:
+                self._tree.append(entry.leaf)
+            self._state, self._frontier, self._checkpoint = state, frontier, note
 
     def _move_head(self, frontier: Frontier, note: str) -> None:
         moved = self._db.execute(

@@ -35,6 +35,7 @@ from node.home import Home
 from node.parts import Parts
 from node.records import Records, RecordsSettings
 from node.records_guard import RecordsGuard
+from node.restore import check_no_restore
 from node.runner import Runner, Step
 from node.service import NodeService
 from node.setup import open_ledger
@@ -60,6 +61,7 @@ def _no_step(_step: str) -> None:
 
 def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_step) -> Parts:
     """Open databases and keys; nothing listens yet."""
+    check_no_restore(home)
     settings = home.settings()
     key = home.identity()
     ledger = open_ledger(home, clock, reached)

@@ -19,6 +19,7 @@ import duckdb
 
 from node.consent_classes import classes_that_count
 from node.engines.embedded import DuckDBReading, columns_of
+from node.file_copies import copy_records_file
 from node.layout import MEMBERS, Cursor
 from privacy.contract.diseases import Diseases
 from privacy.contract.duo import Use
@@ -108,13 +109,23 @@ class Records:
         with self.transaction() as cursor:
             cursor.execute("INSERT INTO meta VALUES ('layout', ?) ON CONFLICT DO NOTHING", [LAYOUT])
             if _meta(cursor, "layout") != LAYOUT:
-                raise BadInput("records of another version", where=where, instead="import again")
+                raise BadInput(
+                    "records of another version",
+                    where=where,
+                    instead="run `cairn-node upgrade`; of a newer one, install the newer program",
+                )
 
     def close(self) -> None:
         """Write everything to the file and let it go."""
         with self._writing, self._opening:
             self._connection.execute("CHECKPOINT")
             self._connection.close()
+
+    def copy_to(self, path: Path) -> None:
+        """The file as it is now, into a new file; nobody writes meanwhile, readers go on."""
+        where = "SELECT path FROM duckdb_databases() WHERE NOT internal"
+        with self._writing, self.snapshot() as cursor:
+            copy_records_file(Path(cursor.execute(where).fetchone()[0]), path)
 
     @contextmanager
     def snapshot(self) -> Iterator[Cursor]:

@@ -383,6 +383,8 @@ class Runner:
             self._finish(plan, Aborted(plan=plan, code=Code.NOT_APPROVED.value))
 
     def sweep(self) -> None:
-        """Close reservations whose plan has expired."""
+        """Close reservations whose plan has expired; a restored ledger takes nothing yet."""
+        if self.ledger.restored is not None:
+            return
         for plan in self.ledger.state.due(instant_text(self.clock())):
             self._finish(plan, Expired(plan=plan))

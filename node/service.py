@@ -157,7 +157,7 @@ class NodeService:
         if request.ask is Ask.CONTRIBUTE:
             work = self._contribution(request.payload, packet.blob)
             return _Begun(request.ask, lambda: self._answer(request, work))
-        reply = self._answer(request, lambda: self._dispatch(request))
+        reply = self._answer(request, lambda: self._dispatch(request, packet.blob))
         return _Begun(request.ask, lambda: reply)
 
     def _answer(self, request: Request, work: Work) -> Packet:
@@ -174,7 +174,7 @@ class NodeService:
             _log.error("failed", ask=request.ask.value, error=type(error).__name__)
             return seal_refusal(self.key, self.node, request.id, Refused(Code.INTERNAL))
 
-    def _dispatch(self, request: Request) -> Answer:
+    def _dispatch(self, request: Request, blob: bytes) -> Answer:
         payload = request.payload
         match request.ask:
             case Ask.HELLO:
@@ -188,6 +188,8 @@ class NodeService:
                 return {"steps": [each.to_json() for each in steps]}, b""
             case Ask.OFFER_REVOCATION:
                 return self._offer_revocation(payload), b""
+            case Ask.GIVE_BACK:
+                return self._take_back(payload, blob), b""
             case Ask.WITNESS:
                 return self._witness(payload), b""
             case Ask.WITNESS_ANSWERS:
@@ -262,6 +264,13 @@ class NodeService:
             if new:
                 self.ledger.append(KeysRevoked(revocation=listed.digest, keys=tuple(new)))
         return {"revoked": len(self.ledger.state.revoked)}
+
+    def _take_back(self, payload: dict[str, Any], blob: bytes) -> dict[str, Any]:
+        """Entries of this ledger that a backup did not hold, from whoever kept them."""
+        with self._lock:
+            self.ledger.take_back(blob.split(b"\n")[:-1], str(payload["checkpoint"]))
+            self.witnessing.begin_again()
+        return {"size": self.ledger.size}
 
     def _witness(self, payload: dict[str, Any]) -> dict[str, Any]:
         of, nonce = str(payload["of"]), str(payload["nonce"])

@@ -20,7 +20,7 @@ from node.member.links import MemberLinks
 from node.scoring import read_model, score
 from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
-from node.study_desk import StudyDesk
+from node.upkeep_desk import UpkeepDesk
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.consent import ConsentState
@@ -39,7 +39,7 @@ _WORDS_LOST = (
 
 
 @dataclass(frozen=True)
-class Steward(StudyDesk):
+class Steward(UpkeepDesk):
     """Operations on one node, running or not. `by` is the name that goes into the ledger."""
 
     # home
@@ -207,8 +207,11 @@ class Steward(StudyDesk):
         )
         return digest
 
-    def erase(self, member: str, reference: str = "") -> None:
-        """Take a member out of everything; `reference` is kept in the trace, so name nobody."""
+    def erase(self, member: str, reference: str = "") -> list[dict[str, str]]:
+        """Take a member out of everything; `reference` is kept in the trace, so name nobody.
+
+        Returns the backups that were made before: the member is still in them.
+        """
         service = self.parts.service
         erase_member(
             self.parts.records,
@@ -220,6 +223,7 @@ class Steward(StudyDesk):
         )
         self._links().forget(member)
         self.parts.guard.changed()
+        return self.backups()
 
     def consent_proof(self, epoch: str, member: str = "") -> dict[str, Any]:
         """What opens a month's root of consent to this organisation's auditor."""

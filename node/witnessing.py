@@ -77,6 +77,8 @@ class Witnessing:
             if peer in confirmed and peer != self.node:
                 self._take(peer, statement, confirmed[peer])
         if not self.done and len(self.answers) >= needed:
+            if self.ledger.restored is not None:
+                self.ledger.append(self.ledger.restored)
             self.ledger.append(
                 Witnessed(
                     nonce=self.nonce, peers=tuple(sorted(self.answers)), size=self.ledger.size
@@ -84,6 +86,10 @@ class Witnessing:
             )
             self.done = True
         return self.done
+
+    def begin_again(self) -> None:
+        """Ask everybody again: a restored ledger has taken back what it lost."""
+        self.stopped, self.answers = False, {}
 
     def _take(self, peer: str, statement: Envelope, key: PublicKey) -> None:
         body = statement.open("witness", key)

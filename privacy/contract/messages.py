@@ -25,6 +25,7 @@ class Ask(StrEnum):
     OFFER_STUDY = "offer-study"
     STUDY_STEPS = "study-steps"
     OFFER_REVOCATION = "offer-revocation"
+    GIVE_BACK = "give-back"
     WITNESS = "witness"
     WITNESS_ANSWERS = "witness-answers"
     PREPARE_KEYS = "prepare-keys"

@@ -33,6 +33,7 @@ from privacy.ledger.fields import (
     RhoText,
     Words,
 )
+from privacy.ledger.upkeep_entry import BackedUp, Restored
 from privacy.mechanism import GaussianSum
 from privacy.merkle import leaf_hash
 from privacy.units import Rho
@@ -328,6 +329,8 @@ Body = (
     | ConsentRoot
     | ConsentText
     | Witnessed
+    | BackedUp
+    | Restored
 )
 
 

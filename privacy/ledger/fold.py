@@ -48,6 +48,7 @@ from privacy.ledger.state import (
     delegation_account,
     researcher_account,
 )
+from privacy.ledger.upkeep_entry import BackedUp, Restored
 from privacy.units import Rho
 
 SHORTEST_PERIOD = timedelta(days=365)  # a policy's limit is for a year
@@ -124,6 +125,10 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return _date_consent(state, body, at)
         case Witnessed():
             return _witness(state, body)
+        case BackedUp():
+            return state
+        case Restored():
+            return _restore(state, body)
         case _:
             assert_never(body)
 
@@ -341,6 +346,12 @@ def _witness(state: LedgerState, body: Witnessed) -> LedgerState:
         raise Refused(Code.NOT_WITNESSED, what="too few peers")
     if body.size > state.size:
         raise Refused(Code.NOT_WITNESSED, what="behind its witnessed checkpoint")
+    return state
+
+
+def _restore(state: LedgerState, body: Restored) -> LedgerState:
+    if body.size > state.size:
+        raise Refused(Code.CONFLICT, what="behind the backup")
     return state
 
 

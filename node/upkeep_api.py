@@ -1,0 +1,36 @@
+"""The part of a node's own API that keeps it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict
+
+from node.parts import Parts
+from node.steward import Steward
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class BackupForm(_Form):
+    """A new file on the node's own machine, and the passphrase that it is sealed with."""
+
+    file: Path
+    passphrase: str
+    by: str = "steward"
+
+
+def add_upkeep_routes(app: FastAPI, parts: Parts, guard: list[Any]) -> None:
+    """Add every route of this module."""
+
+    @app.post("/v1/backup", operation_id="backup", dependencies=guard)
+    def backup(form: BackupForm) -> dict[str, Any]:
+        return Steward(parts, form.by).backup(form.file, form.passphrase)
+
+    @app.get("/v1/backups", operation_id="list_backups", dependencies=guard)
+    def backups() -> list[dict[str, str]]:
+        return Steward(parts).backups()

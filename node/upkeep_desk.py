@@ -1,0 +1,53 @@
+"""Keeping a node: backups of a running one, and what is said of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from node.backup import write_backup
+from node.study_desk import StudyDesk
+from privacy.errors import BadInput
+from privacy.ledger.entry import Entry
+from privacy.ledger.upkeep_entry import BackedUp
+from privacy.sealed_file import check_passphrase
+
+_BACKUP = b'"kind":"backup"'
+
+
+@dataclass(frozen=True)
+class UpkeepDesk(StudyDesk):
+    """Operations on one node, running or not. `by` is the name that goes into the ledger."""
+
+    def backup(self, file: Path, passphrase: str) -> dict[str, Any]:
+        """Write everything that a new machine needs into one new file, under a passphrase.
+
+        The ledger names every backup that was begun: whoever is erased later is still in it.
+        """
+        check_passphrase(passphrase)
+        if file.exists() or not file.parent.is_dir():
+            raise BadInput("is there already, or has no folder", where=str(file))
+        service = self.parts.service
+        name = service.entropy(32).hex()
+        service.ledger.append(BackedUp(backup=name, by=self.by))
+        made = write_backup(
+            self.parts.home,
+            file,
+            passphrase,
+            backup=name,
+            records=self.parts.records,
+            entropy=service.entropy,
+            now=service.clock(),
+        )
+        return {"file": str(file), "backup": name, "made_at": made.made_at}
+
+    def backups(self) -> list[dict[str, str]]:
+        """Every backup that was begun, oldest first, with the name that the file bears."""
+        found = []
+        for line in self.parts.service.ledger.lines():
+            if _BACKUP in line:
+                entry = Entry.from_bytes(line)
+                if isinstance(entry.body, BackedUp):
+                    found.append({"backup": entry.body.backup, "at": entry.at})
+        return found
