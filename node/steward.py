@@ -66,6 +66,8 @@ class Steward(UpkeepDesk):
         service = self.parts.service
         if service.ledger.state.paused:
             return "paused"
+        if service.ledger.restored is not None:
+            return "restored: waits for what its ledger said since"
         if self.parts.guard.set_back:
             return "records set back: import again"
         if self.parts.guard.unpublished:
