@@ -43,10 +43,26 @@ class Pinned:
     nodes: Mapping[str, PublicKey] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Verified:
+    """What a verified bundle holds: its signed documents, its ledgers and the figures of both."""
+
+    context: Context
+    ledgers: Mapping[str, Ledger]
+    report: Report
+
+
 def verify_bundle(
     folder: Path, *, pinned: Pinned | None = None, progress: Progress = _silent
 ) -> Report:
-    """Verify everything in `folder`; returns the recomputed figures.
+    """Verify everything in `folder`; returns the recomputed figures. See `verified`."""
+    return verified(folder, pinned=pinned, progress=progress).report
+
+
+def verified(
+    folder: Path, *, pinned: Pinned | None = None, progress: Progress = _silent
+) -> Verified:
+    """Verify everything in `folder`; returns what it holds.
 
     `progress` is told each file as its turn comes. Raises BadInput if there is no bundle,
     VerificationFailed whose `where` names the file, and the first bad entry in it, otherwise.
@@ -66,7 +82,7 @@ def verify_bundle(
         with at(f"releases/{digest}.json"):
             check_receipts(context, release, ledgers)
         transcripts += check_transcripts(context, release, ledgers)
-    return Report(
+    report = Report(
         network=network.name,
         made_at=bundle.made_at,
         coordinator=bundle.coordinator.text,
@@ -77,6 +93,7 @@ def verify_bundle(
         releases=len(context.releases),
         transcripts=transcripts,
     )
+    return Verified(context, ledgers, report)
 
 
 def _opened(folder: Path, coordinator: PublicKey | None) -> Bundle:

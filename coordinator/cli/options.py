@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,3 +32,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Preview only.")]
 Attempts = Annotated[int, typer.Option(help="Attempts, each at the full cost.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait.")]
+CoordinatorKey = Annotated[
+    str, typer.Option(help="The coordinator's key (base64), known from elsewhere.")
+]
+Bundle = Annotated[Path, typer.Argument(help="The bundle's folder.")]

@@ -14,9 +14,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.audit.consent import verify_consent
-from coordinator.audit.verify import Pinned, verify_bundle
-from coordinator.cli import login, models, planned, runs, studies
+from coordinator.cli import audits, login, models, planned, runs, studies
 from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.diagnosis import diagnose
 from coordinator.cli.kinds import Kind, Written, question_of, settings_of
@@ -40,13 +38,10 @@ from coordinator.cli.options import (
     Yes,
 )
 from coordinator.cli.outcome import Exit, outcome
-from coordinator.cli.output import Format, confirm, show, show_json, show_result, working
+from coordinator.cli.output import Format, confirm, show, show_json, show_result
 from coordinator.cli.secrets import new_secret_file
-from coordinator.client.auditing import pull_bundle
 from coordinator.client.joining import join as redeem
 from coordinator.client.study import Study
-from privacy.contract.signing import PublicKey
-from privacy.errors import BadInput, VerificationFailed
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -58,17 +53,13 @@ study_app = typer.Typer(no_args_is_help=True, help="Studies you may ask.")
 query_app = typer.Typer(no_args_is_help=True, help="Ask a study.")
 model_app = typer.Typer(no_args_is_help=True, help="Released networks.")
 runs_app = typer.Typer(no_args_is_help=True, help="Runs under way and done.")
-CoordinatorKey = Annotated[
-    str, typer.Option(help="The coordinator's key (base64), known from elsewhere.")
-]
-audit_app = typer.Typer(no_args_is_help=True, help="Check the network offline.")
 node_app = typer.Typer(no_args_is_help=True, help="The organisations' nodes.")
 for name, part in {
     "study": study_app,
     "query": query_app,
     "model": model_app,
     "runs": runs_app,
-    "audit": audit_app,
+    "audit": audits.audit_app,
     "node": node_app,
     "account": login.account_app,
 }.items():
@@ -231,71 +222,6 @@ model_app.command("card")(models.card)
 runs_app.command("list")(runs.list_runs)
 runs_app.command("watch")(runs.watch)
 runs_app.command("cancel")(runs.cancel)
-
-
-@audit_app.command("pull")
-def audit_pull(
-    context: typer.Context,
-    out: Annotated[Path, typer.Option("--out", help="A new folder for the bundle.")],
-) -> None:
-    """Fetch every node's ledger with checkpoints, plans and releases."""
-    with outcome():
-        with working("fetching"):
-            pull_bundle(connection_of(context).transport(), out)
-        print(out)
-
-
-@audit_app.command("consent")
-def audit_consent(
-    opening: Annotated[Path, typer.Argument(help="What `cairn-node consent-proof` wrote.")],
-    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
-    coordinator_key: CoordinatorKey = "",
-) -> None:
-    """Check an opening of a node's consent table against the root in its ledger, offline."""
-    with outcome(), working("verifying") as step:
-        pinned = Pinned(PublicKey.from_text(coordinator_key) if coordinator_key else None)
-        show_json(verify_consent(bundle, opening, pinned=pinned, progress=step))
-
-
-@audit_app.command("verify")
-def audit_verify(
-    bundle: Annotated[Path, typer.Argument(help="The bundle's folder.")],
-    form: FormatOf = Format.TABLE,
-    coordinator_key: CoordinatorKey = "",
-) -> None:
-    """Check a bundle offline; exit code 6 names the first entry that is bad."""
-    with outcome():
-        pinned = Pinned(PublicKey.from_text(coordinator_key) if coordinator_key else None)
-        if not bundle.is_dir():
-            raise BadInput("is not a folder", where=str(bundle))
-        try:
-            with working("verifying") as step:
-                report = verify_bundle(bundle, pinned=pinned, progress=step)
-        except BadInput as error:
-            raise VerificationFailed(str(error)) from None
-        if form is Format.JSON:
-            show_json(report.to_json())
-            return
-        rows = [
-            {
-                "node": node.node,
-                "entries": node.entries,
-                "rho": float(node.spent.rho.fraction),
-                "epsilon": node.spent.epsilon,
-                "reserved": node.open_reservations,
-                "cosigned by": list(node.cosigners),
-                "cosigned up to": node.witnessed_size,
-            }
-            for node in report.nodes
-        ]
-        show(rows, list(rows[0]) if rows else ["node"], form)
-        if form is Format.TABLE:
-            print(f"verified: {report.plans} plans, {report.releases} releases, of which")
-            print(f"{report.transcripts} totals recomputed; made at {report.made_at}")
-            if report.absent:
-                print("no ledger of:", ", ".join(report.absent))
-            if not report.pinned:
-                print("the coordinator's key was taken from the bundle:", report.coordinator)
 
 
 @node_app.command("list")

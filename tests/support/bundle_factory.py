@@ -28,8 +28,9 @@ from privacy.checkpoint import coordinator_name, cosign, node_origin, open_check
 from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
 from privacy.contract.dictionary import Column, ColumnType, Dictionary, Rows, Table
 from privacy.contract.plan import Plan, PlannedRound, Question, identity_of
+from privacy.contract.revocation import Revocation
 from privacy.contract.roster import Roster, RosterNode
-from privacy.contract.signing import Envelope
+from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study import ConsentRule, Investigator, Study
 from privacy.contract.time import epoch_of, instant_text
 from privacy.ledger.entry import (
@@ -110,6 +111,7 @@ class Network:
     plans: list[Envelope] = field(default_factory=list)
     releases: list[ReleaseFacts] = field(default_factory=list)
     held: dict[str, list[Held]] = field(default_factory=dict)
+    revoked: list[Envelope] = field(default_factory=list)
     study_changes: dict[str, Any] = field(default_factory=dict)
     quota: Rho | None = None  # what the organisations approve; default: the allowance
 
@@ -329,12 +331,24 @@ class Network:
         """`by` keeps the newest checkpoint of `node` without vouching for it."""
         self.held[node].append(Held(by, self.ledgers[node].note(), None))
 
+    def revoke(self, *keys: PublicKey) -> str:
+        """The coordinator's next list of revoked keys; returns its digest."""
+        before = (
+            Revocation.from_json(parse_canonical(self.revoked[-1].body)).keys
+            if self.revoked
+            else ()
+        )
+        every = tuple(sorted({*before, *(key.text for key in keys)}))
+        listed = Revocation(network=NETWORK, number=len(self.revoked) + 1, keys=every)
+        self.revoked.append(Envelope.seal("revocation", listed.to_json(), COORDINATOR))
+        return listed.digest
+
     def facts(self, **changes: Any) -> BundleFacts:
         facts: dict[str, Any] = {
             "network": NETWORK,
             "rosters": (Envelope.seal("roster", self.roster.to_json(), COORDINATOR),),
             "dictionaries": (self.dictionary,),
-            "revocations": (),
+            "revocations": tuple(self.revoked),
             "studies": (Envelope.seal("study", self.study.to_json(), COORDINATOR),),
             "delta": DELTA,
             "ledgers": [

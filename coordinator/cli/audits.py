@@ -1,0 +1,81 @@
+"""`cairn audit`: take the evidence away and check it alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coordinator.audit.consent import verify_consent
+from coordinator.cli import audit_questions
+from coordinator.cli.audit_questions import checked, pinned_key
+from coordinator.cli.connection import connection_of
+from coordinator.cli.options import Bundle, CoordinatorKey, FormatOf
+from coordinator.cli.outcome import outcome
+from coordinator.cli.output import Format, show, show_json, working
+from coordinator.client.auditing import pull_bundle
+
+audit_app = typer.Typer(no_args_is_help=True, help="Check the network offline.")
+audit_app.command("overview")(audit_questions.show_overview)
+audit_app.command("policies")(audit_questions.policies)
+audit_app.command("withdrawals")(audit_questions.show_withdrawals)
+audit_app.command("replay")(audit_questions.replay)
+
+
+@audit_app.command("pull")
+def audit_pull(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option("--out", help="A new folder for the bundle.")],
+) -> None:
+    """Fetch every node's ledger with checkpoints, plans and releases."""
+    with outcome():
+        with working("fetching"):
+            pull_bundle(connection_of(context).transport(), out)
+        print(out)
+
+
+@audit_app.command("consent")
+def audit_consent(
+    opening: Annotated[Path, typer.Argument(help="What `cairn-node consent-proof` wrote.")],
+    bundle: Bundle,
+    coordinator_key: CoordinatorKey = "",
+) -> None:
+    """Check an opening of a node's consent table against the root in its ledger, offline."""
+    with outcome(), working("verifying") as step:
+        pinned = pinned_key(coordinator_key)
+        show_json(verify_consent(bundle, opening, pinned=pinned, progress=step))
+
+
+@audit_app.command("verify")
+def audit_verify(
+    bundle: Bundle,
+    form: FormatOf = Format.TABLE,
+    coordinator_key: CoordinatorKey = "",
+) -> None:
+    """Check a bundle offline; exit code 6 names the first entry that is bad."""
+    with outcome():
+        report = checked(bundle, coordinator_key).report
+        if form is Format.JSON:
+            show_json(report.to_json())
+            return
+        rows = [
+            {
+                "node": node.node,
+                "entries": node.entries,
+                "rho": float(node.spent.rho.fraction),
+                "epsilon": node.spent.epsilon,
+                "reserved": node.open_reservations,
+                "cosigned by": list(node.cosigners),
+                "cosigned up to": node.witnessed_size,
+            }
+            for node in report.nodes
+        ]
+        show(rows, list(rows[0]) if rows else ["node"], form)
+        if form is Format.TABLE:
+            print(f"verified: {report.plans} plans, {report.releases} releases, of which")
+            print(f"{report.transcripts} totals recomputed; made at {report.made_at}")
+            if report.absent:
+                print("no ledger of:", ", ".join(report.absent))
+            if not report.pinned:
+                print("the coordinator's key was taken from the bundle:", report.coordinator)
