@@ -292,12 +292,15 @@ class LedgerStore:
         """Add entries that this node wrote before its ledger was restored, exactly as they were.
 
         `note` is a checkpoint over them that this node signed. Raises Refused(LEDGER_STOPPED) for
-        a ledger that was not restored, VerificationFailed unless they follow and are signed.
+        a ledger that was not restored, VerificationFailed unless they follow and are signed;
+        taken back once, they change nothing.
         """
         if self._restored is None:
             raise Refused(Code.LEDGER_STOPPED, what="not restored")
         head = open_checkpoint(note, self._signer.key, self._signer.name)
         with self._lock:
+            if note == self._checkpoint:
+                return
             state, frontier, entries = self._state, self._frontier, []
             for line in lines:
                 entry = Entry.from_bytes(line)

@@ -78,7 +78,9 @@ def test_a_restored_node_takes_back_what_it_spent(
     assert node.steward.status()["state"] == "restored: waits for what its ledger said since"
     with pytest.raises(Refused, match="restored"):
         node.steward.pause()
+    spent.wire.repeats = 2
     spent.settle()
+    spent.wire.heal()
     assert spent.spent(NODE) == before
     assert node.kinds("restored", "witnessed")[-2:] == ["restored", "witnessed"]
     assert node.steward.status()["state"] == "records set back: import again"
