@@ -14,6 +14,7 @@ import typer
 
 from node.consent_cli import add_consent_commands
 from node.home import Home
+from node.steward_cli import steward_app
 from node.steward_link import hand
 from node.study_cli import add_study_commands, exit_codes, read_text, show
 from node.upkeep_cli import add_upkeep_commands
@@ -167,6 +168,7 @@ def open_period(dir: Dir = HERE) -> None:  # noqa: A002
 add_study_commands(app)
 add_consent_commands(app)
 add_upkeep_commands(app)
+app.add_typer(steward_app, name="steward")
 
 
 def main() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from node.parts import Parts
 from node.steward import Steward
+from privacy.ledger.stewards import StewardBody
 
 
 class _Form(BaseModel):
@@ -30,6 +31,17 @@ def add_upkeep_routes(app: FastAPI, parts: Parts, guard: list[Any]) -> None:
     @app.post("/v1/backup", operation_id="backup", dependencies=guard)
     def backup(form: BackupForm) -> dict[str, Any]:
         return Steward(parts, form.by).backup(form.file, form.passphrase)
+
+    @app.get("/v1/stewards", operation_id="list_stewards", dependencies=guard)
+    def stewards() -> list[dict[str, str]]:
+        return Steward(parts).stewards()
+
+    @app.post("/v1/stewards", operation_id="change_stewards", dependencies=guard)
+    def change_stewards(
+        body: Annotated[StewardBody, Field(discriminator="kind")],
+    ) -> dict[str, str]:
+        Steward(parts).change_stewards(body)
+        return {"status": "entered"}
 
     @app.get("/v1/backups", operation_id="list_backups", dependencies=guard)
     def backups() -> list[dict[str, str]]:

@@ -8,8 +8,11 @@ from typing import Any
 
 from node.backup import write_backup
 from node.study_desk import StudyDesk
+from privacy.contract.signing import PublicKey
+from privacy.contract.time import instant_text
 from privacy.errors import BadInput
 from privacy.ledger.entry import Entry
+from privacy.ledger.stewards import StewardBody
 from privacy.ledger.upkeep_entry import BackedUp
 from privacy.sealed_file import check_passphrase
 
@@ -41,6 +44,34 @@ class UpkeepDesk(StudyDesk):
             now=service.clock(),
         )
         return {"file": str(file), "backup": name, "made_at": made.made_at}
+
+    # people
+
+    def stewards(self) -> list[dict[str, str]]:
+        """Who may sign here, since when, and who is invited until when."""
+        state = self.parts.service.ledger.state
+        joined = [
+            {
+                "name": each.name,
+                "key": key,
+                "fingerprint": PublicKey.from_text(key).fingerprint,
+                "since": each.since,
+            }
+            for key, each in state.stewards.items()
+        ]
+        now = instant_text(self.parts.service.clock())
+        invited = [
+            {"name": each.name, "key": "", "fingerprint": "", "invited until": each.expires}
+            for each in state.invited.values()
+            if each.expires > now
+        ]
+        return joined + invited
+
+    def change_stewards(self, body: StewardBody) -> None:
+        """Enter an invitation, a new steward, a new key or the end of one; raises Refused."""
+        self.parts.service.ledger.append(body)
+
+    # backups
 
     def backups(self) -> list[dict[str, str]]:
         """Every backup that was begun, oldest first, with the name that the file bears."""

@@ -6,12 +6,19 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Protocol
 
+from privacy.ledger.stewards import StewardBody
+
 
 class UpkeepHand(Protocol):
-    """What a command asks of a node to keep it."""
+    """What a command asks of a node to keep it. `by` is the name that goes into the ledger."""
+
+    @property
+    def by(self) -> str: ...
 
     def backup(self, file: Path, passphrase: str) -> dict[str, Any]: ...
     def backups(self) -> list[dict[str, str]]: ...
+    def stewards(self) -> list[dict[str, str]]: ...
+    def change_stewards(self, body: StewardBody) -> None: ...
 
 
 class RunningUpkeep(ABC):
@@ -29,3 +36,9 @@ class RunningUpkeep(ABC):
 
     def backups(self) -> list[dict[str, str]]:
         return list(self._ask("GET", "/v1/backups"))
+
+    def stewards(self) -> list[dict[str, str]]:
+        return list(self._ask("GET", "/v1/stewards"))
+
+    def change_stewards(self, body: StewardBody) -> None:
+        self._ask("POST", "/v1/stewards", body.to_json())

@@ -33,6 +33,13 @@ from privacy.ledger.fields import (
     RhoText,
     Words,
 )
+from privacy.ledger.steward_entry import (
+    Signed,
+    StewardEnded,
+    StewardInvited,
+    StewardJoined,
+    StewardKeyChanged,
+)
 from privacy.ledger.upkeep_entry import BackedUp, Restored
 from privacy.mechanism import GaussianSum
 from privacy.merkle import leaf_hash
@@ -103,6 +110,7 @@ class PolicySet(Fact):
     rules: Rules = Rules()
     by: Name
     reason: Words = ""
+    signed: Signed | None = None
 
     @classmethod
     def of(cls, policy: Policy, by: Name, reason: str = "") -> Self:
@@ -169,6 +177,7 @@ class Approval(Fact):
     answers_from: Instant | None = None
     by: Name
     reason: Words
+    signed: Signed | None = None
 
 
 class KeysRevoked(Fact):
@@ -331,6 +340,10 @@ Body = (
     | Witnessed
     | BackedUp
     | Restored
+    | StewardInvited
+    | StewardJoined
+    | StewardKeyChanged
+    | StewardEnded
 )
 
 

@@ -48,6 +48,13 @@ from privacy.ledger.state import (
     delegation_account,
     researcher_account,
 )
+from privacy.ledger.steward_entry import (
+    StewardEnded,
+    StewardInvited,
+    StewardJoined,
+    StewardKeyChanged,
+)
+from privacy.ledger.stewards import change_stewards, check_policy_change, decided_by
 from privacy.ledger.upkeep_entry import BackedUp, Restored
 from privacy.units import Rho
 
@@ -91,7 +98,7 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
         case Genesis():
             return state.having(genesis=body)
         case PolicySet():
-            return state.having(policy=body)
+            return check_policy_change(state, body, at).having(policy=body)
         case PeriodOpened():
             return _open_period(state, body, at)
         case RosterPinned():
@@ -99,7 +106,7 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
         case DictionaryAdopted():
             return state.having(dictionary=body.dictionary)
         case Endorsement():
-            return state.having(endorsed={**state.endorsed, body.study_digest: body.by})
+            return _endorse(state, body, at)
         case Approval():
             return _decide(state, body, at)
         case Reviewed():
@@ -127,6 +134,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return _witness(state, body)
         case BackedUp():
             return state
+        case StewardInvited() | StewardJoined() | StewardKeyChanged() | StewardEnded():
+            return change_stewards(state, body, at)
         case Restored():
             return _restore(state, body)
         case _:
@@ -158,10 +167,18 @@ def _pin_roster(state: LedgerState, body: RosterPinned) -> LedgerState:
 def _decide(state: LedgerState, body: Approval, at: str) -> LedgerState:
     if body.decision == "withdrawn" and body.study_digest not in state.approvals:
         raise Refused(Code.NOT_APPROVED, what="nothing to withdraw")
+    after, key = decided_by(state, body, at)
     if body.decision == "approved" and state.policy is not None:
-        _check_approvers(state, body, state.policy.rules)
+        _check_approvers(state, body, state.policy.rules, key)
         _check_embargo(body, state.policy.rules, at)
-    return state.decided(body)
+    return after.decided(body)
+
+
+def _endorse(state: LedgerState, body: Endorsement, at: str) -> LedgerState:
+    after, key = decided_by(state, body, at)
+    if not key:
+        raise Refused(Code.NOT_APPROVED, what="needs a steward's key")
+    return after.having(endorsed={**state.endorsed, body.study_digest: key})
 
 
 def _revoke(state: LedgerState, body: KeysRevoked) -> LedgerState:
@@ -170,10 +187,10 @@ def _revoke(state: LedgerState, body: KeysRevoked) -> LedgerState:
     return state.having(revoked=state.revoked | set(body.keys))
 
 
-def _check_approvers(state: LedgerState, body: Approval, rules: Rules) -> None:
-    """Two different stewards where the policy says so; nothing automatic that it does not name."""
+def _check_approvers(state: LedgerState, body: Approval, rules: Rules, key: str) -> None:
+    """Two stewards' keys where the policy says so; nothing automatic that it does not name."""
     first = state.endorsed.get(body.study_digest)
-    if rules.approvers > 1 and (body.how == "policy" or first is None or first == body.by):
+    if rules.approvers > 1 and (body.how == "policy" or first in (None, key) or not key):
         raise Refused(Code.NOT_APPROVED, what="needs two stewards")
     if rules.reviewed and body.study_digest not in state.reviewed:
         raise Refused(Code.NOT_APPROVED, what="needs a patient reviewer")

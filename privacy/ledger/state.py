@@ -33,6 +33,8 @@ from privacy.ledger.entry import (
     PolicySet,
 )
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.steward_entry import StewardInvited
+from privacy.ledger.stewards import Steward
 from privacy.units import Rho
 
 V = TypeVar("V")
@@ -119,9 +121,9 @@ class LedgerState(_Value):
     `roster` and `dictionary` are the digests in force ("" for none), `consent_epoch` the newest
     month with a root of consent, `texts` every text that members were asked with, `confirmed` the
     fingerprints that the steward compared out of band. `approvals` holds what is in force, by
-    study digest, `decisions` the newest word on every version, `endorsed` who approved first
-    where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward said
-    to single questions, by mark. `charged` and `held` are by study id, over all periods;
+    study digest, `decisions` the newest word on every version, `endorsed` whose key approved
+    first where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward
+    said to single questions, by mark. `charged` and `held` are by study id, over all periods;
     `parts` is charged and held together, by account; `period_charged` counts the current
     period, `total_charged` all of them.
     """
@@ -143,6 +145,10 @@ class LedgerState(_Value):
     revoked: frozenset[str] = frozenset()  # researchers' keys
     decisions: Mapping[str, str] = field(default_factory=dict)
     endorsed: Mapping[str, str] = field(default_factory=dict)
+    stewards: Mapping[str, Steward] = field(default_factory=dict)  # by public key
+    former_stewards: frozenset[str] = frozenset()
+    invited: Mapping[str, StewardInvited] = field(default_factory=dict)
+    signatures: frozenset[str] = frozenset()  # of stewards, used up
     reviewed: frozenset[str] = frozenset()
     looked: Mapping[str, bool] = field(default_factory=dict)
     plans: Mapping[str, OpenPlan] = field(default_factory=dict)
@@ -261,6 +267,10 @@ class LedgerState(_Value):
     def opened_period(self, period: PeriodOpened) -> LedgerState:
         """With a new budget. What is set aside stays set aside and counts against it."""
         return self.having(period=period, period_charged=Rho.ZERO)
+
+    def keys_of(self, name: str) -> tuple[str, ...]:
+        """The keys of the stewards of this name."""
+        return tuple(key for key, each in self.stewards.items() if each.name == name)
 
     def decided(self, approval: Approval) -> LedgerState:
         """With one study version in force, in place of any other of it; or no longer."""
