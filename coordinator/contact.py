@@ -41,6 +41,7 @@ class Greeting(Fact):
     boot: str
     version: str
     paused: bool
+    leaving: str  # or "left"
     nonce: str  # empty once its peers have confirmed its ledger
     roster: str
     dictionary: str
@@ -103,7 +104,7 @@ class Contact:
         if revoked is not None and said["revoked"] < len(revoked_keys(revoked)):
             mark = (node, boot, revoked.digest)
             self._offer_once(mark, Ask.OFFER_REVOCATION, {"revocation": revoked.to_json()})
-        for facts in self.store.studies.newest():
+        for facts in () if said["leaving"] else self.store.studies.newest():
             self._offer_study(node, boot, facts, facts.study.digest in said["approved"])
 
     def _offer_study(self, node: str, boot: str, facts: StudyFacts, approved: bool) -> None:
@@ -195,6 +196,8 @@ class Contact:
             self._states[node] = state
 
     def _state(self, said: dict[str, Any]) -> NodeState:
+        if said["leaving"]:
+            return NodeState.LEFT if said["leaving"] == "left" else NodeState.PAUSED
         if said["paused"]:
             return NodeState.PAUSED
         ready = not said["nonce"] or said.get("ready")
@@ -223,7 +226,8 @@ class Contact:
             _log.warning("keys could not be prepared", code=refused.code.value)
 
     def _unsettled(self, greetings: dict[str, dict[str, Any]]) -> bool:
-        expected = len(self.roster().nodes)
+        gone = sum(state is NodeState.LEFT for state in self._states.values())
+        expected = len(self.roster().nodes) - gone
         online = sum(state is NodeState.ONLINE for state in self._states.values())
         waiting = any(self.mirrored(n) < said["size"] for n, said in greetings.items())
         return online < expected or waiting

@@ -222,6 +222,7 @@ class NodeService:
             "boot": self.boot,
             "version": VERSION,
             "paused": state.paused,
+            "leaving": state.leaving,
             "nonce": "" if self.witnessing.done else self.witnessing.nonce,
             "roster": state.roster,
             "dictionary": state.dictionary,

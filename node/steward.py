@@ -64,6 +64,8 @@ class Steward(UpkeepDesk):
 
     def _word(self) -> str:
         service = self.parts.service
+        if service.ledger.state.leaving:
+            return service.ledger.state.leaving
         if service.ledger.state.paused:
             return "paused"
         if service.ledger.restored is not None:

@@ -25,12 +25,23 @@ class BackupForm(_Form):
     by: str = "steward"
 
 
+class LeaveForm(_Form):
+    """Why the organisation leaves, in words for everybody."""
+
+    reason: str = ""
+    by: str = "steward"
+
+
 def add_upkeep_routes(app: FastAPI, parts: Parts, guard: list[Any]) -> None:
     """Add every route of this module."""
 
     @app.post("/v1/backup", operation_id="backup", dependencies=guard)
     def backup(form: BackupForm) -> dict[str, Any]:
         return Steward(parts, form.by).backup(form.file, form.passphrase)
+
+    @app.post("/v1/leave", operation_id="leave", dependencies=guard)
+    def leave(form: LeaveForm) -> dict[str, Any]:
+        return Steward(parts, form.by).leave(form.reason)
 
     @app.get("/v1/stewards", operation_id="list_stewards", dependencies=guard)
     def stewards() -> list[dict[str, str]]:

@@ -32,6 +32,7 @@ def add_upkeep_commands(app: typer.Typer) -> None:
         ("restore", restore),
         ("reconcile", reconcile),
         ("upgrade", upgrade),
+        ("leave", leave),
     ):
         app.command(name)(command)
 
@@ -121,6 +122,19 @@ def upgrade(
         at = instant_text(utc_now())
         show([{"store": each.store, "from": each.found, "to": each.current} for each in done])
         print(f"{at}: {len(done)} stores upgraded", file=sys.stderr)
+
+
+def leave(
+    name: Annotated[str, typer.Argument(help="The node's id, to be sure.")],
+    dir: Dir = HERE,  # noqa: A002
+    reason: Annotated[str, typer.Option(help="Why, in words for everybody.")] = "",
+    by: By = STEWARD,
+) -> None:
+    """Leave the network for good: what runs ends, nothing new is answered, the ledger is closed."""
+    with exit_codes(), hand(Home(dir), by) as node:
+        if name != Home(dir).settings().node:
+            raise BadInput("is not this node", where=name, instead="write its id")
+        show(node.leave(reason))
 
 
 def _check_stopped(home: Home) -> None:

@@ -13,7 +13,7 @@ from privacy.contract.time import instant_text
 from privacy.errors import BadInput
 from privacy.ledger.entry import Entry
 from privacy.ledger.stewards import StewardBody
-from privacy.ledger.upkeep_entry import BackedUp
+from privacy.ledger.upkeep_entry import BackedUp, Leaving
 from privacy.sealed_file import check_passphrase
 
 _BACKUP = b'"kind":"backup"'
@@ -44,6 +44,16 @@ class UpkeepDesk(StudyDesk):
             now=service.clock(),
         )
         return {"file": str(file), "backup": name, "made_at": made.made_at}
+
+    # leaving
+
+    def leave(self, reason: str = "") -> dict[str, Any]:
+        """Leave the network for good: what runs ends in order, then the ledger is closed."""
+        service = self.parts.service
+        service.ledger.append(Leaving(by=self.by, reason=reason))
+        service.runner.end_leaving()
+        state = service.ledger.state
+        return {"state": state.leaving, "runs under way": len(state.plans)}
 
     # people
 

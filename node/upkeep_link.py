@@ -17,6 +17,7 @@ class UpkeepHand(Protocol):
 
     def backup(self, file: Path, passphrase: str) -> dict[str, Any]: ...
     def backups(self) -> list[dict[str, str]]: ...
+    def leave(self, reason: str = "") -> dict[str, Any]: ...
     def stewards(self) -> list[dict[str, str]]: ...
     def change_stewards(self, body: StewardBody) -> None: ...
 
@@ -36,6 +37,9 @@ class RunningUpkeep(ABC):
 
     def backups(self) -> list[dict[str, str]]:
         return list(self._ask("GET", "/v1/backups"))
+
+    def leave(self, reason: str = "") -> dict[str, Any]:
+        return dict(self._ask("POST", "/v1/leave", {"reason": reason, "by": self.by}))
 
     def stewards(self) -> list[dict[str, str]]:
         return list(self._ask("GET", "/v1/stewards"))

@@ -8,6 +8,7 @@ from typing import Any
 from coordinator.audit.bundle import Bundle
 from coordinator.audit.documents import Network, Release, at, require
 from coordinator.audit.report import Change
+from coordinator.audit.upkeep import upkeep_change
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.checkpoint import (
     Checkpoint,
@@ -210,7 +211,8 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 what = _described(context, body)
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case _:
-                return
+                change = upkeep_change(entry, before)
+                ledger.changes += [] if change is None else [change]
 
 
 def _decided(body: Endorsement | Reviewed | QuestionDecided) -> str:

@@ -21,6 +21,7 @@ class NodeState(StrEnum):
     ONLINE = "online"
     OFFLINE = "offline"
     PAUSED = "paused"
+    LEFT = "left"  # for good: its ledger is closed
     NEEDS_STEWARD = "needs-steward"  # behind its own witnessed checkpoint, or peers unconfirmed
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from sqlalchemy import Update, select, update
 from sqlalchemy.orm import Session
 
 from coordinator.store.database import Database
@@ -22,17 +22,17 @@ class Nodes:
             add_node(session, node, at)
 
     def seen(self, node: str, state: NodeState, at: str, version: str | None = None) -> None:
-        """A node answered, and is in `state`."""
+        """A node answered, and is in `state`. One that has left stays so."""
         values = {"state": state.value, "last_contact": at}
         if version is not None:
             values["version"] = version
         with self._database.write() as session:
-            session.execute(update(NodeRow).where(NodeRow.id == node).values(values))
+            session.execute(_staying(node).values(values))
 
     def set_state(self, node: str, state: NodeState) -> None:
         """A node's state changed without a word from it (it went offline)."""
         with self._database.write() as session:
-            session.execute(update(NodeRow).where(NodeRow.id == node).values(state=state.value))
+            session.execute(_staying(node).values(state=state.value))
 
     def all(self) -> tuple[NodeFacts, ...]:
         with self._database.read() as session:
@@ -43,6 +43,10 @@ class Nodes:
         online = select(NodeRow.id).where(NodeRow.state == NodeState.ONLINE.value)
         with self._database.read() as session:
             return frozenset(session.scalars(online))
+
+
+def _staying(node: str) -> Update:
+    return update(NodeRow).where(NodeRow.id == node, NodeRow.state != NodeState.LEFT.value)
 
 
 def add_node(session: Session, node: RosterNode, at: str) -> None:

@@ -40,7 +40,7 @@ from privacy.ledger.steward_entry import (
     StewardJoined,
     StewardKeyChanged,
 )
-from privacy.ledger.upkeep_entry import BackedUp, Restored
+from privacy.ledger.upkeep_entry import BackedUp, Leaving, Left, Restored
 from privacy.mechanism import GaussianSum
 from privacy.merkle import leaf_hash
 from privacy.units import Rho
@@ -340,6 +340,8 @@ Body = (
     | Witnessed
     | BackedUp
     | Restored
+    | Leaving
+    | Left
     | StewardInvited
     | StewardJoined
     | StewardKeyChanged

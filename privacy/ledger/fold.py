@@ -55,7 +55,7 @@ from privacy.ledger.steward_entry import (
     StewardKeyChanged,
 )
 from privacy.ledger.stewards import change_stewards, check_policy_change, decided_by
-from privacy.ledger.upkeep_entry import BackedUp, Restored
+from privacy.ledger.upkeep_entry import BackedUp, Leaving, Left, Restored
 from privacy.units import Rho
 
 SHORTEST_PERIOD = timedelta(days=365)  # a policy's limit is for a year
@@ -87,6 +87,8 @@ def step(state: LedgerState, entry: Entry) -> LedgerState:
         raise Refused(Code.LEDGER_STOPPED, what="clock", last=state.at)
     if (state.genesis is None) != isinstance(entry.body, Genesis):
         raise Refused(Code.CONFLICT, what="genesis")
+    if state.leaving == "left":
+        raise Refused(Code.CONFLICT, what="the organisation has left")
     if len(entry.data) > MAX_ENTRY_BYTES:
         raise Refused(Code.TOO_LARGE, most=MAX_ENTRY_BYTES)
     after = _effect(state, entry.body, entry.at)
@@ -136,6 +138,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return state
         case StewardInvited() | StewardJoined() | StewardKeyChanged() | StewardEnded():
             return change_stewards(state, body, at)
+        case Leaving() | Left():
+            return _leave(state, body)
         case Restored():
             return _restore(state, body)
         case _:
@@ -143,6 +147,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
 
 
 def _open_period(state: LedgerState, body: PeriodOpened, at: str) -> LedgerState:
+    if state.leaving:
+        raise Refused(Code.CONFLICT, what="the organisation is leaving")
     if state.policy is None or parse_rho(body.budget_rho) > parse_rho(state.policy.yearly_rho):
         raise Refused(Code.CONFLICT, what="budget beyond policy")
     if parse_instant(body.ends) - parse_instant(body.starts) < SHORTEST_PERIOD:
@@ -205,7 +211,7 @@ def _check_embargo(body: Approval, rules: Rules, at: str) -> None:
 
 
 def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
-    if state.paused:
+    if state.paused or state.leaving:
         raise Refused(Code.PAUSED)
     if state.knows(body.plan, body.question):
         raise Refused(Code.REPLAYED)
@@ -364,6 +370,20 @@ def _witness(state: LedgerState, body: Witnessed) -> LedgerState:
     if body.size > state.size:
         raise Refused(Code.NOT_WITNESSED, what="behind its witnessed checkpoint")
     return state
+
+
+def _leave(state: LedgerState, body: Leaving | Left) -> LedgerState:
+    match body:
+        case Leaving():
+            if state.leaving:
+                raise Refused(Code.CONFLICT, what="leaving already")
+            return state.having(leaving="leaving")
+        case Left():
+            if not state.leaving or state.plans:
+                raise Refused(Code.CONFLICT, what="runs are under way")
+            return state.having(leaving="left")
+        case _:
+            assert_never(body)
 
 
 def _restore(state: LedgerState, body: Restored) -> LedgerState:

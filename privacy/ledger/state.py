@@ -20,7 +20,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from privacy.accounting.filter import remaining
 from privacy.contract.canonical import parse_rational
@@ -141,6 +141,7 @@ class LedgerState(_Value):
     consent_epoch: str = ""
     texts: frozenset[str] = frozenset()
     paused: bool = False
+    leaving: Literal["", "leaving", "left"] = ""
     approvals: Mapping[str, Approval] = field(default_factory=dict)
     revoked: frozenset[str] = frozenset()  # researchers' keys
     decisions: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a ledger says of its own upkeep: backups, and that it was restored from one.
+"""What a ledger says of its own upkeep: backups, restores, and that its organisation leaves.
 
 Bodies of ledger entries, like those in `privacy.ledger.entry`.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from privacy.contract.facts import Fact
-from privacy.ledger.fields import Count, Digest, Instant, Name
+from privacy.ledger.fields import Count, Digest, Instant, Name, Words
 
 
 class BackedUp(Fact):
@@ -31,3 +31,20 @@ class Restored(Fact):
     made_at: Literal[""] | Instant
     size: Count
     by: Name
+
+
+class Leaving(Fact):
+    """The organisation leaves the network: nothing new is reserved, and no period begins.
+
+    What runs goes on to its end. Promises to members stay: what was charged stays charged.
+    """
+
+    kind: Literal["leaving"] = "leaving"
+    by: Name
+    reason: Words
+
+
+class Left(Fact):
+    """The last entry of a ledger: nothing runs any more, and nothing follows."""
+
+    kind: Literal["left"] = "left"
