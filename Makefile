@@ -34,20 +34,20 @@ $(VENV)/.base: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 # What the checks need besides.
 $(VENV)/.dev: $(VENV)/.base
 	@echo "installing what checks need"
-	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev]'
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[audit,demo,dev]'
 	@touch $@
 
 # Every extra but Spark, as the tests need it. The CPU build of torch goes first, so that no other build is taken.
 $(VENV)/.all: $(VENV)/.dev
 	@echo "installing every extra: torch is large"
 	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) '$(TORCH)'
-	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev,neural,postgresql,postgresql-store]'
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[audit,demo,dev,neural,postgresql,postgresql-store]'
 	@touch $@
 
 # What the engines' tests need besides; Spark is for who has one, and not part of `install`.
 $(VENV)/.engines: $(VENV)/.all
 	@echo "installing Spark: 400 MB"
-	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[demo,dev,neural,postgresql,postgresql-store,spark]'
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[audit,demo,dev,neural,postgresql,postgresql-store,spark]'
 	@touch $@
 
 install: $(VENV)/.all  ## make .venv with every extra but Spark
@@ -58,6 +58,7 @@ programs:
 	@command -v java >/dev/null || { echo "Java 17 or newer is missing: apt-get install openjdk-17-jre-headless"; exit 1; }
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { echo "PostgreSQL is missing: apt-get install postgresql"; exit 1; }
 	@command -v node >/dev/null && command -v npm >/dev/null || { echo "Node.js is missing: apt-get install nodejs npm"; exit 1; }
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { echo "Chromium is missing: apt-get install chromium"; exit 1; }
 
 demo: $(VENV)/.base  ## three organisations answer a researcher (ONCE=1 exits afterwards)
 	@$(BIN)/python -m deploy.demo $(if $(ONCE),--once)

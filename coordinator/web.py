@@ -20,6 +20,7 @@ from coordinator.bridge_socket import BridgeSocket
 from coordinator.fleet_tls import authority_files
 from coordinator.home import Home, Settings
 from coordinator.http_server import make_server
+from coordinator.pages.drawing import warm as warm_charts
 from coordinator.store.store import Store
 from privacy.errors import BadInput
 
@@ -42,6 +43,7 @@ def run(root: Path) -> None:
         signal.signal(name, lambda *_: stop.set())
     keeper = threading.Thread(target=_keep_bridge, args=(root, stop), name="bridge-keeper")
     keeper.start()
+    warm_charts()
     executor = BridgeSocket(home.socket_file, store)
     app = create_app(
         store,

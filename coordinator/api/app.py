@@ -35,6 +35,7 @@ from coordinator.login.passwords import Passwords
 from coordinator.login.provider import Provider
 from coordinator.login.second_factor import FactorSeal
 from coordinator.login.sessions import Lifetimes, SessionDesk
+from coordinator.pages.routes import page_router
 from coordinator.store.store import Store
 from privacy.contract.signing import SigningKey
 from privacy.randomness import Entropy
@@ -104,6 +105,7 @@ def create_app(
     problems.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.include_router(page_router())
     return app
 
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli.kinds import Kind
 from coordinator.cli.output import Format
+from coordinator.client.kinds import Kind
 
 StudyId = Annotated[str, typer.Argument(help="The study's id.")]
 KINDS = f"KIND is one of {', '.join(Kind)}. Columns follow in the order of its page in the docs."

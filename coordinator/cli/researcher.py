@@ -17,7 +17,6 @@ import typer
 from coordinator.cli import audits, login, models, planned, runs, studies
 from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.diagnosis import diagnose
-from coordinator.cli.kinds import Kind, Written, question_of, settings_of
 from coordinator.cli.options import (
     KINDS,
     AskedEpsilon,
@@ -41,6 +40,7 @@ from coordinator.cli.outcome import Exit, outcome
 from coordinator.cli.output import Format, confirm, show, show_json, show_result
 from coordinator.cli.secrets import new_secret_file
 from coordinator.client.joining import join as redeem
+from coordinator.client.kinds import Kind, Written, question_of, settings_of
 from coordinator.client.study import Study
 
 app = typer.Typer(

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from coordinator.store.accounts import Accounts
 from coordinator.store.database import Database, open_engine
+from coordinator.store.delegations import Delegations
 from coordinator.store.events import PeopleEvents
 from coordinator.store.ledgers import Ledgers
 from coordinator.store.log import Log
@@ -34,6 +35,7 @@ class Store:
         self.people = People(self.database)
         self.accounts = Accounts(self.database)
         self.sessions = Sessions(self.database)
+        self.delegations = Delegations(self.database)
         self.people_events = PeopleEvents(self.database)
         self.runs = Runs(self.database)
         self.openings = Openings(self.database)

@@ -86,6 +86,17 @@ class PrincipalRow(Table):
     revoked_at: Mapped[str | None] = mapped_column(_AT, default=None)
 
 
+class DelegationRow(Table):
+    """A researcher's leave for the pages to ask one study in their name."""
+
+    __tablename__ = "delegations"
+    place: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    principal: Mapped[str] = mapped_column(_ID, ForeignKey("principals.id"), index=True)
+    study_digest: Mapped[str] = mapped_column(_HASH, ForeignKey("studies.digest"))
+    envelope: Mapped[bytes] = mapped_column(LargeBinary)
+    added: Mapped[str] = mapped_column(_AT)
+
+
 class InvitationRow(Table):
     __tablename__ = "invitations"
     code_sha256: Mapped[str] = mapped_column(_HASH, primary_key=True)

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from coordinator.cli.kinds import Kind
 from coordinator.cli.researcher import app
 from coordinator.client import connect, fitted
 from coordinator.client.errors import BadInput, Refused
+from coordinator.client.kinds import Kind
 from coordinator.client.question import Question
 from coordinator.client.study import Study
 from models.aggregates.requests import KINDS, Density, Incidence

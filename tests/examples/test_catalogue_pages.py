@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.cli.kinds import Kind, Written, question_of, settings_of
 from coordinator.client.job import Job
+from coordinator.client.kinds import Kind, Written, question_of, settings_of
 from models.aggregates.requests import KINDS
 from tests.support.catalogue_pages import PAGES, Ran, promised, run_page, svg_of, words_of
 

@@ -6,10 +6,7 @@ npm come from the system (Debian: `nodejs`, `npm`); without them the tests fail.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-import shutil
 import socket
 import subprocess
 import tempfile
@@ -23,6 +20,7 @@ from urllib.parse import urljoin
 import httpx
 
 from coordinator.login.oidc_settings import OidcSettings
+from tests.support.from_npm import installed
 
 _HERE = Path(__file__).parent / "oidc"
 REDIRECT = "http://127.0.0.1:9/v1/oidc/callback"  # nothing listens: the test looks at the address
@@ -94,7 +92,7 @@ def _target(page: httpx.Response) -> str:
 def identity_provider() -> Iterator[IdentityProvider]:
     """A provider on a free port, for as long as the block runs."""
     port = _free_port()
-    command = ["node", str(_HERE / "provider.mjs"), str(_installed()), str(port), REDIRECT]
+    command = ["node", str(_HERE / "provider.mjs"), str(installed(_HERE)), str(port), REDIRECT]
     with (
         tempfile.TemporaryFile() as log,
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as process,
@@ -107,34 +105,6 @@ def identity_provider() -> Iterator[IdentityProvider]:
             yield IdentityProvider(f"http://127.0.0.1:{port}")
         finally:
             process.kill()
-
-
-def _installed() -> Path:
-    """The folder with the provider's programs, installed there if it is the first time."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            raise RuntimeError(f"{program} is missing: apt-get install nodejs npm")
-    lock = (_HERE / "package-lock.json").read_bytes()
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cairn-tests"
-    folder = base / f"oidc-{hashlib.sha256(lock).hexdigest()[:16]}"
-    if folder.is_dir():
-        return folder
-    base.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=base) as name:
-        made = Path(name) / "made"
-        made.mkdir()
-        for file in ("package.json", "package-lock.json"):
-            shutil.copy(_HERE / file, made)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=made, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"npm ci failed: {done.stderr}")
-        try:
-            made.rename(folder)
-        except OSError:  # another process of the tests was first
-            if not folder.is_dir():
-                raise
-    return folder
 
 
 def _free_port() -> int:

@@ -1,0 +1,42 @@
+"""Charts of the client, drawn into pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from pages.charts import Charts
+from privacy.errors import BadInput
+
+if TYPE_CHECKING:
+    from altair.typing import ChartType
+
+CHARTS = Charts()
+
+
+def warm() -> None:
+    """Load the engine beside the start, so that no reader waits for it."""
+    Thread(target=CHARTS.warm, name="charts", daemon=True).start()
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A chart as SVG, and what its subtitle says."""
+
+    svg: Markup
+    caption: str
+
+
+def drawn(chart: Callable[[], ChartType], title: str) -> Drawing | None:
+    """The chart, or None where there is nothing to draw."""
+    try:
+        spec = chart().to_dict()
+    except BadInput:
+        return None
+    said = spec.get("title", {}).get("subtitle", [])
+    caption = said if isinstance(said, str) else " ".join(said)
+    return Drawing(CHARTS.figure(spec, title), caption)

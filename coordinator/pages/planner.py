@@ -1,0 +1,201 @@
+"""The planner: a question as a form and as code, what it would cost and how far off its answer
+may be, and one button that asks it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Response
+
+from coordinator.client.attrition import Attrition
+from coordinator.client.errors import BadInput as Wrong
+from coordinator.client.errors import Refused as Told
+from coordinator.client.kinds import Kind, Written, question_of, settings_of
+from coordinator.client.question import Question
+from coordinator.client.study import Study
+from coordinator.pages.code import codes_of
+from coordinator.pages.drawing import drawn
+from coordinator.pages.visit import Visit, go
+from models.lines import lines
+from pages.forms import Form, form_of_text
+from privacy.contract.token import Role
+from privacy.errors import BadInput, Code, Refused
+
+# What the form offers, with what it wants as columns, and whether it takes groups.
+OFFERED: dict[Kind, tuple[str, str]] = {
+    Kind.COUNT: ("Members, in groups", "no column"),
+    Kind.HISTOGRAM: ("Members in each bin of a column", "one column"),
+    Kind.MEAN: ("Mean of a column", "one numeric column"),
+    Kind.VARIANCE: ("Mean and standard deviation", "one numeric column"),
+    Kind.QUANTILES: ("Median or other quantiles", "one numeric column; setting q=0.25,0.5,0.75"),
+    Kind.SUM: ("Total of a column", "one numeric column"),
+    Kind.TABLE: ("Table of several columns", "no column; two to four groups"),
+    Kind.PREVALENCE: ("Share with each level", "one column"),
+    Kind.DESCRIBE: ("First table of many columns", "columns"),
+    Kind.CORRELATION: ("Correlations", "two to eight numeric columns"),
+    Kind.DENSITY: ("Grid of two columns", "two columns"),
+    Kind.TOP: ("Most frequent values", "one column; settings k=10, cap=5"),
+    Kind.MAP: ("Members by region", "one column of regions"),
+    Kind.SURVIVAL: ("Survival curves", "time and event"),
+    Kind.INCIDENCE: ("Incidence rates", "events and time"),
+    Kind.MEMBER_SUMMARY: ("A figure of each member's rows", "one column; setting summary=mean"),
+    Kind.COMPARE: ("Treated against matched others", "outcome, treatment and index date"),
+    Kind.TREATMENT_REPORT: ("Treatment report", "treatment, then columns"),
+    Kind.DISPROPORTIONALITY: ("Disproportionality of reports", "drug and event"),
+    Kind.ASSOCIATIONS: ("Associations of many pairs", "settings exposures=…, outcomes=…"),
+    Kind.GLM: ("Regression", "a formula, outcome ~ terms; setting family=binomial"),
+    Kind.COX: ("Hazard ratios", "time, event and a formula"),
+    Kind.PROGRESSION: (
+        "Progression (slopes)",
+        "outcome, time and a formula; settings lower, upper",
+    ),
+    Kind.EFFECT: ("Effect of a treatment", "outcome, treatment and a formula of covariates"),
+}
+_BY_CODE = {Code.BAD_EXPRESSION: "where", Code.BAD_EPSILON: "amount"}
+_BY_PLACE = {
+    "cohort": "where",
+    "epsilon": "amount",
+    "target_error": "amount",
+    "members": "members",
+    "kind": "kind",
+}
+EPSILONS = ("0.1", "0.3", "1", "3")
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What the form says: a question and how much to spend on it, or how exact to be."""
+
+    question: Question
+    epsilon: str
+    target: str
+    members: int | None
+
+
+def show(visit: Visit, study: str) -> Response:
+    """The planner; with a question in the address, what that would cost."""
+    form = form_of_text(visit.request.url.query)
+    return _page(visit, study, form)
+
+
+def run(visit: Visit, study: str) -> Response:
+    """Ask the question, under the reader's delegation."""
+    visit.check_form()
+    found = visit.study(study)
+    try:
+        if visit.delegated(found) is None:
+            raise Refused(Code.NOT_DELEGATED)
+        said = planned(visit.study(study), visit.form)
+        if visit.form.value("sure") != "yes":
+            return _page(visit, study, visit.form.with_wrong("sure", "Say that you mean it."), 422)
+        job = said.question.start(said.epsilon)
+    except (Refused, BadInput, Wrong) as wrong:
+        return _page(visit, study, _told(visit.form, wrong), 422)
+    return go(f"/runs/{job.run_id}")
+
+
+def planned(study: Study, form: Form) -> Planned:
+    """The question of a form; raises BadInput, Refused."""
+    kind = _kind(form)
+    columns = tuple(_parts(form.value("columns"))) if kind not in _FORMULAS else _lines(form)
+    settings = settings_of(_rows(form.value("settings")))
+    written = Written(kind, columns, tuple(_parts(form.value("by"))), settings)
+    question = question_of(study, written, form.value("where"))
+    exact = form.value("aim") == "error"
+    amount = form.value("amount", "1")
+    members = form.value("members")
+    if members and not (members.isascii() and members.isdigit()):
+        raise BadInput("not a whole number", where="members")
+    return Planned(
+        question,
+        "" if exact else amount,
+        amount if exact else "",
+        int(members) if members else None,
+    )
+
+
+_FORMULAS = (Kind.GLM, Kind.COX, Kind.PROGRESSION, Kind.EFFECT)
+
+
+def _kind(form: Form) -> Kind:
+    try:
+        return Kind(form.value("kind", "count"))
+    except ValueError:
+        raise BadInput("no such analysis", where="kind") from None
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _lines(form: Form) -> tuple[str, ...]:
+    """Of a formula, which may hold commas: one a line, or parted by semicolons."""
+    text = form.value("columns").replace(";", "\n")
+    return tuple(row.strip() for row in text.splitlines() if row.strip())
+
+
+def _rows(text: str) -> list[str]:
+    return [row.strip() for row in text.replace(";", "\n").splitlines() if row.strip()]
+
+
+def _page(visit: Visit, name: str, form: Form, status: int = 200) -> Response:
+    study = visit.study(name)
+    shown: dict[str, Any] = {"preview": None}
+    if form.value("kind"):
+        try:
+            shown = _shown(study, planned(study, form))
+        except (Refused, BadInput, Wrong) as wrong:
+            form, status = (form, status) if form.trouble else (_told(form, wrong), 422)
+    return visit.page(
+        "ask.html",
+        status,
+        study=study,
+        form=form,
+        kinds=[(kind.value, words) for kind, (words, _) in OFFERED.items()],
+        wants={kind.value: wants for kind, (_, wants) in OFFERED.items()},
+        epsilons=EPSILONS,
+        columns=study.columns,
+        researcher=visit.person.role is Role.RESEARCHER,
+        delegated=visit.delegated(study),
+        delegate_key=visit.delegate_key.public.text,
+        **shown,
+    )
+
+
+def _shown(study: Study, said: Planned) -> dict[str, Any]:
+    """What the preview tells, drawn and in numbers."""
+    epsilon = said.epsilon or None
+    preview = said.question.preview(epsilon, target_error=said.target or None, members=said.members)
+    asked = said.question.suited(said.epsilon or str(preview.epsilon))
+    return {
+        "preview": preview,
+        "question": asked,
+        "cells": lines(preview.planned, *preview.asked) if preview.asked else (),
+        "drawing": drawn(preview.plot, said.question.sentence),
+        "attrition": _attrition(study, said.question.cohort),
+        "codes": codes_of(said.question, study, preview),
+        "nonce": os.urandom(8).hex(),
+    }
+
+
+def _attrition(study: Study, cohort: str) -> Attrition | None:
+    """What each condition leaves of made-up members."""
+    if not cohort:
+        return None
+    return study.mock().where(cohort).attrition()
+
+
+def _told(form: Form, wrong: Exception) -> Form:
+    """The form as it was typed, with what is wrong; beside its field where that is known."""
+    if isinstance(wrong, Refused):
+        title = wrong.title if isinstance(wrong, Told) else ""
+        return form.with_trouble(title or str(wrong), wrong.code.value)
+    code = getattr(wrong, "code", Code.BAD_REQUEST)
+    where = getattr(wrong, "where", "") or ""
+    field = _BY_CODE.get(code) or _BY_PLACE.get(where, "")
+    if not field:
+        return form.with_trouble(str(wrong))
+    told = form.with_trouble("Something in the question has to change.")
+    return told.with_wrong(field, str(wrong))

@@ -1,0 +1,89 @@
+"""Every page by its address. Each is made in a worker thread: it asks the operations of this
+very process, which need the event loop free."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Request, Response
+
+from coordinator.api.problems import CATALOGUE
+from coordinator.api.services import services_of
+from coordinator.client.errors import Refused as Told
+from coordinator.pages import audits, insights, planner, releases, runs, signing_in, studies
+from coordinator.pages.visit import Visit, go
+from pages.forms import Form, form_of
+from pages.kit import static_router
+from privacy.errors import BadInput, Code, Refused, VerificationFailed
+
+Page = Callable[..., Response]
+THREADS = 16  # pages under way at once; the operations they ask run in threads of their own
+
+ADDRESSES: tuple[tuple[str, str, Page], ...] = (
+    ("GET", "/", studies.home),
+    ("GET", "/sign-in", signing_in.form),
+    ("POST", "/sign-in", signing_in.sign_in),
+    ("POST", "/sign-out", signing_in.sign_out),
+    ("GET", "/studies", studies.every),
+    ("GET", "/studies/{study}", studies.one),
+    ("POST", "/studies/{study}/delegation", studies.take_delegation),
+    ("GET", "/studies/{study}/ask", planner.show),
+    ("POST", "/studies/{study}/ask", planner.run),
+    ("GET", "/runs", runs.every),
+    ("GET", "/runs/{run}", runs.one),
+    ("GET", "/runs/{run}/state", runs.state),
+    ("POST", "/runs/{run}/cancel", runs.cancel),
+    ("GET", "/releases", releases.every),
+    ("GET", "/studies/{study}/releases/{release}", releases.one),
+    ("GET", "/studies/{study}/releases/{release}/file.{kind}", releases.file),
+    ("GET", "/organisations", audits.organisations),
+    ("GET", "/audit", audits.overview),
+    ("GET", "/insights", insights.every),
+    ("GET", "/insights/{study}", insights.one),
+)
+
+
+def page_router() -> APIRouter:
+    """All pages and the few files that they need."""
+    router = APIRouter(include_in_schema=False)
+    limiter = CapacityLimiter(THREADS)
+    for method, address, page in ADDRESSES:
+        router.add_api_route(address, _endpoint(page, limiter), methods=[method])
+    router.include_router(static_router())
+    return router
+
+
+def _endpoint(page: Page, limiter: CapacityLimiter) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        form = Form()
+        if request.method == "POST":
+            try:
+                form = await form_of(request)
+            except BadInput:
+                return _trouble(Visit(request, services_of(request)), Code.BAD_REQUEST, 400)
+        visit = Visit(request, services_of(request), form)
+        return await to_thread.run_sync(_made, page, visit, limiter=limiter)
+
+    return endpoint
+
+
+def _made(page: Page, visit: Visit) -> Response:
+    """The page; of what goes wrong, a page that says what and what to do."""
+    try:
+        return page(visit, **visit.request.path_params)
+    except Refused as refused:
+        if refused.code is Code.NOT_SIGNED_IN and visit.request.method == "GET":
+            return go(f"/sign-in?to={visit.request.url.path}")
+        title = refused.title if isinstance(refused, Told) else ""
+        return _trouble(visit, refused.code, CATALOGUE[refused.code][0], title)
+    except BadInput as wrong:
+        return _trouble(visit, Code.BAD_REQUEST, 400, str(wrong))
+    except VerificationFailed:
+        words = "What the store holds does not agree with its signature. Tell the operator."
+        return _trouble(visit, Code.INTERNAL, 500, words)
+
+
+def _trouble(visit: Visit, code: Code, status: int, title: str = "") -> Response:
+    words = title or CATALOGUE[code][1]
+    return visit.page("trouble.html", status, words=words, code=code.value)

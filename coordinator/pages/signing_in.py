@@ -1,0 +1,67 @@
+"""Signing in and out in a browser."""
+
+from __future__ import annotations
+
+from fastapi import Request, Response
+
+from coordinator.api.login_routes import forget_cookie, open_web
+from coordinator.api.services import counting_failures
+from coordinator.login.local import Proof
+from coordinator.pages.visit import Visit, go
+from privacy.errors import Code, Refused
+
+_WRONG = "These do not belong together: name, password and code. Try again."
+_BUSY = "Too many tries. Wait a minute, then try again."
+
+
+def form(visit: Visit) -> Response:
+    """The form; whoever is signed in goes on."""
+    to = _inside(visit.request.query_params.get("to", ""))
+    if visit.admitted is not None:
+        return go(to)
+    return visit.page("sign_in.html", to=to, oidc=_oidc(visit))
+
+
+def sign_in(visit: Visit) -> Response:
+    """Sign in with a local account. Whatever is wrong, the answer is the same."""
+    _check_origin(visit.request)
+    said, services = visit.form, visit.services
+    to = _inside(said.value("to"))
+    proof = Proof(said.value("login"), said.value("password"), said.value("code"))
+    try:
+        with counting_failures(services, visit.request):
+            person = services.login.sign_in(proof, visit.address)
+    except Refused as refused:
+        busy = refused.code is Code.RATE_LIMITED
+        told = said.with_trouble(_BUSY if busy else _WRONG, refused.code.value)
+        status = 429 if busy else 403
+        return visit.page("sign_in.html", status, form=told, to=to, oidc=_oidc(visit))
+    response = go(to)
+    open_web(services, person, response)
+    return response
+
+
+def sign_out(visit: Visit) -> Response:
+    """End this session."""
+    visit.check_form()
+    if visit.admitted is not None and visit.admitted.session is not None:
+        visit.services.sessions.end(visit.admitted.session.id)
+    response = go("/")
+    forget_cookie(visit.services.settings, response)
+    return response
+
+
+def _oidc(visit: Visit) -> str:
+    return visit.services.oidc.name if visit.services.oidc else ""
+
+
+def _inside(to: str) -> str:
+    """An address of this site; anything else is the first page."""
+    plain = to.startswith("/") and not to.startswith("//") and "\\" not in to
+    return to if plain and to.isprintable() else "/"
+
+
+def _check_origin(request: Request) -> None:
+    """Raises Refused(NOT_PERMITTED) for a form that another site had the browser send."""
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Refused(Code.NOT_PERMITTED, what="origin")

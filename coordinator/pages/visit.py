@@ -1,0 +1,149 @@
+"""One request for a page: who is reading, what they may open, and how their changes are told
+from those that another site made their browser send."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+
+from coordinator.api.services import CSRF_HEADER, Services, address_of, cookie_name
+from coordinator.auth import Admitted, Shown
+from coordinator.client.delegating import Delegated
+from coordinator.client.network import Network
+from coordinator.client.study import Study
+from coordinator.client.transport import Transport
+from coordinator.login.sessions import csrf_of
+from coordinator.pages.inside import BASE, Inside
+from coordinator.store.facts import Principal
+from pages.forms import Form
+from pages.kit import HEADERS, Kit, Link
+from privacy.contract.signing import SigningKey
+from privacy.contract.token import Role
+from privacy.errors import Code, Refused
+
+KIT = Kit("coordinator.pages")
+_EVERY = frozenset(Role)
+_PLACES = (
+    ("/studies", "Studies", _EVERY - {Role.CLINICIAN}),
+    ("/runs", "Runs", frozenset({Role.RESEARCHER, Role.AUDITOR, Role.ADMIN})),
+    ("/releases", "Releases", frozenset({Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN})),
+    ("/organisations", "Organisations", _EVERY - {Role.CLINICIAN}),
+    ("/audit", "Audit", frozenset({Role.AUDITOR, Role.ADMIN})),
+    ("/insights", "Public results", _EVERY),
+)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A request with its form, if it posts one."""
+
+    request: Request
+    services: Services
+    form: Form = field(default_factory=Form)
+
+    @cached_property
+    def admitted(self) -> Admitted | None:
+        """The reader, if signed in."""
+        shown = Shown(cookie=self._cookie, changes=False)
+        if self._cookie is None:
+            return None
+        try:
+            return self.services.gatekeeper.admit(shown, self.address, _EVERY)
+        except Refused as refused:
+            if refused.code is Code.NOT_SIGNED_IN:
+                return None
+            raise
+
+    @property
+    def person(self) -> Principal:
+        """Who is reading; raises Refused(NOT_SIGNED_IN)."""
+        if self.admitted is None:
+            raise Refused(Code.NOT_SIGNED_IN)
+        return self.admitted.principal
+
+    @property
+    def address(self) -> str:
+        return address_of(self.request)
+
+    @property
+    def csrf(self) -> str:
+        """What a form here carries to show that it is from a page of this site."""
+        return csrf_of(self._cookie) if self._cookie else ""
+
+    def check_form(self) -> None:
+        """Raises Refused(NOT_PERMITTED) for a form that is not from a page of this session."""
+        sent = self.form.value("csrf").encode()
+        if not self.csrf or not hmac.compare_digest(self.csrf.encode(), sent):
+            raise Refused(Code.NOT_PERMITTED, what="csrf")
+
+    @cached_property
+    def network(self) -> Network:
+        """The network as the reader's programs would see it."""
+        headers = {}
+        if self._cookie:
+            name = cookie_name(self.services.settings)
+            headers = {"cookie": f"{name}={self._cookie}", CSRF_HEADER: self.csrf}
+        inside = Inside(self.request.app, headers, self.address)
+        return Network(Transport(BASE, None, transport=inside), None)
+
+    def study(self, study: str) -> Study:
+        """A study; asked under the reader's delegation, if there is one that holds."""
+        found = self.network.study(study)
+        delegated = self.delegated(found)
+        return found if delegated is None else found.under(delegated)
+
+    @property
+    def delegate_key(self) -> SigningKey:
+        """The key that signs what this reader asks here, under a delegation of theirs."""
+        info = b"cairn/v1/web-delegate\n" + self.person.id.encode()
+        derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=info)
+        return SigningKey(derived.derive(self.services.key.secret_bytes()))
+
+    def delegated(self, study: Study) -> Delegated | None:
+        """The newest delegation of this study that its reader registered and that still holds."""
+        envelope = self.services.store.delegations.newest(self.person.id, study.facts.digest)
+        if envelope is None:
+            return None
+        made = Delegated(envelope, self.delegate_key)
+        from privacy.contract.time import parse_instant
+
+        return made if self.services.clock() < parse_instant(made.terms.expires) else None
+
+    def page(self, template: str, status: int = 200, **values: Any) -> Response:
+        """A page with the navigation of its reader."""
+        person = None if self.admitted is None else self.admitted.principal
+        return KIT.page(
+            self.request,
+            template,
+            status,
+            person=person,
+            csrf=self.csrf,
+            links=self._links(person),
+            form=values.pop("form", self.form),
+            **values,
+        )
+
+    def _links(self, person: Principal | None) -> list[Link]:
+        here = self.request.url.path
+        allowed = frozenset[Role]() if person is None else {person.role}
+        return [
+            Link(address, words, here.startswith(address))
+            for address, words, roles in _PLACES
+            if roles & allowed or address == "/insights"
+        ]
+
+    @property
+    def _cookie(self) -> str | None:
+        return self.request.cookies.get(cookie_name(self.services.settings))
+
+
+def go(address: str) -> Response:
+    """See another page, by GET."""
+    return RedirectResponse(address, 303, headers=dict(HEADERS))

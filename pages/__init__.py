@@ -1,0 +1,1 @@
+"""What every page of Cairn shares, at nodes and coordinator: layout, style, languages, charts."""

@@ -1,0 +1,59 @@
+"""A form as it was sent: what was typed, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import parse_qs
+
+from fastapi import Request
+
+from privacy.errors import BadInput
+
+MAX_BYTES = 64 * 1024
+MAX_FIELDS = 64
+
+
+@dataclass(frozen=True)
+class Form:
+    """Fields by name; `trouble` is what went wrong as a whole, with its catalogue `code`."""
+
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    wrongs: Mapping[str, str] = field(default_factory=dict)
+    trouble: str = ""
+    code: str = ""
+
+    def value(self, name: str, otherwise: str = "") -> str:
+        """What was typed, without spaces around it."""
+        return self.fields.get(name, (otherwise,))[0].strip()
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """All that was chosen."""
+        return tuple(each.strip() for each in self.fields.get(name, ()) if each.strip())
+
+    def wrong(self, name: str) -> str:
+        """What is wrong with a field; "" for nothing."""
+        return self.wrongs.get(name, "")
+
+    def with_trouble(self, trouble: str, code: str = "") -> Form:
+        return replace(self, trouble=trouble, code=code)
+
+    def with_wrong(self, name: str, words: str) -> Form:
+        return replace(self, wrongs={**self.wrongs, name: words})
+
+
+def form_of_text(text: str) -> Form:
+    """A form as browsers write it; raises BadInput for one too large to be of a page here."""
+    try:
+        said = parse_qs(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise BadInput("not a form of this page", where="form") from None
+    return Form({name: tuple(values) for name, values in said.items()})
+
+
+async def form_of(request: Request) -> Form:
+    """The form that was posted."""
+    body = await request.body()
+    if len(body) > MAX_BYTES:
+        raise BadInput(f"more than {MAX_BYTES:,} bytes", where="form")
+    return form_of_text(body.decode("utf-8", "replace"))

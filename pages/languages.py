@@ -1,0 +1,57 @@
+"""Pages in the reader's language: English unless a folder `locale/LANGUAGE` translates it.
+
+To add one: `pybabel extract`, `pybabel init -l LANGUAGE`, translate the .po, `pybabel compile`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from babel import Locale
+from babel.core import UnknownLocaleError
+from babel.support import NullTranslations, Translations
+
+ENGLISH = "en"
+DOMAIN = "cairn"
+_LOCALE = files("pages") / "locale"
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """The languages there are, English first."""
+    folders = _LOCALE.iterdir() if _LOCALE.is_dir() else ()
+    found = (each.name for each in folders if (each / "LC_MESSAGES").is_dir())
+    return (ENGLISH, *sorted(set(found) - {ENGLISH}))
+
+
+def language_of(accept: str) -> str:
+    """The language to answer in, by a browser's Accept-Language; English for anything else."""
+    wanted = []
+    for place, part in enumerate(accept.split(",")[:20]):
+        name, _, weight = part.strip().partition(";q=")
+        try:
+            wanted.append((-float(weight or 1), place, name))
+        except ValueError:
+            continue
+    for _, _, name in sorted(wanted):
+        for known in (name, name.partition("-")[0]):
+            if known.lower() in languages():
+                return known.lower()
+    return ENGLISH
+
+
+@cache
+def translations(language: str) -> NullTranslations:
+    """The translations of one of `languages`."""
+    if language == ENGLISH:
+        return NullTranslations()
+    return Translations.load(str(_LOCALE), [language], DOMAIN)
+
+
+def direction(language: str) -> str:
+    """Which way the language is written: `ltr` or `rtl`."""
+    try:
+        return str(Locale.parse(language).text_direction)
+    except (UnknownLocaleError, ValueError):
+        return "ltr"
