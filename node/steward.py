@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from node.checklist import checklist
 from node.consent import consent_of, set_consent
 from node.consent_files import read_words, record_words, write_words
 from node.consent_history import Note
@@ -59,6 +60,8 @@ class Steward(UpkeepDesk):
             "ledger_entries": service.ledger.size,
             "budget": self.budget(),
             "studies_approved": len(state.approvals),
+            "backed_up": state.backed_up or None,
+            "next": [s.to_json() for s in checklist(self.parts) if not s.done][:3],
             "software": {name: name in service.software for name in OPTIONAL},
         }
 

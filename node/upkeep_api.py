@@ -39,6 +39,10 @@ def add_upkeep_routes(app: FastAPI, parts: Parts, guard: list[Any]) -> None:
     def backup(form: BackupForm) -> dict[str, Any]:
         return Steward(parts, form.by).backup(form.file, form.passphrase)
 
+    @app.get("/v1/doctor", operation_id="doctor", dependencies=guard)
+    def doctor() -> list[dict[str, str | bool]]:
+        return Steward(parts).doctor()
+
     @app.post("/v1/leave", operation_id="leave", dependencies=guard)
     def leave(form: LeaveForm) -> dict[str, Any]:
         return Steward(parts, form.by).leave(form.reason)

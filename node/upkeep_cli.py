@@ -33,6 +33,7 @@ def add_upkeep_commands(app: typer.Typer) -> None:
         ("reconcile", reconcile),
         ("upgrade", upgrade),
         ("leave", leave),
+        ("doctor", doctor),
     ):
         app.command(name)(command)
 
@@ -135,6 +136,22 @@ def leave(
         if name != Home(dir).settings().node:
             raise BadInput("is not this node", where=name, instead="write its id")
         show(node.leave(reason))
+
+
+def doctor(
+    dir: Dir = HERE,  # noqa: A002
+    as_json: Annotated[bool, typer.Option("--json", help="As data.")] = False,
+) -> None:
+    """What is left to do at this node, each with the command that does it."""
+    with exit_codes(), hand(Home(dir)) as node:
+        found = node.doctor()
+        if as_json:
+            show(found)
+            return
+        for each in found:
+            print(f"{'✓' if each['done'] else '·'} {each['what']}")
+            if each["command"]:
+                print(f"    {each['command']}")
 
 
 def _check_stopped(home: Home) -> None:

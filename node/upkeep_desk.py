@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from node.backup import write_backup
+from node.checklist import checklist
 from node.study_desk import StudyDesk
 from privacy.contract.signing import PublicKey
 from privacy.contract.time import instant_text
@@ -44,6 +45,10 @@ class UpkeepDesk(StudyDesk):
             now=service.clock(),
         )
         return {"file": str(file), "backup": name, "made_at": made.made_at}
+
+    def doctor(self) -> list[dict[str, str | bool]]:
+        """What is left to do, each with its command; see `node.checklist`."""
+        return [step.to_json() for step in checklist(self.parts)]
 
     # leaving
 

@@ -135,7 +135,7 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
         case Witnessed():
             return _witness(state, body)
         case BackedUp():
-            return state
+            return state.having(backed_up=at)
         case StewardInvited() | StewardJoined() | StewardKeyChanged() | StewardEnded():
             return change_stewards(state, body, at)
         case Leaving() | Left():

@@ -141,6 +141,7 @@ class LedgerState(_Value):
     consent_epoch: str = ""
     texts: frozenset[str] = frozenset()
     paused: bool = False
+    backed_up: str = ""  # when the newest backup was begun
     leaving: Literal["", "leaving", "left"] = ""
     approvals: Mapping[str, Approval] = field(default_factory=dict)
     revoked: frozenset[str] = frozenset()  # researchers' keys
