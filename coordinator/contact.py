@@ -17,7 +17,7 @@ from coordinator.key_stock import KeyStock, Margin
 from coordinator.mirror import Mirror
 from coordinator.node_link import Answer, Body, NodeLink
 from coordinator.store.facts import NodeState, StudyFacts
-from coordinator.store.network import revoked_keys
+from coordinator.store.network import revoked_in
 from coordinator.store.steps import Signers
 from coordinator.store.store import Store
 from privacy.contract.canonical import parse_canonical
@@ -101,7 +101,7 @@ class Contact:
             mark = (node, boot, envelope.digest)
             self._offer_once(mark, Ask.OFFER_ROSTER, {"roster": envelope.to_json()})
         revoked = self.store.network.revocation_envelope
-        if revoked is not None and said["revoked"] < len(revoked_keys(revoked)):
+        if revoked is not None and said["revoked"] < len(revoked_in(revoked)):
             mark = (node, boot, revoked.digest)
             self._offer_once(mark, Ask.OFFER_REVOCATION, {"revocation": revoked.to_json()})
         for facts in () if said["leaving"] else self.store.studies.newest():

@@ -261,9 +261,12 @@ class NodeService:
         if genesis is None or listed.network != genesis.network:
             raise Refused(Code.BAD_REQUEST, what="network")
         with self._lock:
-            new = sorted(set(listed.keys) - self.ledger.state.revoked)
-            if new:
-                self.ledger.append(KeysRevoked(revocation=listed.digest, keys=tuple(new)))
+            known = self.ledger.state.revoked
+            keys = tuple(sorted(set(listed.keys) - known))
+            ended = tuple(sorted(set(listed.delegations) - known))
+            if keys or ended:
+                entry = KeysRevoked(revocation=listed.digest, keys=keys, delegations=ended)
+                self.ledger.append(entry)
         return {"revoked": len(self.ledger.state.revoked)}
 
     def _take_back(self, payload: dict[str, Any], blob: bytes) -> dict[str, Any]:

@@ -135,8 +135,8 @@ def _revocations(bundle: Bundle, value: dict[str, Any]) -> dict[str, Revocation]
     for number, listed in enumerate(lists, 1):
         require(listed.network == bundle.network, "a list of revoked keys is of another network")
         require(listed.number == number, "a list of revoked keys is missing")
-        require(before < set(listed.keys), "a revoked key was taken off the list")
-        before = frozenset(listed.keys)
+        require(before < listed.everything, "a revoked key was taken off the list")
+        before = listed.everything
     return {listed.digest: listed for listed in lists}
 
 

@@ -192,11 +192,13 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case KeysRevoked() as body:
                 listed = context.network.revocations.get(body.revocation)
-                known = () if listed is None else listed.keys
-                require(set(body.keys) <= set(known), "revokes keys that no list in it names")
-                what = ", ".join(PublicKey.from_text(key).fingerprint for key in body.keys)
+                known = frozenset() if listed is None else listed.everything
+                named = {*body.keys, *body.delegations}
+                require(named <= known, "revokes keys that no list in it names")
+                prints = (PublicKey.from_text(key).fingerprint for key in body.keys)
+                what = ", ".join([*prints, *body.delegations])
                 ledger.changes.append(
-                    Change(entry.seq, entry.at, body.kind, COORDINATOR, f"keys {what}")
+                    Change(entry.seq, entry.at, body.kind, COORDINATOR, f"revoked {what}")
                 )
             case DictionaryAdopted(dictionary=digest):
                 require(digest in context.network.dictionaries, "dictionary is not in the bundle")

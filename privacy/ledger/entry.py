@@ -181,14 +181,15 @@ class Approval(Fact):
 
 
 class KeysRevoked(Fact):
-    """Researchers' keys that no plan is reserved for from now on, new here and sorted.
+    """Keys and delegations that no plan is reserved for from now on, new here and sorted.
 
     `revocation` is the digest of the coordinator's signed list that named them.
     """
 
     kind: Literal["revoked"] = "revoked"
     revocation: Digest
-    keys: Annotated[tuple[KeyText, ...], Field(min_length=1, max_length=4096)]
+    keys: Annotated[tuple[KeyText, ...], Field(max_length=4096)]
+    delegations: Annotated[tuple[Digest, ...], Field(max_length=4096)] = ()
 
 
 class ReservedRound(Fact):

@@ -188,9 +188,12 @@ def _endorse(state: LedgerState, body: Endorsement, at: str) -> LedgerState:
 
 
 def _revoke(state: LedgerState, body: KeysRevoked) -> LedgerState:
-    if list(body.keys) != sorted(set(body.keys) - state.revoked):
+    for named in (body.keys, body.delegations):
+        if list(named) != sorted(set(named) - state.revoked):
+            raise Refused(Code.CONFLICT, what="keys")
+    if not (body.keys or body.delegations):
         raise Refused(Code.CONFLICT, what="keys")
-    return state.having(revoked=state.revoked | set(body.keys))
+    return state.having(revoked=state.revoked | set(body.keys) | set(body.delegations))
 
 
 def _check_approvers(state: LedgerState, body: Approval, rules: Rules, key: str) -> None:
@@ -215,8 +218,9 @@ def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
         raise Refused(Code.PAUSED)
     if state.knows(body.plan, body.question):
         raise Refused(Code.REPLAYED)
-    delegate = "" if body.delegation is None else body.delegation.key
-    if not state.revoked.isdisjoint({body.researcher, delegate}):
+    given = body.delegation
+    named = set() if given is None else {given.key, given.statement}
+    if not state.revoked.isdisjoint(named | {body.researcher}):
         raise Refused(Code.KEY_REVOKED)
     _check_period(state, at)
     if not at < body.expires:

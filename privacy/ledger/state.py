@@ -144,7 +144,7 @@ class LedgerState(_Value):
     backed_up: str = ""  # when the newest backup was begun
     leaving: Literal["", "leaving", "left"] = ""
     approvals: Mapping[str, Approval] = field(default_factory=dict)
-    revoked: frozenset[str] = frozenset()  # researchers' keys
+    revoked: frozenset[str] = frozenset()  # researchers' keys, and digests of delegations
     decisions: Mapping[str, str] = field(default_factory=dict)
     endorsed: Mapping[str, str] = field(default_factory=dict)
     stewards: Mapping[str, Steward] = field(default_factory=dict)  # by public key
