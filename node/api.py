@@ -102,7 +102,7 @@ class LayForm(_Form):
     text: str
 
 
-class EraseForm(_Form):
+class AboutForm(_Form):
     """One member, and a reference that names nobody."""
 
     member: str
@@ -202,8 +202,13 @@ def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         return {"status": "shown"}
 
     @app.post("/v1/erase", operation_id="erase", dependencies=guard)
-    def erase(form: EraseForm) -> dict[str, Any]:
+    def erase(form: AboutForm) -> dict[str, Any]:
         return {"status": "erased", "backups": steward.erase(form.member, form.reference)}
+
+    @app.post("/v1/new-person", operation_id="new_person", dependencies=guard)
+    def new_person(form: AboutForm) -> dict[str, str]:
+        steward.new_person(form.member, form.reference)
+        return {"status": "recorded"}
 
     @app.post("/v1/publish", operation_id="publish", dependencies=guard)
     def publish() -> dict[str, Any]:

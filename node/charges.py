@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from models.derivation import Round
 from node.gate import Permit
 from privacy.ledger.desk_entry import Delegated
 from privacy.ledger.entry import Commit, Mechanism, Reserve, ReservedRound
 from privacy.ledger.state import OpenPlan
+from privacy.mechanism import GaussianSum
 from privacy.secure_sum.attempt import Attempt
+
+
+@dataclass(frozen=True)
+class Charge:
+    """One opening of a plan that the ledger has reserved, and its mechanism."""
+
+    plan: str
+    round: int
+    attempt: int
+    event: GaussianSum
+
+    @classmethod
+    def of(cls, permit: Permit, attempt: Attempt) -> Charge:
+        event = permit.derivation.rounds[attempt.round].mechanism
+        return cls(attempt.plan, attempt.round, attempt.attempt, event)
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        return self.plan, self.round, self.attempt
 
 
 def reservation(permit: Permit) -> Reserve:

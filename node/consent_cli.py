@@ -25,6 +25,7 @@ def add_consent_commands(app: typer.Typer) -> None:
         ("member-link", member_link),
         ("lay-result", lay_result),
         ("erase", erase),
+        ("new-person", new_person),
         ("consent-proof", consent_proof),
     ):
         app.command(name)(command)
@@ -106,6 +107,17 @@ def erase(
         print("erased; take them out of the files you import, too")
         for each in backups:
             print(f"delete the backup of {each['at']} ({each['backup'][:12]}), which holds them")
+
+
+def new_person(
+    member: str,
+    dir: Dir = HERE,  # noqa: A002
+    reference: Annotated[str, typer.Option(help="Your file's number; name nobody.")] = "",
+) -> None:
+    """Sign that a key of a later import is somebody new, who spent nothing here before."""
+    with exit_codes(), hand(Home(dir)) as node:
+        node.new_person(member, reference)
+        print("recorded; they begin with their whole budget")
 
 
 def consent_proof(

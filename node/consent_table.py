@@ -29,7 +29,8 @@ _Leaf = tuple[int, int | None, bytes, str | None, bytes]  # as `consent_leaves` 
 
 @dataclass
 class _Growing:
-    """The tree while leaves are added: up to which word and erasure, and what is not written."""
+    """The tree while leaves are added: up to which word, which of a steward's notes (`erasure`),
+    and what is not written."""
 
     cursor: Cursor
     entropy: Entropy
@@ -67,13 +68,15 @@ class _Growing:
             self.word = int(seq)
         return len(rows) == _CHUNK
 
-    def add_erasures(self) -> None:
+    def add_notes(self) -> None:
         rows = self.cursor.execute(
-            "SELECT seq, erased_at, steward, reference FROM erasures WHERE seq > ? ORDER BY seq",
-            [self.erasure],
+            "SELECT seq, 'erasure', erased_at, steward, reference FROM erasures WHERE seq > ? "
+            "UNION ALL SELECT seq, 'new person', declared_at, steward, reference FROM new_people "
+            "WHERE seq > ? ORDER BY seq",
+            [self.erasure, self.erasure],
         ).fetchall()
-        for seq, at, by, reference in rows:
-            self.add(None, {"kind": "erasure", "at": at, "by": by, "reference": reference})
+        for seq, kind, at, by, reference in rows:
+            self.add(None, {"kind": kind, "at": at, "by": by, "reference": reference})
             self.erasure = int(seq)
 
     def write(self) -> None:
@@ -115,7 +118,7 @@ def take_root(records: Records, node: str, network: str, epoch: str, entropy: En
 
 def _date(tree: _Growing, epoch: str) -> None:
     """Every word is in: what else there is to note, and the root."""
-    tree.add_erasures()
+    tree.add_notes()
     tree.add(None, {"kind": "taken", "epoch": epoch})
     root = [epoch, tree.frontier.size, tree.frontier.root.hex()]
     tree.cursor.execute("INSERT INTO consent_roots VALUES (?, ?, ?)", root)

@@ -3,11 +3,14 @@
 - Nothing of it is in the ledger, which holds nothing of members. The next root of the consent
   table covers a note that a steward erased somebody on a day; the organisation can open it.
 - No budget comes back: what was answered with this member was answered.
-- A salted hash of the member's key stays, so that a later import leaves them out.
+- A salted hash of the member's key stays, so that a later import leaves them out. Their balance
+  goes: under that key nobody counts again, and under another one they are somebody unknown, who
+  starts at the most that anybody can have lost here (node.balances).
 """
 
 from __future__ import annotations
 
+from node import balance_book
 from node.engines.embedded import columns_of
 from node.layout import MEMBERS, Cursor, literal, quote, select
 from node.records import Records, leave_mark
@@ -23,6 +26,7 @@ def erase_member(
     """Take a member out of everything, in one transaction. Raises BadInput for nobody known."""
     with records.transaction() as cursor:
         _check_known(cursor, member)
+        balance_book.forget(cursor, member)
         _delete_records(cursor, member)
         cursor.execute(
             "UPDATE consent_leaves SET salt = NULL WHERE seq IN "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from node.balances import Balances
 from node.desk import Desk
 from node.home import Home, Settings
 from node.records import Records
@@ -21,6 +22,7 @@ class Parts:
     service: NodeService
     guard: RecordsGuard
     desk: Desk
+    balances: Balances
 
     def close(self) -> None:
         """Write everything to disk and let the files go."""

@@ -16,11 +16,18 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from privacy.accounting.individual import MOST_CEILING
 from privacy.contract.policy import Policy, Preset, Rules
 from privacy.contract.presets import preset
 from privacy.errors import BadInput
 
-_EPSILONS = ("yearly_epsilon", "study_epsilon", "researcher_epsilon", "question_epsilon")
+_EPSILONS = (
+    "yearly_epsilon",
+    "ceiling_epsilon",
+    "study_epsilon",
+    "researcher_epsilon",
+    "question_epsilon",
+)
 _TERMS = ("permission", "conditions", "modifiers", "countries", "studies")
 _FIGURES = tuple(name for name in Policy.model_fields if name not in ("delta", "rules"))
 _RULES = tuple(name for name in Rules.model_fields if name not in ("preset", "terms"))
@@ -96,3 +103,15 @@ def _check_epsilons(policy: Policy, where: str) -> None:
             _ = getattr(policy, name.replace("_epsilon", "_rho"))
         except BadInput as error:
             raise BadInput(error.what, where=f"{where}, {name}", instead=error.instead) from None
+    if policy.ceiling_rho is not None and not policy.yearly_rho <= policy.ceiling_rho:
+        raise BadInput(
+            "the ceiling is below what one member may lose",
+            where=f"{where}, ceiling_epsilon",
+            instead="write at least yearly_epsilon, or leave it out",
+        )
+    if policy.ceiling_rho is not None and not policy.ceiling_rho <= MOST_CEILING:
+        raise BadInput(
+            "no members are charged one by one under such a ceiling",
+            where=f"{where}, ceiling_epsilon",
+            instead="write at most 1000000",
+        )

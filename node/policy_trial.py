@@ -129,7 +129,7 @@ def _limit(policy: PolicySet, asked: Asked, approval: Approval, spending: _Spend
     quota = _least(approval.rho, policy.study_rho)
     part = _least(quota.text, approval.researcher_rho, policy.researcher_rho)
     limits = (
-        (Code.BUDGET_EXCEEDED, parse_rho(policy.yearly_rho), spending.period),
+        (Code.BUDGET_EXCEEDED, parse_rho(policy.public_rho), spending.period),
         (Code.STUDY_BUDGET_EXCEEDED, quota, spending.of(asked.study)),
         (Code.RESEARCHER_BUDGET_EXCEEDED, part, own),
     )

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from models.cohort.expression import Expression
 from models.contribution import Contribution
 from node.api import create_app
+from node.balances import Balances
+from node.charges import Charge
 from node.consent_calendar import ConsentCalendar
 from node.cut import Beginning, Cut, cut_now, joined_since
 from node.desk import Desk
@@ -72,6 +74,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
     guard = RecordsGuard.begin(records, ledger, copy)
     where = records if copy is None else copy
     diseases = home.diseases()
+    balances = Balances(records, ledger)
 
     def engine(
         contribution: Contribution,
@@ -79,19 +82,22 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         asks: Asked | None,
         today: date,
         began: Beginning,
+        charge: Charge,
     ) -> NDArray[np.int64]:
-        return total(
-            where,
-            contribution,
-            cohort,
-            purpose=None if asks is None else asks.purpose,
-            use=None if asks is None else asks.use,
-            diseases=diseases,
-            today=today,
-            since=began.day,
-            joined=lambda: joined_since(records, began.cut),
-            site=settings.node,
-        )
+        with balances.account(charge, where) as account:
+            return total(
+                where,
+                contribution,
+                cohort,
+                purpose=None if asks is None else asks.purpose,
+                use=None if asks is None else asks.use,
+                diseases=diseases,
+                today=today,
+                since=began.day,
+                joined=lambda: joined_since(records, began.cut),
+                site=settings.node,
+                account=account,
+            )
 
     def cut() -> Cut:
         return cut_now(records)
@@ -113,7 +119,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         records_fault=guard.fault,
         software=installed(),
     )
-    return Parts(home, settings, records, service, guard, desk)
+    return Parts(home, settings, records, service, guard, desk, balances)
 
 
 def run(root: Path, *, reached: Step = _no_step) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import duckdb
 
+from node import balance_book
 from node.consent_classes import classes_that_count
 from node.engines.embedded import DuckDBReading, columns_of
 from node.file_copies import copy_records_file
@@ -59,6 +60,9 @@ CREATE TABLE IF NOT EXISTS consent_growth (
 CREATE TABLE IF NOT EXISTS erasures (
     seq BIGINT DEFAULT nextval('consent_order'),
     erased_at VARCHAR, steward VARCHAR, reference VARCHAR);
+CREATE TABLE IF NOT EXISTS new_people (
+    seq BIGINT DEFAULT nextval('consent_order'),
+    declared_at VARCHAR, steward VARCHAR, reference VARCHAR);
 CREATE TABLE IF NOT EXISTS erased (hash VARCHAR PRIMARY KEY);
 CREATE SEQUENCE IF NOT EXISTS mark_order;
 CREATE TABLE IF NOT EXISTS marks (
@@ -94,7 +98,7 @@ class Records:
         try:
             connection = duckdb.connect(str(path), config=_config(path, settings))
             _check_layout(connection, str(path))
-            connection.execute(_TABLES)
+            connection.execute(_TABLES + balance_book.TABLES)
             connection.execute(_NAME_LAYOUT, [LAYOUT])
         except duckdb.Error:
             raise BadInput(
@@ -152,6 +156,21 @@ class Records:
                 cursor.execute("COMMIT")
             finally:
                 cursor.close()
+
+    @contextmanager
+    def charging(self) -> Iterator[Cursor]:
+        """A transaction that reads members' records and writes what they are charged.
+
+        It lasts as long as the reading and keeps no other writer waiting: what it writes
+        (`node.balance_book.write_charges`) nobody else does.
+        """
+        cursor = self._cursor()
+        try:
+            cursor.execute("BEGIN TRANSACTION")
+            yield cursor
+            cursor.execute("COMMIT")
+        finally:
+            cursor.close()
 
     def _cursor(self) -> Cursor:
         with self._opening:

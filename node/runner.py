@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from models.cohort.expression import Expression
 from models.contribution import Contribution
-from node.charges import agrees, commitment, reservation
+from node.charges import Charge, agrees, commitment, reservation
 from node.cut import Beginning, Cut
 from node.gate import Asked, Facts, Permit, decide
 from node.ledger_store import LedgerStore
@@ -56,7 +56,8 @@ SESSIONS_OF_A_GROUP = 4  # in use, being prepared, and two that were begun in va
 class Engine(Protocol):
     """The node's records: the integer total of a contribution over the consenting cohort.
 
-    Of a run that `began` earlier, members who joined since are left out.
+    Of a run that `began` earlier, members who joined since are left out. Where members are
+    charged one by one, they are charged for this `charge` in the same step.
     """
 
     def __call__(
@@ -66,6 +67,7 @@ class Engine(Protocol):
         asks: Asked | None,
         today: date,
         began: Beginning,
+        charge: Charge,
     ) -> NDArray[np.int64]: ...
 
 
@@ -294,7 +296,8 @@ class Runner:
         noise = noise_share(self.entropy, mechanism.log2_sigma, attempt.length)
         self.reached("noise drawn")
         today = self.clock().astimezone(UTC).date()
-        total = self.engine(contribution, derivation.cohort, permit.asks, today, began)
+        charge = Charge.of(permit, attempt)
+        total = self.engine(contribution, derivation.cohort, permit.asks, today, began, charge)
         self.reached("total computed")
         vector = total.astype(np.uint64) + noise.astype(np.uint64)
         masked, opening = keys.mask(attempt, vector, sealed, overwrite=True)

@@ -89,13 +89,13 @@ def begin_ledger(
     )
     try:
         ledger.append(PolicySet.of(policy, by))
-        ledger.append(year_from(clock(), policy.yearly_rho, by))
+        ledger.append(year_from(clock(), policy.public_rho, by))
         ledger.append(DictionaryAdopted(dictionary=dictionary.digest))
     finally:
         ledger.close()
 
 
-def year_from(now: datetime, yearly_rho: Rho, by: str) -> PeriodOpened:
+def year_from(now: datetime, budget: Rho, by: str) -> PeriodOpened:
     """A period of one year that starts now: the only way a budget is ever renewed."""
     start = now.astimezone(UTC).replace(microsecond=0)
     try:
@@ -105,7 +105,7 @@ def year_from(now: datetime, yearly_rho: Rho, by: str) -> PeriodOpened:
     return PeriodOpened(
         starts=instant_text(start),
         ends=instant_text(end),
-        budget_rho=yearly_rho.text,
+        budget_rho=budget.text,
         by=by,
     )
 

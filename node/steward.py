@@ -232,6 +232,11 @@ class Steward(UpkeepDesk):
         self.parts.guard.changed()
         return self.backups()
 
+    def new_person(self, member: str, reference: str = "") -> None:
+        """Sign that a key of a later import is a new person, of whom nothing is presumed."""
+        at = instant_text(self.parts.service.clock())
+        self.parts.balances.new_person(member, by=self.by, at=at, reference=reference)
+
     def consent_proof(self, epoch: str, member: str = "") -> dict[str, Any]:
         """What opens a month's root of consent to this organisation's auditor."""
         service = self.parts.service
@@ -277,8 +282,8 @@ class Steward(UpkeepDesk):
     def open_period(self) -> None:
         """Open the next year's budget, once the current period is over."""
         service = self.parts.service
-        yearly = Rho.parse(service.policy.yearly_rho)
-        service.ledger.append(year_from(service.clock(), yearly, self.by))
+        budget = Rho.parse(service.policy.public_rho)
+        service.ledger.append(year_from(service.clock(), budget, self.by))
 
     # evidence
 

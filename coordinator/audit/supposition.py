@@ -27,6 +27,7 @@ from privacy.ledger.entry import (
     Reserve,
     ReservedRound,
 )
+from privacy.ledger.fields import parse_rho
 from privacy.mechanism import MAX_DELTA_GRID, GaussianSum
 from privacy.units import Rho
 
@@ -185,7 +186,7 @@ def _policy(suppose: Supposition, body: PolicySet, delta: Fraction) -> PolicySet
     if suppose.memberships is not None:
         changes["max_memberships"] = min(body.max_memberships, suppose.memberships)
     for which, field in (
-        (Limit.PERIOD, "yearly_rho"),
+        (Limit.PERIOD, "ceiling_rho" if body.individual else "yearly_rho"),
         (Limit.STUDY, "study_rho"),
         (Limit.RESEARCHER, "researcher_rho"),
         (Limit.QUESTION, "question_rho"),
@@ -193,7 +194,9 @@ def _policy(suppose: Supposition, body: PolicySet, delta: Fraction) -> PolicySet
         named, rho = suppose.limit(which, delta)
         if named:
             changes[field] = None if rho is None else rho.text
-    return body.model_copy(update=changes)
+    after = body.model_copy(update=changes)
+    least = min(parse_rho(after.yearly_rho), parse_rho(after.public_rho))
+    return after.model_copy(update={"yearly_rho": least.text})
 
 
 def _period(suppose: Supposition, body: PeriodOpened, delta: Fraction) -> PeriodOpened:

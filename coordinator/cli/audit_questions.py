@@ -206,7 +206,7 @@ def _periods(node: NodeOutcome) -> list[dict[str, Any]]:
             "supposed limit": epsilon_of_rho(supposed, node.delta),
             "spent": epsilon_of_rho(sums.then, node.delta),
             "would be spent": epsilon_of_rho(sums.supposed, node.delta),
-            "refused by it": node.refused,
+            "first refused by it": node.refused,
         }
         for starts, then, supposed, sums in node.periods
     ]

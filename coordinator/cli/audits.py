@@ -7,26 +7,23 @@ from typing import Annotated
 
 import typer
 
-from coordinator.audit.agreement import Second as SecondRecomputation
-from coordinator.audit.agreement import second_recomputation
+from coordinator.audit.agreement import Second, second_recomputation
 from coordinator.audit.consent import verify_consent
 from coordinator.audit.report import Report
-from coordinator.cli import audit_questions
+from coordinator.cli import audit_questions, audit_report
 from coordinator.cli.audit_questions import checked, pinned_key
 from coordinator.cli.connection import connection_of
-from coordinator.cli.options import Bundle, CoordinatorKey, FormatOf
+from coordinator.cli.options import Bundle, CoordinatorKey, FormatOf, SecondOption
 from coordinator.cli.outcome import outcome
 from coordinator.cli.output import Format, show, show_json, working
 from coordinator.client.auditing import pull_bundle
 
-Second = Annotated[
-    bool, typer.Option("--second", help="Recompute by dp-accounting too (the extra `audit`).")
-]
 audit_app = typer.Typer(no_args_is_help=True, help="Check the network offline.")
 audit_app.command("overview")(audit_questions.show_overview)
 audit_app.command("policies")(audit_questions.policies)
 audit_app.command("withdrawals")(audit_questions.show_withdrawals)
 audit_app.command("replay")(audit_questions.replay)
+audit_app.command("report")(audit_report.report)
 
 
 @audit_app.command("pull")
@@ -58,7 +55,7 @@ def audit_verify(
     bundle: Bundle,
     form: FormatOf = Format.TABLE,
     coordinator_key: CoordinatorKey = "",
-    second: Second = False,
+    second: SecondOption = False,
 ) -> None:
     """Check a bundle offline; exit code 6 names the first entry that is bad."""
     with outcome():
@@ -92,6 +89,6 @@ def audit_verify(
                 print("the coordinator's key was taken from the bundle:", report.coordinator)
 
 
-def _second(bundle: Path, report: Report) -> SecondRecomputation:
+def _second(bundle: Path, report: Report) -> Second:
     with working("recomputing a second time"):
         return second_recomputation(bundle, report)

@@ -36,3 +36,6 @@ CoordinatorKey = Annotated[
     str, typer.Option(help="The coordinator's key (base64), known from elsewhere.")
 ]
 Bundle = Annotated[Path, typer.Argument(help="The bundle's folder.")]
+SecondOption = Annotated[
+    bool, typer.Option("--second", help="Recompute by dp-accounting too (the extra `audit`).")
+]

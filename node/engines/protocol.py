@@ -65,6 +65,23 @@ class Engine(Protocol):
         ...
 
 
+class Account(Protocol):
+    """Whose budget one opening is charged to, member by member (see `node.balances`)."""
+
+    @property
+    def sitting_out(self) -> Expr | None:
+        """Numbers of the members who must not be asked: a column, or a list; None for nobody."""
+        ...
+
+    def reading(self) -> AbstractContextManager[Reading]:
+        """The records as they are now, and the step that charges; all or nothing."""
+        ...
+
+    def charge(self, reading: Reading, norms: Expr) -> None:
+        """Charge what `norms` (member_ix, squared; see `node.engine_norms`) says."""
+        ...
+
+
 class RemoteReading(Reading, Protocol):
     """A reading of a copy of the records."""
 

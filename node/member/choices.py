@@ -97,6 +97,7 @@ class Choices:
             "purposes": self._purposes(said, known, today),
             "studies": [self._study(each, said, known, today) for each in self._studies()],
             "risk": self._risk(),
+            "own": self._own(member),
             "words": [_word(number, word) for number, word in self.words(member)],
         }
 
@@ -204,6 +205,18 @@ class Choices:
         consent = said.get(purpose_key(purpose), said[ALL])
         free = consent.terms is None or permits(consent.terms, study.use, self.diseases) is None
         return consent.holds(today) and free
+
+    def _own(self, member: str) -> dict[str, Any] | None:
+        """The member's own balance, where members are charged one by one."""
+        found = self.parts.balances.of(member)
+        if found is None:
+            return None
+        delta = self.parts.service.ledger.state.delta
+        return {
+            "spent": _odds(odds_of_rho(found.spent, delta, BASELINE)),
+            "bound": _odds(odds_of_rho(found.bound, delta, BASELINE)),
+            "ever": _odds(odds_of_rho(found.spent + found.earlier, delta, BASELINE)),
+        }
 
     def _risk(self) -> dict[str, Any]:
         state = self.parts.service.ledger.state

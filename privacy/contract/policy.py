@@ -82,9 +82,14 @@ class Policy(Fact):
 
     Epsilons are decimal text at `delta` (rational text). Those of a study, of one researcher in
     a study and of one question are limits inside the year's; None is no limit of its own.
+
+    The year's is what a member may lose. Everybody is charged for every question, unless there is
+    a `ceiling_epsilon`: then members are charged one by one (`privacy.accounting.individual`), and
+    the ceiling is what all questions of a year may cost in public, as if everybody were in each.
     """
 
     yearly_epsilon: str
+    ceiling_epsilon: str | None = None
     study_epsilon: str | None = None
     researcher_epsilon: str | None = None
     question_epsilon: str | None = None
@@ -112,6 +117,15 @@ class Policy(Fact):
     def yearly_rho(self) -> Rho:
         """The year's budget as zCDP, rounded down."""
         return self._rho(self.yearly_epsilon)
+
+    @property
+    def ceiling_rho(self) -> Rho | None:
+        return self._limit(self.ceiling_epsilon)
+
+    @property
+    def public_rho(self) -> Rho:
+        """What all questions of a year may cost: the year's own figure, or the ceiling."""
+        return self.ceiling_rho or self.yearly_rho
 
     @property
     def study_rho(self) -> Rho | None:

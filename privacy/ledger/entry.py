@@ -94,11 +94,13 @@ class PolicySet(Fact):
     """The organisation's limits, floors and rules, from now on.
 
     None for a study, for one researcher in a study or for one question is no limit beside the
-    year's.
+    year's. With a `ceiling_rho` members are charged one by one up to `yearly_rho`, at the node;
+    questions are counted against the ceiling as if everybody were in each.
     """
 
     kind: Literal["policy"] = "policy"
     yearly_rho: RhoText
+    ceiling_rho: RhoText | None = None
     study_rho: RhoText | None = None
     researcher_rho: RhoText | None = None
     question_rho: RhoText | None = None
@@ -112,11 +114,22 @@ class PolicySet(Fact):
     reason: Words = ""
     signed: Signed | None = None
 
+    @property
+    def individual(self) -> bool:
+        """Are members charged one by one?"""
+        return self.ceiling_rho is not None
+
+    @property
+    def public_rho(self) -> RhoText:
+        """What all questions of a year may cost in public."""
+        return self.ceiling_rho or self.yearly_rho
+
     @classmethod
     def of(cls, policy: Policy, by: Name, reason: str = "") -> Self:
         """The entry that puts `policy` in force."""
         return cls(
             yearly_rho=policy.yearly_rho.text,
+            ceiling_rho=_text(policy.ceiling_rho),
             study_rho=_text(policy.study_rho),
             researcher_rho=_text(policy.researcher_rho),
             question_rho=_text(policy.question_rho),

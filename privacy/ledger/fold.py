@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import assert_never
 
 from privacy.accounting.filter import admit, remaining
+from privacy.accounting.individual import MOST_CEILING
 from privacy.contract.policy import Automatic, Rules
 from privacy.contract.time import epoch_of, instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
@@ -100,7 +101,7 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
         case Genesis():
             return state.having(genesis=body)
         case PolicySet():
-            return check_policy_change(state, body, at).having(policy=body)
+            return _set_policy(state, body, at)
         case PeriodOpened():
             return _open_period(state, body, at)
         case RosterPinned():
@@ -146,10 +147,18 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             assert_never(body)
 
 
+def _set_policy(state: LedgerState, body: PolicySet, at: str) -> LedgerState:
+    if parse_rho(body.public_rho) < parse_rho(body.yearly_rho):
+        raise Refused(Code.CONFLICT, what="ceiling below what one member may lose")
+    if body.individual and parse_rho(body.public_rho) > MOST_CEILING:
+        raise Refused(Code.CONFLICT, what="ceiling")
+    return check_policy_change(state, body, at).having(policy=body)
+
+
 def _open_period(state: LedgerState, body: PeriodOpened, at: str) -> LedgerState:
     if state.leaving:
         raise Refused(Code.CONFLICT, what="the organisation is leaving")
-    if state.policy is None or parse_rho(body.budget_rho) > parse_rho(state.policy.yearly_rho):
+    if state.policy is None or parse_rho(body.budget_rho) > parse_rho(state.policy.public_rho):
         raise Refused(Code.CONFLICT, what="budget beyond policy")
     if parse_instant(body.ends) - parse_instant(body.starts) < SHORTEST_PERIOD:
         raise Refused(Code.CONFLICT, what="period is shorter than a year")
@@ -309,6 +318,8 @@ def _limits(
         found.append((Code.DELEGATION_EXCEEDED, parse_rho(body.delegation.rho), spent))
     if state.policy is not None and state.policy.question_rho is not None:
         found.append((Code.QUESTION_LIMIT, parse_rho(state.policy.question_rho), Rho.ZERO))
+    if state.policy is not None and state.policy.individual:  # or nobody could take part
+        found.append((Code.QUESTION_LIMIT, parse_rho(state.policy.yearly_rho), Rho.ZERO))
     return tuple(found)
 
 

@@ -43,10 +43,20 @@ def _limits(policy: PolicySet, delta: Fraction) -> Lines:
         return f"epsilon {epsilon_of_rho(parse_rho(rho), delta):.6g}"
 
     return (
-        ("in a year", limit(policy.yearly_rho)),
+        ("in a year", limit(policy.yearly_rho) + _one_by_one(policy, delta)),
         ("in one study", limit(policy.study_rho)),
         ("one researcher in a study", limit(policy.researcher_rho)),
         ("one question", limit(policy.question_rho)),
+    )
+
+
+def _one_by_one(policy: PolicySet, delta: Fraction) -> str:
+    if policy.ceiling_rho is None:
+        return ""
+    ceiling = epsilon_of_rho(parse_rho(policy.ceiling_rho), delta)
+    return (
+        f" for one member, charged one by one at the node; epsilon {ceiling:.6g} for all questions,"
+        " as if everybody were in each"
     )
 
 

@@ -170,10 +170,13 @@ class LedgerState(_Value):
 
     @property
     def budget(self) -> Rho:
-        """The period's limit; a policy that is stricter than the period's entry prevails."""
+        """The period's limit; a policy that is stricter than the period's entry prevails.
+
+        Where members are charged one by one it is the public ceiling.
+        """
         if self.period is None or self.policy is None:
             return Rho.ZERO
-        return min(parse_rho(self.period.budget_rho), parse_rho(self.policy.yearly_rho))
+        return min(parse_rho(self.period.budget_rho), parse_rho(self.policy.public_rho))
 
     @property
     def spent(self) -> Rho:

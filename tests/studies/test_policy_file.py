@@ -67,6 +67,8 @@ def test_what_differs_is_put_in_the_presets_place() -> None:
         ("preset = 'strict'", ["preset", "write careful, balanced, open"]),
         ("yearly = 3", ["did you mean 'yearly_epsilon'?"]),
         ("yearly_epsilon = 0", ["yearly_epsilon"]),
+        ("ceiling_epsilon = 0.5", ["ceiling_epsilon", "below what one member may lose"]),
+        ("ceiling_epsilon = 10000000", ["ceiling_epsilon", "at most 1000000"]),
         ("yearly_epsilon = true", ["yearly_epsilon", "not a number"]),
         ("study_epsilon = 'much'", ["study_epsilon"]),
         ("approvers = 3", ["approvers", "less than or equal to 2"]),
@@ -91,7 +93,8 @@ def entry(text: str) -> PolicySet:
 
 
 CHANGES: dict[str, Any] = {
-    "yearly_epsilon": 9, "study_epsilon": 9, "researcher_epsilon": 9, "question_epsilon": 9,
+    "yearly_epsilon": 9, "ceiling_epsilon": 9, "study_epsilon": 9,
+    "researcher_epsilon": 9, "question_epsilon": 9,
     "min_cohort": 99, "min_nodes": 9, "min_collude": 9, "max_drop": 9, "max_memberships": 9,
     "analyses": ["count"], "approvers": 2, "embargo_days": 9, "each_question": True,
     "automatic": ["refuse-outside"], "known": [KEY], "names_columns": True, "reviewed": True,

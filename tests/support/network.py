@@ -238,6 +238,7 @@ class Shape:
     count: int = 60
     epsilon_allowance: str = "10"
     yearly_epsilon: str = "100"
+    ceiling_epsilon: str | None = None
     consent: ConsentRule = ConsentRule.REQUIRED
     min_cohort: int = 0
     t_drop: int = 0
@@ -475,6 +476,7 @@ def make_study(shape: Shape, dictionary: Dictionary, investigator: PublicKey) ->
 def make_policy(shape: Shape) -> Policy:
     return Policy(
         yearly_epsilon=shape.yearly_epsilon,
+        ceiling_epsilon=shape.ceiling_epsilon,
         delta="1/1000000",
         min_collude=shape.t_collude,
         max_drop=shape.t_drop,

@@ -1,0 +1,1 @@
+"""Dossiers for an ethics board, from a verified bundle alone: HTML, PDF and a registry form."""

@@ -1,0 +1,141 @@
+"""What a dossier is made of: every question of a verified bundle with what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from coordinator.audit.agreement import Second
+from coordinator.audit.history import entries_of
+from coordinator.audit.report import Change
+from coordinator.audit.verify import Verified
+from privacy.contract.signing import PublicKey
+from privacy.contract.study import Study
+from privacy.ledger.entry import Aborted, Commit, ConsentText, Entry, Expired, Released, Reserve
+from privacy.ledger.fields import parse_rho
+from privacy.units import Rho
+
+
+@dataclass
+class Asked:
+    """One question: what was set aside and charged where, and how it ended.
+
+    `charges` are (node, entry, at, rho); `ends` the distinct ways it ended, `code` why not.
+    """
+
+    plan: str
+    reserve: Reserve
+    at: str
+    charges: list[tuple[str, int, str, Rho]] = field(default_factory=list)
+    codes: set[str] = field(default_factory=set)
+    release: str = ""
+    epsilon: str = ""
+    released_at: str = ""
+
+    @property
+    def cost(self) -> Rho:
+        """What an organisation was charged for it, the dearest of them."""
+        nodes: dict[str, Rho] = {}
+        for node, _, _, rho in self.charges:
+            nodes[node] = nodes.get(node, Rho.ZERO) + rho
+        return max(nodes.values(), default=Rho.ZERO)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        return tuple(sorted({node for node, *_ in self.charges}))
+
+    @property
+    def researcher(self) -> str:
+        """The fingerprint of the key that asked, its first four groups."""
+        return fingerprint(self.reserve.researcher)
+
+
+def fingerprint(key: str) -> str:
+    """The first four groups of a key's fingerprint."""
+    return "-".join(PublicKey.from_text(key).fingerprint.split("-")[:4])
+
+
+@dataclass(frozen=True)
+class Material:
+    """A verified bundle, read once more for what its dossiers tell."""
+
+    found: Verified
+    asked: tuple[Asked, ...]
+    second: Second | None
+
+    @property
+    def names(self) -> dict[str, str]:
+        return {node.id: node.name for node in self.found.context.network.roster.nodes}
+
+    def name(self, node: str) -> str:
+        return self.names.get(node, node)
+
+    def versions(self, study: str) -> tuple[Study, ...]:
+        """Every version of a study, the first first."""
+        every = self.found.context.network.studies.values()
+        return tuple(
+            sorted((each for each in every if each.id == study), key=lambda each: each.version)
+        )
+
+    @property
+    def studies(self) -> tuple[str, ...]:
+        return tuple(sorted({study.id for study in self.found.context.network.studies.values()}))
+
+    def of_study(self, study: str) -> tuple[Asked, ...]:
+        return tuple(each for each in self.asked if each.reserve.study == study)
+
+    def of_node(self, node: str) -> tuple[Asked, ...]:
+        return tuple(each for each in self.asked if node in each.nodes)
+
+    def changes(self, *kinds: str) -> Iterator[tuple[str, Change]]:
+        """(node, change) of these kinds, by time."""
+        every = [
+            (node.node, change)
+            for node in self.found.report.nodes
+            for change in node.changes
+            if change.kind in kinds
+        ]
+        return iter(sorted(every, key=lambda pair: (pair[1].at, pair[0], pair[1].seq)))
+
+
+def gather(found: Verified, second: Second | None = None) -> Material:
+    """Read every ledger of a verified bundle once."""
+    asked: dict[str, Asked] = {}
+    for node in found.ledgers:
+        for entry in entries_of(found, node):
+            _note(asked, node, entry)
+    for digest in found.context.releases:
+        body: dict[str, Any] = found.context.bundle.json(f"releases/{digest}.json")["body"]
+        question = asked.get(body["plan"])
+        if question is not None:
+            question.release = digest
+            question.epsilon = body["epsilon"]
+            question.released_at = body["released_at"]
+    by_time = sorted(asked.values(), key=lambda each: (each.at, each.plan))
+    return Material(found, tuple(by_time), second)
+
+
+def consent_texts(material: Material, node: str) -> Iterator[tuple[str, ConsentText]]:
+    """(day, text) for every text of consent that an organisation recorded."""
+    for entry in entries_of(material.found, node):
+        if isinstance(entry.body, ConsentText):
+            yield entry.at[:10], entry.body
+
+
+def _note(asked: dict[str, Asked], node: str, entry: Entry) -> None:
+    match entry.body:
+        case Reserve() as body:
+            known = asked.setdefault(body.plan, Asked(body.plan, body, entry.at))
+            known.at = min(known.at, entry.at)
+        case Commit() as body:
+            charge = (node, entry.seq, entry.at, parse_rho(body.rho))
+            asked[body.plan].charges.append(charge)
+        case Aborted(plan=plan, code=code):
+            asked[plan].codes.add(code)
+        case Expired(plan=plan):
+            asked[plan].codes.add("expired")
+        case Released(plan=plan, release=release):
+            asked[plan].release = release
+        case _:
+            pass
