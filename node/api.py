@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 
 from node.parts import Parts
 from node.steward import Steward
-from node.study_api import add_study_routes
+from node.study_api import BY, add_study_routes
 from node.upkeep_api import add_upkeep_routes
 from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFailed
 
@@ -102,6 +102,25 @@ class LayForm(_Form):
     text: str
 
 
+class ReasonForm(_Form):
+    """Why a steward goes on, and who."""
+
+    reason: str
+    by: str = BY
+
+
+class HistoryForm(ReasonForm):
+    """Whose history a steward accepts: the coordinator's log, or a node's ledger."""
+
+    of: str
+
+
+class RecoverForm(ReasonForm):
+    """A copy of the ledger on the node's own machine; without one, the coordinator's."""
+
+    file: Path | None = None
+
+
 class AboutForm(_Form):
     """One member, and a reference that names nobody."""
 
@@ -131,6 +150,7 @@ def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
     _peer_routes(app, steward, guard)
     add_study_routes(app, parts, guard)
     add_upkeep_routes(app, parts, guard)
+    _way_out_routes(app, parts, guard)
     _evidence_routes(app, steward, guard)
     return app
 
@@ -229,6 +249,21 @@ def _peer_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
     def open_period() -> dict[str, Any]:
         steward.open_period()
         return steward.budget()
+
+
+def _way_out_routes(app: FastAPI, parts: Parts, guard: list[Any]) -> None:
+    @app.post("/v1/history/accept", operation_id="accept_history", dependencies=guard)
+    def accept_history(form: HistoryForm) -> dict[str, str]:
+        Steward(parts, form.by).accept_history(form.of, form.reason)
+        return {"accepted": form.of}
+
+    @app.post("/v1/ledger/recover", operation_id="recover_ledger", dependencies=guard)
+    def recover(form: RecoverForm) -> dict[str, Any]:
+        return Steward(parts, form.by).recover(form.reason, form.file)
+
+    @app.post("/v1/ledger/assume-spent", operation_id="assume_spent", dependencies=guard)
+    def assume_spent(form: ReasonForm) -> dict[str, Any]:
+        return Steward(parts, form.by).assume_spent(form.reason)
 
 
 def _evidence_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from node.consent_cli import add_consent_commands
+from node.evidence_cli import add_evidence_commands
 from node.home import Home
 from node.steward_cli import steward_app
 from node.steward_link import hand
@@ -169,6 +170,7 @@ add_study_commands(app)
 add_consent_commands(app)
 add_upkeep_commands(app)
 app.add_typer(steward_app, name="steward")
+add_evidence_commands(app)
 
 
 def main() -> None:

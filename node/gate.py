@@ -47,6 +47,7 @@ class Facts:
     delta: Fraction  # the ledger's
     paused: bool
     witnessed: bool
+    halted: bool  # the coordinator's log broke
     software: frozenset[str]  # libraries here that some analyses need
     records_fault: Code | None  # the records were set back, or follow another dictionary
     now: datetime
@@ -112,6 +113,8 @@ def _open_plan(envelope: Envelope, facts: Facts) -> Plan:
 def _check_ready(facts: Facts) -> None:
     if facts.paused:
         raise Refused(Code.PAUSED)
+    if facts.halted:
+        raise Refused(Code.HISTORY_BROKEN)
     if not facts.witnessed:
         raise Refused(Code.NOT_WITNESSED)
     if facts.records_fault is not None:

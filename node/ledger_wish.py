@@ -10,11 +10,13 @@ from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_
 from privacy.errors import BadInput, Code, Refused
 from privacy.ledger.entry import Aborted, Body, Commit, Entry, Expired, Released, Reserve
 from privacy.ledger.fold import instant_not_before
+from privacy.ledger.history_entry import BudgetForfeited, LedgerRecovered
 from privacy.ledger.state import LedgerState
 from privacy.ledger.upkeep_entry import Restored
 
 CLOCK_SLACK_SECONDS = 2
 RESTORED = "restored"
+BEGIN_AGAIN = (Restored, LedgerRecovered, BudgetForfeited)  # all that a restored ledger takes
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Wish:
     body: Body
     outbox: bytes | None
     cut: str | None
+    taken_back: bool = False  # an entry that this ledger had before it was restored
     receipt: Receipt | None = None
     error: Refused | None = None
 
@@ -75,22 +78,15 @@ def keep_beside(db: sqlite3.Connection, wish: Wish) -> None:
     match wish.body:
         case Reserve() as body if wish.cut is not None:
             db.execute("INSERT INTO cuts VALUES (?, ?)", (body.plan, wish.cut))
-        case Commit() as body:
+        case Commit() as body if wish.outbox is not None:
             db.execute(
                 "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?)",
                 (body.plan, body.round, body.attempt, wish.outbox),
             )
-        case body:
-            drop_beside(db, body)
-
-
-def drop_beside(db: sqlite3.Connection, body: Body) -> None:
-    """What an entry makes needless beside the ledger."""
-    match body:
-        case Released() | Aborted() | Expired():
+        case Released() | Aborted() | Expired() as body:
             db.execute("DELETE FROM outbox WHERE plan = ?", (body.plan,))
             db.execute("DELETE FROM cuts WHERE plan = ?", (body.plan,))
-        case Restored():
+        case Restored() | LedgerRecovered() | BudgetForfeited() if not wish.taken_back:
             db.execute("DELETE FROM beside WHERE what = ?", (RESTORED,))
         case _:
             pass

@@ -5,7 +5,7 @@ at a time, does it take the place of what was there, which is kept in another. I
 nothing has changed; after, `restore` goes on where it stood, and until then nothing else starts.
 
 A restored ledger may be behind what was answered since. It is therefore closed: it takes back what
-it said since (`LedgerStore.take_back`), and no entry of its own, until enough peers have confirmed
+it said since (`LedgerStore.restore`), and no entry of its own, until enough peers have confirmed
 that nothing is missing (`node.witnessing`). Nothing that is used once is in a backup: mask keys and
 noise live in memory, masked bytes and members' links are left out.
 """
@@ -138,17 +138,3 @@ def _newer_ledger(home: Home, backup: LedgerStore, clock: Clock) -> Path | None:
     finally:
         there.close()
     return home.ledger_file
-
-
-def reconcile(home: Home, *, by: str, clock: Clock) -> Restored:
-    """Close a ledger that was put back by other means than `restore`, so that it takes back what it
-    lost. Raises BadInput where it is closed already."""
-    ledger = open_ledger(home, clock)
-    size, closed = ledger.size, ledger.restored is not None
-    ledger.close()
-    if closed:
-        raise BadInput("waits already for what it lost", where=str(home.ledger_file))
-    entry = Restored(backup="", made_at="", size=size, by=by)
-    with closing(sqlite3.connect(home.ledger_file, isolation_level=None)) as db:
-        note_restored(db, entry)
-    return entry

@@ -320,7 +320,7 @@ class Runner:
         """Sign the list of survivors, after keeping every peer's checkpoint durably."""
         live = self._alive(attempt)
         bodies = {node: claim.open("masked-input", peers[node]) for node, claim in claims.items()}
-        self.ledger.witness_all(
+        self.ledger.book.keep(
             {node: (body["checkpoint"], peers[node]) for node, body in bodies.items()}
         )
         self._check_restarts(live, claims)
@@ -387,9 +387,7 @@ class Runner:
             self._finish(plan, Aborted(plan=plan, code=Code.NOT_APPROVED.value))
 
     def sweep(self) -> None:
-        """Close reservations whose plan has expired; a restored ledger takes nothing yet."""
-        if self.ledger.restored is not None:
-            return
+        """Close reservations whose plan has expired."""
         for plan in self.ledger.state.due(instant_text(self.clock())):
             self._finish(plan, Expired(plan=plan))
         self.end_leaving()

@@ -22,7 +22,10 @@ from node.scoring import read_model, score
 from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
 from node.upkeep_desk import UpkeepDesk
+from node.watch import accept_history, explained
+from node.witnessing import read_copy
 from privacy.accounting.conversion import epsilon_of_rho
+from privacy.checkpoint import LOG
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.consent import ConsentState
 from privacy.contract.duo_text import parse_terms
@@ -62,6 +65,7 @@ class Steward(UpkeepDesk):
             "studies_approved": len(state.approvals),
             "backed_up": state.backed_up or None,
             "next": [s.to_json() for s in checklist(self.parts) if not s.done][:3],
+            "stopped": self._stops(),
             "software": {name: name in service.software for name in OPTIONAL},
         }
 
@@ -73,11 +77,24 @@ class Steward(UpkeepDesk):
             return "paused"
         if service.ledger.restored is not None:
             return "restored: waits for what its ledger said since"
+        if service.witnessing.stopped:
+            return "ledger set back: see what is stopped, then recover"
+        if service.ledger.state.halted:
+            return "the coordinator's log broke: see what is stopped"
         if self.parts.guard.set_back:
             return "records set back: import again"
         if self.parts.guard.unpublished:
             return "records not published: see that the engine runs, then publish"
         return "running" if service.witnessing.done else "waiting for peers"
+
+    def _stops(self) -> list[str]:
+        """What keeps this node from answering, or from answering with a peer, and the way out."""
+        service = self.parts.service
+        keys = service.roster().keys if service.ledger.state.roster else {}
+        known = {**keys, LOG: service.coordinator}
+        stops = [explained(each, known) for each in service.ledger.state.faults.values()]
+        lost = service.witnessing.explained()
+        return [lost, *stops] if lost else stops
 
     def budget(self) -> dict[str, Any]:
         """The period's budget as rho and as epsilon, rounded so that losses look no smaller."""
@@ -284,6 +301,31 @@ class Steward(UpkeepDesk):
         service = self.parts.service
         budget = Rho.parse(service.policy.public_rho)
         service.ledger.append(year_from(service.clock(), budget, self.by))
+
+    # ways out
+
+    def accept_history(self, of: str, reason: str) -> None:
+        """Go on from what the coordinator's log, or a peer's ledger, shows next."""
+        if of != LOG and of not in self.parts.service.roster().keys:
+            raise BadInput(f"no history of {of!r}", instead=f"write {LOG} or a node's id")
+        accept_history(self.parts.service.ledger, of, self.by, reason)
+
+    def recover(self, reason: str, copy: Path | None = None) -> dict[str, Any]:
+        """Take the entries that a restored ledger has lost from a copy of it.
+
+        The coordinator offers its copy while the node runs; `copy` is a file of the whole
+        ledger, a line each, with its `checkpoint.txt` beside it, as in an audit bundle.
+        """
+        service = self.parts.service
+        if copy is not None:
+            service.witnessing.copy = read_copy(copy, service.ledger.size)
+        return {"recovered": service.witnessing.recover(self.by, reason)}
+
+    def assume_spent(self, reason: str) -> dict[str, Any]:
+        """Go on without the lost entries; all budget counts as spent for a year at least."""
+        service = self.parts.service
+        service.witnessing.forfeit(service.clock(), self.by, reason)
+        return self.budget()
 
     # evidence
 

@@ -30,7 +30,6 @@ def add_upkeep_commands(app: typer.Typer) -> None:
         ("backup", backup),
         ("backups", backups),
         ("restore", restore),
-        ("reconcile", reconcile),
         ("upgrade", upgrade),
         ("leave", leave),
         ("doctor", doctor),
@@ -92,18 +91,6 @@ def restore(
 _AFTER = """Start the node. It first takes back what its ledger said since {at}, and answers once
 its peers have confirmed that nothing is missing. Import the records again; then record again what
 members said here since {at}, and erase again who was erased since."""
-
-
-def reconcile(dir: Dir = HERE, by: By = STEWARD) -> None:  # noqa: A002
-    """For a ledger that was put back by hand: let it take back what it lost."""
-    from node.program import utc_now
-    from node.restore import reconcile as close
-
-    with exit_codes():
-        home = Home(dir)
-        _check_stopped(home)
-        size = close(home, by=by, clock=utc_now).size
-        print(f"closed at {size} entries; start the node, and import the records again")
 
 
 def upgrade(

@@ -65,6 +65,7 @@ class Code(StrEnum):
     KEYS_NOT_READY = "keys_not_ready"
     NOT_WITNESSED = "not_witnessed"
     LEDGER_STOPPED = "ledger_stopped"
+    HISTORY_BROKEN = "history_broken"
     MISSING_SOFTWARE = "missing_software"
     # what becomes of an attempt
     NODE_OFFLINE = "node_offline"

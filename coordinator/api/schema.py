@@ -312,6 +312,33 @@ class LogHead(Answer):
     hashes: list[str] = Field(description="The consistency proof from `since`, hexadecimal.")
 
 
+class HeadView(Answer):
+    """The newest head that somebody signed of their log."""
+
+    of: str = Field(description="A node, or coordinator/log.")
+    key: str
+    checkpoint: str
+
+
+class Heads(Answer):
+    network: str
+    heads: list[HeadView]
+
+
+class CosignatureForm(Ask):
+    """A head, and the caller's cosignature line on it."""
+
+    of: str = Field(max_length=64)
+    checkpoint: str = Field(max_length=16_384)
+    cosignature: str = Field(max_length=1_024)
+
+
+class CosignatureView(Answer):
+    of: str
+    by: str
+    size: int
+
+
 class RunView(Answer):
     id: str
     study: str

@@ -85,18 +85,6 @@ class Ledgers:
             row = session.scalars(wanted).first()
             return None if row is None else _facts(row)
 
-    def since(self, node: str, size: int, most: int) -> tuple[tuple[bytes, ...], str] | None:
-        """Entries from `size` on with a checkpoint over them that the node signed: the newest
-        within `most` entries, or else the first after; None if there is none."""
-        own = select(CheckpointRow).where(
-            CheckpointRow.node == node, CheckpointRow.by == node, CheckpointRow.size > size
-        )
-        near = own.where(CheckpointRow.size <= size + most).order_by(CheckpointRow.size.desc())
-        with self._database.read() as session:
-            row = session.scalars(near.limit(1)).first()
-            row = row or session.scalars(own.order_by(CheckpointRow.size).limit(1)).first()
-        return None if row is None else (self.entries(node, size, row.size), row.text)
-
     def witnesses(self, node: str) -> tuple[CheckpointFacts, ...]:
         """Every checkpoint of `node` held by another, smallest first."""
         wanted = (

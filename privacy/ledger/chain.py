@@ -55,7 +55,7 @@ def replay(
     state, tree = LedgerState(), Tree()
     stream = iter(lines)
     for line in stream:
-        entry = _read(line, tree.size)
+        entry = entry_of(line, tree.size)
         if entry.prev != state.head:
             raise _broken_link(entry, tree, next(stream, None), head)
         after = apply(state, entry)
@@ -102,7 +102,8 @@ def verify_entries(
     return result
 
 
-def _read(line: bytes, position: int) -> Entry:
+def entry_of(line: bytes, position: int) -> Entry:
+    """The entry of one line, if it is numbered `position`; raises VerificationFailed."""
     where = f"entry {position}"
     try:
         entry = Entry.from_bytes(line)
@@ -130,7 +131,7 @@ def _vouched(entry: Entry, tree: Tree, following: bytes | None, head: Checkpoint
     """Whether the entry after `entry`, or the checkpoint that ends with it, confirms its hash."""
     if following is not None:
         try:
-            return _read(following, entry.seq + 1).prev == entry.leaf.hex()
+            return entry_of(following, entry.seq + 1).prev == entry.leaf.hex()
         except VerificationFailed:
             return False
     if head is None or head.size != entry.seq + 1:

@@ -33,6 +33,12 @@ from privacy.ledger.fields import (
     RhoText,
     Words,
 )
+from privacy.ledger.history_entry import (
+    BudgetForfeited,
+    HistoryAccepted,
+    HistoryBroken,
+    LedgerRecovered,
+)
 from privacy.ledger.steward_entry import (
     Signed,
     StewardEnded,
@@ -360,6 +366,10 @@ Body = (
     | StewardJoined
     | StewardKeyChanged
     | StewardEnded
+    | HistoryBroken
+    | HistoryAccepted
+    | LedgerRecovered
+    | BudgetForfeited
 )
 
 

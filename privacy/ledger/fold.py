@@ -12,6 +12,7 @@ from typing import assert_never
 
 from privacy.accounting.filter import admit, remaining
 from privacy.accounting.individual import MOST_CEILING
+from privacy.checkpoint import LOG
 from privacy.contract.policy import Automatic, Rules
 from privacy.contract.time import epoch_of, instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
@@ -42,6 +43,12 @@ from privacy.ledger.entry import (
     Witnessed,
 )
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.history_entry import (
+    BudgetForfeited,
+    HistoryAccepted,
+    HistoryBroken,
+    LedgerRecovered,
+)
 from privacy.ledger.state import (
     LedgerState,
     OpenPlan,
@@ -56,6 +63,7 @@ from privacy.ledger.steward_entry import (
     StewardKeyChanged,
 )
 from privacy.ledger.stewards import change_stewards, check_policy_change, decided_by
+from privacy.ledger.upkeep import leave, restore
 from privacy.ledger.upkeep_entry import BackedUp, Leaving, Left, Restored
 from privacy.units import Rho
 
@@ -81,7 +89,7 @@ def step(state: LedgerState, entry: Entry) -> LedgerState:
     Raises Refused with the catalogue code of the rule that forbids it: BUDGET_EXCEEDED,
     STUDY_BUDGET_EXCEEDED, RESEARCHER_BUDGET_EXCEEDED, DELEGATION_EXCEEDED, QUESTION_LIMIT,
     NOT_DELEGATED, NOT_APPROVED, NOT_IN_PERIOD, DICTIONARY_MISMATCH, POLICY_FLOOR, PAUSED,
-    EXPIRED, REPLAYED, TOO_MANY_ATTEMPTS, PLAN_MISMATCH, TOO_LARGE,
+    EXPIRED, REPLAYED, TOO_MANY_ATTEMPTS, PLAN_MISMATCH, TOO_LARGE, HISTORY_BROKEN,
     LEDGER_STOPPED (time runs backwards) or CONFLICT.
     """
     if entry.at < state.at:
@@ -140,9 +148,17 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
         case StewardInvited() | StewardJoined() | StewardKeyChanged() | StewardEnded():
             return change_stewards(state, body, at)
         case Leaving() | Left():
-            return _leave(state, body)
+            return leave(state, body)
         case Restored():
-            return _restore(state, body)
+            return restore(state, body)
+        case HistoryBroken():
+            return _break(state, body)
+        case HistoryAccepted():
+            return _accept(state, body)
+        case LedgerRecovered():
+            return _recover(state, body)
+        case BudgetForfeited():
+            return _forfeit(state, body, at)
         case _:
             assert_never(body)
 
@@ -225,6 +241,8 @@ def _check_embargo(body: Approval, rules: Rules, at: str) -> None:
 def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
     if state.paused or state.leaving:
         raise Refused(Code.PAUSED)
+    if state.halted:
+        raise Refused(Code.HISTORY_BROKEN)
     if state.knows(body.plan, body.question):
         raise Refused(Code.REPLAYED)
     given = body.delegation
@@ -324,12 +342,15 @@ def _limits(
 
 
 def _commit(state: LedgerState, body: Commit, at: str) -> LedgerState:
-    """Bytes leave neither in a pause, nor late, nor for a study that is approved no more.
+    """Bytes leave neither in a pause nor late, nor while the coordinator's log is a broken one,
+    nor for a study that is approved no more.
 
     What was read and lost is charged even then.
     """
     if state.paused and body.bytes:
         raise Refused(Code.PAUSED)
+    if state.halted and body.bytes:
+        raise Refused(Code.HISTORY_BROKEN)
     plan = _open(state, body.plan)
     if body.bytes and plan.study_digest not in state.approvals:
         raise Refused(Code.NOT_APPROVED)
@@ -387,24 +408,34 @@ def _witness(state: LedgerState, body: Witnessed) -> LedgerState:
     return state
 
 
-def _leave(state: LedgerState, body: Leaving | Left) -> LedgerState:
-    match body:
-        case Leaving():
-            if state.leaving:
-                raise Refused(Code.CONFLICT, what="leaving already")
-            return state.having(leaving="leaving")
-        case Left():
-            if not state.leaving or state.plans:
-                raise Refused(Code.CONFLICT, what="runs are under way")
-            return state.having(leaving="left")
-        case _:
-            assert_never(body)
+def _break(state: LedgerState, body: HistoryBroken) -> LedgerState:
+    if body.of in state.faults:
+        raise Refused(Code.CONFLICT, what="broken already")
+    return state.having(faults={**state.faults, body.of: body})
 
 
-def _restore(state: LedgerState, body: Restored) -> LedgerState:
-    if body.size > state.size:
-        raise Refused(Code.CONFLICT, what="behind the backup")
+def _accept(state: LedgerState, body: HistoryAccepted) -> LedgerState:
+    if body.of == LOG and not state.halted:
+        raise Refused(Code.CONFLICT, what="nothing is broken")
+    return state.having(faults={of: f for of, f in state.faults.items() if of != body.of})
+
+
+def _recover(state: LedgerState, body: LedgerRecovered) -> LedgerState:
+    if body.kept >= state.size:
+        raise Refused(Code.CONFLICT, what="nothing came back")
     return state
+
+
+def _forfeit(state: LedgerState, body: BudgetForfeited, at: str) -> LedgerState:
+    """A year, or what is left of the period if that is more, in which nothing is left."""
+    policy, period = state.policy, state.period
+    if policy is None or body.rho != policy.yearly_rho:
+        raise Refused(Code.CONFLICT, what="rho is not the policy's")
+    if parse_instant(body.ends) - parse_instant(at) < SHORTEST_PERIOD:
+        raise Refused(Code.CONFLICT, what="period is shorter than a year")
+    if period is not None and body.ends < period.ends:
+        raise Refused(Code.CONFLICT, what="period is shorter than the one before")
+    return state.forfeited(body, at)
 
 
 def instant_not_before(now: str, last: str, slack_seconds: int) -> str:

@@ -23,6 +23,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Self, TypeVar
 
 from privacy.accounting.filter import remaining
+from privacy.checkpoint import LOG
 from privacy.contract.canonical import parse_rational
 from privacy.ledger.entry import (
     FIRST_PREV,
@@ -33,6 +34,7 @@ from privacy.ledger.entry import (
     PolicySet,
 )
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.history_entry import BudgetForfeited, HistoryBroken
 from privacy.ledger.steward_entry import StewardInvited
 from privacy.ledger.stewards import Steward
 from privacy.units import Rho
@@ -125,7 +127,8 @@ class LedgerState(_Value):
     first where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward
     said to single questions, by mark. `charged` and `held` are by study id, over all periods;
     `parts` is charged and held together, by account; `period_charged` counts the current
-    period, `total_charged` all of them.
+    period, `total_charged` all of them and what was forfeited. `faults` are the histories that
+    broke and that no steward accepted.
     """
 
     size: int = 0
@@ -160,6 +163,8 @@ class LedgerState(_Value):
     period_charged: Rho = Rho.ZERO
     total_charged: Rho = Rho.ZERO
     total_held: Rho = Rho.ZERO
+    faults: Mapping[str, HistoryBroken] = field(default_factory=dict)  # by whose history
+    abandoned: frozenset[str] = frozenset()  # checkpoints of entries that a backup lost
     reservations: int = 0
     _reserved: _Reserved = field(default_factory=_Reserved, compare=False, repr=False)
 
@@ -211,6 +216,11 @@ class LedgerState(_Value):
         now = {account: self.part_spent(account) for account in open_plan.accounts}
         moved = {name: was - change if back else was + change for name, was in now.items()}
         return {**self.parts, **moved}
+
+    @property
+    def halted(self) -> bool:
+        """Whether the coordinator's log broke: nothing is reserved and nothing leaves."""
+        return LOG in self.faults
 
     @property
     def approved(self) -> frozenset[str]:
@@ -276,6 +286,23 @@ class LedgerState(_Value):
     def keys_of(self, name: str) -> tuple[str, ...]:
         """The keys of the stewards of this name."""
         return tuple(key for key, each in self.stewards.items() if each.name == name)
+
+    def forfeited(self, said: BudgetForfeited, at: str) -> LedgerState:
+        """With what was left charged, and a period begun whose budget is charged whole.
+
+        Plans that were reserved stay so; their studies' quotas count as used up.
+        """
+        budget = parse_rho(said.rho)
+        quotas = {a.study: self.study_quota(a) for a in self.approvals.values()}
+        used = {study: max(q, self.charged.get(study, q)) for study, q in quotas.items()}
+        period = PeriodOpened(starts=at, ends=said.ends, budget_rho=said.rho, by=said.by)
+        return self.having(
+            period=period,
+            period_charged=budget,
+            total_charged=self.total_charged + self.left + budget,
+            charged={**self.charged, **used},
+            abandoned=self.abandoned | set(said.held),
+        )
 
     def decided(self, approval: Approval) -> LedgerState:
         """With one study version in force, in place of any other of it; or no longer."""

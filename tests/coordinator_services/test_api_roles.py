@@ -118,6 +118,20 @@ OPERATIONS = [
     ),
     Operation("getLogHead", "GET", "/v1/audit/log", INSIDERS),
     Operation("getLogLines", "GET", "/v1/audit/log/lines", frozenset({Role.AUDITOR, Role.ADMIN})),
+    Operation("getHeads", "GET", "/v1/audit/heads", frozenset({Role.AUDITOR, Role.ADMIN})),
+    Operation(
+        "getLedgerLines",
+        "GET",
+        "/v1/audit/ledgers/none/lines",
+        frozenset({Role.AUDITOR, Role.ADMIN}),
+    ),
+    Operation(
+        "addCosignature",
+        "POST",
+        "/v1/audit/cosignatures",
+        frozenset({Role.AUDITOR}),
+        {"of": "nobody", "checkpoint": "x", "cosignature": "x"},
+    ),
     Operation("getAuditBundle", "GET", "/v1/audit/bundle", frozenset({Role.AUDITOR, Role.ADMIN})),
     Operation(
         "createInvitation",

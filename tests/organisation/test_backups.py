@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
+from coordinator.contact import Contact
 from node import backup, restore
 from node.backup import about_backup
 from node.home import Home
 from node.program import build
 from node.restore import Outcome, check_no_restore, finish_restore
 from node.snapshot import KEPT
+from node.witnessing import Copy
 from privacy import sealed_file
-from privacy.contract.messages import Ask
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from tests.support.network import Network, Node
 from tests.support.seeded import seeded_entropy
@@ -90,20 +91,22 @@ def test_a_restored_node_takes_back_what_it_spent(
     node.service.ledger.verify()
 
 
-def test_without_the_coordinators_copy_its_peers_stop_it(spent: Network, tmp_path: Path) -> None:
+def test_without_the_coordinators_copy_its_peers_stop_it(
+    spent: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     node = spent.nodes[NODE]
     node.stop()
     forget(node.home)
     put_back(node, tmp_path / "b1")
     node.start()
-    spent.wire.lose_request(NODE, Ask.GIVE_BACK)
-    spent.settle()
+    with monkeypatch.context() as hidden:
+        hidden.setattr(Contact, "_lost_entries", lambda *_: ({}, b""))
+        spent.settle()
     assert not node.service.witnessing.done
     assert spent.spent(NODE) != spent.spent("als-union")
     assert node.kinds("restored", "expired") == []
     with pytest.raises(Refused):
         spent.rounds.reserve(*_plan(spent))
-    spent.wire.heal()
     spent.settle()  # what was held back arrives, and the node goes on
     assert node.service.witnessing.done
     assert spent.spent(NODE) == spent.spent("als-union")
@@ -112,6 +115,21 @@ def test_without_the_coordinators_copy_its_peers_stop_it(spent: Network, tmp_pat
 def _plan(network: Network) -> Any:
     compiled = network.plan(network.question(COUNT, "age > 60", **ONE))
     return compiled.envelope, compiled.plan
+
+
+def test_where_nobody_kept_it_all_counts_as_spent(
+    spent: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = spent.nodes[NODE]
+    node.stop()
+    forget(node.home)
+    put_back(node, tmp_path / "b1")
+    node.start()
+    monkeypatch.setattr(Contact, "_lost_entries", lambda *_: ({}, b""))
+    spent.settle()
+    node.steward.assume_spent("the coordinator lost its copy too")
+    assert node.service.ledger.restored is None
+    assert node.service.ledger.state.left.units == 0
 
 
 def test_a_node_that_begins_at_once_makes_a_second_history(spent: Network, tmp_path: Path) -> None:
@@ -126,19 +144,9 @@ def test_a_node_that_begins_at_once_makes_a_second_history(spent: Network, tmp_p
     node.steward.pause()
     spent.settle()
     assert not node.service.witnessing.done
-    node.stop()
-    assert restore.reconcile(node.home, by="Ina", clock=node.clock).size == node_size(node)
-    node.start()
-    spent.settle()
-    assert not node.service.witnessing.done
+    with pytest.raises((BadInput, VerificationFailed)):
+        node.steward.recover("put it back")
     assert spent.spent(NODE) != spent.spent("als-union")
-
-
-def node_size(node: Node) -> int:
-    ledger = restore.open_ledger(node.home, node.clock)
-    size = ledger.size
-    ledger.close()
-    return size
 
 
 def test_a_ledger_put_back_by_hand_takes_back_what_it_lost(spent: Network, tmp_path: Path) -> None:
@@ -149,11 +157,7 @@ def test_a_ledger_put_back_by_hand_takes_back_what_it_lost(spent: Network, tmp_p
     node.start()
     spent.settle()
     assert not node.service.witnessing.done
-    node.stop()
-    restore.reconcile(node.home, by="Ina", clock=node.clock)
-    with pytest.raises(BadInput, match="waits already"):
-        restore.reconcile(node.home, by="Ina", clock=node.clock)
-    node.start()
+    node.steward.recover("an old copy was put back")
     spent.settle()
     assert (node.service.witnessing.done, spent.spent(NODE)) == (True, before)
 
@@ -168,13 +172,11 @@ def test_only_what_the_node_signed_is_taken_back(spent: Network, tmp_path: Path)
     size = node.service.ledger.size
     lines, note = node.service.ledger.entries(), node.service.ledger.checkpoint()
     foreign = other.service.ledger.checkpoint()
-    with pytest.raises(Refused, match="not restored"):
-        node.service.ledger.take_back([], note)
     node.stop()
     forget(node.home)
     put_back(node, tmp_path / "b1")
     node.start()
-    ledger = node.service.ledger
+    ledger, witnessing = node.service.ledger, node.service.witnessing
     had = ledger.size
     for given, head in (
         (lines[had:], foreign),
@@ -182,12 +184,27 @@ def test_only_what_the_node_signed_is_taken_back(spent: Network, tmp_path: Path)
         (lines[had + 1 :], note),
         (other.service.ledger.entries()[had:], foreign),
     ):
-        with pytest.raises(VerificationFailed):
-            ledger.take_back(given, head)
+        witnessing.copy = Copy(tuple(given), head)
+        witnessing.accept({}, {}, 2)
         assert ledger.size == had
-    ledger.take_back(lines[had:], note)
+    witnessing.copy = Copy(tuple(lines[had:]), note)
+    witnessing.accept({}, {}, 2)
     assert (ledger.size, ledger.checkpoint()) == (size, note)
     ledger.verify()
+
+
+def test_a_second_restore_takes_the_first_ones_entries_back(spent: Network, tmp_path: Path) -> None:
+    """The entry of an earlier restore, taken back, does not open a closed ledger."""
+    node = spent.nodes[NODE]
+    for _ in range(2):
+        node.stop()
+        forget(node.home)
+        put_back(node, tmp_path / "b1")
+        node.start()
+        spent.settle()
+        assert node.service.witnessing.done
+    assert node.kinds("restored") == ["restored", "restored"]
+    assert spent.spent(NODE) == spent.spent("als-union")
 
 
 def test_nothing_that_is_used_once_is_in_a_backup(network: Network, tmp_path: Path) -> None:

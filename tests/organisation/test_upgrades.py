@@ -126,6 +126,5 @@ def test_the_commands(stopped: Node, tmp_path: Path) -> None:
     assert "Import the records again" in again.stderr
     assert json.loads(run(stopped, "status").stdout)["state"].startswith("restored")
     assert run(stopped, "restore").stdout == "finished\n"
-    assert run(stopped, "reconcile").exit_code == 2
     assert run(stopped, "pause").exit_code == 3
     assert run(stopped, "backup", str(tmp_path / "b3"), *with_secret).exit_code == 3

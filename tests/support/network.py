@@ -26,6 +26,7 @@ from coordinator import key_stock, operate
 from coordinator.contact import Contact
 from coordinator.execution import Execution
 from coordinator.key_stock import KeyStock
+from coordinator.log import CoordinatorLog
 from coordinator.mirror import Mirror
 from coordinator.node_link import NodeLink
 from coordinator.planning import Compiled, make_plan
@@ -34,6 +35,7 @@ from coordinator.store.facts import RunFacts
 from coordinator.store.people import Credential
 from coordinator.store.runs import NewRun
 from coordinator.store.store import Store
+from coordinator.witnesses import Witnesses
 from models.dictionary_file import load_dictionary
 from node import setup
 from node.decisions import Offered, decide_study
@@ -548,6 +550,7 @@ def _connect(shape: Shape, clock: Clock, store: Store, nodes: dict[str, Node]) -
     stock = KeyStock(link)
     rounds = Rounds(link, stock, roster)
     mirror = Mirror(store, link, key, roster, clock)
+    witnesses = Witnesses(store, link, CoordinatorLog(store.log, key, store.network.id), roster)
     return Network(
         shape=shape,
         clock=clock,
@@ -564,7 +567,9 @@ def _connect(shape: Shape, clock: Clock, store: Store, nodes: dict[str, Node]) -
         rounds=rounds,
         mirror=mirror,
         execution=SettlingExecution(store, rounds, mirror, key, clock),
-        contact=Contact(store, link, stock, mirror, roster, connected, clock, key.public),
+        contact=Contact(
+            store, link, stock, mirror, roster, connected, clock, key.public, witnesses
+        ),
         entropy=entropy,
     )
 
