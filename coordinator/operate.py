@@ -93,7 +93,13 @@ def write_roster(store: Store, key: SigningKey, nodes: Sequence[RosterNode]) -> 
 def admit_joined(store: Store, key: SigningKey) -> Roster:
     """A new epoch with every node that has redeemed an invitation and has not left."""
     joined = [
-        RosterNode(id=node.id, name=node.name, key=node.key, transport_key=node.transport_key)
+        RosterNode(
+            id=node.id,
+            name=node.name,
+            key=node.key,
+            transport_key=node.transport_key,
+            former=store.nodes.former(node.id),
+        )
         for node in store.nodes.all()
         if node.state is not NodeState.LEFT
     ]

@@ -22,7 +22,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
-from node.ledger_file import FORMAT, SCHEMA, connect, genesis_of, head_of, stopping
+from node.ledger_file import FORMAT, SCHEMA, connect, genesis_of, had_key, head_of, stopping
 from node.ledger_wish import (
     BEGIN_AGAIN,
     RESTORED,
@@ -38,14 +38,14 @@ from node.ledger_wish import (
 from node.witness_book import WitnessBook
 from privacy.checkpoint import Checkpoint, NoteSigner, node_origin, open_checkpoint
 from privacy.contract.canonical import rational
-from privacy.contract.signing import SigningKey
+from privacy.contract.signing import FormerKey, PublicKey, SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.chain import Replay, entry_of, verify_entries
 from privacy.ledger.entry import Body, Entry, Genesis
 from privacy.ledger.fold import apply, step
 from privacy.ledger.state import LedgerState
-from privacy.ledger.upkeep_entry import Restored
+from privacy.ledger.upkeep_entry import NodeKeyChanged, Restored
 from privacy.merkle import Frontier, Tree
 
 _BATCH = 1_000
@@ -124,10 +124,12 @@ class LedgerStore:
             if db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
                 raise VerificationFailed("not a ledger of this version", where=str(path))
             genesis = genesis_of(db)
-            if genesis.key != key.public.text:
+            if not had_key(db, key.public.text):
                 raise VerificationFailed("ledger belongs to another key", where="entry 0")
             store = cls(db, key, clock, reached, node_origin(genesis.network, genesis.node))
             store.verify()
+            if store.state.key != key.public.text:
+                raise VerificationFailed("ledger belongs to a newer key", where="head")
             undo.pop_all()
         return store
 
@@ -154,6 +156,22 @@ class LedgerStore:
     def _network(self) -> str:
         genesis = self._state.genesis
         return genesis.network if genesis else ""
+
+    @property
+    def own_key(self) -> PublicKey:
+        """The key that signs this ledger, with those that did before."""
+        had = [FormerKey(PublicKey.from_text(k), until) for k, until in self._state.former_keys]
+        return PublicKey(self._signer.key.raw, tuple(had))
+
+    def change_key(self, body: NodeKeyChanged, key: SigningKey) -> None:
+        """Enter a change of key; `key`, the new one, signs from this entry on. Then open again."""
+        with self._lock:
+            before, self._signer = self._signer, NoteSigner(self.origin, key)
+            try:
+                self.append(body)
+            except Refused:
+                self._signer = before
+                raise
 
     def checkpoint(self) -> str:
         """The newest signed checkpoint."""

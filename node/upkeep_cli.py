@@ -31,6 +31,7 @@ def add_upkeep_commands(app: typer.Typer) -> None:
         ("backups", backups),
         ("restore", restore),
         ("upgrade", upgrade),
+        ("rotate-key", rotate_key),
         ("leave", leave),
         ("doctor", doctor),
     ):
@@ -110,6 +111,26 @@ def upgrade(
         at = instant_text(utc_now())
         show([{"store": each.store, "from": each.found, "to": each.current} for each in done])
         print(f"{at}: {len(done)} stores upgraded", file=sys.stderr)
+
+
+def rotate_key(
+    invite: Annotated[Path, typer.Option(help="An invite file from the coordinator.")],
+    dir: Dir = HERE,  # noqa: A002
+    reason: Annotated[str, typer.Option(help="Why, in words for everybody.")] = "",
+    by: By = STEWARD,
+) -> None:
+    """Take new keys for the node, signed by the old one. The node is stopped."""
+    from node.joining import read_invite
+    from node.program import utc_now
+    from node.rotation import rotate_keys
+
+    with exit_codes():
+        home = Home(dir)
+        _check_stopped(home)
+        fingerprint = rotate_keys(
+            home, read_invite(invite), by=by, reason=reason, entropy=os.urandom, clock=utc_now
+        )
+        print(f"changed; the node's new fingerprint, for the next roster:\n{fingerprint}")
 
 
 def leave(

@@ -11,7 +11,7 @@ from coordinator.audit.held import HeldBy, head_of, text_of, witnesses_of
 from coordinator.audit.report import Change
 from coordinator.audit.upkeep import upkeep_change
 from privacy.accounting.conversion import epsilon_of_rho
-from privacy.checkpoint import COORDINATOR, Checkpoint
+from privacy.checkpoint import COORDINATOR, Checkpoint, open_checkpoint
 from privacy.contract.canonical import parse_rational
 from privacy.contract.delegation import authority_of
 from privacy.contract.plan import Plan
@@ -45,6 +45,7 @@ from privacy.ledger.history_entry import (
 from privacy.ledger.permission import question_mark, question_rule
 from privacy.ledger.policy_words import policy_changes
 from privacy.ledger.state import LedgerState
+from privacy.ledger.upkeep_entry import NodeKeyChanged
 from privacy.merkle import Tree
 from privacy.units import Rho
 
@@ -111,6 +112,9 @@ def verify_ledger(context: Context, node: str) -> Ledger:
     with at(entries):
         check_anchors(result.tree, anchors)
         check_covered(result.tree, head)
+    with at(f"{place}/checkpoint.txt"):  # by the key that the ledger itself names, not the roster
+        note = text_of(bundle.read(f"{place}/checkpoint.txt"))
+        open_checkpoint(note, PublicKey.from_text(result.state.key))
     bundle.read(entries)
     return ledger
 
@@ -140,6 +144,9 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 _check_genesis(context, ledger.node, body)
             case Reserve() as body:
                 _check_reserve(context, ledger.node, body, entry.at, before)
+            case NodeKeyChanged() as body:
+                _check_key_change(context, ledger.node, body)
+                _note(ledger, entry, before)
             case Commit() as body:
                 plan = context.plans.get(body.plan)
                 require(plan is not None, "charges a plan that is not in the bundle")
@@ -181,8 +188,21 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 what = _described(context, body)
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case _:
-                change = upkeep_change(entry, before)
-                ledger.changes += [] if change is None else [change]
+                _note(ledger, entry, before)
+
+
+def _note(ledger: Ledger, entry: Entry, before: LedgerState) -> None:
+    change = upkeep_change(entry, before)
+    ledger.changes += [] if change is None else [change]
+
+
+def _check_key_change(context: Context, node: str, body: NodeKeyChanged) -> None:
+    """Rosters tell the same of a node's keys as its ledger, whose entry both keys signed."""
+    key = context.network.keys[node]
+    known = [(each.key.text, each.until) for each in key.former]
+    require((body.old, body.until) in known, "changes the key otherwise than the roster")
+    following = [text for text, _ in known[known.index((body.old, body.until)) + 1 :]]
+    require([*following, key.text][0] == body.new, "changes the key to another than the roster's")
 
 
 def _revoked(context: Context, body: KeysRevoked) -> str:
@@ -230,7 +250,9 @@ def _check_genesis(context: Context, node: str, body: Genesis) -> None:
     network = context.network
     require(body.node == node, "is the ledger of another node")
     require(body.network == network.name, "is a ledger of another network")
-    require(body.key == network.keys[node].text, "names another key than the roster")
+    key = network.keys[node]
+    first = key.former[0].key if key.former else key
+    require(body.key == first.text, "names another key than the roster")
     require(parse_rational(body.delta) <= network.delta, "delta is larger than the network's")
 
 

@@ -12,7 +12,7 @@ from privacy.ledger.steward_entry import (
     StewardJoined,
     StewardKeyChanged,
 )
-from privacy.ledger.upkeep_entry import Leaving, Left, Restored
+from privacy.ledger.upkeep_entry import Leaving, Left, NodeKeyChanged, Restored
 
 NODE = "node"
 
@@ -33,6 +33,8 @@ def upkeep_change(entry: Entry, before: LedgerState) -> Change | None:
             by, what = body.by, f"ended the key {_print(body.key)} of {ended}: {body.reason}"
         case Restored() as body:
             by, what = body.by, f"restored from a backup of {body.size} entries"
+        case NodeKeyChanged() as body:
+            by, what = body.by, f"the node's new key {_print(body.new)} {body.reason}".rstrip()
         case Leaving() as body:
             by, what = body.by, f"the organisation leaves the network {body.reason}".rstrip()
         case Left():

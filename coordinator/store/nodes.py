@@ -7,9 +7,11 @@ from sqlalchemy.orm import Session
 
 from coordinator.store.database import Database
 from coordinator.store.facts import NodeFacts, NodeState
-from coordinator.store.tables import NodeRow
-from privacy.contract.roster import RosterNode
-from privacy.errors import Code, Refused
+from coordinator.store.tables import DocumentRow, NodeRow
+from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
+from privacy.contract.roster import Former, RosterNode
+from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.ledger.upkeep_entry import NodeKeyChanged
 
 
 class Nodes:
@@ -38,6 +40,11 @@ class Nodes:
         with self._database.read() as session:
             return tuple(map(_facts, session.scalars(select(NodeRow).order_by(NodeRow.id))))
 
+    def former(self, node: str) -> tuple[Former, ...]:
+        """The keys that a node had before its own, oldest first."""
+        with self._database.read() as session:
+            return _had(session, node)
+
     def online(self) -> frozenset[str]:
         """Ids of the nodes that can be asked now."""
         online = select(NodeRow.id).where(NodeRow.state == NodeState.ONLINE.value)
@@ -65,6 +72,40 @@ def add_node(session: Session, node: RosterNode, at: str) -> None:
             joined=at,
         )
     )
+
+
+def change_node_key(session: Session, node: RosterNode, change: NodeKeyChanged) -> None:
+    """Give a node that is known its new keys, within a transaction that does more.
+
+    Raises Refused(NOT_PERMITTED) unless both its keys signed the change. Once more is no harm.
+    """
+    row = session.get(NodeRow, node.id)
+    network = session.get_one(DocumentRow, "id")
+    if row is None or change.new != node.key:
+        raise Refused(Code.NOT_PERMITTED)
+    if row.key == change.new:
+        return
+    try:
+        change.check(str(parse_canonical(network.value)), node.id)
+    except (VerificationFailed, BadInput):
+        raise Refused(Code.NOT_PERMITTED) from None
+    taken = select(NodeRow.id).where(NodeRow.key == node.key)
+    if row.key != change.old or session.scalars(taken).first() is not None:
+        raise Refused(Code.NOT_PERMITTED)
+    had = [*_had(session, node.id), Former(key=change.old, until=change.until)]
+    value = canonical_bytes([each.to_json() for each in had])
+    session.merge(DocumentRow(name=_former(node.id), value=value))
+    row.key, row.transport_key = node.key, node.transport_key
+    row.state = NodeState.JOINING.value
+
+
+def _former(node: str) -> str:
+    return f"former-{sha256_hex(node.encode())[:40]}"
+
+
+def _had(session: Session, node: str) -> tuple[Former, ...]:
+    row = session.get(DocumentRow, _former(node))
+    return () if row is None else tuple(map(Former.from_json, parse_canonical(row.value)))
 
 
 def _facts(row: NodeRow) -> NodeFacts:

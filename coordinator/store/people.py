@@ -15,7 +15,7 @@ from coordinator.store.database import Database
 from coordinator.store.events import OPERATOR, Action, note
 from coordinator.store.facts import Invitation, Principal
 from coordinator.store.log import log_statement
-from coordinator.store.nodes import add_node
+from coordinator.store.nodes import add_node, change_node_key
 from coordinator.store.tables import DocumentRow, InvitationRow, PrincipalRow
 from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
 from privacy.contract.revocation import Revocation
@@ -24,6 +24,7 @@ from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
 from privacy.errors import Code, Refused
+from privacy.ledger.upkeep_entry import NodeKeyChanged
 from privacy.log import Logged
 
 _NODE = "node"
@@ -182,12 +183,17 @@ class People:
             note(session, at, made.id, Action.JOINED, made.id, role.value)
             return made
 
-    def join_node(self, code: str, node: RosterNode, *, now: datetime) -> None:
-        """Redeem a node's invitation and enter the node, both or neither."""
+    def join_node(
+        self, code: str, node: RosterNode, *, now: datetime, change: NodeKeyChanged | None = None
+    ) -> None:
+        """Redeem a node's invitation and enter the node, or its new keys, both or neither."""
         with self._database.write() as session:
             if _redeem(session, code, now).role != _NODE:
                 raise Refused(Code.NOT_PERMITTED)
-            add_node(session, node, instant_text(now))
+            if change is None:
+                add_node(session, node, instant_text(now))
+            else:
+                change_node_key(session, node, change)
 
 
 def _listed(row: DocumentRow) -> Revocation:

@@ -46,7 +46,7 @@ from privacy.ledger.steward_entry import (
     StewardJoined,
     StewardKeyChanged,
 )
-from privacy.ledger.upkeep_entry import BackedUp, Leaving, Left, Restored
+from privacy.ledger.upkeep_entry import BackedUp, Leaving, Left, NodeKeyChanged, Restored
 from privacy.mechanism import GaussianSum
 from privacy.merkle import leaf_hash
 from privacy.units import Rho
@@ -362,6 +362,7 @@ Body = (
     | Restored
     | Leaving
     | Left
+    | NodeKeyChanged
     | StewardInvited
     | StewardJoined
     | StewardKeyChanged

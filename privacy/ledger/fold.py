@@ -63,8 +63,8 @@ from privacy.ledger.steward_entry import (
     StewardKeyChanged,
 )
 from privacy.ledger.stewards import change_stewards, check_policy_change, decided_by
-from privacy.ledger.upkeep import leave, restore
-from privacy.ledger.upkeep_entry import BackedUp, Leaving, Left, Restored
+from privacy.ledger.upkeep import change_key, leave, restore
+from privacy.ledger.upkeep_entry import BackedUp, Leaving, Left, NodeKeyChanged, Restored
 from privacy.units import Rho
 
 SHORTEST_PERIOD = timedelta(days=365)  # a policy's limit is for a year
@@ -107,7 +107,7 @@ def step(state: LedgerState, entry: Entry) -> LedgerState:
 def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
     match body:
         case Genesis():
-            return state.having(genesis=body)
+            return state.having(genesis=body, key=body.key)
         case PolicySet():
             return _set_policy(state, body, at)
         case PeriodOpened():
@@ -147,6 +147,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return state.having(backed_up=at)
         case StewardInvited() | StewardJoined() | StewardKeyChanged() | StewardEnded():
             return change_stewards(state, body, at)
+        case NodeKeyChanged():
+            return change_key(state, body)
         case Leaving() | Left():
             return leave(state, body)
         case Restored():

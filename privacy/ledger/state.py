@@ -135,6 +135,8 @@ class LedgerState(_Value):
     head: str = FIRST_PREV
     at: str = ""
     genesis: Genesis | None = None
+    key: str = ""  # the node's, in force
+    former_keys: tuple[tuple[str, int], ...] = ()  # and how many entries each of them signed
     policy: PolicySet | None = None
     period: PeriodOpened | None = None
     roster: str = ""

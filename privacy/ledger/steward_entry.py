@@ -7,18 +7,15 @@ holds it to the keys in force.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
-
-from pydantic import StringConstraints
+from typing import Any, Literal, Self
 
 from privacy.contract.canonical import Json, b64, canonical_bytes, unb64
 from privacy.contract.facts import Fact
 from privacy.contract.signing import PublicKey, SigningKey
 from privacy.contract.study import KeyText
-from privacy.ledger.fields import Instant, Name, Words
+from privacy.ledger.fields import Instant, Name, SignatureText, Words
 
 WORD, JOINING, ROTATION = "steward-word", "steward-joins", "steward-key"
-SignatureText = Annotated[str, StringConstraints(min_length=88, max_length=88)]
 
 
 class Signed(Fact):

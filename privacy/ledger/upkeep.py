@@ -1,11 +1,11 @@
-"""The rules about a ledger's upkeep: that it was restored, and that its organisation leaves."""
+"""The rules about a ledger's upkeep: restores, keys, and that its organisation leaves."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from privacy.errors import Code, Refused
-from privacy.ledger.upkeep_entry import Leaving, Left, Restored
+from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.ledger.upkeep_entry import Leaving, Left, NodeKeyChanged, Restored
 
 if TYPE_CHECKING:
     from privacy.ledger.state import LedgerState
@@ -31,3 +31,17 @@ def restore(state: LedgerState, body: Restored) -> LedgerState:
     if body.size > state.size:
         raise Refused(Code.CONFLICT, what="behind the backup")
     return state
+
+
+def change_key(state: LedgerState, body: NodeKeyChanged) -> LedgerState:
+    """The new key signs from here on; both keys have to say so, of this place in this ledger."""
+    genesis, former = state.genesis, [key for key, _ in state.former_keys]
+    if genesis is None or body.old != state.key or body.until != state.size:
+        raise Refused(Code.CONFLICT, what="key")
+    if body.new in (state.key, *former):
+        raise Refused(Code.CONFLICT, what="key was used before")
+    try:
+        body.check(genesis.network, genesis.node)
+    except (VerificationFailed, BadInput):
+        raise Refused(Code.NOT_PERMITTED, what="signature") from None
+    return state.having(key=body.new, former_keys=(*state.former_keys, (body.old, body.until)))
