@@ -6,13 +6,17 @@ Each function is one step that the `cairn-coordinator` command and `deploy.local
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fractions import Fraction
+from pathlib import Path
 
+from coordinator.api.bundles import Settled, pack_bundle
 from coordinator.fleet_tls import authority_files, create_authority, issue_server_certificate
 from coordinator.home import Home, Settings
+from coordinator.log import CoordinatorLog
 from coordinator.store.database import check_address
 from coordinator.store.facts import NodeState
 from coordinator.store.people import Credential
@@ -168,3 +172,27 @@ def close_study(store: Store, key: SigningKey, study_id: str, *, now: datetime) 
     study = store.studies.get(study_id).study
     step = StudyStep.of(study, Act.CLOSE, Signer.COORDINATOR, instant_text(now))
     store.steps.add(step.sealed(key), study, signers(store, key.public))
+
+
+@dataclass(frozen=True)
+class _Holder:
+    store: Store
+    log: CoordinatorLog
+    key: SigningKey
+    clock: Callable[[], datetime]
+
+
+def hand_over_bundle(home: Home, store: Store, archive: Path, now: datetime) -> None:
+    """Write what an auditor would pull to a new file, whole or not at all.
+
+    Nodes are not asked: their ledgers are as the coordinator last copied them. Raises BadInput
+    if the file is there.
+    """
+    if archive.exists():
+        raise BadInput("is there already", where=str(archive), instead="name a new file")
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".cairn-audit-", dir=archive.parent) as work:
+        key = home.identity()
+        log = CoordinatorLog(store.log, key, store.network.id)
+        holder = _Holder(store, log, key, lambda: now)
+        pack_bundle(holder, Path(work), Settled((), 0)).replace(archive)

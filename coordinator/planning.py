@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from models.changed import changed
 from models.derivation import Derivation, derive
+from models.reusing import check_reused
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Plan, Question
 from privacy.contract.roster import Roster
@@ -61,13 +63,19 @@ def make_plan(
     key: SigningKey,
     now: datetime,
     entropy: Callable[[int], bytes],
+    evidence: tuple[Envelope, ...] = (),
 ) -> Compiled:
-    """Compile and sign. Raises BadInput or Refused before anything is spent."""
+    """Compile and sign. Raises BadInput or Refused before anything is spent.
+
+    `evidence` are the plan and the release whose opened totals the question reuses.
+    """
     asked = Question.from_json(question.open("question", question.key))
     if asked.study_digest != study.digest:
         raise Refused(Code.PLAN_MISMATCH)
     derived = derive(asked, study, dictionary, participants)
     plan = _plan(question, asked, derived, study, dictionary, roster, participants, now, entropy)
+    plan = changed(plan, evidence=tuple(each.to_json() for each in evidence))
+    check_reused(derived.analysis, plan, key.public)
     return Compiled(Envelope.seal("plan", plan.to_json(), key), plan, derived)
 
 

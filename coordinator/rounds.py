@@ -57,7 +57,10 @@ class Opened:
 
 @dataclass(frozen=True)
 class Rounds:
-    """The messages of runs. Holds no state between them but the key stock."""
+    """The messages of runs. Holds no state between them but the key stock.
+
+    A node has `timeout_seconds` for a message, and a multiple of it to compute.
+    """
 
     link: NodeLink
     stock: KeyStock
@@ -132,13 +135,18 @@ class Rounds:
         bodies = {
             node: contribute_body(attempt, prepared, node, state) for node in plan.participants
         }
-        answers = self.link.ask(Ask.CONTRIBUTE, bodies, self.timeout_seconds)
+        answers = self.link.ask(Ask.CONTRIBUTE, bodies, self._patience(plan))
         self._note_losses(answers, plan)
         claims = self._claims(attempt, answers)
         if len(claims) < attempt.minimum_survivors:
             raise Refused(Code.ATTEMPT_LOST, survivors=len(claims))
         masked = {n: np.frombuffer(a.blob, dtype="<u8") for n, a in _bodies(answers) if n in claims}
         return claims, masked
+
+    def _patience(self, plan: Plan) -> float:
+        """Seconds for a contribution, the one message for which a node computes; where a run has
+        many rounds, its analysis reads whole members, and some load much software at first."""
+        return self.timeout_seconds * (6 if len(plan.rounds) > 1 else 3)
 
     def _claims(self, attempt: Attempt, answers: dict[str, Answer]) -> dict[str, Envelope]:
         """The claims that fit the attempt and the bytes beside them; any other node is lost."""

@@ -76,9 +76,15 @@ def check_topping_up(analysis: Analysis, dictionary: Dictionary, tops_up: tuple[
 
 def disagreement_of(first: Plan, other: Plan) -> str | None:
     """In what two plans differ so that their totals cannot be combined; None if in nothing."""
+    if first.analysis != other.analysis:
+        return "analysis"
+    return of_others(first, other)
+
+
+def of_others(first: Plan, other: Plan) -> str | None:
+    """In what two plans differ so that they speak of other members; None if in nothing."""
     agreements = (
         (first.study_digest == other.study_digest, "study"),
-        (first.analysis == other.analysis, "analysis"),
         (first.cohort == other.cohort, "cohort"),
         (first.dictionary == other.dictionary, "dictionary"),
         (first.participants == other.participants, "nodes"),

@@ -210,16 +210,16 @@ def rounds_of(
     """The rounds of a run that may cost `rho` for one membership.
 
     Guarantee: one attempt of every round costs at most `rho` * memberships^2 in all: each
-    round's part is rounded down.
+    round's part is rounded down, and what an earlier release paid is left out.
     Raises Refused(TOO_MANY_CELLS, BAD_EPSILON), and BadInput for shares that are none.
     """
-    parts = analysis.shares(dictionary)
-    whole = all(type(part) is int and part >= 1 for part in parts)
-    if not whole or not 1 <= len(parts) <= MAX_ROUNDS:
+    parts, spared = analysis.shares(dictionary), analysis.spared(dictionary)
+    sound = all(type(part) is int and part >= 1 for part in parts) and spared >= 0
+    if not sound or not 1 <= len(parts) <= MAX_ROUNDS:
         raise BadInput(f"a run has 1 to {MAX_ROUNDS} rounds, of whole shares above 0")
+    whole = sum(parts) + spared
     mechanisms = [
-        plan_mechanism(Rho(rho.units * part // sum(parts)), nodes, margin, memberships)
-        for part in parts
+        plan_mechanism(Rho(rho.units * part // whole), nodes, margin, memberships) for part in parts
     ]
     lengths = [
         analysis.length_at(dictionary, mechanism.delta_grid, number)

@@ -19,6 +19,7 @@ from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
 from models.digits import digits
 from models.groups import groups, refuse_absurd
+from models.reusing import reused_by
 from models.sentences import sentence
 from models.setting import Setting
 from models.target import epsilon_for, parse_target
@@ -191,6 +192,7 @@ def preview(
         coarser=coarser(asked, dictionary, law, size, expected),
         notes=(
             *_notes(expected, made.cells, assumed_members),
+            *_spared(asked, dictionary, setting, made),
             *(asked.advice(dictionary, size, float(epsilon)) if size else ()),
         ),
     )
@@ -228,6 +230,22 @@ def _priced(
         assumption=expected.assumption if expected else "",
         figure=expected.figure if expected else "",
         rounds=len(rounds),
+    )
+
+
+def _spared(
+    asked: Analysis, dictionary: Dictionary, setting: Setting, made: Preview
+) -> tuple[str, ...]:
+    """What an earlier release paid already."""
+    reused = reused_by(asked)
+    if reused is None:
+        return ()
+    paid = sum(asked.shares(dictionary))
+    whole = Rho(Rho.parse(made.rho).units * (paid + asked.spared(dictionary)) // paid)
+    less = epsilon_of_rho(whole, setting.delta) - made.epsilon_charged
+    return (
+        f"already answered: the covariates, by release {reused.release[:12]}; "
+        f"this costs epsilon {less:.2g} less than asking for them again",
     )
 
 

@@ -21,13 +21,16 @@ from models.aggregates.requests import (
     Mean,
     Prevalence,
     Quantiles,
+    Regression,
     Survival,
     Table,
     Top,
     TreatmentReport,
     Variance,
 )
+from models.regression.request import check_reusable
 from privacy.contract.dictionary import Dictionary
+from privacy.errors import BadInput
 
 
 class Relation(StrEnum):
@@ -36,6 +39,7 @@ class Relation(StrEnum):
     SAME = "the same question"  # at another epsilon, of other nodes or in another month
     REORDERED = "the same figures in another order"
     WITHIN = "contains these figures"
+    COVARIATES = "opened these covariates: ask with reuse"
     ADDED = "contains these figures as sums, of members with every column known"
 
 
@@ -46,7 +50,20 @@ def relation(asked: Analysis, earlier: Analysis, dictionary: Dictionary) -> Rela
     """
     if asked == earlier:
         return Relation.SAME
+    if isinstance(asked, Regression):
+        return _by_covariates(asked, earlier, dictionary)
     return _by_cells(asked, earlier, dictionary) or _by_kind(asked, earlier)
+
+
+def _by_covariates(asked: Regression, earlier: Analysis, dictionary: Dictionary) -> Relation | None:
+    """A regression that opened the products of all columns of `asked`."""
+    if not isinstance(earlier, Regression) or asked.way != "gram" or asked.reuse is not None:
+        return None
+    try:
+        check_reusable(asked, earlier, dictionary)
+    except BadInput:
+        return None
+    return Relation.COVARIATES
 
 
 def _counted(analysis: Analysis) -> tuple[str, ...] | None:

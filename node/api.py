@@ -19,6 +19,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from node.console.door import ConsoleDoor
+from node.console.routes import console_router
+from node.member.links import Sessions
 from node.parts import Parts
 from node.steward import Steward
 from node.study_api import BY, add_study_routes
@@ -121,6 +124,12 @@ class RecoverForm(ReasonForm):
     file: Path | None = None
 
 
+class ConsoleForm(_Form):
+    """Whose console it is."""
+
+    by: str = "steward"
+
+
 class AboutForm(_Form):
     """One member, and a reference that names nobody."""
 
@@ -152,7 +161,20 @@ def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
     add_upkeep_routes(app, parts, guard)
     _way_out_routes(app, parts, guard)
     _evidence_routes(app, steward, guard)
+    _console_routes(app, parts, connected, guard)
     return app
+
+
+def _console_routes(
+    app: FastAPI, parts: Parts, connected: Callable[[], bool], guard: list[Any]
+) -> None:
+    service = parts.service
+    door = ConsoleDoor(service.entropy, service.clock, Sessions(service.entropy, service.clock))
+    app.include_router(console_router(parts, door, connected))
+
+    @app.post("/v1/console", operation_id="open_console", dependencies=guard)
+    def open_console(form: ConsoleForm) -> dict[str, str]:
+        return {"path": door.link(form.by)}
 
 
 def _home_routes(
@@ -275,8 +297,8 @@ def _evidence_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         return steward.ledger(start, start + limit)
 
     @app.get("/v1/left", operation_id="what_left", dependencies=guard)
-    def left() -> list[dict[str, Any]]:
-        return steward.left_the_building()
+    def left(compare: bool = False) -> list[dict[str, Any]]:
+        return steward.left_the_building(compare)
 
     @app.post("/v1/ledger/verify", operation_id="verify_ledger", dependencies=guard)
     def verify() -> dict[str, Any]:

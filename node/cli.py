@@ -19,6 +19,7 @@ from node.steward_cli import steward_app
 from node.steward_link import hand
 from node.study_cli import add_study_commands, exit_codes, read_text, show
 from node.upkeep_cli import add_upkeep_commands
+from privacy.errors import VerificationFailed
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -83,6 +84,18 @@ def start(dir: Dir = HERE) -> None:  # noqa: A002
 
 
 @app.command()
+def console(
+    dir: Dir = HERE,  # noqa: A002
+    by: Annotated[str, typer.Option(help="Your name, for the ledger.")] = "steward",
+) -> None:
+    """A link to the running node's console, which opens once, in a browser on this machine."""
+    home = Home(dir)
+    with exit_codes(), hand(home, by) as node:
+        settings = home.settings()
+        print(f"http://{settings.host}:{settings.port}{node.console()}")
+
+
+@app.command()
 def pause(dir: Dir = HERE) -> None:  # noqa: A002
     """Answer no more questions until resumed."""
     with exit_codes(), hand(Home(dir)) as node:
@@ -118,10 +131,21 @@ def ledger(
 
 
 @app.command()
-def left(dir: Dir = HERE) -> None:  # noqa: A002
+def left(
+    dir: Dir = HERE,  # noqa: A002
+    compare: Annotated[
+        bool, typer.Option("--compare", help="With what the coordinator stored of each.")
+    ] = False,
+) -> None:
     """What left this building: sentence, bytes, hash and cost of every answer."""
     with exit_codes(), hand(Home(dir)) as node:
-        show(node.left_the_building())
+        listed = node.left_the_building(compare)
+        show(listed)
+        changed = [each["seq"] for each in listed if each.get("stored") == "other"]
+        if changed:
+            raise VerificationFailed(
+                "the coordinator stored other bytes than left", where=f"entries {changed}"
+            )
 
 
 @app.command()

@@ -221,6 +221,20 @@ def consent_of(records: Records, member: str) -> dict[str, Consent]:
     }
 
 
+def consent_counts(records: Records) -> dict[str, dict[str, int]]:
+    """How many members said yes, no or nothing, by purpose key. Exact: stays in the building."""
+    found: dict[str, dict[str, int]] = {}
+    with records.snapshot() as cursor:
+        for key in purposes_in(columns_of(cursor, MEMBERS)):
+            given = quote(consent_columns(key)[0])
+            counted = cursor.execute(
+                f"SELECT {given}, count(*) FROM {MEMBERS} GROUP BY {given}"  # noqa: S608 - quoted
+            ).fetchall()
+            by = {said: int(count) for said, count in counted}
+            found[key] = {"yes": by.get(True, 0), "no": by.get(False, 0), "": by.get(None, 0)}
+    return found
+
+
 def reapply_refusals(cursor: Cursor) -> None:
     """After an import, in its transaction: what was refused or withdrawn at the node stays so."""
     known = purposes_in(columns_of(cursor, MEMBERS))

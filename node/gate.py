@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 from models.derivation import Derivation, derive, disagreement
+from models.reusing import check_reused
 from privacy.contract.delegation import Authority, authority_of
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.duo import Use
@@ -98,6 +99,7 @@ def decide(envelope: Envelope, facts: Facts, *, reserved: bool = False) -> Permi
     question, authority = _check_question(plan, study, facts, reserved)
     _check_floors(plan, study, facts)
     derivation = _check_derivation(plan, question, study, facts)
+    check_reused(derivation.analysis, plan, facts.coordinator)
     _check_rules(plan, question, study, derivation, facts)
     _check_software(derivation, facts)
     return Permit(plan, envelope.digest, question, authority, study, derivation)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from node.checklist import checklist
-from node.consent import consent_of, set_consent
+from node.consent import consent_counts, consent_of, set_consent
 from node.consent_files import read_words, record_words, write_words
 from node.consent_history import Note
 from node.consent_table import open_table
@@ -19,6 +19,7 @@ from node.erasure import erase_member
 from node.importer import check_folder, import_folder
 from node.member.links import MemberLinks
 from node.scoring import read_model, score
+from node.sent import Comparison, Departure, departures
 from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
 from node.upkeep_desk import UpkeepDesk
@@ -31,7 +32,7 @@ from privacy.contract.consent import ConsentState
 from privacy.contract.duo_text import parse_terms
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
-from privacy.ledger.entry import Commit, ConsentText, Entry, Paused, Released, Reserve, Resumed
+from privacy.ledger.entry import ConsentText, Entry, Paused, Released, Resumed
 from privacy.units import Rho
 
 LINK_DAYS = 14
@@ -107,6 +108,10 @@ class Steward(UpkeepDesk):
             "left_rho": state.left.text,
             "ends": state.period.ends if state.period else None,
         }
+
+    def console(self) -> str:
+        """The path of a link to the console; raises BadInput, as nobody serves pages here."""
+        raise BadInput("the node does not run", where="console", instead="cairn-node start")
 
     def pause(self) -> None:
         """From now on nothing is reserved or charged, so nothing leaves."""
@@ -184,6 +189,10 @@ class Steward(UpkeepDesk):
             today=now.astimezone(UTC).date(),
         )
         self.parts.guard.changed(member)
+
+    def consent_counts(self) -> dict[str, dict[str, int]]:
+        """How many members said what, by purpose. Exact, so it stays here."""
+        return consent_counts(self.parts.records)
 
     def import_consent(self, file: Path) -> dict[str, Any]:
         """Record every word of a file (FHIR or CSV) here, or change nothing and say why."""
@@ -338,21 +347,19 @@ class Steward(UpkeepDesk):
             "checkpoint": store.checkpoint(),
         }
 
-    def left_the_building(self) -> list[dict[str, Any]]:
-        """Every byte string that left: sentence, plan, size, hash and cost."""
-        state = self.parts.service.ledger.state
-        sentences: dict[str, Reserve] = {}
-        left: list[dict[str, Any]] = []
-        for line in self.parts.service.ledger.lines():
-            entry = Entry.from_bytes(line)
-            match entry.body:
-                case Reserve() as reserve:
-                    sentences[reserve.plan] = reserve
-                case Commit() as commit:
-                    left.append(_departure(entry, commit, sentences[commit.plan], state.delta))
-                case _:
-                    pass
-        return left
+    def left_the_building(self, compare: bool = False) -> list[dict[str, Any]]:
+        """Every byte string that left: sentence, plan, size, hash and cost.
+
+        With `compare`, each with what the coordinator has stored of it; raises BadInput where
+        it does not answer.
+        """
+        service = self.parts.service
+        delta = service.ledger.state.delta
+        asks = Comparison(self.parts.settings, service.key, service.clock)
+        return [
+            _departure(left, delta) | (asks.compare(left) if compare else {})
+            for left in departures(service.ledger)
+        ]
 
     def verify(self) -> dict[str, Any]:
         """Read the whole ledger again from disk; raises VerificationFailed naming the entry."""
@@ -368,15 +375,17 @@ def _state(text: str) -> ConsentState:
         raise BadInput(f"no consent state {text!r}", instead=f"write one of {words}") from None
 
 
-def _departure(entry: Entry, commit: Commit, reserve: Reserve, delta: Any) -> dict[str, Any]:
+def _departure(left: Departure, delta: Any) -> dict[str, Any]:
+    commit = left.commit
     return {
-        "seq": entry.seq,
-        "at": entry.at,
-        "sentence": reserve.sentence,
-        "study": reserve.study,
+        "seq": left.entry.seq,
+        "at": left.entry.at,
+        "sentence": left.reserve.sentence,
+        "study": left.reserve.study,
         "plan": commit.plan,
         "round": commit.round + 1,
-        "rounds": len(reserve.rounds),
+        "rounds": len(left.reserve.rounds),
+        "attempt": commit.attempt + 1,
         "bytes": commit.bytes,
         "sha256": commit.masked_sha256,
         **_amount(Rho.parse(commit.rho), delta),

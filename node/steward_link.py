@@ -27,6 +27,7 @@ class Hand(StudyHand, UpkeepHand, Protocol):
     """What a command asks of a node, running or not."""
 
     def status(self) -> dict[str, Any]: ...
+    def console(self) -> str: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def import_data(self, folder: Path) -> dict[str, Any]: ...
@@ -57,7 +58,7 @@ class Hand(StudyHand, UpkeepHand, Protocol):
     def recover(self, reason: str, copy: Path | None = None) -> dict[str, Any]: ...
     def assume_spent(self, reason: str) -> dict[str, Any]: ...
     def ledger(self, start: int, stop: int) -> dict[str, Any]: ...
-    def left_the_building(self) -> list[dict[str, Any]]: ...
+    def left_the_building(self, compare: bool = False) -> list[dict[str, Any]]: ...
     def verify(self) -> dict[str, Any]: ...
 
 
@@ -70,6 +71,9 @@ class RunningNode(RunningStudies, RunningUpkeep):
 
     def status(self) -> dict[str, Any]:
         return dict(self._ask("GET", "/v1/status"))
+
+    def console(self) -> str:
+        return str(self._ask("POST", "/v1/console", {"by": self.by})["path"])
 
     def pause(self) -> None:
         self._ask("POST", "/v1/pause")
@@ -158,8 +162,8 @@ class RunningNode(RunningStudies, RunningUpkeep):
     def ledger(self, start: int, stop: int) -> dict[str, Any]:
         return dict(self._ask("GET", f"/v1/ledger?start={start}&limit={max(1, stop - start)}"))
 
-    def left_the_building(self) -> list[dict[str, Any]]:
-        return list(self._ask("GET", "/v1/left"))
+    def left_the_building(self, compare: bool = False) -> list[dict[str, Any]]:
+        return list(self._ask("GET", f"/v1/left?compare={str(compare).lower()}"))
 
     def verify(self) -> dict[str, Any]:
         return dict(self._ask("POST", "/v1/ledger/verify"))

@@ -21,7 +21,7 @@ from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.entry import Witnessed
-from privacy.ledger.fold import SHORTEST_PERIOD
+from privacy.ledger.history import SHORTEST_PERIOD
 from privacy.ledger.history_entry import BudgetForfeited, LedgerRecovered
 from privacy.ledger.state import LedgerState
 from privacy.randomness import Entropy

@@ -35,6 +35,9 @@ class Form:
         """What is wrong with a field; "" for nothing."""
         return self.wrongs.get(name, "")
 
+    def with_value(self, name: str, value: str) -> Form:
+        return replace(self, fields={**self.fields, name: (value,)})
+
     def with_trouble(self, trouble: str, code: str = "") -> Form:
         return replace(self, trouble=trouble, code=code)
 

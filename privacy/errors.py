@@ -31,6 +31,7 @@ class Code(StrEnum):
     BAD_EPSILON = "bad_epsilon"
     OUT_OF_REACH = "out_of_reach"
     NOT_COMBINABLE = "not_combinable"
+    NOT_REUSABLE = "not_reusable"
     # who asks
     NOT_SIGNED_IN = "not_signed_in"
     NOT_PERMITTED = "not_permitted"

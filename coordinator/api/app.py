@@ -17,6 +17,7 @@ from coordinator.api import (
     login_routes,
     network_routes,
     oidc_routes,
+    own_routes,
     people_routes,
     problems,
     run_routes,
@@ -26,6 +27,7 @@ from coordinator.api import (
 from coordinator.api.budgets import Budgets
 from coordinator.api.limits import AddressLimit, BodyLimit, SafeHeaders
 from coordinator.api.services import ApiSettings, Clock, Executor, Services
+from coordinator.api.shelf import BundleShelf
 from coordinator.auth import Gatekeeper
 from coordinator.log import CoordinatorLog
 from coordinator.login.limits import RateLimit
@@ -52,6 +54,7 @@ ROUTERS = (
     delegation_routes.router,
     run_routes.router,
     audit_routes.router,
+    own_routes.router,
 )
 
 
@@ -96,6 +99,7 @@ def create_app(
         oidc=_oidc(oidc, store, clock, entropy),
         budgets=Budgets(store.ledgers),
         waiting=CapacityLimiter(settings.max_waiting),
+        shelf=BundleShelf(clock, entropy),
     )
     app.add_middleware(
         BodyLimit, max_bytes=settings.max_body_bytes, max_seconds=settings.max_body_seconds

@@ -13,15 +13,17 @@ from __future__ import annotations
 from datetime import timedelta
 
 from coordinator.api.combining import check_tops_up
-from coordinator.api.entitlement import visible_study
+from coordinator.api.entitlement import visible_release, visible_study
 from coordinator.api.services import Services
 from coordinator.api.study_steps import begin
 from coordinator.api.willing import unwilling
 from coordinator.planning import make_plan, participants_for
 from coordinator.store.facts import Principal, RunFacts, RunState
 from coordinator.store.runs import NewRun
+from coordinator.store.store import Store
 from models.aggregates.requests import Analysis, normalise, parse_analysis
 from models.cohort.text import canonical_text
+from models.reusing import reused_by
 from models.within import cohort_within, declared
 from privacy.accounting.conversion import parse_epsilon
 from privacy.contract.canonical import digest
@@ -117,12 +119,23 @@ def _new_run(
         key=services.key,
         now=now,
         entropy=services.entropy,
+        evidence=_evidence(store, principal, analysis),
     )
     check_tops_up(store, principal, compiled.plan)
     run_id = f"run-{services.entropy(12).hex()}"
     return store.runs.create(
         NewRun(run_id, compiled.envelope, principal.id, key, request, instant_text(now))
     )
+
+
+def _evidence(store: Store, principal: Principal, analysis: Analysis) -> tuple[Envelope, ...]:
+    """Plan and release of what the analysis reuses; raises Refused(NOT_FOUND) for a release that
+    the caller may not see."""
+    reused = reused_by(analysis)
+    if reused is None:
+        return ()
+    release, _ = visible_release(store, principal, reused.release)
+    return store.releases.plan_envelope(release), release.envelope
 
 
 def _open_question(services: Services, principal: Principal, envelope: Envelope) -> Question:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from pathlib import Path
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
-from starlette.background import BackgroundTask
 
 from coordinator.api.bundles import pack_bundle, settled
 from coordinator.api.schema import CosignatureForm, CosignatureView, Heads, HeadView, LogHead
-from coordinator.api.services import AuditorOnly, AuditorOrAdmin, Insider, Use
+from coordinator.api.services import AuditorOnly, AuditorOrAdmin, Insider, Services, Use
+from coordinator.api.shelf import Packed
 from coordinator.api.waiting import sync_ledgers
 from privacy.checkpoint import (
     AUDITOR,
@@ -119,22 +117,34 @@ def add_cosignature(services: Use, caller: AuditorOnly, form: CosignatureForm) -
     response_class=FileResponse,
     responses={200: {"content": {"application/gzip": {}}, "description": "A tar.gz archive."}},
 )
-async def get_audit_bundle(services: Use, _caller: AuditorOrAdmin) -> FileResponse:
+async def get_audit_bundle(
+    request: Request, services: Use, _caller: AuditorOrAdmin
+) -> FileResponse:
     """Every node's ledger with checkpoints and witnesses, plans and releases, as a tar.gz.
 
-    The nodes' newest entries are fetched first, as far as the nodes can be reached.
+    The nodes' newest entries are fetched first, as far as the nodes can be reached. With `Range`
+    and `If-Range` the rest of an archive that was cut off is sent, while it is kept.
     """
+    packed = None
+    if "range" in request.headers:
+        packed = services.shelf.find(request.headers.get("if-range", ""))
+    if packed is None:
+        packed = await _packed(services)
+    return FileResponse(
+        packed.path,
+        headers={"etag": packed.tag},
+        media_type="application/gzip",
+        filename="cairn-audit.tar.gz",
+    )
+
+
+async def _packed(services: Services) -> Packed:
     before = await to_thread.run_sync(settled, services)
     await sync_ledgers(services)
-    folder = Path(await to_thread.run_sync(tempfile.mkdtemp, "", "cairn-audit-"))
+    folder = services.shelf.new_folder()
     try:
         archive = await to_thread.run_sync(pack_bundle, services, folder, before)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return FileResponse(
-        archive,
-        media_type="application/gzip",
-        filename="cairn-audit.tar.gz",
-        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
-    )
+    return services.shelf.put(archive)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
-from coordinator.api.services import Services
 from coordinator.audit.bundle import (
     BundleFacts,
     Held,
@@ -16,14 +17,28 @@ from coordinator.audit.bundle import (
     ReleaseFacts,
     write_bundle,
 )
+from coordinator.log import CoordinatorLog
 from coordinator.store.facts import CheckpointFacts
 from coordinator.store.store import Store
 from privacy.checkpoint import AUDITOR, LOG, Checkpoint, note_text
 from privacy.contract.canonical import parse_canonical
-from privacy.contract.signing import Envelope
+from privacy.contract.signing import Envelope, SigningKey
 from privacy.log import LogEntry
 
 NAME = "cairn-audit"
+
+
+class Holder(Protocol):
+    """Who holds a store and its log, and the key to sign a bundle of it with."""
+
+    @property
+    def store(self) -> Store: ...
+    @property
+    def log(self) -> CoordinatorLog: ...
+    @property
+    def key(self) -> SigningKey: ...
+    @property
+    def clock(self) -> Callable[[], datetime]: ...
 
 
 @dataclass(frozen=True)
@@ -34,12 +49,12 @@ class Settled:
     lines: int
 
 
-def settled(services: Services) -> Settled:
+def settled(services: Holder) -> Settled:
     lines = services.log.size()
     return Settled(services.store.releases.digests(), lines)
 
 
-def pack_bundle(services: Services, folder: Path, settled: Settled) -> Path:
+def pack_bundle(services: Holder, folder: Path, settled: Settled) -> Path:
     """Write the bundle under `folder` and pack it; returns the archive's path."""
     written = folder / NAME
     write_from_store(services, written, settled)
@@ -50,7 +65,7 @@ def pack_bundle(services: Services, folder: Path, settled: Settled) -> Path:
     return archive
 
 
-def write_from_store(services: Services, folder: Path, settled: Settled) -> None:
+def write_from_store(services: Holder, folder: Path, settled: Settled) -> None:
     """Everything the store holds that an auditor needs, as a signed bundle."""
     store = services.store
     ledgers = tuple(_ledgers(store))
@@ -74,7 +89,7 @@ def write_from_store(services: Services, folder: Path, settled: Settled) -> None
     write_bundle(folder, facts, services.key, services.clock())
 
 
-def _log(services: Services, settled: Settled) -> LogFacts:
+def _log(services: Holder, settled: Settled) -> LogFacts:
     """The log as it is now, after the ledgers: whatever they name stands in it."""
     held = tuple(_held(each) for each in services.store.ledgers.witnesses(LOG))
     text, size = services.log.checkpoint(), settled.lines

@@ -20,6 +20,7 @@ from privacy.errors import BadInput
 
 LOOKED_AT = 200  # newest releases of a study version
 OFFERED = 5
+Now = tuple[tuple[str, ...], str]  # the nodes that would answer, and the data epoch
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class Stored:
     release: ReleaseFacts
     plan: Plan
     analysis: Analysis
+
+    def of(self, now: Now) -> bool:
+        """Was it asked of those who would answer now, in this data epoch?"""
+        return (self.plan.participants, self.plan.epoch) == now
 
     def view(self, relation: Relation) -> Earlier:
         said = parse_canonical(self.release.envelope.body)
@@ -55,7 +60,7 @@ def stored(store: Store, facts: StudyFacts, cohort: str) -> tuple[Stored, ...]:
 
 
 def related(
-    asked: Analysis, dictionary: Dictionary, among: Sequence[Stored], but: str
+    asked: Analysis, dictionary: Dictionary, among: Sequence[Stored], but: str, now: Now
 ) -> list[Earlier]:
     """At most five releases that hold what `asked` asks, the closest first; `but` is left out."""
     ranks = list(Relation)
@@ -64,6 +69,7 @@ def related(
         for each in among
         for what in (relation(asked, each.analysis, dictionary),)
         if what is not None and each.release.digest != but
+        if what is not Relation.COVARIATES or each.of(now)
     ]
     return [view for _, view in sorted(found, key=lambda pair: pair[0])[:OFFERED]]
 

@@ -69,8 +69,18 @@ def make_preview(services: Services, principal: Principal, ask: PreviewAsk) -> P
         affordable=answered is not None or cost <= budget.left,
         budget=_remaining(budget, Rho.ZERO if answered else cost, cost, study),
         answered=answered,
-        related=related(analysis, dictionary, library, "" if not answered else answered.release),
+        related=related(
+            analysis,
+            dictionary,
+            library,
+            "" if not answered else answered.release,
+            (tuple(able), _epoch(services)),
+        ),
     )
+
+
+def _epoch(services: Services) -> str:
+    return epoch_of(services.clock().astimezone(UTC).date())
 
 
 def _check_aim(ask: PreviewAsk) -> None:
@@ -129,7 +139,7 @@ def _answered(
         dictionary=facts.study.dictionary,
         study_digest=facts.study.digest,
         participants=tuple(able),
-        epoch=epoch_of(services.clock().astimezone(UTC).date()),
+        epoch=_epoch(services),
         rho=made.rho,
     )
     found = services.store.releases.by_identity(identity, facts.study.digest)

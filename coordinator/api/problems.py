@@ -31,6 +31,7 @@ CATALOGUE: Mapping[Code, tuple[int, str]] = {
     Code.BAD_EPSILON: (422, "Epsilon is not a number above 0 and at most 1e15."),
     Code.OUT_OF_REACH: (422, "No epsilon reaches this error."),
     Code.NOT_COMBINABLE: (409, "These releases cannot be combined."),
+    Code.NOT_REUSABLE: (409, "That release cannot be reused by this question."),
     Code.NOT_SIGNED_IN: (401, "Sign in with a valid token."),
     Code.NOT_PERMITTED: (403, "Your role may not do this."),
     Code.BAD_SIGNATURE: (403, "The signature does not hold."),

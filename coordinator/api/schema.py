@@ -340,6 +340,19 @@ class CosignatureView(Answer):
     size: int
 
 
+class SentAsk(Ask):
+    request: dict[str, Any] = Field(description="A signed `sent-request`.")
+
+
+class SentView(Answer):
+    """One node's masked vector of one round, as stored."""
+
+    plan: str
+    round: int
+    attempt: int
+    masked: str = Field(description="base64")
+
+
 class RunView(Answer):
     id: str
     study: str

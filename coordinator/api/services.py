@@ -13,6 +13,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from coordinator.api.budgets import Budgets
+from coordinator.api.shelf import BundleShelf
 from coordinator.auth import Admitted, Gatekeeper, Shown
 from coordinator.log import CoordinatorLog
 from coordinator.login.limits import address_group
@@ -103,6 +104,7 @@ class Services:
     oidc: OidcDesk | None
     budgets: Budgets
     waiting: CapacityLimiter
+    shelf: BundleShelf
 
 
 def services_of(request: Request) -> Services:

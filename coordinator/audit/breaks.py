@@ -12,6 +12,7 @@ from coordinator.audit.held import head_of
 from privacy.checkpoint import LOG, Checkpoint
 from privacy.ledger.chain import Anchor
 from privacy.ledger.entry import Entry
+from privacy.ledger.history import Told
 from privacy.ledger.history_entry import (
     BudgetForfeited,
     Fault,
@@ -19,8 +20,6 @@ from privacy.ledger.history_entry import (
     HistoryBroken,
     LedgerRecovered,
 )
-
-Told = HistoryBroken | HistoryAccepted | LedgerRecovered | BudgetForfeited
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from typing import Any
 
 from coordinator.audit.bundle import NETWORK, Bundle
 from coordinator.statement import totals_digest
+from models.aggregates.requests import parse_analysis
 from models.derivation import derive, disagreement
+from models.reusing import check_reused, reused_by
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.checkpoint import AUDITOR
 from privacy.contract.canonical import parse_rational
@@ -168,7 +170,7 @@ def read_plans(bundle: Bundle, network: Network) -> dict[str, Plan]:
         body = _body(bundle, name, digest, "plan")
         with at(name):
             plans[digest] = Plan.from_json(body)
-            _check_plan(plans[digest], network)
+            _check_plan(plans[digest], network, bundle.coordinator)
     return plans
 
 
@@ -183,7 +185,7 @@ def _body(bundle: Bundle, name: str, digest: str, kind: str) -> Any:
     return value["body"]
 
 
-def _check_plan(plan: Plan, network: Network) -> None:
+def _check_plan(plan: Plan, network: Network, coordinator: PublicKey) -> None:
     """Derive everything that costs privacy again from the researcher's signed question."""
     study = network.studies.get(plan.study_digest)
     if study is None:
@@ -204,6 +206,10 @@ def _check_plan(plan: Plan, network: Network) -> None:
         raise VerificationFailed(f"question is not allowed: {refused}") from None
     what = disagreement(plan, question, own, study, dictionary)
     require(what is None, f"{what} is not what its question gives")
+    try:
+        check_reused(own.analysis, plan, coordinator)
+    except Refused as refused:
+        raise VerificationFailed(f"cannot reuse that release: {refused}") from None
 
 
 def read_releases(bundle: Bundle, plans: dict[str, Plan]) -> dict[str, Release]:
@@ -220,6 +226,11 @@ def read_releases(bundle: Bundle, plans: dict[str, Plan]) -> dict[str, Release]:
             _check_release(body, release, plans[release.plan])
             seen.add(release.plan)
             releases[digest] = release
+    for digest, release in releases.items():
+        with at(f"releases/{digest}.json"):
+            reused = reused_by(parse_analysis(plans[release.plan].analysis))
+            known = reused is None or reused.release in releases
+            require(known, "the release that it reuses is not in the bundle")
     _check_evidence(bundle, [each for found in releases.values() for each in found.rounds])
     return releases
 

@@ -202,7 +202,7 @@ def _policy(suppose: Supposition, body: PolicySet, delta: Fraction) -> PolicySet
 def _period(suppose: Supposition, body: PeriodOpened, delta: Fraction) -> PeriodOpened:
     named, rho = suppose.limit(Limit.PERIOD, delta)
     if not named and suppose.preset is not None:
-        rho = preset(suppose.preset, rational(delta)).yearly_rho
+        rho = preset(suppose.preset, rational(delta)).public_rho
     return body if rho is None else body.model_copy(update={"budget_rho": rho.text})
 
 

@@ -23,7 +23,7 @@ from coordinator.cli.connection import connection_of
 from coordinator.cli.options import Bundle, CoordinatorKey, FormatOf, KeysFile, SecondOption
 from coordinator.cli.outcome import outcome
 from coordinator.cli.output import Format, metered, show, show_json, working
-from coordinator.client.auditing import pull_bundle
+from coordinator.client.auditing import open_archive, pull_bundle
 from coordinator.client.known_keys import add_keys
 from privacy.errors import BadInput
 
@@ -40,11 +40,17 @@ audit_app.command("report")(audit_report.report)
 def audit_pull(
     context: typer.Context,
     out: Annotated[Path, typer.Option("--out", help="A new folder for the bundle.")],
+    archive: Annotated[
+        Path | None, typer.Option("--from", help="An archive that was handed over; asks nobody.")
+    ] = None,
 ) -> None:
-    """Fetch every node's ledger with checkpoints, plans and releases."""
+    """Fetch every node's ledger with checkpoints, plans and releases; goes on where it broke."""
     with outcome():
-        with working("fetching"):
-            pull_bundle(connection_of(context).transport(), out)
+        with working("fetching") as step:
+            if archive is not None:
+                open_archive(archive, out)
+            else:
+                pull_bundle(connection_of(context).transport(), out, step)
         print(out)
 
 

@@ -269,6 +269,17 @@ def reset(
 
 
 @app.command()
+def bundle(
+    archive: Annotated[Path, typer.Argument(help="A new file, for instance bundle.tar.gz.")],
+    dir: Dir = HERE,  # noqa: A002
+) -> None:
+    """Write the audit bundle to a file, for an auditor without a token: what they would pull."""
+    with _exit_codes(), _opened(dir) as (home, _, store):
+        operate.hand_over_bundle(home, store, archive, _now())
+        print(archive)
+
+
+@app.command()
 def events(
     dir: Dir = HERE,  # noqa: A002
     after: Annotated[int, typer.Option(help="Only events with a higher number.")] = 0,

@@ -9,7 +9,7 @@ from coordinator.client.errors import BadInput, checking
 from models.aggregates.accelerated import Law
 from models.aggregates.requests import Survival, normalise, parse_analysis
 from models.aggregates.time_ratios import METHOD, time_ratios
-from models.regression.request import Regression
+from models.regression.request import Regression, Reused
 from models.regression.submodel import METHOD as OF_SUBMODELS
 from models.regression.submodel import submodel
 from privacy.errors import Code
@@ -57,6 +57,22 @@ def submodel_of(result: Result, formula: str) -> Result:
     return replace(
         result, answer=answer, asked=asked, repeat=True, derived=OF_SUBMODELS, question=None
     )
+
+
+def reused_from(result: Result) -> Reused:
+    """What a released regression opened of its covariates. Raises BadInput."""
+    request = parse_analysis(result.asked.analysis)
+    if not isinstance(request, Regression):
+        raise BadInput(
+            f"a {request.kind} opened no products of covariates",
+            where="reuse",
+            instead="name an answer of study.glm(…)",
+        )
+    if result.derived:
+        raise BadInput(
+            "this answer was made of another release", where="reuse", instead="name that release"
+        )
+    return Reused.of(result.release, request, _origin(result).every())
 
 
 def _origin(result: Result) -> Origin:

@@ -7,18 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, Protocol
 
+from coordinator.client.derived import reused_from
 from coordinator.client.errors import BadInput, checking
 from coordinator.client.question import Question
+from coordinator.client.result import Result
 from models.aggregates.requests import Analysis
+from models.changed import changed
 from models.noise_law import NoiseLaw
 from models.regression.choosing import Way
 from models.regression.cox import Cox
 from models.regression.effect import Effect
 from models.regression.formula import SITE
 from models.regression.progression import Progression
-from models.regression.request import FamilyName, Regression
+from models.regression.request import FamilyName, Regression, Reused
 from models.regression.rounds import InRounds
 from models.regression.weighting import Estimand
 from privacy.accounting.conversion import parse_epsilon, rho_of_epsilon
@@ -27,20 +31,41 @@ from privacy.errors import Code
 from privacy.mechanism import plan_mechanism
 
 Numeral = float | int | str | Decimal
+AUTO = "auto"
 MEMBERS = 1000  # where nobody guesses the cohort's size
 _DELTA, _NODES, _MARGIN = Fraction(1, 10**6), 3, 1  # which way is best hardly depends on them
 
 
+class Reusing(Protocol):
+    """From a regression and epsilon (decimal text) to what it may reuse, if there is something."""
+
+    def __call__(self, asked: Regression, epsilon: str) -> Reused | None: ...
+
+
 @dataclass(frozen=True)
 class Suited:
-    """Chooses the way of a fit once epsilon is known; the question that is sent states it."""
+    """Chooses the way of a fit once epsilon is known, unless it is written, and then what is
+    reused; the question that is sent states both."""
 
     dictionary: Dictionary
     members: int
+    way: Way | None = None
+    reusing: Reusing | None = None
 
     def __call__(self, analysis: Analysis, epsilon: str) -> tuple[Analysis, str]:
+        found, why = self._chosen(analysis, epsilon)
+        if self.reusing is None or not isinstance(found, Regression):
+            return found, why
+        reused = self.reusing(found, epsilon)
+        if reused is None:
+            return found, f"{why}; no release to reuse"
+        return changed(found, reuse=reused), f"{why}; {reused.words}"
+
+    def _chosen(self, analysis: Analysis, epsilon: str) -> tuple[Analysis, str]:
         if not isinstance(analysis, InRounds):
             return analysis, ""
+        if self.way is not None:
+            return analysis, f"{self.way}, as it was written"
         rho = rho_of_epsilon(parse_epsilon(epsilon), _DELTA)
         law = NoiseLaw(plan_mechanism(rho, _NODES, _MARGIN), _NODES)
         with checking(Code.BAD_REQUEST):
@@ -71,15 +96,23 @@ class Fitting(ABC):
         dispersion: Numeral | None = None,
         members: int = MEMBERS,
         way: Way | None = None,
+        reuse: str | Result = "",
     ) -> Question:
-        """`outcome ~ terms`: linear, binomial, poisson, negative_binomial or ordinal."""
+        """`outcome ~ terms`: linear, binomial, poisson, negative_binomial or ordinal.
+
+        `reuse` is an earlier answer of `glm` (or its release) whose covariates hold those of this
+        formula, in the same cohort: they are not asked again, which costs less. With "auto" the
+        newest such release is looked for.
+        """
         asked = Regression(
             formula=formula,
             family=family,
             happened=happened,
             dispersion="" if dispersion is None else str(dispersion),
         )
-        return self._fitted(asked, members, way)
+        if not reuse:
+            return self._fitted(asked, members, way)
+        return self._reusing(asked, members, way, reuse)
 
     def cox(
         self,
@@ -167,10 +200,27 @@ class Fitting(ABC):
         )
         return self._fitted(asked, members, way)
 
+    def _reusing(
+        self, asked: Regression, members: int, way: Way | None, reuse: str | Result
+    ) -> Question:
+        plain = self.asked(asked if way is None else changed(asked, way=way))
+        if reuse == AUTO:
+            find = partial(_opened_before, plain)
+            return replace(plain, suit=Suited(self.declared(), members, way, find))
+        earlier = plain.backend.release(reuse) if isinstance(reuse, str) else reuse
+        known = self.asked(changed(asked, way=way or asked.way, reuse=reused_from(earlier)))
+        return known if way else replace(known, suit=Suited(self.declared(), members))
+
     def _fitted(self, analysis: Any, members: int, way: Way | None) -> Question:
         if way is not None:
             return self.asked(analysis.model_copy(update={"way": way}))
         return replace(self.asked(analysis), suit=Suited(self.declared(), members))
+
+
+def _opened_before(plain: Question, asked: Regression, epsilon: str) -> Reused | None:
+    """What the newest release that serves `asked` opened."""
+    release = plain.backend.opened_before(replace(plain, analysis=asked), epsilon)
+    return None if release is None else reused_from(plain.backend.release(release))
 
 
 WAYS: tuple[Literal["gradient", "gram", "newton"], ...] = ("gradient", "gram", "newton")

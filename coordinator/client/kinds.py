@@ -213,7 +213,7 @@ def _guess(written: Written) -> dict[str, Any]:
 
 
 def _glm(cohort: Asking, written: Written) -> Question:
-    own = ("family", "happened", "dispersion")
+    own = ("family", "happened", "dispersion", "reuse")
     (formula,) = written.take("formula", settings=(*own, *_OF_FITS))
     family = written.settings.get("family", "linear")
     if family not in get_args(FamilyName):
@@ -224,6 +224,7 @@ def _glm(cohort: Asking, written: Written) -> Question:
         family,  # type: ignore[arg-type]
         happened=written.settings.get("happened", ""),
         dispersion=written.settings.get("dispersion"),
+        reuse=written.settings.get("reuse", ""),
         **_guess(written),
     )
 

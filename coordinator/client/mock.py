@@ -25,10 +25,12 @@ from coordinator.client.titles import titles_of
 from models import planner
 from models import result as estimates
 from models.aggregates.catalogue import conclude
+from models.aggregates.requests import parse_analysis
 from models.combining import check_topping_up, combined_result
 from models.derivation import Round, rounds_of
 from models.mock import mock_opening, mock_openings, mock_rows
 from models.opening import Opening
+from models.related import Relation, relation
 from models.rows import Rows
 from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_epsilon
 from privacy.contract import study as contract
@@ -49,7 +51,7 @@ class MockRelease:
     """What a made-up answer opened, kept so that it can be topped up."""
 
     asked: Asked
-    opening: Opening | None  # None of an analysis in rounds
+    every: tuple[Opening, ...]
     answer: estimates.Result
     rounds: tuple[Round, ...]
     releases: tuple[Released, ...]
@@ -94,7 +96,19 @@ class MockBackend:
         if len(found) != 1 or len(digest) < _PREFIX:
             raise Refused(Code.NOT_FOUND, "There is no such made-up release.")
         (kept,) = found
-        return self._result(kept)
+        return replace(self._result(kept), origin=lambda: self._origin(kept.every))
+
+    def opened_before(self, question: Question, epsilon: str) -> str | None:
+        """Among the answers of this very study object."""
+        del epsilon
+        asked = self._asked(question)
+        for name, kept in reversed(self.library.items()):
+            earlier = parse_analysis(kept.asked.analysis)
+            same = kept.asked.cohort == asked.cohort
+            found = relation(question.analysis, earlier, self.dictionary) if same else None
+            if found is Relation.COVARIATES:
+                return name
+        return None
 
     def run(self, question: Question, terms: Terms) -> Result:
         """A new draw every time; what is topped up is looked for among earlier answers."""
@@ -104,15 +118,15 @@ class MockBackend:
             if len(question.analysis.shares(self.dictionary)) > 1:
                 every = self._in_rounds(question, terms)
                 answer = conclude(question.analysis, self.dictionary, every)
-                kept = self._keep(question, terms, None, answer, [])
+                kept = self._keep(question, terms, every, answer, [])
                 return replace(self._result(kept), origin=lambda: self._origin(every))
             (only,) = self._rounds(question, terms.epsilon)
             made = mock_opening(
                 question.analysis, question.cohort, only.mechanism, self.rows, self.entropy
             )
-            opened = [*(each.opening for each in earlier if each.opening is not None), made]
+            opened = [*(only for each in earlier for only in each.every), made]
             answer = combined_result(question.analysis, self.dictionary, opened)
-        kept = self._keep(question, terms, made, answer, earlier)
+        kept = self._keep(question, terms, (made,), answer, earlier)
         return replace(self._result(kept), origin=lambda: self._origin((made,)))
 
     def start(self, question: Question, terms: Terms) -> Job:
@@ -177,7 +191,7 @@ class MockBackend:
         self,
         question: Question,
         terms: Terms,
-        opening: Opening | None,
+        every: tuple[Opening, ...],
         answer: estimates.Result,
         earlier: list[MockRelease],
     ) -> MockRelease:
@@ -187,7 +201,7 @@ class MockBackend:
         rho = Rho.total(each.rho for each in rounds)
         released = Released(name, rho.fraction, epsilon_of_rho(rho, delta), at)
         releases = (*(each.releases[-1] for each in earlier), released)
-        kept = MockRelease(self._asked(question), opening, answer, rounds, releases)
+        kept = MockRelease(self._asked(question), every, answer, rounds, releases)
         self.library[name] = kept
         return kept
 

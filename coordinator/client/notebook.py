@@ -156,7 +156,7 @@ class Visit:
         while start < stop:
             count = min(_PAGE, stop - start)
             with self.transport.download(f"{place}?start={start}&count={count}", _SECONDS) as got:
-                lines = b"".join(got).split(b"\n")[:-1]
+                lines = b"".join(got.pieces).split(b"\n")[:-1]
             if not lines:
                 return
             yield from lines

@@ -62,6 +62,9 @@ class Backend(Protocol):
 
     def release(self, digest: str) -> Result: ...
 
+    def opened_before(self, question: Question, epsilon: str) -> str | None:
+        """The newest release that opened the covariates of a regression, if there is one."""
+
 
 @dataclass(frozen=True)
 class Question:

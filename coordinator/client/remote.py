@@ -25,6 +25,7 @@ from coordinator.client.titles import Titles, titles_of
 from coordinator.client.transport import Transport
 from models.aggregates.requests import parse_analysis
 from models.opening import Opening
+from models.related import Relation
 from models.sentences import sentence
 from models.within import declared
 from privacy.contract import plan, study
@@ -120,6 +121,10 @@ class RemoteStudy:
             said = self.transport.post("/v1/previews", ask)
         return replace(Preview.from_answer(said), asked=(question.analysis, self._dictionary))
 
+    def opened_before(self, question: Question, epsilon: str) -> str | None:
+        related = self.preview(question, Wanted(epsilon, "", None)).related
+        return next((r.release for r in related if r.relation == Relation.COVARIATES.value), None)
+
     def release(self, digest: str) -> Result:
         """A stored release of this study, by its digest or the first eight digits or more."""
         if not _DIGITS.fullmatch(digest):
@@ -194,8 +199,8 @@ class RemoteStudy:
         path = f"/v1/releases/{release}"
         key, _ = self._coordinator
         envelope = Envelope.from_json(self.transport.get(path)["envelope"])
-        with self.transport.download(f"{path}/state", _DOWNLOAD_SECONDS) as pieces:
-            state = b"".join(pieces)
+        with self.transport.download(f"{path}/state", _DOWNLOAD_SECONDS) as fetched:
+            state = b"".join(fetched.pieces)
         last = checked_opening(envelope, release, key, state)
 
         def every() -> tuple[Opening, ...]:

@@ -8,6 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,16 @@ from privacy.errors import BadInput, Code
 _TRIES = 4
 _PAUSE_SECONDS = 0.2
 _TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Download:
+    """A large answer: its bytes from `start` on, of `size` in all (0: not said), known by `tag`."""
+
+    pieces: Iterator[bytes]
+    start: int
+    size: int
+    tag: str
 
 
 class Transport:
@@ -66,17 +77,20 @@ class Transport:
         return self._json("POST", path, wait_seconds, json=body, headers=headers)
 
     @contextmanager
-    def download(self, path: str, timeout_seconds: float) -> Iterator[Iterator[bytes]]:
-        """The bytes of a large answer, piece by piece."""
-        headers = self._headers({})
+    def download(
+        self, path: str, timeout_seconds: float, *, start: int = 0, tag: str = ""
+    ) -> Iterator[Download]:
+        """A large answer, piece by piece; from byte `start` on, if it is still that of `tag`."""
+        wanted = {"Range": f"bytes={start}-", "If-Range": tag} if start and tag else {}
+        headers = {**self._headers(wanted), "Accept-Encoding": "identity"}
         try:
             with self._client.stream(
                 "GET", path, headers=headers, timeout=timeout_seconds
             ) as response:
-                if response.status_code != 200:
+                if response.status_code not in (200, 206):
                     response.read()
                     raise _error(response)
-                yield response.iter_bytes()
+                yield _download(response, start)
         except httpx.TransportError as error:
             raise Unreachable(self.url, type(error).__name__) from None
 
@@ -128,6 +142,13 @@ class Transport:
 
     def __repr__(self) -> str:
         return f"Transport({self.url!r})"
+
+
+def _download(response: httpx.Response, asked: int) -> Download:
+    start = asked if response.status_code == 206 else 0
+    length = response.headers.get("content-length", "")
+    size = start + int(length) if length.isdecimal() else 0
+    return Download(response.iter_bytes(), start, size, response.headers.get("etag", ""))
 
 
 def _error(response: httpx.Response) -> Refused:

@@ -60,11 +60,15 @@ class Releases:
 
     def plan(self, release: ReleaseFacts) -> Plan:
         """The plan that a release answers."""
+        return Plan.from_json(parse_canonical(self.plan_envelope(release).body))
+
+    def plan_envelope(self, release: ReleaseFacts) -> Envelope:
+        """The same as it was signed."""
         with self._database.read() as session:
             row = session.get(PlanRow, release.plan)
             if row is None:
                 raise Refused(Code.NOT_FOUND)
-            return Plan.from_json(parse_canonical(Envelope.from_bytes(row.envelope).body))
+            return Envelope.from_bytes(row.envelope)
 
     def by_identity(self, identity: str, study_digest: str) -> ReleaseFacts | None:
         """The stored release of this analysis within this study version, if there is one."""

@@ -101,6 +101,10 @@ class Request(Fact):
         """The parts, as weights, in which the cost of a run is divided over its rounds."""
         return (1,)
 
+    def spared(self, dictionary: Dictionary) -> int:
+        """The part of the cost, in the weights of `shares`, that an earlier release paid."""
+        return 0
+
     def state(self, dictionary: Dictionary, opened: Sequence[Opening]) -> bytes:
         """What every node is told before round `len(opened)`; a function of the openings alone."""
         return b""

@@ -10,14 +10,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from models.regression.families import Linear
 from models.regression.fitting import Course
-from models.regression.outcome import Model
+from models.regression.member_vectors import moment_places
+from models.regression.outcome import Glm, Model
+from models.regression.population import Covariates
 
 Way = Literal["gradient", "gram", "newton"]
 NEWTON_ROUNDS = 7
@@ -25,6 +27,8 @@ GRAM_ROUNDS = 6
 GRADIENT_ROUNDS = 7
 _MOMENTS, _GRAM = 0.10, 0.25  # parts of the cost
 _GRADIENT_MOMENTS = 0.20
+_OUTCOME = 0.04  # for the outcome's moments alone
+_FINER = 10  # so that parts of small weights are whole too
 NEGLIGIBLE = 0.05  # noise against the sampling error
 LOUD = 0.5  # noise against products of columns
 _LAST = 5.0  # how much more Newton's last round costs than all before it
@@ -60,6 +64,24 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
     damping = 1.5 if way == "gradient" else 1.0
     bound = clip * float(np.linalg.norm(model.loudness))
     return Course(way, weights, size, float(multiplied(model)), bound, damping)
+
+
+def reusing(model: Glm, course: Course, known: Covariates) -> Course:
+    """The same course where an earlier fit opened the covariates' law: the outcome's moments
+    alone, what comes after with as much noise as ever, and the rest of the cost is spared."""
+    counts = 2 if "members" in moment_places(model, outcome_alone=True) else 1
+    offset = model.design.formula.offset
+    largest = 0.0 if offset is None else max(map(abs, model.design.range_of(offset)))
+    weights = tuple(_FINER * each for each in course.weights)
+    later = weights[course.kinds.index("gram") + 1 :] if "gram" in course.kinds else weights[1:]
+    outcome = min(round(_OUTCOME * sum(weights)), weights[0] // 2)
+    return replace(
+        course,
+        weights=(outcome, *later),
+        moments_clip=math.sqrt(counts + model.usual_moments + largest**2),
+        known=known,
+        spared=sum(weights) - outcome - sum(later),
+    )
 
 
 def multiplied(model: Model) -> int:

@@ -34,6 +34,7 @@ from privacy.errors import BadInput, Code, Refused
 MAX_COLUMNS = 200
 INTERCEPT = "Intercept"
 Key = frozenset[tuple[Factor, str]]
+CONSTANT: Key = frozenset()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -156,7 +157,7 @@ class Design:
         `constant` [d] is what b inside adds to the constant of the predictor, for a model whose
         constant is no column (thresholds, baselines); zero where there is an intercept.
         """
-        place = {key: at for at, key in enumerate(self._keys())}
+        place = {key: at for at, key in enumerate(self.keys)}
         matrix, constant = np.zeros((self.width, self.width)), np.zeros(self.width)
         inside = [self._expansion(key) for key in self._inside()]
         for column, expansion in enumerate(inside):
@@ -167,12 +168,12 @@ class Design:
                     constant[column] += amount
         return matrix, constant
 
-    def _keys(self) -> Iterator[Key]:
-        if self.intercept:
-            yield frozenset()
-        for pairs in self._inside():
-            if pairs:
-                yield frozenset((each.factor, label) for each, label in pairs)
+    @cached_property
+    def keys(self) -> tuple[Key, ...]:
+        """What each column is outside: factors with their labels, multiplied."""
+        return tuple(
+            frozenset((each.factor, label) for each, label in pairs) for pairs in self._inside()
+        )
 
     def _inside(self) -> Iterator[tuple[tuple[Coded, str], ...]]:
         if self.intercept:

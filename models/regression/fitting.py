@@ -28,7 +28,13 @@ from models.regression.member_vectors import (
     unpacked,
 )
 from models.regression.outcome import Model
-from models.regression.population import Population, first_population, gram_map, with_gram
+from models.regression.population import (
+    Covariates,
+    Population,
+    first_population,
+    gram_map,
+    with_gram,
+)
 
 SHORT_STEP = 0.5  # a step's root mean square, where the likelihood is not concave
 PASSES = 2
@@ -55,7 +61,11 @@ FARTHEST = 4.0  # of mapped coefficients from where the fit began, in the same
 
 @dataclass(frozen=True)
 class Course:
-    """How a run goes: public numbers. Norms are of a scaled member; `damping` divides steps."""
+    """How a run goes: public numbers. Norms are of a scaled member; `damping` divides steps.
+
+    Where the covariates' law is `known` from an earlier fit, the part `spared` of the cost is not
+    paid again.
+    """
 
     method: str
     weights: tuple[int, ...]
@@ -63,17 +73,25 @@ class Course:
     gram_clip: float
     score_clip: float
     damping: float
+    known: Covariates | None = None
+    spared: int = 0
+
+    @property
+    def whole(self) -> int:
+        """What all weights come to with the part that is spared."""
+        return sum(self.weights) + self.spared
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """What each round asks."""
+        first = "moments" if self.known is None else "outcome"
         match self.method:
             case "newton":
-                return ("moments", *["newton"] * (len(self.weights) - 1))
-            case "gram":
-                return ("moments", "gram", *["scores"] * (len(self.weights) - 2))
+                return (first, *["newton"] * (len(self.weights) - 1))
+            case "gram" if self.known is None:
+                return (first, "gram", *["scores"] * (len(self.weights) - 2))
             case _:
-                return ("moments", *["scores"] * (len(self.weights) - 1))
+                return (first, *["scores"] * (len(self.weights) - 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +122,9 @@ class Standing:
 def next_round(model: Model, course: Course, opened: Sequence[Opened]) -> Round:
     """What round `len(opened)` asks."""
     if not opened:
-        return Moments(course.moments_clip)
-    population = _population(model, opened)
-    if course.method == "gram" and len(opened) == 1:
+        return Moments(course.moments_clip, course.known is not None)
+    population = learnt(model, course, opened)
+    if course.kinds[len(opened)] == "gram":
         return Gram(gram_map(population), course.gram_clip)
     if course.method == "newton":
         return Newton(standing(model, course, opened).theta)
@@ -116,7 +134,7 @@ def next_round(model: Model, course: Course, opened: Sequence[Opened]) -> Round:
 
 def standing(model: Model, course: Course, opened: Sequence[Opened]) -> Standing:
     """The estimate after `opened`, which holds the moments at least."""
-    population = _population(model, opened)
+    population = learnt(model, course, opened)
     begin = model.begin_exactly if course.method == "newton" else model.begin
     theta = begin(population.outcome, population.offset)
     if model.precise:  # the variance is that of a row of weight 1
@@ -133,8 +151,9 @@ def standing(model: Model, course: Course, opened: Sequence[Opened]) -> Standing
     return now
 
 
-def _population(model: Model, opened: Sequence[Opened]) -> Population:
-    population = first_population(model, opened[0].sums, opened[0].noise)
+def learnt(model: Model, course: Course, opened: Sequence[Opened]) -> Population:
+    """The covariates' law after `opened`, which holds the moments at least."""
+    population = first_population(model, opened[0].sums, opened[0].noise, course.known)
     for each in opened:
         if isinstance(each.asked, Gram):
             population = with_gram(population, each.asked, each.sums, each.noise)

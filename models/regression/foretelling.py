@@ -25,13 +25,11 @@ def foretold(model: Model, course: Course, unit_noise: float, members: int) -> E
     """`unit_noise` is the noise on a number to which each member adds at most 1, if the whole
     cost went into one opening."""
     scale, told, assumed = _usual(model)
-    whole, asked = (
-        sum(course.weights),
-        sum(
-            weight
-            for kind, weight in zip(course.kinds, course.weights, strict=True)
-            if kind == course.kinds[-1]
-        ),
+    whole = course.whole
+    asked = sum(
+        weight
+        for kind, weight in zip(course.kinds, course.weights, strict=True)
+        if kind == course.kinds[-1]
     )
     if course.method == "newton":
         kept, rough = 1.0, 0.0
@@ -39,7 +37,7 @@ def foretold(model: Model, course: Course, unit_noise: float, members: int) -> E
         noise = bound * unit_noise / members
     else:
         kept = 1 - math.exp(-1.5 * course.score_clip / math.sqrt(model.size))
-        rough = _rough(model, unit_noise, members)
+        rough = _rough(model, course, unit_noise, members)
         noise = course.score_clip * math.sqrt(whole / asked) * unit_noise / members / kept
     wide = Z95 * math.sqrt((1 + rough) / told)
     return Expected(
@@ -58,9 +56,11 @@ def _heavier(model: Model) -> float:
     return 1.3 if model.family.log_link and not isinstance(model, PiecewiseHazard) else 1.1
 
 
-def _rough(model: Model, unit_noise: float, members: int) -> float:
+def _rough(model: Model, course: Course, unit_noise: float, members: int) -> float:
     """By how much variances grow since products of covariates are known roughly."""
     width = multiplied(model)
+    if course.known is not None:
+        return course.known.roughness**2 / 2 * (width + 1)
     noise = gram_noise(model, unit_noise, members) / math.sqrt(width) / _KEPT
     signal = USUAL_CORRELATION**2
     left = noise**2 * signal / (signal + noise**2 / 2)

@@ -100,7 +100,7 @@ class MemberSum(UnitVectors):
     def members_in(self, totals: Sequence[int]) -> float | None:
         if not isinstance(self.asked, Moments):
             return None
-        places = moment_places(self.model)
+        places = moment_places(self.model, self.asked.outcome_alone)
         return totals[places.get("members", places["rows"])] * self.asked.clip / self.delta_grid
 
     @property

@@ -27,9 +27,13 @@ from models.rowwise import Array
 
 @dataclass(frozen=True)
 class Moments:
-    """Counts, and sums of columns, squares and outcome. `clip` is in those numbers."""
+    """Counts, and sums of columns, squares and outcome. `clip` is in those numbers.
+
+    `outcome_alone`: nothing of the columns, which an earlier fit opened.
+    """
 
     clip: float
+    outcome_alone: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +66,8 @@ Round = Moments | Gram | Scores | Newton
 def length(model: Model, asked: Round) -> int:
     """Numbers that a round opens."""
     match asked:
-        case Moments():
-            return len(moment_places(model))
+        case Moments(_, outcome_alone):
+            return len(moment_places(model, outcome_alone))
         case Gram():
             return packed_length(model.width)
         case Scores():
@@ -80,8 +84,8 @@ def vectors(model: Model, asked: Round, batch: Batch) -> Floats:
         first = isinstance(asked, Moments | Gram)
         rows = model.first_rows(batch) if first else model.rows(batch)
         match asked:
-            case Moments(clip):
-                return in_ball(_moments(model, rows), clip)
+            case Moments(clip, outcome_alone):
+                return in_ball(_moments(model, rows, outcome_alone), clip)
             case Gram(linear, clip):
                 products = empty(len(rows.y), packed_length(linear.shape[1]))
                 packed_products(product(rows.x, linear), rows.weight, products)
@@ -165,8 +169,8 @@ def newton_bounds(model: Model, theta: Floats) -> tuple[float, float]:
     return size * math.sqrt(bound), 2 * size * bound
 
 
-def _moments(model: Model, rows: ModelRows) -> Floats:
-    places = moment_places(model)
+def _moments(model: Model, rows: ModelRows, outcome_alone: bool) -> Floats:
+    places = moment_places(model, outcome_alone)
     weight = rows.weight[:, None]
     there = (summed(weight, rows) > 0).astype(np.float64)
     curved = [at for at in range(model.width) if f"xx{at}" in places]
@@ -179,11 +183,12 @@ def _moments(model: Model, rows: ModelRows) -> Floats:
     return np.concatenate([there, sums], axis=1) if "members" in places else sums
 
 
-def moment_places(model: Model) -> dict[str, int]:
+def moment_places(model: Model, outcome_alone: bool = False) -> dict[str, int]:
     """Where each number of a moments round stands."""
     names = ["members"] if model.weighted or model.most_rows > 1 else []
     names += ["rows"]
-    free = [at for at in range(model.width) if model.constant(at) is None]
+    columns = () if outcome_alone else range(model.width)
+    free = [at for at in columns if model.constant(at) is None]
     names += [f"x{at}" for at in free]
     names += [f"xx{at}" for at in free if not model.flat[at]]
     names += [f"y{at}" for at in range(model.moment_count)]

@@ -22,7 +22,26 @@ PRIOR_VARIANCE = 0.1  # of a number scaled to [-1, 1], before anything is known
 PRIOR_SPREAD = 0.05  # and how far from it variances usually are
 LEAST_VARIANCE = 0.003
 USUAL_CORRELATION = 0.15  # at the least, however small they look under noise
+CLEAR = 3.0  # standard deviations of noise
 UNKNOWN = 0.7  # the error of a product of standardised columns of which nothing is known
+
+
+@dataclass(frozen=True, eq=False)
+class Covariates:
+    """What an earlier fit opened of a row's x: `mean` [d], `covariance` [d, d], the error of a
+    product of two columns of variance 1, and how many members that was of, with its noise."""
+
+    mean: Floats
+    covariance: Floats
+    roughness: float
+    members: float = math.nan
+    noise: float = 0.0
+
+    def others(self, members: float, noise: float) -> float:
+        """At least so large a part of `members`, known with `noise`, or of those, is not of both:
+        that of another outcome other values may be missing. 0 where noise may be all of it."""
+        apart = abs(members - self.members) - CLEAR * math.hypot(noise, self.noise)
+        return max(apart, 0.0) / max(members, self.members)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,22 +97,18 @@ class Population:
         return full / rows.members
 
 
-def first_population(model: Model, sums: Floats, noise: float) -> Population:
-    """From the sums of a moments round, each with `noise`."""
-    at = moment_places(model)
+def first_population(
+    model: Model, sums: Floats, noise: float, known: Covariates | None = None
+) -> Population:
+    """From the sums of a moments round, each with `noise`; of the outcome alone where the law of
+    the covariates is `known`."""
+    at = moment_places(model, known is not None)
     least = 2.0 * model.size
     members = max(float(sums[at.get("members", at["rows"])]), least)
     rows = max(float(sums[at["rows"]]) * model.most_rows, least)
     per = model.most_rows / rows
-    tau = noise * per
-    mean, variance = np.zeros(model.width), np.zeros(model.width)
-    for column in range(model.width):
-        known = model.constant(column)
-        if known is not None:
-            mean[column] = known
-            continue
-        mean[column] = float(np.clip(sums[at[f"x{column}"]] * per, -1, 1))
-        variance[column] = _variance(model, column, mean[column], sums, per, tau)
+    law = known or _uncorrelated(model, sums, per, noise * per)
+    apart = known.others(members, noise) if known else 0.0
     outcome = np.array([sums[at[f"y{k}"]] * per for k in range(model.moment_count)])
     offset = float(sums[at["offset"]] * per) if "offset" in at else 0.0
     weight = rows / members if model.precise else 1.0
@@ -101,15 +116,30 @@ def first_population(model: Model, sums: Floats, noise: float) -> Population:
     return Population(
         rows,
         members,
-        mean,
-        np.diag(variance),
+        law.mean,
+        law.covariance,
         offset,
         outcome,
         noise,
         model.sketch_size,
         _lower_values(model),
         weight,
+        math.hypot(law.roughness, apart),
     )
+
+
+def _uncorrelated(model: Model, sums: Floats, per: float, tau: float) -> Covariates:
+    """Means and variances; how columns go together is not known yet."""
+    at = moment_places(model)
+    mean, variance = np.zeros(model.width), np.zeros(model.width)
+    for column in range(model.width):
+        constant = model.constant(column)
+        if constant is not None:
+            mean[column] = constant
+            continue
+        mean[column] = float(np.clip(sums[at[f"x{column}"]] * per, -1, 1))
+        variance[column] = _variance(model, column, mean[column], sums, per, tau)
+    return Covariates(mean, np.diag(variance), UNKNOWN)
 
 
 def _lower_values(model: Model) -> Floats:

@@ -12,12 +12,14 @@ from models.regression.batch import Floats
 from models.regression.families import Linear, NegativeBinomial, Ordinal
 from models.regression.fitting import Course, Standing, small_sample
 from models.regression.outcome import Glm, Model
+from models.regression.population import Covariates
 from models.result import NO_INFORMATION, Z95, Estimate, normal_estimate
 
 COEFFICIENT, PREDICTION, FACT = "coefficient", "prediction", "fact"
 PRIOR_EFFECT = 0.4  # usual size of a coefficient per standard deviation, on the predictor's scale
 UNBOUNDED = 1e300  # an interval's end where nothing is known: a number that JSON can hold
 FEWEST = 3.0  # members behind a coefficient, below which it is not to be relied on
+ALIKE = 0.05  # part of members, up to which the covariates reused pass for those asked about
 SEPARATED = 6.0  # a predictor's spread beyond which outcomes are nearly certain
 
 
@@ -146,6 +148,8 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
             "Some coefficients cannot be told apart, as far as the noise lets one see: a column is "
             "constant, a level absent, or columns follow from others."
         )
+    if course.known is not None:
+        found += _strangers(course.known, now)
     thin = _thin(model, now)
     if thin:
         found.append(
@@ -165,6 +169,18 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
     if not model.independent:
         found.append("A member's rows are taken for independent in the sampling error.")
     return tuple(found)
+
+
+def _strangers(known: Covariates, now: Standing) -> list[str]:
+    """Where covariates were learnt of others than those who are asked now."""
+    part = known.others(now.population.members, now.population.noise)
+    if part < ALIKE:
+        return []
+    return [
+        f"The covariates reused are of other members in {part:.0%} of the cases: of another "
+        "outcome other values are missing. Standard errors are widened for it; ask without reuse "
+        "where members with and without that outcome differ."
+    ]
 
 
 def _thin(model: Model, now: Standing) -> tuple[str, ...]:

@@ -99,8 +99,10 @@ class InRounds(Request):
         """Of a coefficient per standard deviation of its covariate."""
         if members is None:
             return None
-        unit = law.sd_grid / law.mechanism.delta_grid
-        return foretold(self.model(dictionary), self.course(dictionary), unit, members)
+        course = self.course(dictionary)
+        last = law.sd_grid / law.mechanism.delta_grid
+        unit = last * math.sqrt(course.weights[-1] / course.whole)
+        return foretold(self.model(dictionary), course, unit, members)
 
     def method(self) -> str:
         return _METHODS[self.way]
@@ -110,6 +112,9 @@ class InRounds(Request):
 
     def shares(self, dictionary: Dictionary) -> tuple[int, ...]:
         return self.course(dictionary).weights
+
+    def spared(self, dictionary: Dictionary) -> int:
+        return self.course(dictionary).spared
 
     def state(self, dictionary: Dictionary, opened: Sequence[Opening]) -> bytes:
         model, course = self.model(dictionary), self.course(dictionary)
@@ -149,6 +154,8 @@ def empty_round(model: Model, kind: str) -> Round:
     match kind:
         case "moments":
             return Moments(1.0)
+        case "outcome":
+            return Moments(1.0, outcome_alone=True)
         case "gram":
             return Gram(np.eye(model.width), 1.0)
         case "scores":

@@ -40,6 +40,9 @@ def round_of(model: Model, course: Course, number: int, state: bytes) -> Round:
         case "moments":
             read_arrays(state, ())
             return Moments(course.moments_clip)
+        case "outcome":
+            read_arrays(state, ())
+            return Moments(course.moments_clip, outcome_alone=True)
         case "gram":
             (linear,) = read_arrays(state, ((width, width),))
             return Gram(linear, course.gram_clip)

@@ -28,11 +28,13 @@ CREATE TABLE IF NOT EXISTS links (
 """
 
 
-def _secret(entropy: Entropy) -> str:
+def new_secret(entropy: Entropy) -> str:
+    """256 random bits as text for an address."""
     return base64.urlsafe_b64encode(entropy(SECRET_BYTES)).rstrip(b"=").decode("ascii")
 
 
-def _hash(secret: str) -> str:
+def secret_hash(secret: str) -> str:
+    """What is kept of a secret."""
     return sha256_hex(b"cairn member link\n" + secret.encode("utf-8", "surrogatepass"))
 
 
@@ -46,12 +48,12 @@ class MemberLinks:
 
     def make(self, member: str, valid: timedelta) -> str:
         """A new secret for this member's link; those that are over are dropped."""
-        secret, now = _secret(self.entropy), self.clock()
+        secret, now = new_secret(self.entropy), self.clock()
         with closing(self._open()) as db, db:
             db.execute("DELETE FROM links WHERE expires <= ?", (instant_text(now),))
             db.execute(
                 "INSERT INTO links VALUES (?, ?, ?)",
-                (_hash(secret), member, instant_text(now + valid)),
+                (secret_hash(secret), member, instant_text(now + valid)),
             )
         return secret
 
@@ -59,7 +61,7 @@ class MemberLinks:
         """The member of an open link, which is gone then; None if there is no such link."""
         with closing(self._open()) as db, db:
             row = db.execute(
-                "DELETE FROM links WHERE hash = ? RETURNING member, expires", (_hash(secret),)
+                "DELETE FROM links WHERE hash = ? RETURNING member, expires", (secret_hash(secret),)
             ).fetchone()
         if row is None or row[1] <= instant_text(self.clock()):
             return None
@@ -100,23 +102,23 @@ class Sessions:
 
     def begin(self, member: str) -> tuple[str, MemberSession]:
         """A new session and its secret, for the cookie."""
-        secret, now = _secret(self.entropy), self.clock()
-        session = MemberSession(member, _secret(self.entropy), now + SESSION)
+        secret, now = new_secret(self.entropy), self.clock()
+        session = MemberSession(member, new_secret(self.entropy), now + SESSION)
         with self._lock:
             self._open = {h: each for h, each in self._open.items() if each.ends > now}
             while len(self._open) >= MAX_SESSIONS:
                 del self._open[next(iter(self._open))]
-            self._open[_hash(secret)] = session
+            self._open[secret_hash(secret)] = session
         return secret, session
 
     def find(self, secret: str) -> MemberSession | None:
         """The session of a cookie, if it is not over."""
-        session = self._open.get(_hash(secret))
+        session = self._open.get(secret_hash(secret))
         return session if session is not None and session.ends > self.clock() else None
 
     def once(self, secret: str, what: str) -> bool:
         """Is it the first time in this session?"""
-        key = (_hash(secret), what)
+        key = (secret_hash(secret), what)
         with self._lock:
             first = key not in self._done
             self._done = {each for each in self._done if each[0] in self._open} | {key}
@@ -124,7 +126,7 @@ class Sessions:
 
     def end(self, secret: str) -> None:
         with self._lock:
-            self._open.pop(_hash(secret), None)
+            self._open.pop(secret_hash(secret), None)
 
 
 @dataclass

@@ -51,8 +51,9 @@ class Plan(Fact):
     """A compiled question (envelope kind `plan`, signed by the coordinator).
 
     `rho` is the cost of the run, each of its rounds once, as rational text, memberships
-    included; a run reserves max_attempts * rho. `nonce` makes two runs of one question two
-    plans.
+    included; a run reserves max_attempts * rho. `evidence` are the envelopes of an earlier plan
+    and of its release, where the analysis reuses what that opened (`models.reusing`). `nonce`
+    makes two runs of one question two plans.
     """
 
     question: dict[str, Any]  # the researcher's envelope
@@ -70,6 +71,7 @@ class Plan(Fact):
     delta: str
     rounds: tuple[PlannedRound, ...]
     max_attempts: int
+    evidence: tuple[dict[str, Any], ...] = ()
     epoch: str
     created: str
     expires: str

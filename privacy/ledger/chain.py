@@ -13,7 +13,7 @@ changed and the last size up to which the ledger is vouched for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from privacy.checkpoint import Checkpoint
@@ -21,7 +21,7 @@ from privacy.errors import BadInput, VerificationFailed
 from privacy.ledger.entry import Entry
 from privacy.ledger.fold import apply
 from privacy.ledger.state import LedgerState
-from privacy.merkle import Tree
+from privacy.merkle import Tree, leaf_hash, root_of, verify_inclusion
 
 Watch = Callable[[Entry, LedgerState], None]
 
@@ -148,3 +148,25 @@ def _rewritten(anchor: Anchor, vouched: int) -> VerificationFailed:
     if vouched < last:
         what += f"; changed with its links recomputed, at the earliest from entry {vouched} on"
     return VerificationFailed(what, where=f"entry {last}")
+
+
+def check_line(line: bytes, seq: int, head: Checkpoint, proof: Sequence[bytes]) -> None:
+    """Check one entry alone against a signed head, with the proof that it stands there.
+
+    Raises VerificationFailed naming the entry for any other bytes and any other place.
+    """
+    try:
+        verify_inclusion(leaf_hash(line), seq, head.size, proof, head.root)
+    except VerificationFailed as error:
+        raise VerificationFailed(error.what, where=f"entry {seq}") from None
+
+
+def check_lines(lines: Sequence[bytes], head: Checkpoint) -> None:
+    """Check that exactly these entries, in this order, are what a signed head covers.
+
+    Raises VerificationFailed; which entry it is, `replay` tells.
+    """
+    if len(lines) != head.size:
+        raise VerificationFailed(f"{len(lines)} entries where {head.size} were signed")
+    if root_of(map(leaf_hash, lines)) != head.root:
+        raise VerificationFailed(f"are not the {head.size} entries that were signed")

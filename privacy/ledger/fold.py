@@ -12,7 +12,6 @@ from typing import assert_never
 
 from privacy.accounting.filter import admit, remaining
 from privacy.accounting.individual import MOST_CEILING
-from privacy.checkpoint import LOG
 from privacy.contract.policy import Automatic, Rules
 from privacy.contract.time import epoch_of, instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
@@ -43,6 +42,7 @@ from privacy.ledger.entry import (
     Witnessed,
 )
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.history import SHORTEST_PERIOD, told
 from privacy.ledger.history_entry import (
     BudgetForfeited,
     HistoryAccepted,
@@ -66,8 +66,6 @@ from privacy.ledger.stewards import change_stewards, check_policy_change, decide
 from privacy.ledger.upkeep import change_key, leave, restore
 from privacy.ledger.upkeep_entry import BackedUp, Leaving, Left, NodeKeyChanged, Restored
 from privacy.units import Rho
-
-SHORTEST_PERIOD = timedelta(days=365)  # a policy's limit is for a year
 
 
 def apply(state: LedgerState, entry: Entry) -> LedgerState:
@@ -153,14 +151,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return leave(state, body)
         case Restored():
             return restore(state, body)
-        case HistoryBroken():
-            return _break(state, body)
-        case HistoryAccepted():
-            return _accept(state, body)
-        case LedgerRecovered():
-            return _recover(state, body)
-        case BudgetForfeited():
-            return _forfeit(state, body, at)
+        case HistoryBroken() | HistoryAccepted() | LedgerRecovered() | BudgetForfeited():
+            return told(state, body, at)
         case _:
             assert_never(body)
 
@@ -408,36 +400,6 @@ def _witness(state: LedgerState, body: Witnessed) -> LedgerState:
     if body.size > state.size:
         raise Refused(Code.NOT_WITNESSED, what="behind its witnessed checkpoint")
     return state
-
-
-def _break(state: LedgerState, body: HistoryBroken) -> LedgerState:
-    if body.of in state.faults:
-        raise Refused(Code.CONFLICT, what="broken already")
-    return state.having(faults={**state.faults, body.of: body})
-
-
-def _accept(state: LedgerState, body: HistoryAccepted) -> LedgerState:
-    if body.of == LOG and not state.halted:
-        raise Refused(Code.CONFLICT, what="nothing is broken")
-    return state.having(faults={of: f for of, f in state.faults.items() if of != body.of})
-
-
-def _recover(state: LedgerState, body: LedgerRecovered) -> LedgerState:
-    if body.kept >= state.size:
-        raise Refused(Code.CONFLICT, what="nothing came back")
-    return state
-
-
-def _forfeit(state: LedgerState, body: BudgetForfeited, at: str) -> LedgerState:
-    """A year, or what is left of the period if that is more, in which nothing is left."""
-    policy, period = state.policy, state.period
-    if policy is None or body.rho != policy.yearly_rho:
-        raise Refused(Code.CONFLICT, what="rho is not the policy's")
-    if parse_instant(body.ends) - parse_instant(at) < SHORTEST_PERIOD:
-        raise Refused(Code.CONFLICT, what="period is shorter than a year")
-    if period is not None and body.ends < period.ends:
-        raise Refused(Code.CONFLICT, what="period is shorter than the one before")
-    return state.forfeited(body, at)
 
 
 def instant_not_before(now: str, last: str, slack_seconds: int) -> str:

@@ -212,7 +212,7 @@ def _everything_about_signing_in(folder: Path) -> tuple[list[str], list[str]]:
     wrong and broken ones."""
     world = make_world(folder)
     answers: list[str] = []
-    with serve(world.app) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with serve(world.app) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         ida = enrol(world, http, Role.AUDITOR)
         session = ida.sign_in()
         fresh = http.post("/v1/login/refresh", json={"refresh": session["refresh"]}).json()

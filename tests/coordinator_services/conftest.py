@@ -61,7 +61,7 @@ def live_world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def http(world: World) -> Iterator[httpx.Client]:
-    with serve(world.app) as url, httpx.Client(base_url=url, trust_env=False) as client:
+    with serve(world.app) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
         yield client
 
 

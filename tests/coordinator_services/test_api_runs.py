@@ -346,7 +346,7 @@ def test_the_budget_is_the_ledgers_sum_to_the_last_bit(world: World, http: httpx
 def test_one_researcher_cannot_fill_the_queue(tmp_path: Path) -> None:
     world = make_world(tmp_path, settings=ApiSettings(max_unfinished_runs=3))
     world.executor.hold = True
-    with serve(world.app) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with serve(world.app) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         codes = [run(http, world, nonce=str(number)).status_code for number in range(5)]
     assert codes == [202, 202, 202, 429, 429]
     world.store.close()
@@ -357,7 +357,7 @@ def test_an_invitation_leads_to_a_token_that_the_coordinator_never_saw(
 ) -> None:
     admin = bearer(world.tokens[Role.ADMIN])
     ask = {"role": "researcher", "name": "Ida"}
-    code = http.post("/v1/invitations", json=ask, headers=admin).json()["code"]
+    code = http.post("/v1/invitations", json=ask, headers=admin, timeout=60).json()["code"]
     token = Token.new(Role.RESEARCHER, seeded_entropy("ida"))
     person = {"public_key": token.signing_key.public.text, "bearer_sha256": token.bearer_sha256}
     joined = http.post("/v1/join", json={"code": code, "person": person})

@@ -52,7 +52,7 @@ QUESTIONS: dict[str, Callable[[Study], Question]] = {
     "survival": lambda study: study.survival(
         "years_since_onset", "condition", by="sex", grid=[0, 2.5, 10], happened="als"
     ),
-    "glm": lambda study: study.glm("alsfrs_r_loss ~ age + C(sex)", way="gram"),
+    "glm": lambda study: study.glm("alsfrs_r_loss ~ age + C(sex)", way="gram", reuse="auto"),
     "cox": lambda study: study.cox(
         "years_since_onset", "condition", "age + sex", grid=[0, 5, 10], happened="als", way="gram"
     ),
@@ -110,7 +110,7 @@ LINES: dict[str, list[str]] = {
         *("years_since_onset", "condition", "--by", "sex"),
         *("--set", "grid=0,2.5,10", "--set", "happened=als"),
     ],
-    "glm": ["alsfrs_r_loss ~ age + C(sex)", "--set", "way=gram"],
+    "glm": ["alsfrs_r_loss ~ age + C(sex)", "--set", "way=gram", "--set", "reuse=auto"],
     "cox": [
         *("years_since_onset", "condition", "age + sex", "--set", "grid=0,5,10"),
         *("--set", "happened=als", "--set", "way=gram"),

@@ -430,7 +430,7 @@ def test_two_memberships_cost_four_times_and_the_suggestion_knows(tmp_path: Path
 def test_an_invitation_becomes_a_token_here(url: str, live_world: World) -> None:
     admin = bearer(live_world.tokens[Role.ADMIN])
     ask = {"role": "auditor", "name": "Ada"}
-    code = httpx.post(f"{url}/v1/invitations", json=ask, headers=admin).json()["code"]
+    code = httpx.post(f"{url}/v1/invitations", json=ask, headers=admin, timeout=60).json()["code"]
     made = join(url, code, entropy=seeded_entropy("ada"))
     assert made.role is Role.AUDITOR
     assert len(connect(url, token=made.text).studies()) == 1
@@ -457,7 +457,7 @@ def test_a_bundle_is_pulled_whole_or_not_at_all(
 def test_a_study_may_be_given_any_allowance(tmp_path: Path) -> None:
     world = make_world(tmp_path, epsilon_allowance="1000000000000000")
     world.clock.now = world.clock.now.replace(year=2026)
-    with serve(world.app) as address, httpx.Client(base_url=address) as http:
+    with serve(world.app) as address, httpx.Client(base_url=address, timeout=60) as http:
         headers = bearer(world.tokens[Role.RESEARCHER])
         ask = {"study": world.study.id, "analysis": {"kind": "count"}, "epsilon": "1e15"}
         body = http.post("/v1/previews", json=ask, headers=headers).json()

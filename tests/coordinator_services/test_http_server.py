@@ -79,7 +79,7 @@ def test_a_request_that_is_answered_slowly_is_not_given_up(
 
     monkeypatch.setattr(people, "by_bearer", slow)
     with _served(world, head_seconds=0.2) as (host, port):
-        answer = httpx.get(f"http://{host}:{port}/v1/me", headers=researcher(world))
+        answer = httpx.get(f"http://{host}:{port}/v1/me", headers=researcher(world), timeout=60)
     assert answer.status_code == 200
 
 
@@ -104,7 +104,7 @@ def test_no_more_connections_than_the_settings_allow_are_served(world: World) ->
             each.close()
         time.sleep(0.2)
         host, port = place
-        assert httpx.get(f"http://{host}:{port}/health").status_code == 200
+        assert httpx.get(f"http://{host}:{port}/health", timeout=60).status_code == 200
 
 
 @pytest.mark.parametrize(("proxies", "seen"), [("", "127.0.0.1"), ("127.0.0.1", "192.0.2.7")])
@@ -113,14 +113,16 @@ def test_a_forwarded_address_is_believed_of_named_proxies_alone(
 ) -> None:
     with _served(world, proxies=proxies) as (host, port):
         wrong = {"Authorization": "Bearer " + "A" * 43, "X-Forwarded-For": "192.0.2.7"}
-        assert httpx.get(f"http://{host}:{port}/v1/me", headers=wrong).status_code == 401
+        assert (
+            httpx.get(f"http://{host}:{port}/v1/me", headers=wrong, timeout=60).status_code == 401
+        )
     failures = world.app.state.services.gatekeeper.failures
     assert list(failures._due) == [seen]
 
 
 def test_the_server_says_nothing_of_itself(world: World) -> None:
     with _served(world) as (host, port):
-        answer = httpx.get(f"http://{host}:{port}/health")
+        answer = httpx.get(f"http://{host}:{port}/health", timeout=60)
     assert "server" not in answer.headers
 
 

@@ -151,7 +151,7 @@ def test_cancelling_shows_while_the_message_is_under_way(
     job = median(net).start(epsilon=2)
     slow.begin(job.run_id)
     headers = bearer(live_world.tokens[Role.RESEARCHER])
-    with httpx.Client(base_url=url, headers=headers, trust_env=False) as http:
+    with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=60) as http:
         answer = http.post(f"/v1/runs/{job.run_id}/cancel", json={})
     said = answer.json()
     assert answer.status_code == 200

@@ -134,7 +134,7 @@ def test_signing_out_ends_the_session_there_and_forgets_it_here(desk: Desk) -> N
     desk.sign_in()
     access = json.loads(desk.kept().file.read_text())["access"]
     headers = {"Authorization": f"Bearer {access}"}
-    with httpx.Client(base_url=desk.url, trust_env=False) as http:
+    with httpx.Client(base_url=desk.url, trust_env=False, timeout=60) as http:
         assert http.get("/v1/me", headers=headers).status_code == 200
         assert desk.run("logout").stdout == "signed out\n"
         assert http.get("/v1/me", headers=headers).status_code == 401
@@ -176,7 +176,7 @@ def test_a_copied_session_is_over_for_both_and_says_so(desk: Desk) -> None:
     with pytest.raises(NotSignedIn, match="cairn login"):
         kept.bearer()
     assert not kept.exists
-    with httpx.Client(base_url=desk.url, trust_env=False) as http:
+    with httpx.Client(base_url=desk.url, trust_env=False, timeout=60) as http:
         answer = http.get("/v1/me", headers={"Authorization": f"Bearer {fresh}"})
         assert answer.status_code == 401
 
@@ -239,7 +239,7 @@ def test_a_command_signs_in_through_the_identity_provider(
         kept = KeptSession(url, None, tmp_path / "sessions")
         kept.keep(said)
         assert connect(url, transport=None) is not None
-        with httpx.Client(base_url=url, trust_env=False) as http:
+        with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
             me = http.get("/v1/me", headers={"Authorization": f"Bearer {kept.bearer()}"})
         assert me.json()["name"] == "Ida Berg"
     assert len(agreed) == 1

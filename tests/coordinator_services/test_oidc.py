@@ -75,7 +75,7 @@ class Site:
 def _site(folder: Path, provider: IdentityProvider, settings: OidcSettings) -> Iterator[Site]:
     world = make_world(folder, clock=lambda: datetime.now(UTC), oidc=settings)
     world.clock.now = datetime.now(UTC)
-    with serve(world.app) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with serve(world.app) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         yield Site(world, http, provider)
     world.store.close()
 

@@ -19,7 +19,10 @@ pytestmark = POSTGRESQL
 def test_people_ask_read_and_audit_on_postgresql(postgres: PostgresServer, tmp_path: Path) -> None:
     with postgres.database("whole_coordinator") as url:
         world = make_world(tmp_path, database=url)
-        with serve(world.app) as address, httpx.Client(base_url=address, trust_env=False) as http:
+        with (
+            serve(world.app) as address,
+            httpx.Client(base_url=address, trust_env=False, timeout=60) as http,
+        ):
             first = run(http, world, key="one").json()
             assert first["state"] == "released"
             assert run(http, world, key="one").json()["id"] == first["id"]

@@ -186,7 +186,7 @@ def test_an_invitation_is_redeemed_into_a_private_file(
 ) -> None:
     admin = bearer(live_world.tokens[Role.ADMIN])
     ask = {"role": "auditor", "name": "Ada"}
-    code = httpx.post(f"{url}/v1/invitations", json=ask, headers=admin).json()["code"]
+    code = httpx.post(f"{url}/v1/invitations", json=ask, headers=admin, timeout=60).json()["code"]
     file = tmp_path / "token"
     failed = cairn("join", "--write", str(file), CAIRN_INVITATION="cairn_i_wrong")
     assert failed.exit_code == 3

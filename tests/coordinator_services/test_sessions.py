@@ -210,7 +210,7 @@ def test_what_was_done_about_people_is_told_in_order_and_without_secrets(
 
 def test_too_many_requests_of_one_person_or_address_wait(tmp_path: Path) -> None:
     world = make_world(tmp_path, settings=ApiSettings(requests_per_person_per_minute=5))
-    with serve(world.app) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with serve(world.app) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         headers = bearer(world.tokens[Role.AUDITOR])
         codes = [http.get("/v1/me", headers=headers).status_code for _ in range(7)]
         assert codes == [200] * 5 + [429] * 2
@@ -219,7 +219,7 @@ def test_too_many_requests_of_one_person_or_address_wait(tmp_path: Path) -> None
     world.store.close()
     (tmp_path / "second").mkdir()
     other = make_world(tmp_path / "second", settings=ApiSettings(requests_per_address_per_minute=5))
-    with serve(other.app) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with serve(other.app) as url, httpx.Client(base_url=url, trust_env=False, timeout=60) as http:
         codes = [http.get("/health").status_code for _ in range(7)]
         assert codes == [200] * 5 + [429] * 2
         assert re.fullmatch("[0-9]+", http.get("/health").headers["retry-after"])

@@ -99,7 +99,7 @@ def test_other_nodes_are_refused_before_anything_is_spent(net: Network, live_wor
     first = net.study("als-progression").count().run(epsilon=0.1)
     spent = charged(live_world)
     for change in ({"cohort": "age >= 18"}, {"analysis": {"kind": "count", "by": ["treatment"]}}):
-        with httpx.Client(base_url=net.transport.url, trust_env=False) as http:
+        with httpx.Client(base_url=net.transport.url, trust_env=False, timeout=60) as http:
             body = signed(
                 live_world,
                 tops_up=(first.release,),

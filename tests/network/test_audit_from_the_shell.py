@@ -8,24 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from coordinator.cli.researcher import app
 from coordinator.client.network import Network as Client
-from coordinator.store.people import Credential
-from privacy.contract.time import instant_text
-from privacy.contract.token import Role, Token
+from tests.support.auditor import cairn, let_in
 from tests.support.network import Network
 from tests.support.served import asked_over_http
-
-AUDITOR = Token(Role.AUDITOR, b"a" * 32)
 
 
 @pytest.fixture
 def researcher(make: Callable[..., Network], monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     network = make(count=60)
-    at = instant_text(network.clock())
-    network.store.people.add("Grace", Role.AUDITOR, Credential.of(AUDITOR), at)
+    let_in(network)
     with asked_over_http(network, monkeypatch) as client:
         yield client
 
@@ -37,11 +30,11 @@ def test_an_audit_is_pulled_and_verified_and_every_edit_is_named(
     study.count(by="treatment").run(epsilon=0.3)
     study.mean("age").run(epsilon=1)
     bundle = tmp_path / "bundle"
-    assert _cairn(researcher, "audit", "pull", "--out", str(bundle)).exit_code == 0
-    good = _cairn(researcher, "audit", "verify", str(bundle))
+    assert cairn(researcher, "audit", "pull", "--out", str(bundle)).exit_code == 0
+    good = cairn(researcher, "audit", "verify", str(bundle))
     assert good.exit_code == 0, good.stderr
     assert "2 releases" in good.stdout
-    shown = _cairn(researcher, "audit", "verify", str(bundle), "--format", "json")
+    shown = cairn(researcher, "audit", "verify", str(bundle), "--format", "json")
     nodes = [node["node"] for node in json.loads(shown.stdout)["nodes"]]
     assert len(nodes) == 3
     entries = Path("nodes") / nodes[0] / "entries.jsonl"
@@ -62,15 +55,9 @@ def test_an_audit_is_pulled_and_verified_and_every_edit_is_named(
         copy = tmp_path / name
         shutil.copytree(bundle, copy)
         (copy / entries).write_bytes(b"".join(changed))
-        bad = _cairn(researcher, "audit", "verify", str(copy))
+        bad = cairn(researcher, "audit", "verify", str(copy))
         assert bad.exit_code == 6, name
         assert entries.as_posix() in bad.stderr
         assert "entry" in bad.stderr
     (bundle / "manifest.json").unlink()
-    assert _cairn(researcher, "audit", "verify", str(bundle)).exit_code == 6
-
-
-def _cairn(researcher: Client, *line: str) -> Result:
-    """A command of the auditor."""
-    values = {"CAIRN_URL": researcher.transport.url, "CAIRN_TOKEN": AUDITOR.text, "NO_COLOR": "1"}
-    return CliRunner().invoke(app, list(line), env=values, catch_exceptions=False)
+    assert cairn(researcher, "audit", "verify", str(bundle)).exit_code == 6

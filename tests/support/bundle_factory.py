@@ -124,6 +124,7 @@ class Network:
     releases: list[ReleaseFacts] = field(default_factory=list)
     held: dict[str, list[Held]] = field(default_factory=dict)
     log_held: list[Held] = field(default_factory=list)
+    log_order: list[tuple[Logged, str]] = field(default_factory=list)
     steps: tuple[Envelope, ...] = ()
     auditors: dict[str, PublicKey] = field(default_factory=dict)
     revoked: list[Envelope] = field(default_factory=list)
@@ -374,9 +375,11 @@ class Network:
             *((Logged.PLAN, each.digest) for each in facts["plans"]),
             *((Logged.RELEASE, each.envelope.digest) for each in facts["releases"]),
         ]
+        self.log_order += [each for each in said if each not in self.log_order]
+        stands = [each for each in self.log_order if each in said]
         lines = [
             LogEntry(seq=seq, kind=kind, statement=digest, subject="")
-            for seq, (kind, digest) in enumerate(said)
+            for seq, (kind, digest) in enumerate(stands)
         ]
         root = root_of(line.leaf for line in lines)
         head = Checkpoint(log_origin(NETWORK), len(lines), root)

@@ -99,7 +99,7 @@ class Fleet:
                 thread.join(10)
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for a condition; fails the test when it does not come true."""
     end = time.monotonic() + seconds
     while not condition():

@@ -315,6 +315,7 @@ class Network:
             key=changes.pop("key", self.key),
             now=changes.pop("now", self.clock()),
             entropy=self.entropy,
+            evidence=changes.pop("evidence", ()),
         )
 
     def ask(self, analysis: Mapping[str, Any], cohort: str = "", **changes: Any) -> RunFacts:
@@ -324,7 +325,7 @@ class Network:
     def run(self, compiled: Compiled) -> RunFacts:
         run = self.queue(compiled)
         self.execution.execute(run.id)
-        assert self.execution.wait(run.id, 30)
+        assert self.execution.wait(run.id, 600)
         self.execution.over(run.id)
         return self.store.runs.get(run.id)
 
@@ -588,4 +589,4 @@ class SettlingExecution(Execution):
 
     def over(self, run_id: str) -> None:
         """What follows a release (telling nodes, copying ledgers) happens after `wait` returns."""
-        assert self._over(run_id).wait(30)
+        assert self._over(run_id).wait(600)

@@ -35,6 +35,7 @@ from coordinator.audit.history import (
     policy_versions,
     withdrawals,
 )
+from privacy.ledger.fields import parse_rho
 from privacy.ledger.policy_words import policy_words
 from privacy.ledger.state import LedgerState
 from privacy.units import Rho
@@ -67,13 +68,20 @@ def node_document(material: Material, node: str) -> Document:
 
 
 def _guarantee(state: LedgerState) -> Section:
+    """What a member who was in every question lost, and may lose.
+
+    Where members are charged one by one, a period holds them to a bound of their own.
+    """
+    policy = state.policy
+    own = state.budget
+    if policy is not None and policy.individual:
+        own = min(own, parse_rho(policy.yearly_rho))
     losses = (
         ("of this period so far", state.period_charged),
-        ("of the whole period's limit", state.budget),
+        ("of a whole period, at most", own),
         ("of everything ever charged", state.total_charged),
     )
-    memberships = 1 if state.policy is None else state.policy.max_memberships
-    return guarantee(losses, state.delta, memberships)
+    return guarantee(losses, state.delta, 1 if policy is None else policy.max_memberships)
 
 
 def _when(at: str) -> str:

@@ -1,0 +1,1 @@
+"""The organisation's console: pages for its stewards on the node's own loopback address."""
