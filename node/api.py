@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from node.console.door import ConsoleDoor
+from node.console.door import PLACE, ConsoleDoor
 from node.console.routes import console_router
 from node.member.links import Sessions
 from node.parts import Parts
@@ -29,6 +29,8 @@ from node.upkeep_api import add_upkeep_routes
 from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFailed
 
 MAX_BODY_BYTES = 256 * 1024
+MAX_UPLOAD_BYTES = 65 * 2**20
+UPLOADS = f"{PLACE}/data/sheet"
 
 
 class _Form(BaseModel):
@@ -314,7 +316,8 @@ def _problems(app: FastAPI) -> None:
     ) -> Response:
         length = request.headers.get("content-length", "0")
         chunked = "transfer-encoding" in request.headers
-        if chunked or not length.isdigit() or int(length) > MAX_BODY_BYTES:
+        most = MAX_UPLOAD_BYTES if request.url.path == UPLOADS else MAX_BODY_BYTES
+        if chunked or not length.isdigit() or int(length) > most:
             return _problem(413, Code.TOO_LARGE, "the request is too large")
         return await call_next(request)
 

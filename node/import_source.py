@@ -120,7 +120,7 @@ def _header(path: Path) -> tuple[list[str], str]:
     """Names in the first line, and the delimiter that cuts it into the most fields."""
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            delimiter = _delimiter(file.readline())
+            delimiter = delimiter_of(file.readline())
             file.seek(0)
             names = next(csv.reader(file, delimiter=delimiter, strict=True), [])
             "".join(names).encode("utf-8")
@@ -135,6 +135,7 @@ def _header(path: Path) -> tuple[list[str], str]:
     return [name.strip() for name in names], delimiter
 
 
-def _delimiter(line: str) -> str:
+def delimiter_of(line: str) -> str:
+    """The sign that cuts a header line into the most fields."""
     unquoted = re.sub(r'"[^"]*"', "", line)
     return max(_DELIMITERS, key=lambda sign: (unquoted.count(sign), -_DELIMITERS.index(sign)))

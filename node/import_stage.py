@@ -58,7 +58,16 @@ def table_file(folder: Path, table: Table) -> Path:
 
 
 def stage_table(cursor: Cursor, table: Table, path: Path) -> Staged:
-    """Read a table's file. Raises BadInput naming file, column, row and rule."""
+    """Read a table's file and check it. Raises BadInput naming file, column, row and rule."""
+    staged = read_table(cursor, table, path)
+    _check_values(cursor, staged)
+    if table.rows is Rows.ONE:
+        _check_one_row(cursor, staged)
+    return staged
+
+
+def read_table(cursor: Cursor, table: Table, path: Path) -> Staged:
+    """Read a table's file, whatever its fields hold; raises BadInput for what is no such file."""
     source = open_source(cursor, path)
     staged = Staged(table, source, _consent_columns(table, source))
     statement = _statement(staged)
@@ -66,9 +75,6 @@ def stage_table(cursor: Cursor, table: Table, path: Path) -> Staged:
         cursor.execute(f"CREATE OR REPLACE TEMP TABLE {staged.sql} AS {statement}")
     except duckdb.Error as error:
         raise source.unreadable(error) from None
-    _check_values(cursor, staged)
-    if table.rows is Rows.ONE:
-        _check_one_row(cursor, staged)
     return staged
 
 

@@ -45,18 +45,19 @@ class Form:
         return replace(self, wrongs={**self.wrongs, name: words})
 
 
-def form_of_text(text: str) -> Form:
+def form_of_text(text: str, most: int = MAX_FIELDS) -> Form:
     """A form as browsers write it; raises BadInput for one too large to be of a page here."""
     try:
-        said = parse_qs(text, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+        said = parse_qs(text, keep_blank_values=True, max_num_fields=most)
     except ValueError:
         raise BadInput("not a form of this page", where="form") from None
     return Form({name: tuple(values) for name, values in said.items()})
 
 
-async def form_of(request: Request) -> Form:
-    """The form that was posted."""
+async def form_of(request: Request, most: int = MAX_FIELDS) -> Form:
+    """The form that was posted, of at most so many fields."""
     body = await request.body()
-    if len(body) > MAX_BYTES:
-        raise BadInput(f"more than {MAX_BYTES:,} bytes", where="form")
-    return form_of_text(body.decode("utf-8", "replace"))
+    largest = MAX_BYTES * max(1, most // MAX_FIELDS)
+    if len(body) > largest:
+        raise BadInput(f"more than {largest:,} bytes", where="form")
+    return form_of_text(body.decode("utf-8", "replace"), most)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
-from node.console import data, decisions, home, policy
+from node.console import data, decisions, home, policy, wizard
 from node.console.door import COOKIE, PLACE, ConsoleDoor
+from node.console.uploads import Uploads
 from node.console.visit import Visit, go
 from node.parts import Parts
 from pages.forms import Form, form_of
@@ -16,6 +18,7 @@ from pages.kit import static_router
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 Page = Callable[..., Response]
+MOST_FIELDS = 5_000  # of a mapping of many columns and words
 
 ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/", home.show),
@@ -29,6 +32,9 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("POST", "/questions/{mark}", decisions.decide_question),
     ("GET", "/data", data.show),
     ("POST", "/data", data.import_folder),
+    ("GET", "/data/sheet", wizard.show),
+    ("GET", "/data/sheet/map", wizard.mapping),
+    ("POST", "/data/sheet/map", wizard.remap),
     ("GET", "/policy", policy.show),
     ("POST", "/policy", policy.change),
     ("GET", "/consent", home.consent),
@@ -39,24 +45,38 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
 )
 
 
+@dataclass(frozen=True)
+class Console:
+    """What every page works with."""
+
+    parts: Parts
+    door: ConsoleDoor
+    connected: Callable[[], bool]
+    uploads: Uploads = field(default_factory=Uploads)
+
+    def visit(self, request: Request, form: Form | None = None) -> Visit:
+        said = Form() if form is None else form
+        return Visit(request, self.parts, self.door, self.connected(), self.uploads, said)
+
+
 def console_router(parts: Parts, door: ConsoleDoor, connected: Callable[[], bool]) -> APIRouter:
     """The console of one running node."""
     router = APIRouter(include_in_schema=False)
+    console = Console(parts, door, connected)
     for method, address, page in ADDRESSES:
-        endpoint = _endpoint(page, parts, door, connected)
-        router.add_api_route(PLACE + address, endpoint, methods=[method])
-    _doors(router, parts, door, connected)
+        router.add_api_route(PLACE + address, _endpoint(page, console), methods=[method])
+    _doors(router, console)
     router.include_router(static_router())
     return router
 
 
-def _doors(
-    router: APIRouter, parts: Parts, door: ConsoleDoor, connected: Callable[[], bool]
-) -> None:
+def _doors(router: APIRouter, console: Console) -> None:
+    door = console.door
+
     @router.get(PLACE + "/open/{secret}")
     def ask(secret: str, request: Request) -> Response:
         """A button: whatever merely looks at links does not use one up."""
-        return Visit(request, parts, door, connected()).page("open.html", secret=secret[:64])
+        return console.visit(request).page("open.html", secret=secret[:64])
 
     @router.post(PLACE + "/open")
     async def open_link(request: Request) -> Response:
@@ -64,28 +84,33 @@ def _doors(
         try:
             secret = door.open(form.value("secret"))
         except Refused:
-            return Visit(request, parts, door, connected()).page("closed.html", 401)
+            return console.visit(request).page("closed.html", 401)
         response = go(f"{PLACE}/")
         door.set_cookie(response, secret)
         return response
 
     @router.post(PLACE + "/leave")
     async def leave(request: Request) -> Response:
-        visit = Visit(request, parts, door, connected(), await form_of(request))
+        visit = console.visit(request, await form_of(request))
         visit.changing()
         door.sessions.end(request.cookies.get(COOKIE, ""))
         response = visit.page("closed.html")
         response.delete_cookie(COOKIE, path=PLACE)
         return response
 
+    @router.post(PLACE + "/data/sheet")
+    async def upload(request: Request) -> Response:
+        if door.session(request) is None:
+            return console.visit(request).page("closed.html", 401)
+        form, file, body = await wizard.uploaded(request)
+        visit = console.visit(request, form)
+        return await to_thread.run_sync(_made, lambda seen: wizard.take(seen, file, body), visit)
 
-def _endpoint(
-    page: Page, parts: Parts, door: ConsoleDoor, connected: Callable[[], bool]
-) -> Callable[[Request], Awaitable[Response]]:
+
+def _endpoint(page: Page, console: Console) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        form = Form() if request.method == "GET" else await form_of(request)
-        visit = Visit(request, parts, door, connected(), form)
-        return await to_thread.run_sync(_made, page, visit)
+        form = Form() if request.method == "GET" else await form_of(request, MOST_FIELDS)
+        return await to_thread.run_sync(_made, page, console.visit(request, form))
 
     return endpoint
 

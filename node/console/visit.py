@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from node.console.door import ConsoleDoor
+from node.console.uploads import Uploads
 from node.member.links import MemberSession
 from node.parts import Parts
 from node.steward import Steward
@@ -37,6 +38,7 @@ class Visit:
     parts: Parts
     door: ConsoleDoor
     connected: bool
+    uploads: Uploads
     form: Form = field(default_factory=Form)
 
     @property

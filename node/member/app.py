@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable
-from functools import cache
-from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -26,6 +23,7 @@ from node.member.links import SESSION, MemberLinks, MemberSession, RateLimit, Se
 from node.parts import Parts
 from node.receipt import seal_receipt
 from node.study_desk import StudyDesk
+from pages.kit import Kit, static_router
 from privacy.errors import BadInput, CairnError
 
 COOKIE = "cairn_member"
@@ -34,8 +32,8 @@ MAX_BODY_BYTES = 16 * 1024  # a question of 2,000 letters, as forms write them
 MAX_FIELDS = 8
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -43,12 +41,16 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+KIT = Kit("node.member")
 _NO_LINK = ("This link cannot be opened", "It is over, or was opened before. Ask for a new one.")
+_TOO_MANY = ("Too many requests", "Try again in a minute.")
+_NO_PAGE = ("There is no such page", "Open your page with a link.")
 _SAID = {
     "withdrawn": "Your consent is withdrawn. It counts from the next question on.",
     "asked": "Thank you. Your organisation reads it; who wrote it is not kept.",
     "given": "Your consent is recorded. It counts from the next question on.",
 }
+_KEPT = ("Cache-Control",)  # files of the pages, which say nothing of anybody
 Fields = dict[str, str]
 
 
@@ -60,19 +62,9 @@ class _Stop(Exception):
         super().__init__(title)
 
 
-@cache
-def _templates() -> Environment:
-    return Environment(
-        loader=PackageLoader("node.member"), autoescape=True, undefined=StrictUndefined
-    )
-
-
-def _page(name: str, status: int = 200, **values: Any) -> HTMLResponse:
-    return HTMLResponse(_templates().get_template(name).render(**values), status)
-
-
-def _message(status: int, title: str, text: str, secret: str = "") -> HTMLResponse:
-    return _page("message.html", status, title=title, text=text, secret=secret)
+def _message(request: Request, status: int, title: str, text: str, secret: str = "") -> Response:
+    shown = {"title": title, "text": text, "secret": secret}
+    return KIT.page(request, "message.html", status, **shown)
 
 
 class MemberDoor:
@@ -143,30 +135,35 @@ def _guard(app: FastAPI, door: MemberDoor) -> None:
     ) -> Response:
         caller = request.client.host if request.client else "nobody"
         if not door.limit.admits(caller):
-            response: Response = _message(429, "Too many requests", "Try again in a minute.")
+            response: Response = _message(
+                request, 429, "Too many requests", "Try again in a minute."
+            )
         else:
             response = await call_next(request)
-        response.headers.update(HEADERS)
+        kept = request.url.path.startswith("/static/")
+        response.headers.update({k: v for k, v in HEADERS.items() if k not in _KEPT or not kept})
         return response
 
     @app.exception_handler(_Stop)
     def stopped(request: Request, stop: _Stop) -> Response:
         if request.url.path.startswith("/api/"):
             return JSONResponse({"title": stop.title, "detail": stop.text}, stop.status)
-        return _message(stop.status, stop.title, stop.text)
+        return _message(request, stop.status, stop.title, stop.text)
 
     @app.exception_handler(HTTPException)
-    def no_page(_request: Request, error: HTTPException) -> Response:
-        return _message(error.status_code, "There is no such page", "Open your page with a link.")
+    def no_page(request: Request, error: HTTPException) -> Response:
+        return _message(
+            request, error.status_code, "There is no such page", "Open your page with a link."
+        )
 
     @app.exception_handler(CairnError)
-    def refused(_request: Request, error: CairnError) -> Response:
+    def refused(request: Request, error: CairnError) -> Response:
         text = error.what if isinstance(error, BadInput) else "Please ask your organisation."
-        return _message(409, "This could not be done", text)
+        return _message(request, 409, "This could not be done", text)
 
     @app.exception_handler(Exception)
-    def failed(_request: Request, _error: Exception) -> Response:
-        return _message(500, "This could not be done", "Please ask your organisation.")
+    def failed(request: Request, _error: Exception) -> Response:
+        return _message(request, 500, "This could not be done", "Please ask your organisation.")
 
 
 async def _fields(request: Request) -> Fields:
@@ -185,9 +182,10 @@ async def _fields(request: Request) -> Fields:
 
 def _open_routes(app: FastAPI, door: MemberDoor) -> None:
     @app.get("/open/{secret}")
-    def ask(secret: str) -> Response:
+    def ask(secret: str, request: Request) -> Response:
         # A link is opened by its button: programs that look at links in mail do not press it.
-        return _message(200, "Your data and your choices", "This link opens once.", secret[:64])
+        words = "Your data and your choices", "This link opens once."
+        return _message(request, 200, *words, secret[:64])
 
     @app.post("/open")
     async def open_link(request: Request) -> Response:
@@ -197,10 +195,7 @@ def _open_routes(app: FastAPI, door: MemberDoor) -> None:
         door.set_cookie(response, secret)
         return response
 
-    @app.get("/style.css")
-    def style() -> Response:
-        sheet = files("node.member").joinpath("templates/style.css").read_text("utf-8")
-        return Response(sheet, media_type="text/css")
+    app.include_router(static_router())
 
 
 def _page_routes(app: FastAPI, door: MemberDoor, choices: Choices, desk: StudyDesk) -> None:
@@ -208,7 +203,8 @@ def _page_routes(app: FastAPI, door: MemberDoor, choices: Choices, desk: StudyDe
     def page(request: Request, said: str = "") -> Response:
         session = door.session(request)
         shown = {**choices.page(session.member), "proposed": desk.studies_for_members()}
-        return _page("page.html", form_token=session.form_token, said=_SAID.get(said, ""), **shown)
+        words: dict[str, Any] = {"form_token": session.form_token, "said": _SAID.get(said, "")}
+        return KIT.page(request, "page.html", 200, **words, **shown)
 
     @app.post("/withdraw")
     async def withdraw(request: Request) -> Response:
@@ -230,7 +226,7 @@ def _page_routes(app: FastAPI, door: MemberDoor, choices: Choices, desk: StudyDe
         fields = await _fields(request)
         door.changing(request, fields.get("form_token", ""))
         door.sessions.end(request.cookies.get(COOKIE, ""))
-        response = _message(200, "This page is closed", "You can close the window.")
+        response = _message(request, 200, "This page is closed", "You can close the window.")
         response.delete_cookie(COOKIE)
         return response
 

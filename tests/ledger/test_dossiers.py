@@ -6,6 +6,8 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -84,6 +86,15 @@ def test_a_study_lists_every_answer_with_cost_and_receipts(documents: list[Docum
     assert receipts == "; ".join(f"{node}: 7" for node in sorted(NODES))
     (others,) = tables(documents[0], "Questions without a release")
     assert [(row[1], row[3], row[4]) for row in others.rows] == [(NASTY, "node_offline", "0")]
+
+
+def test_a_study_lists_the_columns_and_methods_that_were_asked_for(
+    documents: list[Document],
+) -> None:
+    (named,) = tables(documents[0], "Columns that questions named")
+    assert named.rows == (("members.treatment", "3"),)
+    (methods,) = tables(documents[0], "Methods asked for")
+    assert methods.rows == (("count", "3"),)
 
 
 def test_an_organisation_shows_its_limits_and_what_changed_them(documents: list[Document]) -> None:
@@ -221,6 +232,32 @@ def test_a_paper_is_the_same_every_time_and_tagged(documents: list[Document]) ->
 def test_texts_of_others_are_text_on_paper_too() -> None:
     hostile = Document("x", NASTY, ((NASTY, NASTY),), (Section("a", NASTY, (Words(NASTY),)),))
     assert pdf(hostile).startswith(b"%PDF-")
+
+
+def test_without_typst_one_line_says_what_to_do(
+    documents: list[Document], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "typst", None)
+    with pytest.raises(BadInput, match="not installed") as caught:
+        pdf(documents[0])
+    assert "--no-pdf" in caught.value.instead
+
+
+def test_a_paper_does_not_depend_on_where_it_is_made(
+    documents: list[Document], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = pdf(documents[0])
+    monkeypatch.chdir(tmp_path)
+    assert pdf(documents[0]) == here
+
+
+def test_the_commands_load_nothing_that_only_a_dossier_needs() -> None:
+    heavy = "{'typst', 'jinja2', 'dp_accounting', 'scipy', 'fastapi'}"
+    code = f"import sys, coordinator.cli.researcher; print(sorted({heavy} & set(sys.modules)))"
+    line = [sys.executable, "-c", code]
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, cwd=root)
+    assert done.stdout.strip() == "[]"
 
 
 # the registry's form

@@ -5,22 +5,37 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
+from datetime import timedelta
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import pytest
 
 from coordinator.audit.replay import replay, replay_bundle
+from coordinator.audit.replay_order import in_order
 from coordinator.audit.replayed import Replayed
 from coordinator.audit.supposition import Limit, Supposition, supposition
 from coordinator.audit.verify import Verified, verified
-from privacy.accounting.conversion import parse_budget, rho_of_epsilon
+from privacy.accounting.conversion import epsilon_of_rho, parse_budget, rho_of_epsilon
 from privacy.contract.policy import Preset
 from privacy.errors import BadInput
-from privacy.ledger.entry import Aborted, Approval
+from privacy.ledger.entry import Aborted, Approval, Mechanism, Released
+from privacy.mechanism import GaussianSum
 from privacy.units import UNITS_PER_RHO, Rho
 from tests.support.bundle_factory import DELTA, NODES, Network
-from tests.support.ledger_factory import COST, MemoryLedger, random_ledger, reservation
+from tests.support.ledger_factory import (
+    COST,
+    SMALL,
+    MemoryLedger,
+    approval,
+    commit,
+    digest_of,
+    fresh_ledger,
+    random_ledger,
+    reservation,
+    reserve,
+)
 
 EPSILONS = ("0.05", "0.2", "0.4", "0.6", "0.9", "1.5", "3", "9")
 
@@ -239,3 +254,75 @@ def test_words_say_what_is_supposed() -> None:
         "noise multiplied by 0.5",
     )
     assert suppose.limit(Limit.STUDY, DELTA) == (True, None)
+
+
+# several organisations, question after question, held to a naive count of all together
+
+
+def naive_network(
+    histories: dict[str, list[tuple[str, int]]], limits: dict[str, int]
+) -> tuple[set[str], dict[str, int]]:
+    """Plans that one organisation at least cannot pay, asked in order; and who paid how much."""
+    spent = dict.fromkeys(histories, 0)
+    refused = set()
+    for (plan, _), *_ in zip(*histories.values(), strict=True):
+        costs = {node: dict(history)[plan] for node, history in histories.items()}
+        if all(spent[node] + cost <= limits[node] for node, cost in costs.items()):
+            spent = {node: spent[node] + costs[node] for node in histories}
+        else:
+            refused.add(plan)
+    return refused, spent
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_network_answers_only_what_everybody_can_pay(seed: int) -> None:
+    """Three ledgers written one after the other within one second, in any order of nodes."""
+    rng = random.Random(seed)
+    ledgers = {node: fresh_ledger(node, COST * 900, {"als": COST * 900}) for node in "abc"}
+    histories: dict[str, list[tuple[str, int]]] = {node: [] for node in ledgers}
+    for number in range(25):
+        mechanism = Mechanism.of(
+            GaussianSum(delta_grid=rng.randrange(2**14, 2**18), nodes=3, margin=1)
+        )
+        for node in rng.sample("abc", 3):
+            body = reserve(
+                f"p{number}", "als", ledgers[node].now + timedelta(minutes=9), mechanism=mechanism
+            )
+            ledgers[node].append(body)
+        for node in rng.sample("abc", 3):
+            ledgers[node].append(commit(body.plan, 0, 0, b"x" * 8, mechanism))
+            ledgers[node].append(Released(plan=body.plan, release=digest_of(f"r{number}")))
+            histories[node].append((body.plan, mechanism.event.rho.units))
+            ledgers[node].now += timedelta(seconds=rng.choice([0, 0, 1]))
+    whole = sum(cost for _, cost in histories["a"])
+    epsilon = f"{epsilon_of_rho(Rho(whole * rng.randrange(1, 12) // 12), DELTA):.3f}"
+    only = rng.choice(["a", "b", "c"])
+    limit = rho_of_epsilon(parse_budget(epsilon), DELTA).units
+    suppose = supposition([f"period={epsilon}"], nodes=[only])
+    found = replay({n: partial(iter, ledger.entries) for n, ledger in ledgers.items()}, suppose)
+    limits = dict.fromkeys(ledgers, whole) | {only: limit}
+    refused, spent = naive_network(histories, limits)
+    assert refused
+    assert {each.plan for each in found.refused} == refused
+    assert {each.node for each in found.refused} == {only}
+    assert {node.node: node.total.supposed.units for node in found.nodes} == spent
+
+
+def test_ledgers_whose_clocks_disagree_are_read_with_causes_before_effects() -> None:
+    late, early = fresh_ledger("a", COST * 9, {"als": COST * 9}), fresh_ledger("b", COST * 9, {})
+    late.now += timedelta(hours=1)
+    body = reserve("p", "als", late.now + timedelta(hours=1))
+    for ledger in (late, early):
+        if ledger is early:
+            ledger.append(approval("als", COST * 9))
+        ledger.append(body)
+        ledger.append(commit(body.plan, 0, 0, b"x", SMALL))
+    order = [
+        (name, entry.body.kind)
+        for name, entry in in_order(
+            {each.node: partial(iter, each.entries) for each in (late, early)}, {body.plan: 2}
+        )
+    ]
+    assert order.index(("a", "reserve")) < order.index(("b", "commit"))
+    stuck = list(in_order({"b": partial(iter, early.entries)}, {body.plan: 2}))
+    assert len(stuck) == len(early.entries)

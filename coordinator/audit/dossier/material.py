@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +18,8 @@ from privacy.contract.study import Study
 from privacy.ledger.entry import Aborted, Commit, ConsentText, Entry, Expired, Released, Reserve
 from privacy.ledger.fields import parse_rho
 from privacy.units import Rho
+
+_NAME = re.compile(r"\b[A-Za-z_]\w*\.[A-Za-z_]\w*\b")
 
 
 @dataclass
@@ -121,6 +126,24 @@ def consent_texts(material: Material, node: str) -> Iterator[tuple[str, ConsentT
     for entry in entries_of(material.found, node):
         if isinstance(entry.body, ConsentText):
             yield entry.at[:10], entry.body
+
+
+def columns_named(material: Material, asked: Iterable[Asked]) -> Counter[str]:
+    """How many of these questions named each declared column, in analysis or cohort."""
+    found: Counter[str] = Counter()
+    for each in asked:
+        plan = material.found.context.plans[each.plan]
+        dictionary = material.found.context.network.dictionaries[plan.dictionary]
+        known = {f"{table.name}.{c.name}" for table in dictionary.tables for c in table.columns}
+        text = f"{json.dumps(plan.analysis)} {plan.cohort}"
+        found.update(known & set(_NAME.findall(text)))
+    return found
+
+
+def methods_used(material: Material, asked: Iterable[Asked]) -> Counter[str]:
+    """How many of these questions were of each analysis of the catalogue."""
+    plans = material.found.context.plans
+    return Counter(str(plans[each.plan].analysis["kind"]) for each in asked)
 
 
 def _note(asked: dict[str, Asked], node: str, entry: Entry) -> None:

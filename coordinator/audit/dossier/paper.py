@@ -27,10 +27,11 @@ def pdf(document: Document) -> bytes:
             "typst is not installed, which sets PDF",
             instead="pip install 'cairn-network[audit]', or pass --no-pdf",
         ) from None
-    template = files("coordinator.audit.dossier") / "templates" / "dossier.typ"
+    templates = files("coordinator.audit.dossier") / "templates"
     value = json.dumps(_breakable(document.to_json()), sort_keys=True, ensure_ascii=False)
     made = typst.compile(
-        template.read_bytes(),
+        str(templates / "dossier.typ"),
+        root=str(templates),
         sys_inputs={"document": value},
         ignore_system_fonts=True,
         pdf_standards=[STANDARD],

@@ -26,7 +26,13 @@ from coordinator.audit.dossier.evidence import (
     verified_section,
 )
 from coordinator.audit.dossier.guarantee import epsilon_text, guarantee
-from coordinator.audit.dossier.material import Material, consent_texts, fingerprint
+from coordinator.audit.dossier.material import (
+    Material,
+    columns_named,
+    consent_texts,
+    fingerprint,
+    methods_used,
+)
 from coordinator.audit.dossier.outputs import (
     budget_figure,
     budget_table,
@@ -195,7 +201,22 @@ def _data(material: Material, study: Study) -> Section:
     return Section(
         DATA,
         "Safe data: could somebody be picked out?",
-        (facts("What may be computed from", lines), _texts(material, study)),
+        (
+            facts("What may be computed from", lines),
+            _named(material, study),
+            _texts(material, study),
+        ),
+    )
+
+
+def _named(material: Material, study: Study) -> Table:
+    counts = columns_named(material, material.of_study(study.id))
+    return Table(
+        "Columns that questions named, and in how many of them",
+        ("column", "questions"),
+        tuple((name, f"{number}") for name, number in sorted(counts.items())),
+        frozenset({1}),
+        empty="No question named a column.",
     )
 
 
@@ -235,9 +256,21 @@ def _outputs(material: Material, study: Study) -> Section:
             Words(_sum(epsilon_text(most, delta), sum(bool(each.release) for each in asked))),
             budget_figure(drawn, delta, "What the study spent of what was approved"),
             budget_table(budgets, delta, caption),
+            _methods(material, study),
             releases_table(material, asked, delta),
             unanswered_table(asked, delta),
         ),
+    )
+
+
+def _methods(material: Material, study: Study) -> Table:
+    counts = methods_used(material, material.of_study(study.id))
+    return Table(
+        "Methods asked for",
+        ("analysis", "questions"),
+        tuple((kind, f"{number}") for kind, number in sorted(counts.items())),
+        frozenset({1}),
+        empty="Nothing was asked.",
     )
 
 
