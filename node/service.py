@@ -278,8 +278,8 @@ class NodeService:
             known = self.ledger.state.revoked
             keys = tuple(sorted(set(listed.keys) - known))
             ended = tuple(sorted(set(listed.delegations) - known))
+            entry = KeysRevoked(revocation=listed.digest, keys=keys, delegations=ended)
             if keys or ended:
-                entry = KeysRevoked(revocation=listed.digest, keys=keys, delegations=ended)
                 self.ledger.append(entry)
         return {"revoked": len(self.ledger.state.revoked)}
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from node.parts import Parts
 from node.steward import Steward
-from privacy.ledger.stewards import StewardBody
+from privacy.ledger.steward_entry import StewardBody
 
 
 class _Form(BaseModel):

@@ -13,7 +13,7 @@ from privacy.contract.signing import PublicKey
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
 from privacy.ledger.entry import Entry
-from privacy.ledger.stewards import StewardBody
+from privacy.ledger.steward_entry import StewardBody
 from privacy.ledger.upkeep_entry import BackedUp, Leaving
 from privacy.sealed_file import check_passphrase
 

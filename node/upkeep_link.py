@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, Protocol
 
-from privacy.ledger.stewards import StewardBody
+from privacy.ledger.steward_entry import StewardBody
 
 
 class UpkeepHand(Protocol):

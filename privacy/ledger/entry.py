@@ -39,14 +39,8 @@ from privacy.ledger.history_entry import (
     HistoryBroken,
     LedgerRecovered,
 )
-from privacy.ledger.steward_entry import (
-    Signed,
-    StewardEnded,
-    StewardInvited,
-    StewardJoined,
-    StewardKeyChanged,
-)
-from privacy.ledger.upkeep_entry import BackedUp, Leaving, Left, NodeKeyChanged, Restored
+from privacy.ledger.steward_entry import Signed, StewardBody
+from privacy.ledger.upkeep_entry import UpkeepBody
 from privacy.mechanism import GaussianSum
 from privacy.merkle import leaf_hash
 from privacy.units import Rho
@@ -358,15 +352,8 @@ Body = (
     | ConsentRoot
     | ConsentText
     | Witnessed
-    | BackedUp
-    | Restored
-    | Leaving
-    | Left
-    | NodeKeyChanged
-    | StewardInvited
-    | StewardJoined
-    | StewardKeyChanged
-    | StewardEnded
+    | UpkeepBody
+    | StewardBody
     | HistoryBroken
     | HistoryAccepted
     | LedgerRecovered

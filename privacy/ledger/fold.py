@@ -12,7 +12,7 @@ from typing import assert_never
 
 from privacy.accounting.filter import admit, remaining
 from privacy.accounting.individual import MOST_CEILING
-from privacy.contract.policy import Automatic, Rules
+from privacy.contract.policy import Rules
 from privacy.contract.time import epoch_of, instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
@@ -62,8 +62,13 @@ from privacy.ledger.steward_entry import (
     StewardJoined,
     StewardKeyChanged,
 )
-from privacy.ledger.stewards import change_stewards, check_policy_change, decided_by
-from privacy.ledger.upkeep import change_key, leave, restore
+from privacy.ledger.stewards import (
+    change_stewards,
+    check_approvers,
+    check_policy_change,
+    decided_by,
+)
+from privacy.ledger.upkeep import kept_up
 from privacy.ledger.upkeep_entry import BackedUp, Leaving, Left, NodeKeyChanged, Restored
 from privacy.units import Rho
 
@@ -141,16 +146,10 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return _date_consent(state, body, at)
         case Witnessed():
             return _witness(state, body)
-        case BackedUp():
-            return state.having(backed_up=at)
         case StewardInvited() | StewardJoined() | StewardKeyChanged() | StewardEnded():
             return change_stewards(state, body, at)
-        case NodeKeyChanged():
-            return change_key(state, body)
-        case Leaving() | Left():
-            return leave(state, body)
-        case Restored():
-            return restore(state, body)
+        case BackedUp() | Restored() | Leaving() | Left() | NodeKeyChanged():
+            return kept_up(state, body, at)
         case HistoryBroken() | HistoryAccepted() | LedgerRecovered() | BudgetForfeited():
             return told(state, body, at)
         case _:
@@ -194,7 +193,7 @@ def _decide(state: LedgerState, body: Approval, at: str) -> LedgerState:
         raise Refused(Code.NOT_APPROVED, what="nothing to withdraw")
     after, key = decided_by(state, body, at)
     if body.decision == "approved" and state.policy is not None:
-        _check_approvers(state, body, state.policy.rules, key)
+        check_approvers(state, body, state.policy.rules, key)
         _check_embargo(body, state.policy.rules, at)
     return after.decided(body)
 
@@ -213,17 +212,6 @@ def _revoke(state: LedgerState, body: KeysRevoked) -> LedgerState:
     if not (body.keys or body.delegations):
         raise Refused(Code.CONFLICT, what="keys")
     return state.having(revoked=state.revoked | set(body.keys) | set(body.delegations))
-
-
-def _check_approvers(state: LedgerState, body: Approval, rules: Rules, key: str) -> None:
-    """Two stewards' keys where the policy says so; nothing automatic that it does not name."""
-    first = state.endorsed.get(body.study_digest)
-    if rules.approvers > 1 and (body.how == "policy" or first in (None, key) or not key):
-        raise Refused(Code.NOT_APPROVED, what="needs two stewards")
-    if rules.reviewed and body.study_digest not in state.reviewed:
-        raise Refused(Code.NOT_APPROVED, what="needs a patient reviewer")
-    if body.how == "policy" and Automatic.APPROVE_KNOWN not in rules.automatic:
-        raise Refused(Code.NOT_APPROVED, what="the policy approves nothing by itself")
 
 
 def _check_embargo(body: Approval, rules: Rules, at: str) -> None:

@@ -157,3 +157,6 @@ def decision_word(study_digest: str, decision: str, reason: str) -> dict[str, An
 def policy_word(digest: str, reason: str) -> dict[str, Any]:
     """What is signed to put a policy in force; `digest` is of its figures and rules."""
     return {"do": "policy", "policy": digest, "reason": reason}
+
+
+StewardBody = StewardInvited | StewardJoined | StewardKeyChanged | StewardEnded

@@ -15,12 +15,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, assert_never
 
 from privacy.contract.canonical import Json, digest
+from privacy.contract.policy import Automatic, Rules
 from privacy.contract.time import instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.desk_entry import Endorsement
 from privacy.ledger.entry import Approval, PolicySet
 from privacy.ledger.steward_entry import (
     Signed,
+    StewardBody,
     StewardEnded,
     StewardInvited,
     StewardJoined,
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 RECOVERY = timedelta(days=7)
 LONGEST_INVITATION = timedelta(days=14)
 LONGEST_WAY = timedelta(days=1)  # between a signature and its entry
-StewardBody = StewardInvited | StewardJoined | StewardKeyChanged | StewardEnded
 Decision = Approval | Endorsement | PolicySet
 
 
@@ -114,6 +115,17 @@ def check_policy_change(state: LedgerState, body: PolicySet, at: str) -> LedgerS
     if two and state.stewards and not key:
         raise Refused(Code.NOT_PERMITTED, what="needs a steward's key")
     return after
+
+
+def check_approvers(state: LedgerState, body: Approval, rules: Rules, key: str) -> None:
+    """Two stewards' keys where the policy says so; nothing automatic that it does not name."""
+    first = state.endorsed.get(body.study_digest)
+    if rules.approvers > 1 and (body.how == "policy" or first in (None, key) or not key):
+        raise Refused(Code.NOT_APPROVED, what="needs two stewards")
+    if rules.reviewed and body.study_digest not in state.reviewed:
+        raise Refused(Code.NOT_APPROVED, what="needs a patient reviewer")
+    if body.how == "policy" and Automatic.APPROVE_KNOWN not in rules.automatic:
+        raise Refused(Code.NOT_APPROVED, what="the policy approves nothing by itself")
 
 
 def _invite(state: LedgerState, body: StewardInvited, at: str) -> LedgerState:

@@ -103,3 +103,6 @@ class NodeKeyChanged(Fact):
 def _change(network: str, node: str, until: int, old: str, new: str) -> bytes:
     said: Json = {"network": network, "node": node, "until": until, "old": old, "new": new}
     return canonical_bytes(said)
+
+
+UpkeepBody = BackedUp | Restored | Leaving | Left | NodeKeyChanged
