@@ -136,7 +136,7 @@ def seen_in(world: World, setting: Setting, runs: int) -> Seen:
         rows = drawn(world, setting.members, setting.correlation, seed)
         found = fitted(asked, rows, setting.epsilon, np.random.default_rng([7, run_]))
         if not any(row.note for row in found):
-            values = [(r.estimate - truth[r.cell[1]], r.se_sampling, r.se_noise) for r in found]
+            values = [(r.middle - truth[r.cell[1]], r.se_sampling, r.se_noise) for r in found]
             told.append(np.array(values).T)
     parts = np.array(told).transpose(1, 0, 2) if told else np.full((3, 0, 1), math.nan)
     return Seen(parts[0], parts[1], parts[2], 1 - len(told) / runs)

@@ -3,12 +3,13 @@
 Four known data sets, each divided anew for every seed into patients to fit and patients to judge
 on. A margin is how many organisations may be lost or collude; with a margin of 0 the noise is a
 trusted curator's. What the other methods see, and how they were set, stands in `bench.peers`.
-Coefficients are judged as they are reported, and as they are drawn in for prediction, which is in
-the same answer. Run as `python -m bench outcomes`.
+Coefficients are judged as they are reported; beside stand those that were measured, and those
+drawn in for prediction, which are in the same answer. Run as `python -m bench outcomes`.
 """
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 
@@ -107,43 +108,59 @@ def coefficients(given: Sequence[Split], epsilon: str, target: float, margin: in
 
 
 def beside(given: Sequence[Split], epsilon: str, *, quick: bool) -> list[Row]:
-    """Coefficient errors of other methods at a curator, and ours at one and over organisations."""
+    """Coefficient errors of other methods and ours, with a curator's noise, and with as much as
+    organisations of which one may be lost or collude must add."""
     study = given[0].study
-    name = _label(study, given[0].asked, epsilon)
-    rows, errors = [], []
-    for family, peers in FAMILIES.items():
-        tried = peers[:2] if quick else peers
-        found = [_judged(peer, given[: FEWER if _slow(peer) else None], epsilon) for peer in tried]
-        error, area, setting = min(found)
-        errors.append(error)
-        rows.append(observed(f"{name}: coefficient error, {family}", error, f"({setting})"))
-        rows.append(observed(f"{name}: AUC ÷ pooled, {family}, the same setting", area))
-    best = min(errors)
-    for trust in (CURATOR, Trust(study.nodes, 0), Trust(study.nodes, 1)):
-        fits = _fits(given, epsilon, trust)
-        for kind in ("reported", "drawn"):
-            mean = statistics.fmean(
-                each.error(getattr(fit, kind)) for each, fit in zip(given, fits, strict=True)
+    name, rows = _label(study, given[0].asked, epsilon), []
+    for trust in (Trust(study.nodes, 0), Trust(study.nodes, 1)):
+        noise, errors = f"noise of margin {trust.margin}", []
+        for family, peers in FAMILIES.items():
+            tried = peers[:2] if quick else peers
+            error, area, setting = min(
+                _judged(peer, given[: FEWER if _slow(peer) else None], epsilon, trust)
+                for peer in tried
             )
-            what = f"{name}: coefficient error, {_who(trust)}, {_KINDS[kind]}"
-            judged = trust.nodes > 1 and kind == "drawn"
-            rows.append(_no_more(what, mean, "", best) if judged else observed(what, mean))
+            errors.append(error)
+            rows.append(
+                observed(f"{name}: coefficient error, {family}, {noise}", error, f"({setting})")
+            )
+            rows.append(observed(f"{name}: AUC ÷ pooled, {family}, the same setting", area))
+        rows += _ours(given, epsilon, trust, min(errors))
     return rows
 
 
-_KINDS = {"reported": "as reported", "drawn": "drawn in for prediction"}
+def _ours(given: Sequence[Split], epsilon: str, trust: Trust, best: float) -> list[Row]:
+    fits = _fits(given, epsilon, trust)
+    name, rows = _label(given[0].study, given[0].asked, epsilon), []
+    for kind, words in _KINDS.items():
+        mean = statistics.fmean(
+            each.error(getattr(fit, kind)) for each, fit in zip(given, fits, strict=True)
+        )
+        what = f"{name}: coefficient error, {_who(trust)}, {words}"
+        rows.append(_no_more(what, mean, "", best) if kind == "reported" else observed(what, mean))
+    return rows
+
+
+_KINDS = {
+    "reported": "as reported",
+    "measured": "as measured, the middles of intervals",
+    "drawn": "drawn in for prediction",
+}
 
 
 def _slow(peer: Peer) -> bool:
     return hasattr(peer, "steps")
 
 
-def _judged(peer: Peer, given: Sequence[Split], epsilon: str) -> tuple[float, float, str]:
+def _judged(
+    peer: Peer, given: Sequence[Split], epsilon: str, trust: Trust
+) -> tuple[float, float, str]:
     """Mean error and ratio of areas of one setting."""
+    louder = math.sqrt(trust.nodes / (trust.nodes - trust.margin))
     errors, areas = [], []
     for each in given:
         y = each.happened(each.train).astype(np.float64)
-        found = peer.fit(each.seen, y, float(epsilon), each.seed)
+        found = peer.fit(each.seen, y, float(epsilon), each.seed, louder)
         errors.append(each.error(found))
         areas.append(each.quality(found) / each.quality(each.pooled))
     return statistics.fmean(errors), statistics.fmean(areas), peer.name

@@ -128,9 +128,11 @@ def splits(study: Study, asked: Asked, seeds: int) -> Iterator[Split]:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Fit:
-    """Coefficients inside: as they are reported, and as they are drawn in for prediction."""
+    """Coefficients inside: as they are reported, as they were measured, and as they are drawn in
+    for prediction."""
 
     reported: Floats
+    measured: Floats
     drawn: Floats
     result: Result
     way: str
@@ -154,8 +156,15 @@ def private(split: Split, epsilon: str, trust: Trust) -> Fit:
 
     rounds = rounds_of(asked, dictionary, rho, trust.nodes, trust.margin, 1)
     result = answer(asked, dictionary, rounds, open_total)
-    reported, drawn = (_inside(split, result, name) for name in ("coefficient", "prediction"))
-    return Fit(reported, drawn, result, asked.way)
+    reported, measured, drawn = (
+        _inside(split, result, *each)
+        for each in (
+            ("coefficient", "estimate"),
+            ("coefficient", "middle"),
+            ("prediction", "estimate"),
+        )
+    )
+    return Fit(reported, measured, drawn, result, asked.way)
 
 
 def _chosen(split: Split, epsilon: str, trust: Trust, dictionary: Dictionary) -> Asked:
@@ -167,9 +176,9 @@ def _chosen(split: Split, epsilon: str, trust: Trust, dictionary: Dictionary) ->
     return asked.normalised(dictionary)
 
 
-def _inside(split: Split, result: Result, figure: str) -> Floats:
-    """Reported coefficients (outside) as those of the scaled columns."""
+def _inside(split: Split, result: Result, figure: str, number: str) -> Floats:
+    """Coefficients of an answer (outside) as those of the scaled columns."""
     dictionary = split.study.dictionary
     design = split.asked.normalised(dictionary).model(dictionary).design
-    found = {row.cell[1]: row.estimate for row in result.rows if row.cell[0] == figure}
+    found = {row.cell[1]: getattr(row, number) for row in result.rows if row.cell[0] == figure}
     return np.linalg.solve(design.back[0], np.array([found[name] for name in design.names]))

@@ -25,6 +25,7 @@ from coordinator.fleet_tls import TlsFiles
 from coordinator.flower_bridge import FlowerBridge, start_bridge
 from coordinator.home import Home, Settings
 from coordinator.key_stock import KeyStock
+from coordinator.linking import Linking
 from coordinator.log import CoordinatorLog
 from coordinator.mirror import Mirror
 from coordinator.node_link import NodeLink
@@ -71,6 +72,7 @@ class Bridge:
     execution: Execution
     mirror: Mirror
     directory: Directory
+    linking: Linking
     stop: threading.Event = field(default_factory=threading.Event)
 
     def keep_in_touch(self) -> None:
@@ -96,6 +98,16 @@ class Bridge:
         nodes = tuple(sorted(self.directory.connected()))
         with self.execution.quiet(timeout_seconds):
             self.mirror.sync(nodes, timeout_seconds)
+
+    def link_waiting(self) -> None:
+        """Run linkages that were signed while there was no bridge."""
+        for facts in self.store.linkages.queued():
+            self.link_members(facts.digest)
+
+    def link_members(self, session: str) -> None:
+        """Run a linkage that was signed, once its nodes are there."""
+        self.execution.await_nodes(self.store.linkages.get(session).session.nodes)
+        self.linking.run(session)
 
     def close(self) -> None:
         self.stop.set()
@@ -196,7 +208,8 @@ def assemble(
         key.public,
         witnesses,
     )
-    return Bridge(store, flower, contact, execution, mirror, directory)
+    linking = Linking(store, link, directory.roster, clock)
+    return Bridge(store, flower, contact, execution, mirror, directory, linking)
 
 
 def _in_background(work: Callable[[], None]) -> None:
@@ -210,7 +223,8 @@ def run(root: Path, entropy: Entropy) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: bridge.stop.set())
     bridge.execution.resume()
+    threading.Thread(target=bridge.link_waiting, name="linkage", daemon=True).start()
     threading.Thread(target=bridge.keep_in_touch, name="contact", daemon=True).start()
-    with serve(home.socket_file, bridge.execution, bridge.sync):
+    with serve(home.socket_file, bridge.execution, bridge.sync, bridge.link_members):
         bridge.stop.wait()
     bridge.close()

@@ -40,13 +40,18 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 @contextmanager
-def serve(path: Path, execution: Executes, sync: Callable[[float], None]) -> Iterator[None]:
+def serve(
+    path: Path,
+    execution: Executes,
+    sync: Callable[[float], None],
+    link: Callable[[str], None] = lambda _session: None,
+) -> Iterator[None]:
     """Answer the web process until the block ends."""
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             line = self.rfile.readline(MAX_LINE_BYTES)
-            answer = _answer(json.loads(line), execution, sync) if line else None
+            answer = _answer(json.loads(line), execution, sync, link) if line else None
             self.wfile.write(json.dumps(answer).encode() + b"\n")
 
     path.unlink(missing_ok=True)
@@ -65,7 +70,12 @@ def serve(path: Path, execution: Executes, sync: Callable[[float], None]) -> Ite
         path.unlink(missing_ok=True)
 
 
-def _answer(line: dict[str, Any], execution: Executes, sync: Callable[[float], None]) -> Any:
+def _answer(
+    line: dict[str, Any],
+    execution: Executes,
+    sync: Callable[[float], None],
+    link: Callable[[str], None],
+) -> Any:
     match line:
         case {"do": "execute", "run": str(run_id)}:
             execution.execute(run_id)
@@ -77,6 +87,9 @@ def _answer(line: dict[str, Any], execution: Executes, sync: Callable[[float], N
             return True
         case {"do": "sync", "seconds": int() | float() as seconds}:
             sync(float(seconds))
+            return True
+        case {"do": "link", "session": str(session)}:
+            link(session)
             return True
         case _:
             return None
@@ -112,6 +125,11 @@ class BridgeSocket:
 
     def sync(self, timeout_seconds: float) -> None:
         self._ask({"do": "sync", "seconds": timeout_seconds}, timeout_seconds + CONNECT_SECONDS)
+
+    def link(self, session: str, timeout_seconds: float) -> bool:
+        """Run a linkage that is queued; False when there is no bridge, or time ran out."""
+        request = {"do": "link", "session": session}
+        return self._ask(request, timeout_seconds) is not None
 
     def _ask(self, request: dict[str, Any], timeout_seconds: float) -> Any:
         """The bridge's answer, or None when there is no bridge to answer."""

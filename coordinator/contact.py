@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
 import structlog
 
 from coordinator.key_stock import KeyStock, Margin
+from coordinator.linking import all_learnt
 from coordinator.mirror import Mirror
 from coordinator.node_link import Answer, Body, NodeLink
 from coordinator.store.facts import NodeState, StudyFacts
@@ -29,7 +30,7 @@ from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study_life import StudyStep
 from privacy.contract.time import instant_text
-from privacy.errors import BadInput, Refused, VerificationFailed
+from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 TIMEOUT_SECONDS = 5.0
 MOST_LOST = 5_000  # entries that a restored node is offered again; more go by a file
@@ -50,6 +51,7 @@ class Greeting(Fact):
     approved: tuple[str, ...]
     steps: int  # how many steps in the lives of studies it took
     revoked: int
+    linkage: str  # the session it counts linked members by; empty for none
     size: int
     checkpoint: str
     log: int  # how many lines of the coordinator's log it vouches for
@@ -122,8 +124,21 @@ class Contact:
         if revoked is not None and said["revoked"] < len(revoked_in(revoked)):
             mark = (node, boot, revoked.digest)
             self._offer_once(mark, Ask.OFFER_REVOCATION, {"revocation": revoked.to_json()})
+        self._offer_linkage(node, boot, str(said["linkage"]))
         for facts in () if said["leaving"] else self.store.studies.newest():
             self._offer_study(node, boot, facts, facts.study.digest in said["approved"])
+
+    def _offer_linkage(self, node: str, boot: str, counts_by: str) -> None:
+        """Tell a node once more that all of its linkage learnt, if it does not count by it."""
+        facts = self.store.linkages.in_force(self.clock().astimezone(UTC).date().isoformat())
+        if facts is None or node not in facts.session.nodes or counts_by == facts.digest:
+            return
+        mark = (node, boot, facts.digest)
+        if mark not in self._offered:
+            wish = {node: Body(all_learnt(facts))}
+            answer = self.link.ask(Ask.LINK_KEEP, wish, TIMEOUT_SECONDS)[node]
+            if isinstance(answer, Body) or answer.code is Code.NOT_LINKED:
+                self._offered.add(mark)
 
     def _offer_study(self, node: str, boot: str, facts: StudyFacts, approved: bool) -> None:
         """Offer what is proposed and not approved; again when its researchers have answered."""

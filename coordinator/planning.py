@@ -16,6 +16,7 @@ from privacy.contract.signing import Envelope, SigningKey
 from privacy.contract.study import Study
 from privacy.contract.time import epoch_of, instant_text
 from privacy.errors import Code, Refused
+from privacy.linkage.session import LinkSession
 
 PLAN_LIFETIME = timedelta(minutes=10)  # and as long again for every further round
 LONGEST_LIFETIME = timedelta(hours=12)
@@ -53,6 +54,21 @@ def participants_for(
     return able
 
 
+def linkage_for(study: Study, known: LinkSession | None, participants: tuple[str, ...]) -> str:
+    """The session that a linked study counts by; "" for any other study.
+
+    Raises Refused(NOT_LINKED) without one between exactly the nodes that answer: members counted
+    at an organisation that does not answer would be missing.
+    """
+    if not study.linked:
+        return ""
+    if known is None:
+        raise Refused(Code.NOT_LINKED)
+    if known.nodes != participants:
+        raise Refused(Code.NOT_LINKED, what="participants")
+    return known.digest
+
+
 def make_plan(
     question: Envelope,
     study: Study,
@@ -63,17 +79,22 @@ def make_plan(
     key: SigningKey,
     now: datetime,
     entropy: Callable[[int], bytes],
+    known: LinkSession | None = None,
     evidence: tuple[Envelope, ...] = (),
 ) -> Compiled:
     """Compile and sign. Raises BadInput or Refused before anything is spent.
 
-    `evidence` are the plan and the release whose opened totals the question reuses.
+    `known` is the linkage in force, if there is one; `evidence` are the plan and the release
+    whose opened totals the question reuses.
     """
     asked = Question.from_json(question.open("question", question.key))
     if asked.study_digest != study.digest:
         raise Refused(Code.PLAN_MISMATCH)
     derived = derive(asked, study, dictionary, participants)
-    plan = _plan(question, asked, derived, study, dictionary, roster, participants, now, entropy)
+    linkage = linkage_for(study, known, participants)
+    plan = _plan(
+        question, asked, derived, study, dictionary, roster, participants, linkage, now, entropy
+    )
     plan = changed(plan, evidence=tuple(each.to_json() for each in evidence))
     check_reused(derived.analysis, plan, key.public)
     return Compiled(Envelope.seal("plan", plan.to_json(), key), plan, derived)
@@ -87,6 +108,7 @@ def _plan(
     dictionary: Dictionary,
     roster: Roster,
     participants: tuple[str, ...],
+    linkage: str,
     now: datetime,
     entropy: Callable[[int], bytes],
 ) -> Plan:
@@ -94,7 +116,7 @@ def _plan(
     lifetime = min(PLAN_LIFETIME * len(derived.rounds), LONGEST_LIFETIME)
     return Plan(
         question=question.to_json(),
-        identity=derived.identity(study.digest, dictionary, participants, epoch),
+        identity=derived.identity(study.digest, dictionary, participants, epoch, linkage),
         study=study.id,
         study_digest=study.digest,
         analysis=derived.analysis_json,
@@ -108,6 +130,7 @@ def _plan(
         delta=study.delta,
         rounds=derived.planned,
         max_attempts=asked.max_attempts,
+        linkage=linkage,
         epoch=epoch,
         created=instant_text(now),
         expires=instant_text(now + lifetime),

@@ -60,6 +60,7 @@ _KEYS = {
     "variables",
     "analyses",
     "by_organisation",
+    "linked",
     "investigators",
 }
 _PROTOCOL_RULE = 'write the text, or {reference = "https://…", sha256 = "…"}'
@@ -94,6 +95,7 @@ class StudyDraft:
     variables: tuple[str, ...]
     analyses: tuple[str, ...]
     by_organisation: bool
+    linked: bool
     investigators: tuple[Investigator, ...]  # () until they are known
 
 
@@ -134,6 +136,7 @@ def read_draft(entry: Any, position: int, where: str, today: date) -> StudyDraft
         variables=tuple(sorted(set(text_list(entry, "variables", place)))),
         analyses=_analyses(entry, place),
         by_organisation=switch(entry, "by_organisation", place),
+        linked=switch(entry, "linked", place),
         investigators=_investigators(entry, place),
     )
 

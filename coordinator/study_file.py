@@ -18,7 +18,7 @@ Every mistake is one line that names the file, the study, the key and the rule.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import date
 from decimal import Decimal
@@ -26,10 +26,10 @@ from fractions import Fraction
 from typing import Any
 
 from coordinator.study_draft import StudyDraft, epsilon, only, read_draft
-from coordinator.study_values import at_least, number, whole
+from coordinator.study_values import at_least, number, text_list, whole
 from privacy.accounting.conversion import DEFAULT_DELTA
 from privacy.contract.canonical import rational
-from privacy.contract.policy import Policy
+from privacy.contract.policy import Linking, Policy, Rules
 from privacy.contract.study import Investigator, Study
 from privacy.errors import BadInput
 
@@ -39,6 +39,8 @@ _POLICY_KEYS = {
     "t_drop",
     "t_collude",
     "max_memberships",
+    "link_fields",
+    "link_room",
     "delta",
     "declared_members",
 }
@@ -53,6 +55,8 @@ class PolicyDraft:
     t_drop: int
     t_collude: int
     max_memberships: int
+    link_fields: tuple[str, ...]
+    link_room: int
     delta: Fraction
     declared_members: int | None
 
@@ -75,8 +79,12 @@ class StudyFile:
             _study(draft, self.policy, dictionary_digest, investigators) for draft in self.studies
         )
 
-    def policy_facts(self) -> Policy:
-        """The policy an organisation's node starts with: its floors are the studies' limits."""
+    def policy_facts(self, partners: Collection[str] = ()) -> Policy:
+        """The policy an organisation's node starts with: its floors are the studies' limits.
+
+        `partners` are the other organisations, with whom members are linked where the file says
+        by what.
+        """
         draft = self.policy
         return Policy(
             yearly_epsilon=draft.yearly_epsilon,
@@ -85,7 +93,14 @@ class StudyFile:
             min_collude=draft.t_collude,
             max_drop=draft.t_drop,
             max_memberships=draft.max_memberships,
+            rules=Rules(linking=_linking(draft, partners)),
         )
+
+
+def _linking(draft: PolicyDraft, partners: Collection[str]) -> Linking | None:
+    if not draft.link_fields or not partners:
+        return None
+    return Linking(partners=tuple(sorted(partners)), fields=draft.link_fields, room=draft.link_room)
 
 
 def load_study_file(content: str, where: str, today: date) -> StudyFile:
@@ -118,6 +133,8 @@ def _policy(table: Any, studies: tuple[StudyDraft, ...], where: str) -> PolicyDr
         t_drop=whole(table, "t_drop", place, default=0, least=0),
         t_collude=whole(table, "t_collude", place, default=1, least=1),
         max_memberships=whole(table, "max_memberships", place, default=1, least=1, most=100),
+        link_fields=tuple(sorted(set(text_list(table, "link_fields", place)))),
+        link_room=whole(table, "link_room", place, default=10_000, least=1, most=2**24 - 1),
         delta=_delta(table, declared, place),
         declared_members=declared,
     )

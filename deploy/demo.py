@@ -3,6 +3,7 @@
 Real processes on this machine: a coordinator with its Flower link and three nodes, each with
 its own keys, database and ledger, TLS between them. First three generated organisations, then
 the same path on real data: 228 lung cancer patients of 18 institutions in three organisations.
+Last, people who are members of two organisations, counted once.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from coordinator.client.question import Question
 from coordinator.client.study import Study
 from deploy.example import write_example
 from deploy.layout import read_layout
+from deploy.linked import link_members
 from deploy.lung import write_lung_example
 from deploy.network import Network, prepare, start, stop_signals, utc_now
+from deploy.shared import FIELDS, MEMBERSHIPS, PEOPLE, write_shared_example
 from privacy.errors import CairnError
 
 RULE = "─" * 78
@@ -35,6 +38,7 @@ class Asked:
     title: str
     question: Callable[[Study], Question]
     epsilon: float
+    study: str = ""  # another than the story's
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Story:
     study: str
     questions: Sequence[Asked]
     rule: str = ""  # how the data became three organisations, where that was chosen
+    link: Sequence[str] = ()  # by what members are linked before anything is asked
 
 
 GENERATED = Story(
@@ -87,6 +92,18 @@ LUNG = Story(
     "Institutions are sorted by their number of people, the largest first, and dealt in turn.",
 )
 
+SHARED = Story(
+    "Made-up people, some of them members of two organisations",
+    write_shared_example,
+    "everywhere",
+    (
+        Asked("Counted wherever they are members", lambda study: study.count(), 3.0),
+        Asked("Each person counted once", lambda study: study.count(), 3.0, "each-once"),
+    ),
+    f"{PEOPLE} people with {MEMBERSHIPS} memberships; nobody is told who is whom.",
+    FIELDS,
+)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the demonstration; returns its exit code."""
@@ -104,7 +121,7 @@ def _run(*, once: bool) -> int:
     began = time.monotonic()
     with stop_signals() as stop, ExitStack() as open_networks:
         networks = []
-        for story in (GENERATED, LUNG):
+        for story in (GENERATED, LUNG, SHARED):
             _head(story.title)
             if story.rule:
                 print(story.rule, flush=True)
@@ -134,6 +151,9 @@ class _Running:
         _say("starting the coordinator and the nodes")
         try:
             self.network.wait_ready()
+            if self._story.link:
+                _say("linking the members, without telling anybody who they are")
+                link_members(self.network, self._story.link)
         except CairnError:
             self.__exit__()
             raise
@@ -146,9 +166,9 @@ class _Running:
 
 def _tell(network: Network, story: Story, began: float) -> None:
     prepared = network.prepared
-    study = connect(prepared.url, token=prepared.tokens.researcher.text).study(story.study)
+    net = connect(prepared.url, token=prepared.tokens.researcher.text)
     for number, asked in enumerate(story.questions):
-        question = asked.question(study)
+        question = asked.question(net.study(asked.study or story.study))
         print(f"\n{asked.title}\n")
         print(_indent(str(question.preview(epsilon=asked.epsilon))))
         print(_indent(str(question.run(epsilon=asked.epsilon))), flush=True)

@@ -252,7 +252,8 @@ def _set_up_nodes(
 def _set_up_node(
     layout: Layout, node: PreparedNode, roster: Envelope, envelopes: list[Envelope]
 ) -> None:
-    policy = layout.studies.policy_facts()
+    partners = {one.id for one in layout.organisations} - {node.organisation.id}
+    policy = layout.studies.policy_facts(partners)
     setup.begin_ledger(
         node.home, node.settings, policy, layout.dictionary, by="steward", clock=utc_now
     )

@@ -89,6 +89,7 @@ def of_others(first: Plan, other: Plan) -> str | None:
         (first.dictionary == other.dictionary, "dictionary"),
         (first.participants == other.participants, "nodes"),
         (first.epoch == other.epoch, "data epoch"),
+        (first.linkage == other.linkage, "linkage"),
     )
     return next((what for holds, what in agreements if not holds), None)
 

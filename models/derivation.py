@@ -110,7 +110,12 @@ class Derivation:
         return self.analysis.state(self.dictionary, ())
 
     def identity(
-        self, study_digest: str, dictionary: Dictionary, participants: tuple[str, ...], epoch: str
+        self,
+        study_digest: str,
+        dictionary: Dictionary,
+        participants: tuple[str, ...],
+        epoch: str,
+        linkage: str = "",
     ) -> str:
         """The name under which this analysis has one stored answer."""
         return identity_of(
@@ -122,6 +127,7 @@ class Derivation:
             epoch=epoch,
             rho=self.rho.text,
             tops_up=self.tops_up,
+            linkage=linkage,
         )
 
 
@@ -174,9 +180,7 @@ def _derive(
         dictionary=dictionary,
         cohort=cohort,
         cohort_text=canonical_text(cohort),
-        rounds=rounds_of(
-            analysis, dictionary, rho, len(participants), margin, study.max_memberships
-        ),
+        rounds=rounds_of(analysis, dictionary, rho, len(participants), margin, study.memberships),
         sentence=sentence(analysis, canonical_text(cohort)),
         tops_up=question.tops_up,
     )
@@ -237,8 +241,9 @@ def disagreement(
 
     A node asks before it answers, an auditor afterwards: neither takes the plan's word.
     """
-    identity = own.identity(study.digest, dictionary, plan.participants, plan.epoch)
+    identity = own.identity(study.digest, dictionary, plan.participants, plan.epoch, plan.linkage)
     agreements = (
+        (bool(plan.linkage) == study.linked, "linkage"),
         (plan.analysis == own.analysis_json, "analysis"),
         (plan.cohort == own.cohort_text, "cohort"),
         (plan.rounds == own.planned, _differing(plan.rounds, own.planned)),

@@ -1,4 +1,4 @@
-"""An analysis' answer: unbiased estimates with honest intervals, and nothing rounded.
+"""An analysis' answer: estimates with honest intervals, and nothing rounded.
 
 `table` and `display` make pandas frames and import pandas only when called.
 """
@@ -27,7 +27,8 @@ class Estimate:
     `se_sampling` is 0 where the number speaks of the cohort itself; `se`**2 is the sum of the
     squares of both; `low` and `high` bound the 95 % interval; `noise_share` is the part of
     the variance that is privacy noise. Neither estimate nor interval is clipped, save that
-    the interval of a mean stays in the declared range.
+    the interval of a mean stays in the declared range. A regression's coefficient is drawn in as
+    far as noise demands, and its interval is not.
     """
 
     cell: tuple[str, ...]
@@ -41,6 +42,11 @@ class Estimate:
     @property
     def se(self) -> float:
         return math.hypot(self.se_sampling, self.se_noise)
+
+    @property
+    def middle(self) -> float:
+        """Of the interval: what was measured, where the estimate is drawn in."""
+        return (self.low + self.high) / 2
 
     @property
     def noise_share(self) -> float:

@@ -72,6 +72,13 @@ class ConsentForm(_Form):
     evidence: str = ""
 
 
+class EndLinkageForm(_Form):
+    """Why a linkage ends, and who says so."""
+
+    why: str
+    by: str = "steward"
+
+
 class FileForm(_Form):
     """A file on the node's own machine."""
 
@@ -159,6 +166,7 @@ def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
     _home_routes(app, steward, connected, guard)
     _data_routes(app, steward, guard)
     _peer_routes(app, steward, guard)
+    _linkage_routes(app, parts, guard)
     add_study_routes(app, parts, guard)
     add_upkeep_routes(app, parts, guard)
     _way_out_routes(app, parts, guard)
@@ -288,6 +296,16 @@ def _way_out_routes(app: FastAPI, parts: Parts, guard: list[Any]) -> None:
     @app.post("/v1/ledger/assume-spent", operation_id="assume_spent", dependencies=guard)
     def assume_spent(form: ReasonForm) -> dict[str, Any]:
         return Steward(parts, form.by).assume_spent(form.reason)
+
+
+def _linkage_routes(app: FastAPI, parts: Parts, guard: list[Any]) -> None:
+    @app.get("/v1/linkage", operation_id="linkage", dependencies=guard)
+    def linkage() -> dict[str, Any]:
+        return Steward(parts).linkage()
+
+    @app.post("/v1/linkage/end", operation_id="end_linkage", dependencies=guard)
+    def end_linkage(form: EndLinkageForm) -> dict[str, str]:
+        return {"session": Steward(parts, form.by).end_linkage(form.why)}
 
 
 def _evidence_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:

@@ -48,6 +48,7 @@ def reservation(permit: Permit) -> Reserve:
         rounds=tuple(map(_reserved, permit.derivation.rounds)),
         max_attempts=plan.max_attempts,
         rho=permit.reservation.text,
+        linkage=plan.linkage,
         expires=plan.expires,
     )
 

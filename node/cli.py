@@ -15,6 +15,7 @@ import typer
 from node.consent_cli import add_consent_commands
 from node.evidence_cli import add_evidence_commands
 from node.home import Home
+from node.link_cli import link_app
 from node.steward_cli import steward_app
 from node.steward_link import hand
 from node.study_cli import add_study_commands, exit_codes, read_text, show
@@ -195,6 +196,7 @@ add_consent_commands(app)
 add_upkeep_commands(app)
 app.add_typer(steward_app, name="steward")
 add_evidence_commands(app)
+app.add_typer(link_app, name="link")
 
 
 def main() -> None:

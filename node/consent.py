@@ -26,6 +26,7 @@ from node.consent_history import NOTHING_KNOWN, Note, Source, last_state, write_
 from node.consent_terms import known_terms, number_of
 from node.engines.embedded import columns_of
 from node.layout import MEMBERS, Cursor, quote, select
+from node.linked import LINKAGE, unlink
 from node.records import Records, leave_mark
 from privacy.contract.consent import ConsentState, check_follows
 from privacy.contract.duo import Terms
@@ -130,7 +131,9 @@ def apply_word(
     _check_state(cursor, member, key, state, today)
     known = purposes_in(columns)
     if key not in known:
-        _add_purpose(cursor, known, key)
+        add_purpose(cursor, known, key)
+    if not change.given and key in (ALL, LINKAGE):
+        unlink(cursor, member)
     number = number_of(cursor, change.terms)
     for target, own in _reach(cursor, member, key, change.given, (*known, key)):
         _write(cursor, target, change, number, member, own=own)
@@ -161,8 +164,8 @@ def _check_member(cursor: Cursor, columns: tuple[str, ...], member: str) -> None
     raise BadInput(f"no member {member!r}", instead="write the key as in the imported files")
 
 
-def _add_purpose(cursor: Cursor, known: tuple[str, ...], key: str) -> None:
-    """Give a purpose columns of its own, which begin as what `all` says."""
+def add_purpose(cursor: Cursor, known: tuple[str, ...], key: str) -> None:
+    """Give a purpose, beside the `known`, columns of its own, which begin as what `all` says."""
     if len(known) >= MAX_PURPOSES:
         raise BadInput(f"more than {MAX_PURPOSES} purposes", instead="use one of those that exist")
     for name, general, kind in zip(consent_columns(key), consent_columns(ALL), _TYPES, strict=True):
@@ -240,7 +243,7 @@ def reapply_refusals(cursor: Cursor) -> None:
     known = purposes_in(columns_of(cursor, MEMBERS))
     words = cursor.execute(_LAST_WORDS.format(source=Source.SAID)).fetchall()
     for key in sorted({key for _, key, *_ in words} - set(known)):
-        _add_purpose(cursor, known, key)
+        add_purpose(cursor, known, key)
         known = (*known, key)
     refusals = _refusals(words, known)
     for key, own in sorted({(key, own) for _, key, own in refusals}):

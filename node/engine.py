@@ -29,8 +29,16 @@ from node.engine_members import Question, asked, celled, code_names, multiplied,
 from node.engine_norms import squared_norms
 from node.engine_stream import one_row, streamed
 from node.engine_values import monomial_value, square
-from node.engines.protocol import Account, Columns, Engine, Reading, TotalTooLargeError
+from node.engines.protocol import (
+    Account,
+    Columns,
+    Engine,
+    NotLinkedError,
+    Reading,
+    TotalTooLargeError,
+)
 from node.layout import MEMBERS
+from node.linked import linked_column
 from privacy.contract.diseases import KNOWN_DISEASES, Diseases
 from privacy.contract.duo import Use
 
@@ -50,6 +58,7 @@ def total(
     diseases: Diseases = KNOWN_DISEASES,
     joined: Callable[[], tuple[int, ...]] = tuple,
     site: str = "",
+    linkage: str = "",
     account: Account | None = None,
 ) -> Total:
     """Shape [contribution.length], in grid units: the sum over members of the cohort who consent.
@@ -58,18 +67,23 @@ def total(
     consent is asked for; without `use`, consent under terms does not count. Of a run that began
     earlier, on the day `since`, whoever `joined` is left out (numbers as in `member_ix`); it is
     asked when the view of the records is fixed. With an `account` members whose budget is used up
-    sit out, and every other is charged for what they add, in one step with the reading.
-    Raises TotalTooLargeError instead of wrapping around.
+    sit out, and every other is charged for what they add, in one step with the reading. With a
+    `linkage` only those count who were linked in that session, to be counted here, and still
+    consent to linkage: whoever was not linked, or is counted at another organisation, adds nothing.
+    Raises TotalTooLargeError instead of wrapping around, and NotLinkedError where the records are
+    not of that linkage.
     """
     with engine.reading() if account is None else account.reading() as reading:
         known = reading.columns_of(MEMBERS)
         classes: tuple[int, ...] = ()
-        if purpose is not None:
+        if purpose is not None or linkage:
             classes = engine.classes(today, since or today, use, diseases)
         out = None if account is None else account.sitting_out
-        question = Question(cohort, purpose, classes, joined(), site, out)
+        question = Question(cohort, purpose, classes, joined(), site, out, linkage)
         if not known:
             return np.zeros(contribution.length, dtype=np.int64)
+        if linkage and linked_column(linkage) not in known:
+            raise NotLinkedError("the records are not of the linkage that was named")
         if account is not None:
             account.charge(reading, squared_norms(reading, contribution, question))
         return _part(reading, contribution, question)

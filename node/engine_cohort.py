@@ -39,6 +39,7 @@ from node.layout import (
     rows_table,
     sql_type,
 )
+from node.linked import LINKAGE, linked_column
 from privacy.contract.dictionary import Column, ColumnRef, Table
 
 Expr = Any  # an Ibis expression; the library has no types
@@ -64,11 +65,13 @@ def whole(value: int) -> Expr:
     return ibis().literal(value, "int64")
 
 
-def members_table(columns: frozenset[ColumnRef], consent: str | None) -> Expr:
+def members_table(columns: frozenset[ColumnRef], consent: str | None, linkage: str = "") -> Expr:
     """The member table with the columns a question reads, those of one-row tables."""
     schema = {"member_ix": "int32"} | _schema(ref for ref in columns if not ref.many)
     if consent is not None:
         schema[class_column(consent)] = "int32"
+    if linkage:
+        schema |= {class_column(LINKAGE): "int32", linked_column(linkage): "int32"}
     return ibis().table(schema, name=MEMBERS)
 
 
@@ -165,6 +168,11 @@ def consenting(members: Expr, key: str, classes: tuple[int, ...]) -> Expr:
         return stored.isin(list(classes))
     within = (stored >= classes[0]) & (stored <= classes[-1])
     return reduce(and_, (_outside(stored, low, high) for low, high in holes), within)
+
+
+def counted_here(members: Expr, linkage: str, classes: tuple[int, ...]) -> Expr:
+    """Was the member linked in this session, to be counted here, and lets that still hold?"""
+    return (members[linked_column(linkage)] == 1) & consenting(members, LINKAGE, classes)
 
 
 def _outside(stored: Expr, low: int, high: int) -> Expr:

@@ -51,14 +51,14 @@ MEMBER = "member_ix"
 _MORE_THAN_RANKS = 2**20  # a dictionary declares a million rows per member at most
 
 
-def asked_members(columns: Iterable[ColumnRef], consent: str | None) -> Expr:
+def asked_members(columns: Iterable[ColumnRef], consent: str | None, linkage: str = "") -> Expr:
     """The member table with the one-row columns and the figures that a question reads."""
     wanted = {column.name: column for column in columns}
     figures = [each for each in wanted.values() if isinstance(each, FigureColumn)]
     for each in list(figures):
         figures += [index for index in _indices(each) if index not in figures]
     stored = {ref for each in [*wanted.values(), *figures] for ref in _own_columns(each)}
-    members = members_table(frozenset(stored), consent)
+    members = members_table(frozenset(stored), consent, linkage)
     for figure in reversed(figures):
         members = _with_figure(members, figure)
     return members

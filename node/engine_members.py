@@ -16,6 +16,7 @@ from node.engine_cohort import (
     Expr,
     cell_code,
     consenting,
+    counted_here,
     has_cell,
     ibis,
     many_table,
@@ -39,6 +40,7 @@ class Question:
     left_out: tuple[int, ...] = ()  # who consented after the run began
     site: str = ""  # the organisation's id, for sums by organisation
     sitting_out: Expr | None = None  # numbers of members whose budget is used up, if any may be
+    linkage: str = ""  # the session by which each person is counted at one organisation
 
 
 def asked(reading: Reading, question: Question, columns: frozenset[ColumnRef]) -> Expr:
@@ -46,8 +48,9 @@ def asked(reading: Reading, question: Question, columns: frozenset[ColumnRef]) -
     key = None
     if question.purpose is not None:
         key = key_in_force(reading.columns_of(MEMBERS), question.purpose)
-    members = asked_members(columns | frozenset(columns_of(question.cohort)), key)
-    wanted = [] if key is None else _consent(members, key, question)
+    read = columns | frozenset(columns_of(question.cohort))
+    members = asked_members(read, key, question.linkage)
+    wanted = _consent(members, key, question)
     inside = predicate(question.cohort, members)
     wanted += [] if inside is None else [inside]
     if question.sitting_out is not None:
@@ -55,10 +58,12 @@ def asked(reading: Reading, question: Question, columns: frozenset[ColumnRef]) -
     return members.filter(wanted) if wanted else members
 
 
-def _consent(members: Expr, key: str, question: Question) -> list[Expr]:
+def _consent(members: Expr, key: str | None, question: Question) -> list[Expr]:
     """Consent that counts, of those who did not join since the run began."""
-    wanted = [consenting(members, key, question.classes)]
-    if question.left_out:
+    wanted = [] if key is None else [consenting(members, key, question.classes)]
+    if question.linkage:
+        wanted.append(counted_here(members, question.linkage, question.classes))
+    if wanted and question.left_out:
         wanted.append(members.member_ix.notin(list(question.left_out)))
     return wanted
 

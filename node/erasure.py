@@ -13,6 +13,7 @@ from __future__ import annotations
 from node import balance_book
 from node.engines.embedded import columns_of
 from node.layout import MEMBERS, Cursor, literal, quote, select
+from node.linked import unlink
 from node.records import Records, leave_mark
 from privacy.errors import BadInput
 from privacy.randomness import Entropy
@@ -26,6 +27,7 @@ def erase_member(
     """Take a member out of everything, in one transaction. Raises BadInput for nobody known."""
     with records.transaction() as cursor:
         _check_known(cursor, member)
+        unlink(cursor, member)
         balance_book.forget(cursor, member)
         _delete_records(cursor, member)
         cursor.execute(

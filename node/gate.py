@@ -22,9 +22,10 @@ from privacy.contract.plan import Plan, Question
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study import Study
-from privacy.contract.time import epoch_of, parse_instant
+from privacy.contract.time import epoch_of, instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.entry import PolicySet
+from privacy.ledger.link_entry import Linkage
 from privacy.ledger.permission import Rule, question_mark, question_rule
 from privacy.units import Rho
 
@@ -50,16 +51,19 @@ class Facts:
     witnessed: bool
     halted: bool  # the coordinator's log broke
     software: frozenset[str]  # libraries here that some analyses need
+    linkage: Linkage | None  # in force, by the ledger
     records_fault: Code | None  # the records were set back, or follow another dictionary
     now: datetime
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a member must have consented to: a purpose, and under their terms this use."""
+    """What a member must have consented to: a purpose, and under their terms this use; and the
+    linkage session by which they are counted at one organisation, of a linked study."""
 
-    purpose: str
+    purpose: str | None
     use: Use
+    linkage: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,10 @@ class Permit:
 
     @property
     def asks(self) -> Asked | None:
-        """What members must have consented to; None where no consent is needed."""
-        purpose = self.study.consent_purpose
-        return None if purpose is None else Asked(purpose, self.study.use)
+        """Which members count; None where no consent is needed and everybody does."""
+        purpose, linkage = self.study.consent_purpose, self.plan.linkage
+        asks = purpose is not None or bool(linkage)
+        return Asked(purpose, self.study.use, linkage) if asks else None
 
     @property
     def reservation(self) -> Rho:
@@ -98,6 +103,7 @@ def decide(envelope: Envelope, facts: Facts, *, reserved: bool = False) -> Permi
     study = _approved_study(plan, facts)
     question, authority = _check_question(plan, study, facts, reserved)
     _check_floors(plan, study, facts)
+    _check_linkage(plan, study, facts)
     derivation = _check_derivation(plan, question, study, facts)
     check_reused(derivation.analysis, plan, facts.coordinator)
     _check_rules(plan, question, study, derivation, facts)
@@ -181,13 +187,26 @@ def _check_floors(plan: Plan, study: Study, facts: Facts) -> None:
         (len(plan.participants) >= max(policy.min_nodes, 3), "min_nodes"),
         (plan.t_collude >= max(policy.min_collude, 1), "min_collude"),
         (plan.t_drop <= policy.max_drop, "max_drop"),
-        (study.max_memberships >= policy.max_memberships, "max_memberships"),
+        (study.linked or study.max_memberships >= policy.max_memberships, "max_memberships"),
         (study.min_cohort >= policy.min_cohort, "min_cohort"),
         (study.delta_fraction <= facts.delta, "delta"),
     )
     for holds, what in floors:
         if not holds:
             raise Refused(Code.POLICY_FLOOR, what=what)
+
+
+def _check_linkage(plan: Plan, study: Study, facts: Facts) -> None:
+    """A linked study is answered by exactly the nodes of the linkage in force, and by it."""
+    if not study.linked:
+        if plan.linkage:
+            raise Refused(Code.PLAN_MISMATCH, what="linkage")
+        return
+    known = facts.linkage
+    if known is None or known.session != plan.linkage or not known.holds(instant_text(facts.now)):
+        raise Refused(Code.NOT_LINKED)
+    if plan.participants != known.begun.nodes:
+        raise Refused(Code.NOT_LINKED, what="participants")
 
 
 def _check_derivation(plan: Plan, question: Question, study: Study, facts: Facts) -> Derivation:

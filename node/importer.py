@@ -44,6 +44,7 @@ from node.layout import (
     rows_table,
     select,
 )
+from node.linkage_records import reapply as reapply_linkage
 from node.records import Records, note_import
 from privacy.contract.dictionary import Column, ColumnRef, Dictionary, Rows
 from privacy.errors import BadInput
@@ -85,6 +86,7 @@ def import_folder(
         rows = {each.table.name: _build_rows(cursor, each) for each in staged if _many(each)}
         note_words(cursor, consent, at)
         reapply_refusals(cursor)
+        reapply_linkage(cursor)
         note_import(cursor, dictionary.digest)
         members = _count(cursor, MEMBERS)
     return ImportReport(members, rows, warnings)

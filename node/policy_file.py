@@ -6,6 +6,11 @@
     permission = "DUO:0000007"
     conditions = ["MONDO:0004976"]
 
+    [linking]
+    partners = ["ms-league", "mood-circle"]
+    fields = ["members.name", "members.born", "members.link_code"]
+    room = 5000
+
 Every mistake is one line that names the file, the key and the rule.
 """
 
@@ -61,6 +66,8 @@ def _changed(base: Policy, said: Mapping[str, Any], where: str) -> Policy:
     """`base` with everything that is said put in its place."""
     figures = {name: _figure(name, said[name], where) for name in _FIGURES if name in said}
     rules = {name: _listed(said[name]) for name in _RULES if name in said}
+    if isinstance(rules.get("linking"), Mapping):
+        rules["linking"] = {name: _listed(value) for name, value in rules["linking"].items()}
     terms = {name: _listed(said[name]) for name in _TERMS if name in said}
     before = base.to_json()
     written = before["rules"] | rules | {"terms": before["rules"]["terms"] | terms}

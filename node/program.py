@@ -34,6 +34,7 @@ from node.flower_agent import FlowerAgent
 from node.flower_app import build_client_app, whereabouts
 from node.gate import Asked
 from node.home import Home
+from node.linker import Linker
 from node.parts import Parts
 from node.records import Records, RecordsSettings
 from node.records_guard import RecordsGuard
@@ -97,6 +98,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
                 since=began.day,
                 joined=lambda: joined_since(records, began.cut),
                 site=settings.node,
+                linkage="" if asks is None else asks.linkage,
                 account=account,
             )
 
@@ -104,6 +106,10 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         return cut_now(records)
 
     desk = Desk.open(home.desk_file, clock)
+    linker = Linker(
+        settings.node, key, settings.network, ledger, records, guard, balances, entropy, clock
+    )
+    linker.settle()
     service = NodeService(
         node=settings.node,
         key=key,
@@ -114,6 +120,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         runner=Runner(settings.node, ledger, engine, cut, entropy, clock, reached),
         witnessing=Witnessing.begin(settings.node, ledger, ledger.own_key, entropy),
         watch=Watch(ledger, clock),
+        linker=linker,
         slots=Slots(settings.slot_milliseconds / 1000, time.monotonic, time.sleep),
         entropy=entropy,
         clock=clock,

@@ -64,6 +64,10 @@ CREATE TABLE IF NOT EXISTS new_people (
     seq BIGINT DEFAULT nextval('consent_order'),
     declared_at VARCHAR, steward VARCHAR, reference VARCHAR);
 CREATE TABLE IF NOT EXISTS erased (hash VARCHAR PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS linkages (
+    session VARCHAR PRIMARY KEY, fields VARCHAR, transcript VARCHAR, applied BOOLEAN);
+CREATE TABLE IF NOT EXISTS linked (
+    session VARCHAR, member VARCHAR, identity VARCHAR, counted BOOLEAN);
 CREATE SEQUENCE IF NOT EXISTS mark_order;
 CREATE TABLE IF NOT EXISTS marks (
     seq BIGINT DEFAULT nextval('mark_order'), mark VARCHAR NOT NULL);

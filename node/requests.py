@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from typing import NoReturn
 
 from models.derivation import Derivation, derive
 from node.desk import Asked, Desk
@@ -16,6 +17,21 @@ from privacy.contract.signing import Envelope
 from privacy.contract.study import Study
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
+
+
+def told(refused: Refused) -> Refused:
+    """What an organisation's policy or decision refuses leaves as the code alone."""
+    own = refused.code in (Code.POLICY_FLOOR, Code.NOT_APPROVED)
+    return Refused(refused.code) if own else refused
+
+
+def raising(error: Exception) -> Callable[[], NoReturn]:
+    """What is told later: the error, where it will be looked for."""
+
+    def fail() -> NoReturn:
+        raise error
+
+    return fail
 
 
 @contextmanager

@@ -21,7 +21,8 @@ from node.desk import Desk
 from node.documents import Documents
 from node.gate import Facts
 from node.ledger_store import LedgerStore
-from node.requests import noting
+from node.linker import READS_MEMBERS, Linker
+from node.requests import noting, raising, told
 from node.runner import Masked, Runner
 from node.slots import Slots
 from node.software import load_ahead
@@ -69,6 +70,7 @@ class NodeService:
     documents: Documents
     desk: Desk
     runner: Runner
+    linker: Linker
     witnessing: Witnessing
     watch: Watch
     slots: Slots
@@ -131,6 +133,7 @@ class NodeService:
             studies={digest: self.documents.study(digest) for digest in state.approvals},
             policy=self.policy,
             looked=state.looked,
+            linkage=state.linkage,
             delta=state.delta,
             paused=state.paused,
             witnessed=self.witnessing.done and self.watch.current,
@@ -150,7 +153,7 @@ class NodeService:
         """
         slot = self.slots.arrive()
         begun = [self._begin(packet) for packet in packets]
-        if any(each.ask is Ask.CONTRIBUTE for each in begun):
+        if any(each.ask is Ask.CONTRIBUTE or each.ask in READS_MEMBERS for each in begun):
             slot.wait()
         return [each.finish() for each in begun]
 
@@ -178,7 +181,7 @@ class NodeService:
             return seal_reply(self.key, self.node, request.id, payload, data)
         except Refused as refused:
             _log.info("refused", ask=request.ask.value, code=refused.code.value)
-            return seal_refusal(self.key, self.node, request.id, _told(refused))
+            return seal_refusal(self.key, self.node, request.id, told(refused))
         except (BadInput, VerificationFailed, ProtocolError, KeyError, TypeError) as error:
             _log.warning("malformed", ask=request.ask.value, error=type(error).__name__)
             return seal_refusal(self.key, self.node, request.id, Refused(Code.BAD_REQUEST))
@@ -224,6 +227,17 @@ class NodeService:
                 return self._outcome(payload), b""
             case Ask.LEDGER:
                 return self._ledger(payload)
+            case (
+                Ask.LINK_BEGIN
+                | Ask.LINK_MEET
+                | Ask.LINK_LIST
+                | Ask.LINK_RAISE
+                | Ask.LINK_VOUCH
+                | Ask.LINK_LEARN
+                | Ask.LINK_KEEP
+                | Ask.LINK_END
+            ):
+                return self.linker.answer(request.ask, payload, blob, self.facts())
             case _:
                 assert_never(request.ask)
 
@@ -242,6 +256,7 @@ class NodeService:
             "approved": sorted(state.approvals),
             "steps": self.decisions.count,
             "revoked": len(state.revoked),
+            "linkage": state.linkage.session if state.linkage else "",
             "size": self.ledger.size,
             "checkpoint": self.ledger.checkpoint(),
             **greeted,
@@ -326,11 +341,11 @@ class NodeService:
             state, pieces = cut_head(payload["state"], blob)
             sealed = cut_parts(payload["lengths"], pieces)
         except Exception as error:  # noqa: BLE001 - told at the slot, by the job boundary
-            return _raising(error)
+            return raising(error)
         try:
             computed = self.runner.compute(attempt, state, sealed, self.facts())
         except Refused as refused:
-            return _raising(refused)
+            return raising(refused)
         except Exception as error:  # noqa: BLE001 - what fails after reserving is charged
             _log.error("contribution failed", error=type(error).__name__)
             return lambda: self._lose(attempt)
@@ -387,16 +402,3 @@ class NodeService:
             "checkpoint": self.ledger.checkpoint(),
             "witnessed": {peer: self.ledger.book.newest(peer) or "" for peer in self.peers()},
         }, blob
-
-
-def _told(refused: Refused) -> Refused:
-    """What an organisation's policy or decision refuses leaves as the code alone."""
-    own = refused.code in (Code.POLICY_FLOOR, Code.NOT_APPROVED)
-    return Refused(refused.code) if own else refused
-
-
-def _raising(error: Exception) -> Work:
-    def fail() -> Answer:
-        raise error
-
-    return fail

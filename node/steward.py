@@ -17,6 +17,8 @@ from node.consent_history import Note
 from node.consent_table import open_table
 from node.erasure import erase_member
 from node.importer import check_folder, import_folder
+from node.link_gate import fields_of
+from node.linkage_records import linked_numbers, opted_in, persons
 from node.member.links import MemberLinks
 from node.scoring import read_model, score
 from node.sent import Comparison, Departure, departures
@@ -33,6 +35,7 @@ from privacy.contract.duo_text import parse_terms
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
 from privacy.ledger.entry import ConsentText, Entry, Paused, Released, Resumed
+from privacy.ledger.link_entry import LinkBegun
 from privacy.units import Rho
 
 LINK_DAYS = 14
@@ -280,6 +283,38 @@ class Steward(UpkeepDesk):
         members = score(self.parts.records, read_model(model), out, horizon)
         return {"members": members, "file": str(out)}
 
+    # linkage
+
+    def linkage(self) -> dict[str, Any]:
+        """What the policy agrees to, what is in force, and how many members it concerns.
+
+        The numbers of members are for this organisation alone.
+        """
+        service = self.parts.service
+        state, agreed = service.ledger.state, service.policy.rules.linking
+        known = None if state.linkage is None else state.linkage.begun
+        return {
+            "agreed": None if agreed is None else agreed.to_json(),
+            "in_force": None if known is None else _link_words(known),
+            "under_way": None if state.linking is None else _link_words(state.linking),
+            "begun_this_period": state.links,
+            "charged": _amount(state.linkage_charged, state.delta),
+            **linked_numbers(self.parts.records),
+            **self._linkable(() if agreed is None else agreed.fields),
+        }
+
+    def _linkable(self, names: tuple[str, ...]) -> dict[str, int]:
+        """Who opted in, and who of them has every field and shares them with nobody here."""
+        service = self.parts.service
+        today = service.clock().astimezone(UTC).date()
+        fields = fields_of(names, service.dictionary()) if names else ()
+        able = persons(self.parts.records, fields, today) if fields else {}
+        return {"opted_in": opted_in(self.parts.records, today), "can_be_linked": len(able)}
+
+    def end_linkage(self, why: str) -> str:
+        """End the linkage in force or under way: linked studies are not answered any more."""
+        return self.parts.service.linker.end(why, self.by)
+
     # peers
 
     def rosters(self) -> list[dict[str, Any]]:
@@ -373,6 +408,15 @@ def _state(text: str) -> ConsentState:
     except ValueError:
         words = ", ".join(known.value for known in ConsentState)
         raise BadInput(f"no consent state {text!r}", instead=f"write one of {words}") from None
+
+
+def _link_words(begun: LinkBegun) -> dict[str, Any]:
+    return {
+        "session": begun.session,
+        "nodes": list(begun.nodes),
+        "fields": list(begun.fields),
+        "ends": begun.ends,
+    }
 
 
 def _departure(left: Departure, delta: Any) -> dict[str, Any]:

@@ -65,6 +65,7 @@ class Code(StrEnum):
     TOO_MANY_ATTEMPTS = "too_many_attempts"
     KEYS_NOT_READY = "keys_not_ready"
     NOT_WITNESSED = "not_witnessed"
+    NOT_LINKED = "not_linked"
     LEDGER_STOPPED = "ledger_stopped"
     HISTORY_BROKEN = "history_broken"
     MISSING_SOFTWARE = "missing_software"

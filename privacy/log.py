@@ -39,6 +39,7 @@ class Logged(StrEnum):
     PLAN = "plan"
     RELEASE = "release"
     PEOPLE = "people"
+    LINKAGE = "linkage"
 
 
 class LogEntry(Fact):

@@ -1,5 +1,7 @@
 """Private logistic regressions of other kinds, each by a trusted curator who sees every row.
 
+`louder` is by how much more noise than a curator's they get: over organisations of which some may
+be lost or collude, as they would need to be.
 They are given what ours is given: columns scaled by public bounds, with a leading one, and no
 deviation or covariance of the data for free. Each has settings that its caller tries in turn; the
 best of them on the very figure that is reported counts, and the trying costs nothing, which
@@ -42,7 +44,7 @@ class DpSgd:
     def name(self) -> str:
         return f"DP-SGD (Opacus), rate {self.rate:g}, clip {self.clip:g}, {self.steps} steps"
 
-    def fit(self, x: Floats, y: Floats, epsilon: float, seed: int) -> Floats:
+    def fit(self, x: Floats, y: Floats, epsilon: float, seed: int, louder: float = 1.0) -> Floats:
         torch.manual_seed(seed)
         draw = np.random.default_rng([seed, 5])
         with warnings.catch_warnings():
@@ -50,7 +52,7 @@ class DpSgd:
             module = GradSampleModule(_line(x.shape[1]))
             optimiser = DPOptimizer(
                 torch.optim.SGD(module.parameters(), lr=self.rate),
-                noise_multiplier=noise_multiplier(epsilon, self.sampled, self.steps),
+                noise_multiplier=louder * noise_multiplier(epsilon, self.sampled, self.steps),
                 max_grad_norm=self.clip,
                 expected_batch_size=max(round(self.sampled * len(y)), 1),
             )
@@ -107,10 +109,10 @@ class ObjectivePerturbation:
     def name(self) -> str:
         return f"objective perturbation, ridge {self.ridge:g} beta, rows to {self.bound:g}"
 
-    def fit(self, x: Floats, y: Floats, epsilon: float, seed: int) -> Floats:
+    def fit(self, x: Floats, y: Floats, epsilon: float, seed: int, louder: float = 1.0) -> Floats:
         rows, sign = shortened(x, self.bound), 2 * y - 1
         weight = self.ridge * self.bound**2 / 4
-        scale = self.bound * _perturbation(epsilon - abs(math.log1p(-1 / self.ridge)))
+        scale = louder * self.bound * _perturbation(epsilon - abs(math.log1p(-1 / self.ridge)))
         push = np.random.default_rng([seed, 6]).normal(0, scale, x.shape[1])
 
         def objective(b: Floats) -> tuple[float, Floats]:
@@ -155,10 +157,10 @@ class OneShotGram:
     def name(self) -> str:
         return f"one-shot noisy Gram, rows to {self.bound:g}, ridge {self.ridge:g}"
 
-    def fit(self, x: Floats, y: Floats, epsilon: float, seed: int) -> Floats:
+    def fit(self, x: Floats, y: Floats, epsilon: float, seed: int, louder: float = 1.0) -> Floats:
         rows, width = shortened(x, self.bound), x.shape[1]
         tilt = 2 * self.bound  # how loud x (y - 1/2), at most bound/2 long, speaks
-        scale = math.hypot(self.bound**2, tilt * self.bound / 2) * gaussian(epsilon)
+        scale = math.hypot(self.bound**2, tilt * self.bound / 2) * gaussian(epsilon) * louder
         draw = np.random.default_rng([seed, 8])
         upper = np.triu(draw.normal(0, scale / math.sqrt(2), (width, width)), 1)
         noise = upper + upper.T + np.diag(draw.normal(0, scale, width))
@@ -199,12 +201,12 @@ FAMILIES: dict[str, tuple[Peer, ...]] = {
     ),
     "objective perturbation": tuple(
         ObjectivePerturbation(ridge, bound)
-        for ridge in (1.7, 2.0, 3.0, 6.0, 12.0, 25.0)
+        for ridge in (2.0, 6.0, 12.0, 25.0, 50.0, 100.0, 200.0)
         for bound in (1.2, 1.5, 2.0)
     ),
     "one-shot noisy Gram": tuple(
         OneShotGram(bound, ridge=ridge)
         for bound in (1.0, 1.2, 1.5, 2.0)
-        for ridge in (0.1, 0.3, 1.0, 2.0, 4.0)
+        for ridge in (0.3, 1.0, 2.0, 3.0, 4.0, 8.0)
     ),
 }

@@ -10,7 +10,7 @@ planned     one signed plan, stored with its run; an identical analysis is answe
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from coordinator.api.combining import check_tops_up
 from coordinator.api.entitlement import visible_release, visible_study
@@ -34,6 +34,7 @@ from privacy.contract.signing import Envelope
 from privacy.contract.study import Study
 from privacy.contract.time import instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused
+from privacy.linkage.session import LinkSession
 from privacy.secure_sum.attempt import fewest_nodes
 
 
@@ -119,6 +120,7 @@ def _new_run(
         key=services.key,
         now=now,
         entropy=services.entropy,
+        known=linkage_in_force(store, facts.study, now),
         evidence=_evidence(store, principal, analysis),
     )
     check_tops_up(store, principal, compiled.plan)
@@ -126,6 +128,14 @@ def _new_run(
     return store.runs.create(
         NewRun(run_id, compiled.envelope, principal.id, key, request, instant_text(now))
     )
+
+
+def linkage_in_force(store: Store, study: Study, now: datetime) -> LinkSession | None:
+    """The linkage that a linked study counts by; None for another study, or where there is none."""
+    if not study.linked:
+        return None
+    known = store.linkages.in_force(now.astimezone(UTC).date().isoformat())
+    return None if known is None else known.session
 
 
 def _evidence(store: Store, principal: Principal, analysis: Analysis) -> tuple[Envelope, ...]:

@@ -13,6 +13,7 @@ from coordinator.audit.bundle import (
     BundleFacts,
     Held,
     LedgerFacts,
+    LinkageEvidence,
     LogFacts,
     ReleaseFacts,
     write_bundle,
@@ -85,6 +86,10 @@ def write_from_store(services: Holder, folder: Path, settled: Settled) -> None:
         ledgers=ledgers,
         plans=(plan for plan in store.releases.plans() if plan.digest in logged),
         releases=_releases(store, settled.releases, covered, logged),
+        linkages=tuple(
+            LinkageEvidence(each.envelope, each.transcript, each.learnt)
+            for each in store.linkages.all()
+        ),
     )
     write_bundle(folder, facts, services.key, services.clock())
 

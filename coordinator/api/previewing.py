@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 
 from coordinator.api.answering import who_answers
-from coordinator.api.asking import check_question
+from coordinator.api.asking import check_question, linkage_in_force
 from coordinator.api.budgets import NodeBudget, StudyBudget
 from coordinator.api.entitlement import visible_study
 from coordinator.api.library import Stored, members_by, related, stored
@@ -121,7 +121,7 @@ def _preview(
         delta=study.delta_fraction,
         nodes=able if able >= needed else max(approving, needed),
         margin=study.t_drop + study.t_collude,
-        memberships=study.max_memberships,
+        memberships=study.memberships,
         assumed_members=known[0],
         members_from=known[1],
     )
@@ -133,6 +133,7 @@ def _answered(
     """The stored release that asking now would give, if there is one."""
     if not able:
         return None
+    known = linkage_in_force(services.store, facts.study, services.clock())
     identity = identity_of(
         analysis=analysis.to_json(),
         cohort=made.cohort,
@@ -141,6 +142,7 @@ def _answered(
         participants=tuple(able),
         epoch=_epoch(services),
         rho=made.rho,
+        linkage="" if known is None else known.digest,
     )
     found = services.store.releases.by_identity(identity, facts.study.digest)
     if found is None:

@@ -132,7 +132,8 @@ class StudyView(StudySummary):
     min_cohort: int
     t_drop: int
     t_collude: int
-    max_memberships: int
+    max_memberships: int = Field(description="Memberships that a question pays for.")
+    linked: bool = Field(description="Whether each linked member, and nobody else, counts, once.")
     answering: list[str] = Field(description="Nodes that can answer now, in a plan's order.")
     question: str
     summary: str

@@ -14,6 +14,7 @@
     releases/DIGEST.json          every signed release
     transcripts/DIGEST.json       what recomputes the total of one round, named in the release
     states/DIGEST.bin             what nodes were told before a round, named in the release
+    linkages/DIGEST.json          every signed linkage session, with what its nodes signed
 
 The manifest names every file and every cosigner exactly: nothing can be added to a bundle,
 and nothing left out, without its signature failing.
@@ -51,7 +52,8 @@ MAX_LINE_BYTES = MAX_ENTRY_BYTES + 2  # one more than an entry and its newline
 _NODE = r"[a-z0-9][a-z0-9-]{0,62}"
 _DIGEST = r"[0-9a-f]{64}"
 _LAYOUT = re.compile(
-    rf"manifest\.json|network\.json|steps\.jsonl|(plans|releases|transcripts)/{_DIGEST}\.json"
+    rf"manifest\.json|network\.json|steps\.jsonl"
+    rf"|(plans|releases|transcripts|linkages)/{_DIGEST}\.json"
     rf"|states/{_DIGEST}\.bin"
     rf"|nodes/{_NODE}/(entries\.jsonl|checkpoint\.txt|witnesses\.jsonl)"
     r"|log/(lines\.jsonl|checkpoint\.txt|witnesses\.jsonl)"
@@ -109,6 +111,16 @@ class ReleaseFacts:
 
 
 @dataclass(frozen=True)
+class LinkageEvidence:
+    """A signed session; of one that came to its end, the transcript (canonical bytes) and every
+    node's word that it learnt by it."""
+
+    envelope: Envelope
+    transcript: bytes
+    learnt: tuple[Envelope, ...]
+
+
+@dataclass(frozen=True)
 class BundleFacts:
     """Everything that goes into a bundle. Rosters, dictionaries and studies are every version."""
 
@@ -124,6 +136,7 @@ class BundleFacts:
     ledgers: Iterable[LedgerFacts]
     plans: Iterable[Envelope]
     releases: Iterable[ReleaseFacts]
+    linkages: Iterable[LinkageEvidence] = ()
 
 
 @dataclass
@@ -168,6 +181,8 @@ def write_bundle(folder: Path, facts: BundleFacts, key: SigningKey, made_at: dat
         writer.write(f"plans/{plan.digest}.json", [plan.to_bytes()])
     for release in facts.releases:
         _write_release(writer, release)
+    for linkage in facts.linkages:
+        _write_linkage(writer, linkage)
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "network": facts.network,
@@ -233,6 +248,15 @@ def _write_release(writer: _Writer, release: ReleaseFacts) -> None:
     for state in release.states:
         if state:
             writer.write_once("states/{}.bin", state)
+
+
+def _write_linkage(writer: _Writer, linkage: LinkageEvidence) -> None:
+    said = {
+        "session": linkage.envelope.to_json(),
+        "transcript": parse_canonical(linkage.transcript) if linkage.transcript else None,
+        "learnt": [each.to_json() for each in linkage.learnt],
+    }
+    writer.write(f"linkages/{linkage.envelope.digest}.json", [canonical_bytes(said)])
 
 
 def check_name(name: str) -> None:

@@ -8,6 +8,7 @@ from coordinator.audit.breaks import Break, note_break
 from coordinator.audit.bundle import Bundle
 from coordinator.audit.documents import Network, Release, at, require
 from coordinator.audit.held import HeldBy, head_of, text_of, witnesses_of
+from coordinator.audit.linkages import Linkage, check_begun, check_counts_by, check_linked
 from coordinator.audit.report import Change
 from coordinator.audit.upkeep import upkeep_change
 from privacy.accounting.conversion import epsilon_of_rho
@@ -42,6 +43,7 @@ from privacy.ledger.history_entry import (
     HistoryBroken,
     LedgerRecovered,
 )
+from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.ledger.permission import question_mark, question_rule
 from privacy.ledger.policy_words import policy_changes
 from privacy.ledger.state import LedgerState
@@ -65,6 +67,7 @@ class Context:
     network: Network
     plans: dict[str, Plan]
     releases: dict[str, Release]
+    linkages: dict[str, Linkage]
 
 
 @dataclass
@@ -167,28 +170,41 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 note_break(context.bundle, context.network, ledger.breaks, entry, body)
                 if isinstance(body, BudgetForfeited):
                     ledger.given_up.append((entry.seq, _largest(context, ledger.node, body)))
-            case Endorsement() | Reviewed() | QuestionDecided() as body:
-                if isinstance(body, Reviewed):
-                    ledger.decisions.add((body.study_digest, Act.REVIEW.value))
-                what = _decided(body)
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+            case LinkBegun() as body:
+                what = check_begun(context.linkages, ledger.node, body)
+                ledger.changes.append(Change(entry.seq, entry.at, body.kind, COORDINATOR, what))
+            case Linked() as body:
+                check_linked(context.linkages, body)
+            case DictionaryAdopted(dictionary=digest):
+                require(digest in context.network.dictionaries, "dictionary is not in the bundle")
             case KeysRevoked() as body:
                 what = _revoked(context, body)
                 ledger.changes.append(Change(entry.seq, entry.at, body.kind, COORDINATOR, what))
-            case DictionaryAdopted(dictionary=digest):
-                require(digest in context.network.dictionaries, "dictionary is not in the bundle")
-            case PolicySet() as body:
-                said = policy_changes(before.policy, body, before.delta)
-                what = "; ".join(f"{name}: {text}" for name, text in said) or "nothing changed"
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
-            case ConsentText() as body:
-                what = f"{body.purpose} ({body.language}): text {body.text[:12]}…"
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
-            case PeriodOpened() | RosterPinned() as body:
-                what = _described(context, body)
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case _:
-                _note(ledger, entry, before)
+                _watch_stewards(context, ledger, entry, before)
+
+
+def _watch_stewards(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) -> None:
+    """What a steward changed, in words."""
+    match entry.body:
+        case Endorsement() | Reviewed() | QuestionDecided() as body:
+            if isinstance(body, Reviewed):
+                ledger.decisions.add((body.study_digest, Act.REVIEW.value))
+            by, what = body.by, _decided(body)
+        case PolicySet() as body:
+            said = policy_changes(before.policy, body, before.delta)
+            what = "; ".join(f"{name}: {text}" for name, text in said) or "nothing changed"
+            by = body.by
+        case ConsentText() as body:
+            by, what = body.by, f"{body.purpose} ({body.language}): text {body.text[:12]}…"
+        case LinkEnded() as body if body.by:
+            by, what = body.by, body.why
+        case PeriodOpened() | RosterPinned() as body:
+            by, what = body.by, _described(context, body)
+        case _:
+            _note(ledger, entry, before)
+            return
+    ledger.changes.append(Change(entry.seq, entry.at, entry.body.kind, by, what))
 
 
 def _note(ledger: Ledger, entry: Entry, before: LedgerState) -> None:
@@ -264,14 +280,14 @@ def _check_approval(context: Context, body: Approval) -> None:
         require(study.id == body.study, "names the study by another id")
         if body.decision == "approved":
             _check_part(study, body)
-            allowance = study.rho * study.max_memberships**2
+            allowance = study.rho * study.memberships**2
             require(Rho.parse(body.rho) <= allowance, "allows more than the study's allowance")
 
 
 def _check_part(study: Study, body: Approval) -> None:
     own = study.researcher_rho
     stated = None if body.researcher_rho is None else Rho.parse(body.researcher_rho)
-    more = own is not None and (stated is None or stated > own * study.max_memberships**2)
+    more = own is not None and (stated is None or stated > own * study.memberships**2)
     require(not more, "allows one researcher more than the study's part")
 
 
@@ -288,6 +304,7 @@ def _check_reserve(
         raise VerificationFailed("reserves for a plan that is not in the bundle")
     _check_authority(body, plan, study)
     _check_policy(body, plan, study, before)
+    check_counts_by(body, plan, before)
     agreements = (
         (node in plan.participants, "the plan does not name this node"),
         (plan.roster == before.roster, "roster"),

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -49,6 +50,7 @@ from privacy.ledger.entry import (
 )
 from privacy.ledger.fields import parse_rho
 from privacy.ledger.fold import step
+from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.ledger.permission import RULE_WORDS, Rule, needs_look, question_rule, study_rule
 from privacy.ledger.state import LedgerState
 from privacy.units import Rho
@@ -151,6 +153,9 @@ class _Run:
                 self._open_period(node, body)
             case Approval() as body:
                 self._decide(node, body, entry.at)
+            case LinkBegun() | Linked() | LinkEnded() as body:
+                with suppress(Refused):  # under other limits a linkage may not have been begun
+                    self._step(node, body, entry.at)
             case body:
                 self._step(node, self._supposed(node, body), entry.at)
 

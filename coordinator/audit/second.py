@@ -134,6 +134,11 @@ class _Ledger:
                 self._compare(
                     entry, "reserved rho", body["rho"], whole, len(body["rounds"]) * attempts
                 )
+            case "link-begun":  # two numbers move by one each; their noise is 2^log2_sigma
+                z = 2.0 ** body["log2_sigma"] / math.sqrt(2)
+                self._compare(entry, "charged rho", body["rho"], rho_of(Counter([z])), 1)
+                for charges in (self.whole, self.period):
+                    charges[z] += 1
             case "commit":
                 z = multiplier(body["mechanism"])
                 self._compare(entry, "charged rho", body["rho"], rho_of(Counter([z])), 1)

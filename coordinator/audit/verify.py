@@ -23,6 +23,7 @@ from coordinator.audit.breaks import heads_seen
 from coordinator.audit.bundle import MANIFEST, Bundle, Progress, open_bundle, silent
 from coordinator.audit.documents import Network, at, read_network, read_plans, read_releases
 from coordinator.audit.ledgers import Context, Ledger, verify_ledger
+from coordinator.audit.linkages import read_linkages
 from coordinator.audit.log import Decided, Log, check_decisions, check_log, read_log
 from coordinator.audit.releases import check_receipts, check_transcripts
 from coordinator.audit.report import LogReport, NodeReport, Report, Spent
@@ -69,7 +70,8 @@ def verified(
     bundle = _opened(folder, pins.coordinator, progress)
     network = read_network(bundle, dict(pins.nodes))
     plans = read_plans(bundle, network)
-    context = Context(bundle, network, plans, read_releases(bundle, plans))
+    linkages = read_linkages(bundle, network)
+    context = Context(bundle, network, plans, read_releases(bundle, plans), linkages)
     log = read_log(bundle, network, _stored(context))
     ledgers = {}
     for node in bundle.nodes:

@@ -19,11 +19,14 @@ from typing import Annotated
 import typer
 
 from coordinator import operate
+from coordinator.bridge_socket import BridgeSocket
 from coordinator.home import Home, Settings
+from coordinator.linking import STEP_SECONDS, linkage_json, new_session
 from coordinator.login.resets import RESET_LIFETIME, new_reset_code
 from coordinator.people import revoke as shut_out
 from coordinator.store.accounts import ResetKind
 from coordinator.store.events import OPERATOR
+from coordinator.store.facts import LinkageState
 from coordinator.store.store import Store
 from coordinator.study_file import load_study_file
 from models.dictionary_file import load_dictionary
@@ -31,7 +34,7 @@ from privacy.contract.signing import PublicKey
 from privacy.contract.study import Investigator, Study
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role
-from privacy.errors import BadInput, CairnError, Refused, VerificationFailed
+from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFailed
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,6 +45,7 @@ app = typer.Typer(
 
 Dir = Annotated[Path, typer.Option("--dir", envvar="CAIRN_COORDINATOR", help="Its folder.")]
 HERE = Path()
+LINK_SECONDS = 6 * STEP_SECONDS
 ROLES = ", ".join(Role)
 _INVESTIGATORS_RULE = "write investigators = […] in the file, or pass --investigator KEY"
 
@@ -202,6 +206,38 @@ def propose(
                 )
             _propose(store, home, study)
             print(f"{study.id} version {study.version}: {study.digest}")
+
+
+@app.command()
+def link(
+    nodes: Annotated[list[str], typer.Argument(help="Three or more ids, as `nodes` shows them.")],
+    field: Annotated[list[str], typer.Option(help="An identifier, as members.name; repeat it.")],
+    ends: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The last day it holds.")],
+    dir: Dir = HERE,  # noqa: A002
+) -> None:
+    """Link the members of organisations that agreed to it, so that each person counts once."""
+    with _exit_codes(), _opened(dir) as (home, _, store):
+        envelope = new_session(
+            store,
+            home.identity(),
+            tuple(nodes),
+            tuple(field),
+            ends.date(),
+            now=_now(),
+            entropy=os.urandom,
+        )
+        BridgeSocket(home.socket_file, store).link(envelope.digest, LINK_SECONDS)
+        facts = store.linkages.get(envelope.digest)
+        if facts.state is LinkageState.FAILED:
+            raise Refused(Code(facts.code))
+        print(f"{facts.state.value}: {facts.digest}")
+
+
+@app.command()
+def linkages(dir: Dir = HERE) -> None:  # noqa: A002
+    """Every linkage, oldest first: who, by what, until when, and what became of it."""
+    with _exit_codes(), _opened(dir) as (_, _, store):
+        print(json.dumps([linkage_json(each) for each in store.linkages.all()], indent=2))
 
 
 @app.command(name="close-study")

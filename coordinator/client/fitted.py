@@ -46,10 +46,11 @@ def coefficients(answer: Result) -> pd.DataFrame:
 
 
 def z_and_p(row: Estimate) -> tuple[float, float]:
-    """The coefficient over its whole error, and how likely one so large is where it is 0."""
+    """The coefficient as measured, the middle of its interval, over its whole error; and how
+    likely one so large is where it is 0."""
     if row.note == NO_INFORMATION or row.se <= 0:
         return math.nan, math.nan
-    z = row.estimate / row.se
+    z = row.middle / row.se
     return z, math.erfc(abs(z) / math.sqrt(2))
 
 

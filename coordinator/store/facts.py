@@ -12,6 +12,7 @@ from privacy.contract.plan import Plan
 from privacy.contract.signing import Envelope
 from privacy.contract.study import Study
 from privacy.contract.token import Role
+from privacy.linkage.session import LinkSession
 
 
 class NodeState(StrEnum):
@@ -129,6 +130,29 @@ class RunFacts:
     def plan(self) -> Plan:
         """The plan as it was signed by the coordinator that stored it."""
         return Plan.from_json(parse_canonical(self.plan_envelope.body))
+
+
+class LinkageState(StrEnum):
+    """What became of a linkage session."""
+
+    QUEUED = "queued"
+    LINKED = "linked"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class LinkageFacts:
+    """A signed session; of one that every node learnt by, its transcript and their words."""
+
+    digest: str
+    envelope: Envelope
+    session: LinkSession
+    state: LinkageState
+    code: str
+    transcript: bytes
+    learnt: tuple[Envelope, ...]
+    created: str
+    finished: str | None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from coordinator.store.database import Database, open_engine
 from coordinator.store.delegations import Delegations
 from coordinator.store.events import PeopleEvents
 from coordinator.store.ledgers import Ledgers
+from coordinator.store.linkages import Linkages
 from coordinator.store.log import Log
 from coordinator.store.network import NetworkDocuments
 from coordinator.store.nodes import Nodes
@@ -41,6 +42,7 @@ class Store:
         self.openings = Openings(self.database)
         self.releases = Releases(self.database)
         self.ledgers = Ledgers(self.database)
+        self.linkages = Linkages(self.database)
         self.log = Log(self.database)
 
     @classmethod

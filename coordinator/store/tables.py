@@ -268,6 +268,21 @@ class IdempotencyRow(Table):
     created: Mapped[str] = mapped_column(_AT)
 
 
+class LinkageRow(Table):
+    """One linkage session: queued, linked or failed (`code` says why)."""
+
+    __tablename__ = "linkages"
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    digest: Mapped[str] = mapped_column(_HASH, unique=True)
+    envelope: Mapped[bytes] = mapped_column(LargeBinary)
+    state: Mapped[str] = mapped_column(String(16))
+    code: Mapped[str] = mapped_column(String(32), default="")
+    transcript: Mapped[bytes] = mapped_column(LargeBinary, default=b"")
+    learnt: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    created: Mapped[str] = mapped_column(_AT)
+    finished: Mapped[str | None] = mapped_column(_AT, default=None)
+
+
 class LogRow(Table):
     """The coordinator's own log: canonical lines, only ever added."""
 

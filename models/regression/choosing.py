@@ -25,7 +25,7 @@ Way = Literal["gradient", "gram", "newton"]
 NEWTON_ROUNDS = 7
 GRAM_ROUNDS = 6
 GRADIENT_ROUNDS = 7
-_MOMENTS, _GRAM = 0.10, 0.25  # parts of the cost
+_MOMENTS, _GRAM = 0.10, 0.18  # parts of the cost
 _GRADIENT_MOMENTS = 0.20
 _OUTCOME = 0.04  # for the outcome's moments alone
 _FINER = 10  # so that parts of small weights are whole too
@@ -54,7 +54,7 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
             early = NEWTON_ROUNDS - 1
             weights = (1,) * (1 + early) + (math.ceil(_LAST * (1 + early)),)
         case "gram":
-            gram = gram_part(multiplied(model))
+            gram = gram_part(len(model.multiplied))
             moments = _MOMENTS * min(1.0, 0.4 + model.width / 10)
             each = (1 - moments - gram) / GRAM_ROUNDS
             weights = _whole(moments, gram, *[each] * GRAM_ROUNDS)
@@ -63,7 +63,7 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
             weights = _whole(_GRADIENT_MOMENTS, *[each] * GRADIENT_ROUNDS)
     damping = 1.5 if way == "gradient" else 1.0
     bound = clip * float(np.linalg.norm(model.loudness))
-    return Course(way, weights, size, float(multiplied(model)), bound, damping)
+    return Course(way, weights, size, float(len(model.multiplied)), bound, damping)
 
 
 def reusing(model: Glm, course: Course, known: Covariates) -> Course:
@@ -82,11 +82,6 @@ def reusing(model: Glm, course: Course, known: Covariates) -> Course:
         known=known,
         spared=sum(weights) - outcome - sum(later),
     )
-
-
-def multiplied(model: Model) -> int:
-    """Columns whose products are learnt: not those that are 0 in every first row."""
-    return sum(model.constant(at) != 0.0 for at in range(model.width))
 
 
 def gram_part(width: int) -> float:
@@ -124,7 +119,7 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
 
 def gram_noise(model: Model, unit_noise: float, members: int) -> float:
     """The noise on the products of columns, relative to them."""
-    width = multiplied(model)
+    width = len(model.multiplied)
     return math.sqrt(width) * width * unit_noise / math.sqrt(gram_part(width)) / members
 
 

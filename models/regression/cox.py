@@ -21,10 +21,9 @@ from models.regression.fitting import Standing
 from models.regression.formula import parse_formula
 from models.regression.reading import (
     COEFFICIENT,
-    PREDICTION,
     Figures,
+    drawn_in,
     members_row,
-    shrunk_theta,
     told,
     warnings,
     with_errors,
@@ -130,12 +129,9 @@ class Cox(InRounds):
         found, names = hazards(self, model, now), model.design.names
         variances = np.diag(found.sampling), np.diag(found.privacy)
         errors = list(zip(found.values, *variances, strict=True))
-        rows = [with_errors((COEFFICIENT, n), *e) for n, e in zip(names, errors, strict=False)]
+        rows = found.coefficients()
         rows += [_exponential((RATIO, row.cell[1]), row) for row in rows]
-        rows += [
-            Estimate((PREDICTION, n), float(v), 0.0, 0.0, float(v), float(v))
-            for n, v in zip(names, found.shrunk, strict=False)
-        ]
+        rows += found.predictions()
         seen = np.tile(model.seen(now.population.outcome, _noise(model, now)), model.sites)
         told_of = [
             (v, s if here else math.nan, p)
@@ -170,8 +166,8 @@ def hazards(asked: Cox, model: PiecewiseHazard, now: Standing) -> Figures:
     sampling, privacy = (matrix @ each @ matrix.T for each in (told(now), now.privacy))
     if asked.way != "newton" and _ran_away(model, now):
         sampling = np.full_like(sampling, np.nan)
-    shrunk = matrix @ shrunk_theta(model, now)
-    return Figures(names, matrix @ now.theta, sampling, privacy, shrunk)
+    best, shrunk = (matrix @ each for each in drawn_in(model, now))
+    return Figures(names, matrix @ now.theta, sampling, privacy, best, shrunk)
 
 
 def _ran_away(model: PiecewiseHazard, now: Standing) -> bool:

@@ -108,6 +108,17 @@ class Design:
             lines += [-term[0].shift] * math.prod(len(each.labels) for each in term)
         return tuple(lines)
 
+    @cached_property
+    def exclusive(self) -> tuple[tuple[int, ...], ...]:
+        """Groups of columns that stand for levels of one factor: a row has at most one of them."""
+        found, at = [], int(self.intercept)
+        for term in self.terms:
+            count = math.prod(len(each.labels) for each in term)
+            if len(term) == 1 and count > 1 and isinstance(term[0].factor, Levels | Site):
+                found.append(tuple(range(at, at + count)))
+            at += count
+        return tuple(found)
+
     def range_of(self, number: Number) -> tuple[float, float]:
         return transformed(number)
 

@@ -141,7 +141,7 @@ class Effect(InRounds):
     def method(self) -> str:
         return (
             "The chance of being treated was modelled by logistic regression. "
-            + super().method()
+            + self.way_said
             + f" {_WEIGHTS[self.estimand].format(self.trim)} A last round opened the mean of "
             "members' influence on the difference, which corrects it for the noise of the rounds "
             "before; the mean square of that influence, in which the fitted propensity is "

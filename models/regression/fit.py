@@ -47,7 +47,8 @@ class Spread:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """`values` [k] with covariances `sampling` and `privacy` [k, k]; `shrunk` [k] predicts."""
+    """`values` [k] as they are told, with covariances `sampling` and `privacy` [k, k]; `shrunk` [k]
+    predicts."""
 
     names: tuple[str, ...]
     values: Floats
@@ -73,7 +74,7 @@ def fit_of(request: Fitted, dictionary: Dictionary, opened: Sequence[Opening]) -
         case _:
             assert_never(request)
     spread = spread_of(model, now, inside(model, found.shrunk))
-    return Fit(names, found.values, found.sampling, found.privacy, found.shrunk, spread)
+    return Fit(names, found.told, found.sampling, found.privacy, found.shrunk, spread)
 
 
 def baseline_names(model: PiecewiseHazard) -> tuple[str, ...]:

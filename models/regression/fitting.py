@@ -156,7 +156,7 @@ def learnt(model: Model, course: Course, opened: Sequence[Opened]) -> Population
     population = first_population(model, opened[0].sums, opened[0].noise, course.known)
     for each in opened:
         if isinstance(each.asked, Gram):
-            population = with_gram(population, each.asked, each.sums, each.noise)
+            population = with_gram(model, population, each.asked, each.sums, each.noise)
     return population
 
 

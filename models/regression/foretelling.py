@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from models.aggregates.expected import Expected
-from models.regression.choosing import gram_noise, multiplied
+from models.regression.choosing import gram_noise
 from models.regression.families import Linear, Logistic, NegativeBinomial, Ordinal
 from models.regression.fitting import Course
 from models.regression.outcome import Model
@@ -58,7 +58,7 @@ def _heavier(model: Model) -> float:
 
 def _rough(model: Model, course: Course, unit_noise: float, members: int) -> float:
     """By how much variances grow since products of covariates are known roughly."""
-    width = multiplied(model)
+    width = len(model.multiplied)
     if course.known is not None:
         return course.known.roughness**2 / 2 * (width + 1)
     noise = gram_noise(model, unit_noise, members) / math.sqrt(width) / _KEPT

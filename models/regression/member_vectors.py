@@ -38,7 +38,8 @@ class Moments:
 
 @dataclass(frozen=True, eq=False)
 class Gram:
-    """Sums of products of columns mapped by `x @ linear`; a product's matrix has norm `clip`."""
+    """Sums of products of columns mapped by `x @ linear`, of those that the model multiplies; the
+    matrix of products has norm `clip`."""
 
     linear: Floats
     clip: float
@@ -69,7 +70,7 @@ def length(model: Model, asked: Round) -> int:
         case Moments(_, outcome_alone):
             return len(moment_places(model, outcome_alone))
         case Gram():
-            return packed_length(model.width)
+            return packed_length(len(model.multiplied))
         case Scores():
             return model.size
         case Newton():
@@ -87,8 +88,9 @@ def vectors(model: Model, asked: Round, batch: Batch) -> Floats:
             case Moments(clip, outcome_alone):
                 return in_ball(_moments(model, rows, outcome_alone), clip)
             case Gram(linear, clip):
-                products = empty(len(rows.y), packed_length(linear.shape[1]))
-                packed_products(product(rows.x, linear), rows.weight, products)
+                kept = product(rows.x, linear[:, model.multiplied])
+                products = empty(len(rows.y), packed_length(kept.shape[1]))
+                packed_products(kept, rows.weight, products)
                 return in_ball(summed(products, rows), clip)
             case Scores(theta, whiten, clip):
                 return in_ball(summed(product(scores(model, rows, theta), whiten), rows), clip)

@@ -98,6 +98,19 @@ class Model(ABC):
 
     @property
     @abstractmethod
+    def exclusive(self) -> tuple[tuple[int, ...], ...]:
+        """Groups of flat columns of which a row has at most one at its upper value."""
+
+    @cached_property
+    def multiplied(self) -> list[int]:
+        """Columns whose products are learnt: those that vary; the constant too where nothing does,
+        and in a linear model, of which smaller ones are made."""
+        constant = list(map(self.constant, range(self.width)))
+        whole = isinstance(self.family, Linear) or None not in constant
+        return [at for at, one in enumerate(constant) if one is None or (whole and one)]
+
+    @property
+    @abstractmethod
     def offsets(self) -> bool:
         """Is there an offset?"""
 
@@ -224,6 +237,10 @@ class Glm(Model):
     @property
     def shifts(self) -> tuple[float, ...]:
         return self.design.shifts
+
+    @property
+    def exclusive(self) -> tuple[tuple[int, ...], ...]:
+        return self.design.exclusive
 
     @property
     def offsets(self) -> bool:

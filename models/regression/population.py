@@ -22,6 +22,8 @@ PRIOR_VARIANCE = 0.1  # of a number scaled to [-1, 1], before anything is known
 PRIOR_SPREAD = 0.05  # and how far from it variances usually are
 LEAST_VARIANCE = 0.003
 USUAL_CORRELATION = 0.15  # at the least, however small they look under noise
+CORRELATIONS = np.array([0.03, 0.1, 0.2, 0.4, 0.7])  # sizes that are usual
+_SORTED = 30  # steps of the search for how often each is
 CLEAR = 3.0  # standard deviations of noise
 UNKNOWN = 0.7  # the error of a product of standardised columns of which nothing is known
 
@@ -139,7 +141,18 @@ def _uncorrelated(model: Model, sums: Floats, per: float, tau: float) -> Covaria
             continue
         mean[column] = float(np.clip(sums[at[f"x{column}"]] * per, -1, 1))
         variance[column] = _variance(model, column, mean[column], sums, per, tau)
-    return Covariates(mean, np.diag(variance), UNKNOWN)
+    return Covariates(mean, _by_shares(model, mean, np.diag(variance)), UNKNOWN)
+
+
+def _by_shares(model: Model, mean: Floats, covariance: Floats) -> Floats:
+    """With the covariances of levels of one factor, of which a row has one: their shares say it."""
+    found = covariance.copy()
+    for group in map(list, model.exclusive):
+        share = np.clip(mean[group] - np.array(model.shifts)[group], 0.02, 0.98)
+        share /= max(1.0, float(share.sum()))
+        apart = ~np.eye(len(group), dtype=bool)
+        found[np.ix_(group, group)] -= apart * np.outer(share, share)
+    return found
 
 
 def _lower_values(model: Model) -> Floats:
@@ -171,41 +184,40 @@ def gram_map(population: Population) -> Floats:
     return linear
 
 
-def with_gram(population: Population, asked: Gram, sums: Floats, noise: float) -> Population:
-    """After a Gram round: means and covariance, shrunk towards no correlation as noise demands.
+def with_gram(
+    model: Model, population: Population, asked: Gram, sums: Floats, noise: float
+) -> Population:
+    """After a Gram round: the covariance, its correlations shrunk as noise demands.
 
     `sums` is packed, each number with `noise`. What clipping took away is given back under the
-    law as it was known; the correlations are shrunk by the part of their mean square that is
-    noise, and their matrix is made positive.
-    Source: Ledoit and Wolf (2004), J. Multivariate Analysis 88, 365-411, the idea of the target.
+    law as it was known. Correlations of levels of one factor are those that their shares leave;
+    the others are posterior means (`_sorted_out`), and their matrix is made positive.
     """
-    linear, size = asked.linear, len(asked.linear)
-    count = population.rows * population.weight
-    before, clipped, kept = _clipped_products(population, asked)
-    gram = before + (unpacked(sums, size) / count - clipped) / kept
-    moved = population.mean @ linear
-    second = gram - np.outer(moved, moved)
-    scale = np.sqrt(np.diag(population.covariance))
-    free = np.flatnonzero(scale > 0)
-    if not len(free):
+    columns = model.multiplied
+    free = [at for at in columns if model.constant(at) is None]
+    if not free:
         return population
-    tau = noise / count / float(np.mean(kept[np.ix_(free, free)]))
-    spread = _shrunk_diagonal(np.diag(second)[free], tau)
-    off = second[np.ix_(free, free)] / np.sqrt(np.outer(spread, spread))
-    correlation, left = _shrunk_correlation(off, tau / math.sqrt(2))
-    covariance = np.zeros((size, size))
-    covariance[np.ix_(free, free)] = correlation * np.sqrt(np.outer(spread, spread))
-    inverse = np.linalg.inv(linear)
-    return replace(
-        population, covariance=inverse.T @ covariance @ inverse, roughness=left * math.sqrt(2)
-    )
+    linear, count = asked.linear[:, columns], population.rows * population.weight
+    before, clipped, kept = _clipped_products(population.points @ linear, asked.clip)
+    gram = before + (unpacked(sums, len(columns)) / count - clipped) / kept
+    moved = population.mean @ linear
+    there = np.ix_(np.isin(columns, free), np.isin(columns, free))
+    second = (gram - np.outer(moved, moved))[there]
+    tau = noise / count / float(np.mean(kept[there]))
+    spread = _shrunk_diagonal(np.diag(second), tau)
+    off = second / np.sqrt(np.outer(spread, spread))
+    known = _known_pairs(model, population)[np.ix_(free, free)]
+    correlation, left = _shrunk_correlation(off, tau / math.sqrt(2), known)
+    scale = np.sqrt(spread) / np.diag(asked.linear)[free]
+    covariance = np.zeros_like(population.covariance)
+    covariance[np.ix_(free, free)] = correlation * np.outer(scale, scale)
+    return replace(population, covariance=covariance, roughness=left * math.sqrt(2))
 
 
-def _clipped_products(population: Population, asked: Gram) -> tuple[Floats, Floats, Floats]:
-    """Under the law: mean products of mapped columns, the same clipped, and how much of a
+def _clipped_products(z: Floats, clip: float) -> tuple[Floats, Floats, Floats]:
+    """Under the law: mean products of mapped columns `z`, the same clipped, and how much of a
     change of each is kept."""
-    z = population.points @ asked.linear
-    inside = np.minimum(1.0, asked.clip / np.maximum((z**2).sum(axis=1), 1e-12))[:, None]
+    inside = np.minimum(1.0, clip / np.maximum((z**2).sum(axis=1), 1e-12))[:, None]
     square = z**2
     kept = ((square * inside).T @ square) / np.maximum(square.T @ square, 1e-12)
     return z.T @ z / len(z), (z * inside).T @ z / len(z), np.maximum(kept, 0.1)
@@ -217,14 +229,44 @@ def _shrunk_diagonal(found: Floats, tau: float) -> Floats:
     return np.clip(1 + kept * (found - 1), 0.1, 10.0)
 
 
-def _shrunk_correlation(off: Floats, tau: float) -> tuple[Floats, float]:
+def _known_pairs(model: Model, population: Population) -> Floats:
+    """[d, d]: correlations that follow from shares alone; NaN for all others."""
+    found = np.full_like(population.covariance, math.nan)
+    scale = np.sqrt(np.diag(population.covariance))
+    for group in model.exclusive:
+        place = np.ix_(group, group)
+        found[place] = population.covariance[place] / np.outer(scale, scale)[place]
+    return found
+
+
+def _shrunk_correlation(off: Floats, tau: float, known: Floats) -> tuple[Floats, float]:
     """Positive definite, with ones on its diagonal; and the error that is left of `tau`."""
     size = len(off)
-    pairs = off[np.triu_indices(size, 1)]
-    signal = max(float(np.mean(pairs**2)) - tau**2, USUAL_CORRELATION**2) if len(pairs) else 1e-9
-    kept = signal / (signal + tau**2)
-    matrix = np.eye(size) + kept * (off - np.diag(np.diag(off)))
+    upper = np.triu(np.isnan(known), 1)
+    matrix = np.nan_to_num(known)
+    matrix[upper], left = _sorted_out(np.clip(off[upper], -2.0, 2.0), tau)
+    matrix = np.triu(matrix, 1) + np.triu(matrix, 1).T + np.eye(size)
     values, axes = np.linalg.eigh(matrix)
     floor = min(max(0.5 * tau * math.sqrt(size), 1e-4), 0.6)
     repaired = (axes * np.maximum(values, floor)) @ axes.T
-    return np.asarray((repaired + repaired.T) / 2), tau * math.sqrt(kept)
+    return np.asarray((repaired + repaired.T) / 2), left
+
+
+def _sorted_out(found: Floats, tau: float) -> tuple[Floats, float]:
+    """Posterior means of numbers [k] each with noise `tau`, and their root mean variance.
+
+    The prior is a mixture of normal laws of CORRELATIONS' sizes, weighted as the numbers suggest:
+    few large correlations among many small ones stay as they are, and the small ones go.
+    Source: Stephens (2017), Biostatistics 18, 275-294.
+    """
+    total = CORRELATIONS**2 + tau**2
+    density = np.exp(-(found[:, None] ** 2) / (2 * total)) / np.sqrt(total)
+    weight = np.full(len(CORRELATIONS), 1 / len(CORRELATIONS))
+    for _ in range(_SORTED):
+        part = density * weight
+        part /= part.sum(axis=1, keepdims=True)
+        weight = (part.sum(axis=0) + 1.0) / (len(found) + len(CORRELATIONS))
+    kept = CORRELATIONS**2 / total
+    mean = part @ kept * found
+    variance = part @ (kept * tau**2) + part @ kept**2 * found**2 - mean**2
+    return mean, math.sqrt(max(float(variance.mean()), 0.0)) if len(found) else 0.0

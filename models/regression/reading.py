@@ -25,50 +25,62 @@ SEPARATED = 6.0  # a predictor's spread beyond which outcomes are nearly certain
 
 @dataclass(frozen=True, eq=False)
 class Figures:
-    """Coefficients outside, their names, both covariances, and shrunk ones for prediction."""
+    """Coefficients outside, their names and both covariances: `values` as measured, `best` drawn
+    in as far as noise demands, `shrunk` for prediction."""
 
     names: tuple[str, ...]
     values: Floats
     sampling: Floats
     privacy: Floats
+    best: Floats
     shrunk: Floats
 
+    @property
+    def told(self) -> Floats:
+        """What is told of each: the best guess, within the interval about what was measured."""
+        half = Z95 * np.sqrt(np.maximum(np.diag(self.sampling + self.privacy), 0.0))
+        return np.clip(self.best, self.values - half, self.values + half)
+
     def estimates(self) -> tuple[Estimate, ...]:
-        rows = [
-            with_errors((COEFFICIENT, name), *three)
-            for name, *three in zip(
-                self.names,
-                self.values,
-                np.diag(self.sampling),
-                np.diag(self.privacy),
-                strict=True,
-            )
+        return (*self.coefficients(), *self.predictions())
+
+    def coefficients(self) -> list[Estimate]:
+        """Of the names; what follows them, a baseline's logarithms, is told elsewhere."""
+        variances = np.diag(self.sampling), np.diag(self.privacy)
+        found = zip(self.names, self.values, *variances, self.told, strict=False)
+        return [with_errors((COEFFICIENT, name), *four) for name, *four in found]
+
+    def predictions(self) -> list[Estimate]:
+        return [
+            Estimate((PREDICTION, name), float(v), 0.0, 0.0, float(v), float(v))
+            for name, v in zip(self.names, self.shrunk, strict=False)
         ]
-        shrunk = zip(self.names, self.shrunk, strict=True)
-        return (
-            *rows,
-            *(
-                Estimate((PREDICTION, name), float(v), 0.0, 0.0, float(v), float(v))
-                for name, v in shrunk
-            ),
-        )
 
 
-def with_errors(cell: tuple[str, str], value: float, sampling: float, privacy: float) -> Estimate:
+def with_errors(
+    cell: tuple[str, str],
+    value: float,
+    sampling: float,
+    privacy: float,
+    best: float | None = None,
+) -> Estimate:
+    """A measured value with the variances of both errors. Where `best` is told instead of it, the
+    interval stays about the value."""
     if not (math.isfinite(value) and math.isfinite(sampling + privacy)):
         return Estimate(cell, 0.0, 0.0, 0.0, -UNBOUNDED, UNBOUNDED, NO_INFORMATION)
     first, second = math.sqrt(max(sampling, 0.0)), math.sqrt(max(privacy, 0.0))
     half = Z95 * math.hypot(first, second)
-    return Estimate(cell, float(value), first, second, float(value - half), float(value + half))
+    low, high = float(value - half), float(value + half)
+    return Estimate(cell, float(value if best is None else best), first, second, low, high)
 
 
 def figures(model: Glm, now: Standing, levels: tuple[str, ...]) -> Figures:
     """Coefficients and thresholds in the researcher's units. `levels` name an ordinal's classes."""
     matrix, constant = outside(model)
     values = matrix @ now.theta + constant
-    shrunk = matrix @ shrunk_theta(model, now) + constant
+    best, shrunk = (matrix @ each + constant for each in drawn_in(model, now))
     sampling, privacy = (matrix @ each @ matrix.T for each in (told(now), now.privacy))
-    return Figures(_names(model, levels), values, sampling, privacy, shrunk)
+    return Figures(_names(model, levels), values, sampling, privacy, best, shrunk)
 
 
 def told(now: Standing) -> Floats:
@@ -97,22 +109,25 @@ def _names(model: Glm, levels: tuple[str, ...]) -> tuple[str, ...]:
     return model.design.names + tuple(f"{low} | {high}" for low, high in pairwise(levels))
 
 
-def shrunk_theta(model: Model, now: Standing) -> Floats:
-    """Drawn towards no effect as far as the whole error demands: better for prediction.
+def drawn_in(model: Model, now: Standing) -> tuple[Floats, Floats]:
+    """Coefficients drawn towards no effect as far as noise demands, to be told; and as far as the
+    whole error demands, for prediction.
 
-    The posterior mean under independent normal effects of usual size PRIOR_EFFECT per standard
-    deviation (of the outcome too, in a linear model).
+    Posterior means of the pooled fit and of the true coefficients, under independent normal
+    effects of usual size PRIOR_EFFECT per standard deviation (of the outcome too, in a linear
+    model). Without noise the first are as measured.
     """
-    variance = now.sampling + now.privacy
-    if not np.isfinite(variance).all():
-        return now.theta
+    whole = now.sampling + now.privacy
+    if not np.isfinite(whole).all():
+        return now.theta, now.theta
     scale = np.sqrt(np.diag(now.population.covariance))
+    free = np.flatnonzero(scale > 0)
     effect = PRIOR_EFFECT
     if isinstance(model.family, Linear):
         effect *= math.exp(float(now.theta[-1]) / 2)
-    prior = np.zeros((model.size, model.size))
-    prior[np.arange(model.width), np.arange(model.width)] = (scale / effect) ** 2
-    return np.asarray(np.linalg.solve(np.eye(model.size) + variance @ prior, now.theta))
+    spread = whole[np.ix_(free, free)] + np.diag((effect / scale[free]) ** 2)
+    pull = np.linalg.solve(spread, now.theta[free])
+    return now.theta - now.privacy[:, free] @ pull, now.theta - whole[:, free] @ pull
 
 
 def facts(model: Glm, now: Standing, noise_members: float) -> tuple[Estimate, ...]:

@@ -105,6 +105,11 @@ class InRounds(Request):
         return foretold(self.model(dictionary), course, unit, members)
 
     def method(self) -> str:
+        return f"{self.way_said} {_TOLD}"
+
+    @property
+    def way_said(self) -> str:
+        """What its rounds open, in words."""
         return _METHODS[self.way]
 
     def course(self, dictionary: Dictionary) -> Course:
@@ -186,6 +191,10 @@ def decimal(text: str, where: str, most: float) -> float:
     return number
 
 
+_TOLD = (
+    "What is told is drawn towards no effect as far as the noise demands; intervals are about what "
+    "was measured."
+)
 _METHODS = {
     "newton": (
         "Coefficients are maximum likelihood estimates by Newton's method; every round opened the "

@@ -97,6 +97,11 @@ class PiecewiseHazard(Model):
         return (0.0,) * self.baselines + self.design.shifts
 
     @property
+    def exclusive(self) -> tuple[tuple[int, ...], ...]:
+        first = self.baselines
+        return tuple(tuple(first + at for at in group) for group in self.design.exclusive)
+
+    @property
     def offsets(self) -> bool:
         return False
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from node.consent import class_column
 from node.layout import MEMBERS, quote, select
+from node.linked import linked_columns
 
 _WIDER = {"UTINYINT": "SMALLINT", "USMALLINT": "INTEGER"}  # others know no unsigned numbers
 _LEFT_OUT = "VARCHAR"
@@ -54,9 +55,10 @@ def _unread(column: str) -> bool:
 
 
 def consent_row(records: Any, member: str) -> dict[str, int | None]:
-    """`member_ix` and the classes of consent of one member."""
+    """`member_ix`, the classes of consent and the place in a linkage of one member."""
     members = copied_tables(records)[0]
-    names = ["member_ix", *(name for name in members.columns if name.startswith(_CLASS))]
+    said = [name for name in members.columns if name.startswith(_CLASS)]
+    names = ["member_ix", *said, *linked_columns(members.columns)]
     source = f"{MEMBERS} WHERE member = ?"
     row = records.execute(select({n: quote(n) for n in names}, source), [member]).fetchone()
     return dict(zip(names, row, strict=True))

@@ -27,6 +27,10 @@ class TotalTooLargeError(CairnError):
     """A total beyond 2^62: the declared number of members was too small. Never a wrong number."""
 
 
+class NotLinkedError(CairnError):
+    """The records are not of the linkage that a question counts by."""
+
+
 class EngineError(CairnError):
     """The engine did not do what it was asked. What it said is left out: it may quote a value."""
 

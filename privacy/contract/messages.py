@@ -37,6 +37,14 @@ class Ask(StrEnum):
     REVEAL = "reveal"
     OUTCOME = "outcome"
     LEDGER = "ledger"
+    LINK_BEGIN = "link-begin"
+    LINK_MEET = "link-meet"
+    LINK_LIST = "link-list"
+    LINK_RAISE = "link-raise"
+    LINK_VOUCH = "link-vouch"
+    LINK_LEARN = "link-learn"
+    LINK_KEEP = "link-keep"
+    LINK_END = "link-end"
 
 
 class Request(Fact):

@@ -51,7 +51,8 @@ class Plan(Fact):
     """A compiled question (envelope kind `plan`, signed by the coordinator).
 
     `rho` is the cost of the run, each of its rounds once, as rational text, memberships
-    included; a run reserves max_attempts * rho. `evidence` are the envelopes of an earlier plan
+    included; a run reserves max_attempts * rho. `linkage` is the digest of the session by which a
+    linked study counts; "" of any other. `evidence` are the envelopes of an earlier plan
     and of its release, where the analysis reuses what that opened (`models.reusing`). `nonce`
     makes two runs of one question two plans.
     """
@@ -71,6 +72,7 @@ class Plan(Fact):
     delta: str
     rounds: tuple[PlannedRound, ...]
     max_attempts: int
+    linkage: str = ""
     evidence: tuple[dict[str, Any], ...] = ()
     epoch: str
     created: str
@@ -106,6 +108,7 @@ def identity_of(
     epoch: str,
     rho: str,
     tops_up: tuple[str, ...] = (),
+    linkage: str = "",
 ) -> str:
     """The identity of an analysis: equal identities have equal answers, so one is stored.
 
@@ -125,5 +128,6 @@ def identity_of(
             "epoch": epoch,
             "rho": rho,
             **({"tops_up": list(tops_up)} if tops_up else {}),
+            **({"linkage": linkage} if linkage else {}),
         }
     )

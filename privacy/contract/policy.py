@@ -40,6 +40,27 @@ class Automatic(StrEnum):
     COUNTS = "counts-for-approved-studies"  # a question that only counts needs no look
 
 
+class Linking(Fact):
+    """With whom, by what and how often an organisation links its members (docs/linkage.md).
+
+    `partners` are ids of nodes; `fields` the dictionary's identifiers by which a person is
+    recognised; `room` a number of members never to be exceeded, which everybody sees; `a_year`
+    how many linkages may be begun in one period.
+    """
+
+    partners: Annotated[tuple[Line, ...], Field(min_length=2, max_length=7)]
+    fields: Annotated[tuple[Line, ...], Field(min_length=1, max_length=8)]
+    room: Annotated[int, Field(ge=1, lt=2**24)]
+    a_year: Annotated[int, Field(ge=1, le=52)] = 4
+
+    @model_validator(mode="after")
+    def _lists(self) -> Self:
+        for values in (self.partners, self.fields):
+            if list(values) != sorted(set(values)):
+                raise ValueError("lists are sorted and name nothing twice")
+        return self
+
+
 class Rules(Fact):
     """The rules beside the figures.
 
@@ -49,7 +70,8 @@ class Rules(Fact):
     those that `automatic` lets through. `known` are investigators' public keys whose
     fingerprints a steward compared. `names_columns` and `reviewed` refuse studies that do not
     name their columns, and studies without a patient reviewer's sign-off. Without
-    `by_organisation` studies are refused in which organisations may be told apart.
+    `by_organisation` studies are refused in which organisations may be told apart. Without
+    `linking` members are linked with nobody's.
     """
 
     preset: Preset = Preset.OWN
@@ -63,6 +85,7 @@ class Rules(Fact):
     names_columns: bool = False
     by_organisation: bool = True
     reviewed: bool = False
+    linking: Linking | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

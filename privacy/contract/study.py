@@ -87,7 +87,8 @@ class Study(Fact):
     question: only members in it are counted. `variables` (`table.column`, or `table.*`) are all
     the columns that a question may name; none named means every column of the dictionary.
     `by_organisation` lets figures of single organisations be estimated, with noise like any:
-    whoever approves the study approves that.
+    whoever approves the study approves that. A `linked` study counts only members who were
+    linked, each at one organisation.
     """
 
     id: str
@@ -121,6 +122,7 @@ class Study(Fact):
     t_drop: int = 0
     t_collude: int = 1
     max_memberships: int = 1
+    linked: bool = False
 
     @field_validator("id")
     @classmethod
@@ -187,6 +189,11 @@ class Study(Fact):
     def keys(self) -> frozenset[str]:
         """The investigators' public keys."""
         return frozenset(each.key for each in self.investigators)
+
+    @property
+    def memberships(self) -> int:
+        """How many memberships of one person a question pays for: one, where they are linked."""
+        return 1 if self.linked else self.max_memberships
 
     @property
     def consent_purpose(self) -> str | None:

@@ -85,12 +85,14 @@ def _who(study: Study) -> Lines:
 
 def _what(study: Study) -> Lines:
     apart = "may be estimated, with noise like any"
+    once = "members who were linked, each at one organisation"
     floor = f"answers below a noised total of {study.min_cohort} are withheld"
     return (
         ("cohort", study.cohort or "every member"),
         ("columns", ", ".join(study.variables) or "every column of the dictionary"),
         ("analyses", ", ".join(study.analyses) or "every analysis of the catalogue"),
         ("figures of each organisation", apart if study.by_organisation else ""),
+        ("who counts", once if study.linked else ""),
         ("smallest cohort", floor if study.min_cohort else ""),
     )
 
@@ -125,4 +127,5 @@ def _exact(study: Study) -> dict[str, str]:
         "dictionary": study.dictionary,
         "margins": f"{study.t_drop} lost, {study.t_collude} colluding",
         "memberships": str(study.max_memberships),
+        "linked": "each linked member once" if study.linked else "no",
     }

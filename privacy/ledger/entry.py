@@ -28,6 +28,7 @@ from privacy.ledger.fields import (
     Epoch,
     Index,
     Instant,
+    LinkageDigest,
     Name,
     Positive,
     RhoText,
@@ -39,6 +40,7 @@ from privacy.ledger.history_entry import (
     HistoryBroken,
     LedgerRecovered,
 )
+from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.ledger.steward_entry import Signed, StewardBody
 from privacy.ledger.upkeep_entry import UpkeepBody
 from privacy.mechanism import GaussianSum
@@ -217,7 +219,8 @@ class Reserve(Fact):
 
     `rho` is max_attempts times the cost of all `rounds`, each once. `question` is the digest of
     what the researcher signed: it is answered once, whatever plans are made of it. A question
-    signed by another key than the `researcher`'s names the delegation under which it was.
+    signed by another key than the `researcher`'s names the delegation under which it was. Of a
+    linked study, `linkage` is the session by which each person is counted once.
     """
 
     kind: Literal["reserve"] = "reserve"
@@ -233,6 +236,7 @@ class Reserve(Fact):
     rounds: Annotated[tuple[ReservedRound, ...], Field(min_length=1, max_length=MAX_ROUNDS)]
     max_attempts: Positive
     rho: RhoText
+    linkage: LinkageDigest = ""
     expires: Instant
 
 
@@ -358,6 +362,9 @@ Body = (
     | HistoryAccepted
     | LedgerRecovered
     | BudgetForfeited
+    | LinkBegun
+    | Linked
+    | LinkEnded
 )
 
 

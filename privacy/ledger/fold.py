@@ -49,6 +49,8 @@ from privacy.ledger.history_entry import (
     HistoryBroken,
     LedgerRecovered,
 )
+from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
+from privacy.ledger.linkage import check_counts, link
 from privacy.ledger.state import (
     LedgerState,
     OpenPlan,
@@ -92,7 +94,8 @@ def step(state: LedgerState, entry: Entry) -> LedgerState:
     Raises Refused with the catalogue code of the rule that forbids it: BUDGET_EXCEEDED,
     STUDY_BUDGET_EXCEEDED, RESEARCHER_BUDGET_EXCEEDED, DELEGATION_EXCEEDED, QUESTION_LIMIT,
     NOT_DELEGATED, NOT_APPROVED, NOT_IN_PERIOD, DICTIONARY_MISMATCH, POLICY_FLOOR, PAUSED,
-    EXPIRED, REPLAYED, TOO_MANY_ATTEMPTS, PLAN_MISMATCH, TOO_LARGE, HISTORY_BROKEN,
+    EXPIRED, REPLAYED, TOO_MANY_ATTEMPTS, PLAN_MISMATCH, TOO_LARGE, HISTORY_BROKEN, NOT_LINKED,
+    RATE_LIMITED,
     LEDGER_STOPPED (time runs backwards) or CONFLICT.
     """
     if entry.at < state.at:
@@ -152,6 +155,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return kept_up(state, body, at)
         case HistoryBroken() | HistoryAccepted() | LedgerRecovered() | BudgetForfeited():
             return told(state, body, at)
+        case LinkBegun() | Linked() | LinkEnded():
+            return link(state, body, at)
         case _:
             assert_never(body)
 
@@ -236,7 +241,8 @@ def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
         raise Refused(Code.EXPIRED)
     if not state.dictionary or body.dictionary != state.dictionary:
         raise Refused(Code.DICTIONARY_MISMATCH)
-    rounds = tuple(_round(state, each) for each in body.rounds)
+    check_counts(state, body.linkage, at)
+    rounds = tuple(_round(state, each, linked=bool(body.linkage)) for each in body.rounds)
     plan = OpenPlan(
         plan=body.plan,
         study=body.study,
@@ -260,8 +266,8 @@ def _accounts(body: Reserve) -> tuple[str, ...]:
     return (own, delegation_account(body.delegation.statement))
 
 
-def _round(state: LedgerState, body: ReservedRound) -> OpenRound:
-    cost = _checked_cost(state, body.mechanism)
+def _round(state: LedgerState, body: ReservedRound, *, linked: bool) -> OpenRound:
+    cost = _checked_cost(state, body.mechanism, linked=linked)
     if parse_rho(body.rho) != cost:
         raise Refused(Code.PLAN_MISMATCH, what="rho")
     return OpenRound(body.mechanism, cost)
@@ -272,8 +278,11 @@ def _check_period(state: LedgerState, at: str) -> None:
         raise Refused(Code.NOT_IN_PERIOD)
 
 
-def _checked_cost(state: LedgerState, mechanism: Mechanism) -> Rho:
-    """What one opening costs, recomputed; refuses a mechanism below the policy's floors."""
+def _checked_cost(state: LedgerState, mechanism: Mechanism, *, linked: bool) -> Rho:
+    """What one opening costs, recomputed; refuses a mechanism below the policy's floors.
+
+    Where members are linked, one membership of each is counted and paid for.
+    """
     policy = state.policy
     try:
         event = mechanism.event
@@ -281,7 +290,7 @@ def _checked_cost(state: LedgerState, mechanism: Mechanism) -> Rho:
         raise Refused(Code.PLAN_MISMATCH, what="mechanism") from None
     if policy is None or event.nodes < policy.min_nodes or event.margin < policy.min_collude:
         raise Refused(Code.POLICY_FLOOR, what="nodes or margin")
-    if event.memberships < policy.max_memberships:
+    if event.memberships < (1 if linked else policy.max_memberships):
         raise Refused(Code.POLICY_FLOOR, what="memberships")
     return event.rho
 

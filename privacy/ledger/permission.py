@@ -39,6 +39,7 @@ class Rule(StrEnum):
     DELTA = "delta"
     STUDY_LIMIT = "study_limit"
     QUESTION_LIMIT = "question_limit"
+    LINKAGE = "linkage"
     LOOK = "look"
 
 
@@ -57,6 +58,7 @@ RULE_WORDS: dict[Rule, str] = {
     Rule.DELTA: "its delta is larger than the policy's",
     Rule.STUDY_LIMIT: "it asks for more than the policy gives one study",
     Rule.QUESTION_LIMIT: "it costs more than the policy lets one question cost",
+    Rule.LINKAGE: "it counts linked members, and the policy links with nobody",
     Rule.LOOK: "a steward has not looked at this question",
 }
 
@@ -74,7 +76,8 @@ def study_rule(
         (reviewed or not rules.reviewed, Rule.REVIEW),
         (study.t_collude >= max(policy.min_collude, 1), Rule.MIN_COLLUDE),
         (study.t_drop <= policy.max_drop, Rule.MAX_DROP),
-        (study.max_memberships >= policy.max_memberships, Rule.MEMBERSHIPS),
+        (study.linked or study.max_memberships >= policy.max_memberships, Rule.MEMBERSHIPS),
+        (not study.linked or rules.linking is not None, Rule.LINKAGE),
         (study.min_cohort >= policy.min_cohort, Rule.MIN_COHORT),
         (study.delta_fraction <= delta, Rule.DELTA),
         (_within_limit(policy, study), Rule.STUDY_LIMIT),

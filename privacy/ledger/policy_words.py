@@ -70,6 +70,17 @@ def _floors(policy: PolicySet) -> Lines:
     )
 
 
+def linking_words(rules: Rules) -> str:
+    """With whom members are linked, by what, and how often."""
+    asked = rules.linking
+    if asked is None:
+        return "with nobody"
+    return (
+        f"with {', '.join(asked.partners)}, by {', '.join(asked.fields)}, up to {asked.room}"
+        f" members, {asked.a_year} times a year at most"
+    )
+
+
 def _rules(rules: Rules) -> Lines:
     each = "a steward looks at each first" if rules.each_question else "answered without a look"
     days = f"{rules.embargo_days} days between approval and the first answer"
@@ -85,6 +96,7 @@ def _rules(rules: Rules) -> Lines:
         ("columns", "a study has to name them" if rules.names_columns else "need not be named"),
         ("figures of this organisation", apart),
         ("patient reviewer", "has to sign a study off" if rules.reviewed else "is not required"),
+        ("linkage", linking_words(rules)),
         ("by itself", automatic or "nothing is decided"),
         ("known investigators", ", ".join(rules.known) or "none"),
     )

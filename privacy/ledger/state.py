@@ -35,6 +35,7 @@ from privacy.ledger.entry import (
 )
 from privacy.ledger.fields import parse_rho
 from privacy.ledger.history_entry import BudgetForfeited, HistoryBroken
+from privacy.ledger.link_entry import Linkage, LinkBegun
 from privacy.ledger.steward_entry import StewardInvited
 from privacy.ledger.stewards import Steward
 from privacy.units import Rho
@@ -127,8 +128,10 @@ class LedgerState(_Value):
     first where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward
     said to single questions, by mark. `charged` and `held` are by study id, over all periods;
     `parts` is charged and held together, by account; `period_charged` counts the current
-    period, `total_charged` all of them and what was forfeited. `faults` are the histories that
-    broke and that no steward accepted.
+    period, `total_charged` all of them, linkages included, which are no study's:
+    `linkage_charged`. `linkage` is in force, `linking` was begun and not ended; `links` counts
+    those begun in the period, `link_sessions` names all there ever were. `faults` are the
+    histories that broke and that no steward accepted; `total_charged` counts what was forfeited.
     """
 
     size: int = 0
@@ -167,6 +170,11 @@ class LedgerState(_Value):
     total_held: Rho = Rho.ZERO
     faults: Mapping[str, HistoryBroken] = field(default_factory=dict)  # by whose history
     abandoned: frozenset[str] = frozenset()  # checkpoints of entries that a backup lost
+    linkage: Linkage | None = None
+    linking: LinkBegun | None = None
+    links: int = 0
+    link_sessions: frozenset[str] = frozenset()
+    linkage_charged: Rho = Rho.ZERO
     reservations: int = 0
     _reserved: _Reserved = field(default_factory=_Reserved, compare=False, repr=False)
 
@@ -283,7 +291,19 @@ class LedgerState(_Value):
 
     def opened_period(self, period: PeriodOpened) -> LedgerState:
         """With a new budget. What is set aside stays set aside and counts against it."""
-        return self.having(period=period, period_charged=Rho.ZERO)
+        return self.having(period=period, period_charged=Rho.ZERO, links=0)
+
+    def begun_link(self, begun: LinkBegun) -> LedgerState:
+        """With a linkage under way and charged."""
+        cost = parse_rho(begun.rho)
+        return self.having(
+            linking=begun,
+            links=self.links + 1,
+            link_sessions=self.link_sessions | {begun.session},
+            linkage_charged=self.linkage_charged + cost,
+            period_charged=self.period_charged + cost,
+            total_charged=self.total_charged + cost,
+        )
 
     def keys_of(self, name: str) -> tuple[str, ...]:
         """The keys of the stewards of this name."""

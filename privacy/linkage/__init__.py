@@ -6,10 +6,12 @@ round all nodes, each raises what it is given by its own secret; the coordinator
 pseudonyms, which mean nothing to it, and tells every node which places of its own list are
 counted elsewhere.
 
+    spelling        one way of writing what a person is recognised by
     hash_to_curve   H: text to a point of Curve25519
     raising         ^a: one node's part of the exponent
     dummies         shared dummies that hide how many persons two organisations have in common
     session         what is signed: the session, adverts, lists on their way
     party           a node's part
     matching        the coordinator's part
+    transcript      what is left of it, for auditors
 """

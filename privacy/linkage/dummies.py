@@ -5,8 +5,9 @@ common. To every such set belong dummies known to all nodes, SHIFT and discrete 
 many, which nobody but the nodes can tell from persons.
 
 Guarantee: against a coordinator that works with no node, the numbers of pseudonyms in common are
-zCDP with rho = 1 / (2 sigma²) = 1/512 in one person with all their memberships: a person adds
-one to one of the numbers. The noise is never cut: the sampler raises beyond 16 sigma, which has
+zCDP with rho = 2 / (2 sigma²) = 1/256 in one person with all their memberships, or in one of
+them: a person adds one to one of the numbers, and a membership more or less moves them from that
+number to another. The noise is never cut: the sampler raises beyond 16 sigma, which has
 probability below 10^-55, so that the number of dummies is never negative.
 Assumes: the seed is known to nodes alone. A node that tells the coordinator the seed tells it
 the exact numbers, of this one session.
@@ -31,7 +32,8 @@ SHIFT = 16 * 2**LOG2_SIGMA
 MOST: int = 2 * SHIFT  # dummies of one set of nodes
 _NAME_WORDS = 4  # 256 random bits, so that no two are equal
 MAX_NODES = 8  # sets of nodes double with each
-COST = Rho.round_up(Fraction(1, 2 * 4**LOG2_SIGMA))
+MOVED = 2  # squared L2 norm of what one membership moves: two numbers by one each
+COST = Rho.round_up(Fraction(MOVED, 2 * 4**LOG2_SIGMA))
 
 
 @dataclass(frozen=True)

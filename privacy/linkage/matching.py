@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.errors import ProtocolError
 from privacy.linkage.raising import split_points
-from privacy.linkage.session import LinkAdvert, LinkSession, open_list
+from privacy.linkage.session import LinkAdvert, LinkSession, open_finished, open_list
 
 
 def finished(
@@ -29,9 +29,9 @@ def finished(
         if owner not in lists:
             raise ProtocolError("a list is missing", sender=owner)
         envelope, points = lists[owner]
-        stated = open_list(session, envelope, points, keys)
-        if stated.owner != owner or stated.raised_by != session.ring_from(owner):
-            raise ProtocolError("a list that is not finished", sender=stated.raised_by[-1])
+        open_list(session, envelope, points, keys)
+        if open_finished(session, envelope, keys).owner != owner:
+            raise ProtocolError("a list under another's name", sender=owner)
         done[owner] = split_points(points, adverts[owner].size)
     return done
 

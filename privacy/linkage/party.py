@@ -28,7 +28,7 @@ from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.errors import BadInput, ProtocolError
 from privacy.linkage.dummies import Dummy, most_dummies, shared_dummies
 from privacy.linkage.hash_to_curve import hash_to_point
-from privacy.linkage.raising import Exponent, join_points, random_point, split_points
+from privacy.linkage.raising import Exponent, join_points, split_points
 from privacy.linkage.session import (
     ADVERT,
     LinkAdvert,
@@ -38,22 +38,25 @@ from privacy.linkage.session import (
     open_list,
     seal_list,
 )
+from privacy.linkage.spelling import spelt_text
+from privacy.linkage.transcript import check_finished, seal_learnt, transcript_of
 from privacy.randomness import KEY_BYTES, Entropy, fresh_keystream
 from privacy.secure_sum.masks import derive
 
 _NONCE = bytes(12)
-_MEMBER, _DUMMY = b"member\n", b"dummy\n"
+_MEMBER, _DUMMY, _NOBODY = b"member\n", b"dummy\n", b"nobody\n"
 
 
-def person(session: LinkSession, values: Sequence[str]) -> bytes:
-    """What is hashed of one person: the declared fields, in one spelling.
+def person(fields: Sequence[str], values: Sequence[str]) -> bytes:
+    """What is hashed of one person: the session's fields, in one spelling.
 
-    Raises BadInput unless there is a non-empty value for each field.
+    Days come as `privacy.linkage.spelling.spelt` writes them. Raises BadInput unless there is a
+    value for each field that says something.
     """
-    spelt = [" ".join(value.casefold().split()) for value in values]
-    if len(spelt) != len(session.fields) or not all(spelt):
-        raise BadInput("a value for every field", instead=", ".join(session.fields))
-    return _MEMBER + canonical_bytes([list(session.fields), spelt])
+    written = [spelt_text(value) for value in values]
+    if len(written) != len(fields) or not all(written):
+        raise BadInput("a value for every field", instead=", ".join(fields))
+    return _MEMBER + canonical_bytes([list(fields), written])
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class Party:
         self._exponent = Exponent.fresh(entropy)
         self._channel = X25519PrivateKey.from_private_bytes(entropy(KEY_BYTES))
         self._adverts: dict[str, LinkAdvert] = {}
+        self._sent: dict[str, Envelope] = {}  # everybody's adverts, as signed
+        self._finished: dict[str, Envelope] = {}
         self._dummies: tuple[Dummy, ...] = ()
         self._seed = b""
         self._raised: set[str] = set()
@@ -122,6 +127,7 @@ class Party:
         if self._adverts or opened[self.node] != own:
             raise ProtocolError("adverts that are not the first, or not this node's own")
         self._adverts = opened
+        self._sent = dict(zip(opened, adverts, strict=True))
 
     def deal(self) -> dict[str, bytes]:
         """For the dealer: a fresh seed, sealed for every other node."""
@@ -146,9 +152,10 @@ class Party:
         self._take(seed)
 
     def own_list(self, members: Sequence[bytes]) -> tuple[Envelope, bytes]:
-        """This node's list: `members` (each as `person` writes it), dummies and random points.
+        """This node's list: `members` (each as `person` writes it), dummies and random names.
 
-        Raises BadInput for more members than declared, or one twice.
+        How long it takes depends on the list's length alone: a name that fills it is hashed and
+        raised like any. Raises BadInput for more members than declared, or one twice.
         """
         if not self._seed or self._places is not None:
             raise ProtocolError("one list, after the seed")
@@ -156,10 +163,12 @@ class Party:
             raise BadInput("more members than declared, or one twice")
         names = [*members, *(_DUMMY + dummy.name for dummy in self._own_dummies())]
         order = self._order(self._size)
-        points = [random_point(self._entropy) for _ in range(self._size)]
-        for name, place in zip(names, order, strict=False):
-            points[place] = self._exponent.raised(hash_to_point(name))
-        placed = dict(zip(names, order, strict=False))
+        filled = names + [
+            _NOBODY + self._entropy(KEY_BYTES) for _ in range(self._size - len(names))
+        ]
+        placed = dict(zip(filled, order, strict=True))
+        by_place = sorted(filled, key=placed.__getitem__)
+        points = [self._exponent.raised(hash_to_point(name)) for name in by_place]
         self._places = Places(
             {name: placed[name] for name in members},
             {dummy.name: placed[_DUMMY + dummy.name] for dummy in self._own_dummies()},
@@ -180,14 +189,16 @@ class Party:
         data = join_points(self._exponent.raised(point) for point in listed)
         return seal_list(self.session, ring[: turn + 1], data, self._key), data
 
-    def vouch(self, elsewhere: bytes) -> bytes:
+    def vouch(self, elsewhere: bytes, lists: Sequence[Envelope]) -> bytes:
         """Take what is counted elsewhere, a bit a place; says what became of its dummies.
 
-        What it says is sealed for the nodes alone and of one length.
+        `lists` are all finished lists, without their points. What it says is sealed for the
+        nodes alone and of one length.
         """
         places = self._listed()
         if self._elsewhere or len(elsewhere) != -(-self._size // 8):
             raise ProtocolError("not one bit for every place, or not for the first time")
+        self._finished = check_finished(self.session, lists, self._peers)
         self._elsewhere = elsewhere
         counted = bytearray(-(-most_dummies(self.session.nodes) // 8))
         for number, dummy in enumerate(self._own_dummies()):
@@ -205,6 +216,12 @@ class Party:
         self._check(vouched)
         members = self._listed().members
         return frozenset(name for name, place in members.items() if _bit(self._elsewhere, place))
+
+    def learnt(self, vouched: Mapping[str, bytes]) -> tuple[Envelope, str]:
+        """Its word, once it has learnt, on the transcript that it saw; and that one's digest."""
+        self._check(vouched)
+        seen = transcript_of(self.session, self._sent, self._finished, vouched).digest
+        return seal_learnt(self.session, self.node, seen, self._key), seen
 
     def _check(self, vouched: Mapping[str, bytes]) -> None:
         counted = {node: self._opened(node, vouched.get(node, b"")) for node in self.session.nodes}

@@ -19,31 +19,41 @@ from pydantic import Field, model_validator
 from privacy.contract.canonical import sha256_hex
 from privacy.contract.facts import Fact
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
+from privacy.contract.time import parse_day, parse_instant
 from privacy.errors import BadInput, ProtocolError, VerificationFailed
 from privacy.linkage.dummies import MAX_NODES, most_dummies
 
 MAX_LIST = 2**24
+SESSION = "link-session"
 ADVERT = "link-advert"
 LIST = "link-list"
 
 
 class LinkSession(Fact):
-    """One linkage of all members who opted in, over the nodes of one roster.
+    """One linkage of all members who opted in, over the nodes of one roster (`link-session`).
 
     It holds from `starts` to `ends`, days, the period in which a member's counting node is
-    fixed. `fields` names what a person is recognised by, in words that all organisations use.
+    fixed. `fields` names what a person is recognised by: identifiers of the dictionary. It has
+    to be over by the instant `expires`.
     """
 
     network: str
     roster: str
+    dictionary: str
     nodes: Annotated[tuple[str, ...], Field(min_length=3, max_length=MAX_NODES)]
     fields: Annotated[tuple[str, ...], Field(min_length=1, max_length=8)]
     starts: str
     ends: str
+    created: str
+    expires: str
     nonce: str
 
     @model_validator(mode="after")
     def _sorted(self) -> Self:
+        parse_day(self.starts), parse_day(self.ends)
+        parse_instant(self.created), parse_instant(self.expires)
+        if not (self.starts <= self.ends and self.created < self.expires):
+            raise ValueError("it ends after it begins")
         if list(self.nodes) != sorted(set(self.nodes)):
             raise ValueError("nodes are sorted and distinct")
         return self
@@ -102,6 +112,25 @@ def open_list(
 
     Raises ProtocolError naming that node otherwise.
     """
+    stated = _open_statement(session, envelope, keys)
+    if stated.points != sha256_hex(points):
+        raise ProtocolError("other points than those signed", sender=stated.raised_by[-1])
+    return stated
+
+
+def open_finished(
+    session: LinkSession, envelope: Envelope, keys: Mapping[str, PublicKey]
+) -> LinkList:
+    """What is stated of a list that every node has raised; raises ProtocolError otherwise."""
+    stated = _open_statement(session, envelope, keys)
+    if stated.raised_by != session.ring_from(stated.owner):
+        raise ProtocolError("a list that is not finished", sender=stated.raised_by[-1])
+    return stated
+
+
+def _open_statement(
+    session: LinkSession, envelope: Envelope, keys: Mapping[str, PublicKey]
+) -> LinkList:
     stated = _stated(envelope)
     sender = stated.raised_by[-1] if stated.raised_by else ""
     ring = session.ring_from(stated.owner)
@@ -113,8 +142,6 @@ def open_list(
         envelope.open(LIST, keys[sender])
     except VerificationFailed:
         raise ProtocolError("a list that was not signed", sender=sender) from None
-    if stated.points != sha256_hex(points):
-        raise ProtocolError("other points than those signed", sender=sender)
     return stated
 
 

@@ -7,22 +7,29 @@ import hmac
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
+from privacy.contract.dictionary import ColumnType
 from privacy.contract.signing import Envelope
 from privacy.discrete_gaussian import sample
 from privacy.errors import BadInput, ProtocolError
 from privacy.linkage import dummies, raising
-from privacy.linkage.dummies import COST, SHIFT, sets_of, shared_dummies
+from privacy.linkage import party as party_module
+from privacy.linkage.dummies import COST, LOG2_SIGMA, SHIFT, sets_of, shared_dummies
 from privacy.linkage.hash_to_curve import PRIME, hash_to_point
 from privacy.linkage.matching import counted_elsewhere, finished
 from privacy.linkage.party import Party, person
 from privacy.linkage.raising import Exponent, join_points, random_point, split_points
-from privacy.linkage.session import LIST, open_adverts, seal_list
+from privacy.linkage.session import LIST, list_size, open_adverts, seal_list
+from privacy.linkage.spelling import spelt, spelt_text
+from privacy.linkage.transcript import open_learnt
 from privacy.units import Rho
 from tests.support.linkage_ring import Ring, Sent, key_of, session_of
 from tests.support.seeded import seeded_entropy, seeded_stream
+
+pytestmark = pytest.mark.usefixtures("few_dummies")
 
 RFC_9380 = b"QUUX-V01-CS02-with-curve25519_XMD:SHA-512_ELL2_RO_"
 WORLD = {
@@ -69,13 +76,13 @@ def test_lists_have_their_length_and_distinct_canonical_points() -> None:
 
 
 def test_a_person_is_spelt_in_one_way() -> None:
-    session = session_of(WORLD)
-    same = person(session, ("Ada  LOVELACE", "1815-12-10"))
-    assert person(session, (" ada lovelace ", "1815-12-10")) == same
-    assert person(session, ("ada", "lovelace 1815-12-10")) != same
+    fields = session_of(WORLD).fields
+    same = person(fields, ("Ada  LOVELACE", "1815-12-10"))
+    assert person(fields, (" ada lovelace ", "1815-12-10")) == same
+    assert person(fields, ("ada", "lovelace 1815-12-10")) != same
     for values in (("ada",), ("ada", " "), ("ada", "b", "c")):
         with pytest.raises(BadInput):
-            person(session, values)
+            person(fields, values)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -120,8 +127,12 @@ def test_what_lists_have_in_common_is_seen_with_noise_alone() -> None:
     assert hidden.keys() == set(sets_of(list(WORLD)))
 
 
-def test_numbers_of_dummies_are_shifted_discrete_gaussians_at_the_stated_cost() -> None:
+def test_numbers_of_dummies_are_shifted_discrete_gaussians_at_the_stated_cost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Compared with independent draws: the dummies' noise is the sampler's, one per set."""
+    monkeypatch.setattr(dummies, "SHIFT", SHIFT)
+    monkeypatch.setattr(dummies, "LOG2_SIGMA", LOG2_SIGMA)
     nodes = [f"n{number}" for number in range(8)]
     numbers: list[int] = []
     for number in range(12):
@@ -134,13 +145,13 @@ def test_numbers_of_dummies_are_shifted_discrete_gaussians_at_the_stated_cost() 
     # 2,964 draws: the standard error of the variance is 2.6 %; six of them
     assert abs(variance / 256 - 1) < 0.16
     assert abs(sum(reference**2) / len(reference) / 256 - 1) < 0.16
-    assert Rho.round_up(1 / (2 * COST.fraction.__class__(256))) == COST
+    assert Rho.round_up(Fraction(2, 2 * 256)) == COST  # two numbers move by one each
 
 
 def test_too_little_noise_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dummies, "LOG2_SIGMA", 3)
+    monkeypatch.setattr(f"{__name__}.LOG2_SIGMA", 3)
     with pytest.raises(AssertionError):
-        test_numbers_of_dummies_are_shifted_discrete_gaussians_at_the_stated_cost()
+        test_numbers_of_dummies_are_shifted_discrete_gaussians_at_the_stated_cost(monkeypatch)
 
 
 # nobody can test a name
@@ -257,7 +268,7 @@ def test_every_step_has_its_time() -> None:
     for early in (
         beta.deal,
         lambda: beta.own_list([]),
-        lambda: beta.vouch(b""),
+        lambda: beta.vouch(b"", []),
         lambda: beta.learn({}),
     ):
         with pytest.raises(ProtocolError):
@@ -273,9 +284,9 @@ def test_every_step_has_its_time() -> None:
 def test_what_a_node_vouches_for_is_said_once() -> None:
     ring = Ring(WORLD)
     bits = counted_elsewhere(ring.session, ring.pseudonyms())
-    ring.parties["beta"].vouch(bits["beta"])
+    ring.vouch("beta", bits["beta"])
     with pytest.raises(ProtocolError, match="first time"):
-        ring.parties["beta"].vouch(bits["beta"])
+        ring.vouch("beta", bits["beta"])
 
 
 def test_adverts_are_one_of_every_node() -> None:
@@ -333,3 +344,97 @@ def test_a_changed_session_is_another() -> None:
     envelope = seal_list(session, ("alpha",), b"", key_of("alpha"))
     assert envelope.kind == LIST
     assert replace(envelope, kind="plan").kind != LIST
+
+
+# a node that lies about its list
+
+
+def told_of(ring: Ring, invented: list[str]) -> set[str]:
+    """Of made-up persons on alpha's list, those whom it learns to be counted elsewhere."""
+    counted = ring.counted()
+    return set(invented) - set(counted["alpha"])
+
+
+def test_made_up_persons_tell_what_was_known_where_a_code_is_asked_for() -> None:
+    """Names alone can be looked up by putting them on one's list; names with a code cannot."""
+    lists = {**WORLD, "alpha": ["finn", "gil", "hal", "nobody"]}
+    found = set()
+    for seed in range(3):  # a person is counted at each place with even chances
+        found |= told_of(Ring(lists, seed=seed, room=8), lists["alpha"])
+    assert {"finn", "gil"} <= found <= {"finn", "gil", "hal"}
+    guessed = {**coded(WORLD), "alpha": [f"{name} 000000" for name in lists["alpha"]]}
+    for seed in range(2):
+        assert not told_of(Ring(guessed, seed=seed, room=8), guessed["alpha"])
+
+
+def coded(world: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The same people, each with a code that they and their organisations know."""
+    return {
+        node: [f"{name} {hashlib.sha256(name.encode()).hexdigest()[:12]}" for name in names]
+        for node, names in world.items()
+    }
+
+
+def test_a_person_claimed_falsely_is_counted_at_most_once() -> None:
+    lists = {**WORLD, "alpha": [*WORLD["alpha"], "finn", "hal"]}
+    counted = Ring(lists).counted()
+    times = Counter(name for node in ("beta", "gamma") for name in counted[node])
+    assert max(times.values()) == 1
+
+
+def test_who_declares_room_for_few_puts_few_on_its_list() -> None:
+    ring = Ring({**WORLD, "alpha": [f"guess {n}" for n in range(5)]}, room=5)
+    ring.begin()
+    with pytest.raises(BadInput, match="more members"):
+        ring.parties["alpha"].own_list([ring.named(f"guess {n}") for n in range(6)])
+
+
+def test_spelling_folds_what_people_write_differently_and_nothing_else() -> None:
+    for one, other in (
+        ("Müller-Weiß, Zoë", "ZOE MULLER WEISS"),
+        ("Łukasz  O’Neill", "łukasz o neill"),
+        ("Ａｄａ", "ada"),
+        ("Ⅳ", "iv"),
+    ):
+        same = sorted(spelt_text(one).split()) == sorted(spelt_text(other).split())
+        assert same, (one, other)
+        assert spelt_text(spelt_text(one)) == spelt_text(one)
+    assert spelt_text("Mueller") != spelt_text("Müller")
+    assert spelt_text("李小龍") == "李小龍"
+    assert spelt(ColumnType.DATE, " 1970-01-02T00:00 ") == "1970-01-02"
+    assert spelt(ColumnType.DATE, "02.01.1970") == ""
+
+
+def test_a_transcript_holds_only_as_it_was_signed() -> None:
+    ring = Ring(WORLD)
+    bits = counted_elsewhere(ring.session, ring.pseudonyms())
+    vouched = {node: ring.vouch(node, bits[node]) for node in ring.parties}
+    words = [party.learnt(vouched)[0] for party in ring.parties.values()]
+    nodes, digest = ring.session.nodes, ring.session.digest
+    assert open_learnt(digest, nodes, words, ring.keys) == ring.parties["beta"].learnt(vouched)[1]
+    other = Ring(WORLD, seed=2)
+    others = counted_elsewhere(other.session, other.pseudonyms())
+    foreign = {node: other.vouch(node, others[node]) for node in other.parties}
+    strange = [other.parties["alpha"].learnt(foreign)[0], *words[1:]]
+    for wrong in (words[:2], strange):
+        with pytest.raises(ProtocolError):
+            open_learnt(digest, nodes, wrong, ring.keys)
+
+
+def test_every_place_of_a_list_costs_the_same_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many opted in, as many names are hashed and raised: time tells nothing."""
+    hashed = []
+
+    def counting(name: bytes) -> bytes:
+        hashed.append(name)
+        return hash_to_point(name)
+
+    monkeypatch.setattr(party_module, "hash_to_point", counting)
+    work = []
+    for names in (WORLD, {node: [] for node in WORLD}):
+        ring = Ring(names)
+        ring.begin()
+        hashed.clear()
+        ring.own_lists()
+        work.append(len(hashed))
+    assert work[0] == work[1] == 3 * list_size(40, list(WORLD))

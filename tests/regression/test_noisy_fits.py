@@ -91,7 +91,7 @@ def covered(asked: Regression, members: int, epsilon: str, runs: int) -> tuple[f
             run(asked, parts(CORRELATED, frame, 1), epsilon=epsilon, seed=10**6 + seed)
         )
         for name, row in found.items():
-            error = abs(row.estimate - TRUE[name])
+            error = abs(row.middle - TRUE[name])
             inside.append(row.low < TRUE[name] < row.high)
             naive.append(error < 1.96 * row.se_sampling)
     return float(np.mean(inside)), float(np.mean(naive))
@@ -136,7 +136,7 @@ def test_one_noisy_fit_is_near_the_pooled_one() -> None:
     exact = coefficients(run(pooled, parts(CORRELATED, frame)))
     for name, row in noisy.items():
         error = np.hypot(row.se_noise, 0.5 * row.se_sampling)
-        assert abs(row.estimate - exact[name].estimate) < 6 * error
+        assert abs(row.middle - exact[name].estimate) < 6 * error
         assert 0 < row.noise_share < 0.9
 
 

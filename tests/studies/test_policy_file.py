@@ -99,13 +99,21 @@ CHANGES: dict[str, Any] = {
     "analyses": ["count"], "approvers": 2, "embargo_days": 9, "each_question": True,
     "automatic": ["refuse-outside"], "known": [KEY], "names_columns": True, "reviewed": True,
     "by_organisation": False, "permission": "DUO:0000006", "modifiers": ["DUO:0000045"],
+    "linking": {"partners": ["beta", "gamma"], "fields": ["members.name"], "room": 9},
 }  # fmt: skip
+
+
+def toml(value: Any) -> str:
+    """A value as TOML writes it in one line."""
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    return "{" + ", ".join(f"{key} = {json.dumps(each)}" for key, each in value.items()) + "}"
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_every_change_of_a_policy_is_told_to_an_auditor(name: str) -> None:
     value = CHANGES[name]
-    old, new = entry(""), entry(f"{name} = {json.dumps(value)}")
+    old, new = entry(""), entry(f"{name} = {toml(value)}")
     delta = Fraction(1, 10**6)
     assert len(policy_changes(old, new, delta)) == 1, name
     assert policy_changes(new, new, delta) == ()

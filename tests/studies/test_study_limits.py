@@ -145,6 +145,7 @@ def test_words_and_changes_cover_every_field() -> None:
         "cohort": "age > 1", "variables": ("members.age",), "analyses": ("count",),
         "min_cohort": 5, "t_drop": 1, "t_collude": 2, "max_memberships": 2, "version": 2,
         "protocol": {"kind": "text", "text": "See page 1."}, "by_organisation": True,
+        "linked": True,
     }  # fmt: skip
     assert set(other) | {"id"} == set(Study.model_fields)
     for name, value in other.items():

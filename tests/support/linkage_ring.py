@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import pytest
+
 from privacy.contract.canonical import Json, parse_canonical
 from privacy.contract.signing import Envelope, SigningKey
+from privacy.linkage import dummies
 from privacy.linkage.matching import counted_elsewhere, finished
 from privacy.linkage.party import Party, person
 from privacy.linkage.session import LinkSession, open_adverts
 from tests.support.seeded import seeded_entropy
 
 Sent = tuple[Envelope, bytes]
+
+
+@pytest.fixture
+def few_dummies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists short enough to be quick: fewer dummies of every set than hide anything."""
+    monkeypatch.setattr(dummies, "LOG2_SIGMA", 3)
+    monkeypatch.setattr(dummies, "SHIFT", 32)
+    monkeypatch.setattr(dummies, "MOST", 64)
 
 
 def key_of(node: str) -> SigningKey:
@@ -27,6 +38,9 @@ def session_of(nodes: Sequence[str], nonce: str = "1") -> LinkSession:
         fields=("name", "born"),
         starts="2026-01-01",
         ends="2026-12-31",
+        dictionary="0" * 64,
+        created="2026-01-01T00:00:00Z",
+        expires="2026-01-01T01:00:00Z",
         nonce=nonce,
     )
 
@@ -42,6 +56,7 @@ class Ring:
     seen: list[bytes] = field(default_factory=list)
     assign: Callable[[dict[str, bytes]], dict[str, bytes]] = lambda bits: bits
     forward: Callable[[str, Sent], Sent] = lambda _to, sent: sent
+    done: dict[str, Sent] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.session = session_of(list(self.members))
@@ -55,7 +70,7 @@ class Ring:
         )
 
     def named(self, name: str) -> bytes:
-        return person(self.session, (name, "1970-01-01"))
+        return person(self.session.fields, (name, "1970-01-01"))
 
     def adverts_body(self, node: str) -> Json:
         return parse_canonical(self.parties[node].advert().body)  # type: ignore[no-any-return]
@@ -90,12 +105,16 @@ class Ring:
 
     def pseudonyms(self) -> dict[str, list[bytes]]:
         self.begin()
-        return finished(self.session, self.round(self.own_lists()), self.adverts, self.keys)
+        self.done = self.round(self.own_lists())
+        return finished(self.session, self.done, self.adverts, self.keys)
+
+    def vouch(self, node: str, bits: bytes) -> bytes:
+        return self.parties[node].vouch(bits, [sent[0] for sent in self.done.values()])
 
     def counted(self) -> dict[str, list[str]]:
         """The members that each organisation counts in the end."""
         bits = self.assign(counted_elsewhere(self.session, self.pseudonyms()))
-        vouched = {node: party.vouch(bits[node]) for node, party in self.parties.items()}
+        vouched = {node: self.vouch(node, bits[node]) for node in self.parties}
         self.seen += vouched.values()
         elsewhere = {node: party.learn(vouched) for node, party in self.parties.items()}
         return {

@@ -11,7 +11,7 @@ import atexit
 import json
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
@@ -26,12 +26,14 @@ from coordinator import key_stock, operate
 from coordinator.contact import Contact
 from coordinator.execution import Execution
 from coordinator.key_stock import KeyStock
+from coordinator.linking import Linking as LinkageRuns
+from coordinator.linking import new_session
 from coordinator.log import CoordinatorLog
 from coordinator.mirror import Mirror
 from coordinator.node_link import NodeLink
 from coordinator.planning import Compiled, make_plan
 from coordinator.rounds import Opened, Rounds
-from coordinator.store.facts import RunFacts
+from coordinator.store.facts import LinkageFacts, RunFacts
 from coordinator.store.people import Credential
 from coordinator.store.runs import NewRun
 from coordinator.store.store import Store
@@ -51,7 +53,7 @@ from privacy.contract.dictionary import Dictionary
 from privacy.contract.messages import Ask
 from privacy.contract.packet import Packet
 from privacy.contract.plan import Question
-from privacy.contract.policy import Policy
+from privacy.contract.policy import Linking, Policy, Rules
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.contract.study import ConsentRule, Investigator, Study
@@ -248,6 +250,9 @@ class Shape:
     analyses: tuple[str, ...] = ()
     by_organisation: bool = False
     dictionary: str = net_data.DICTIONARY
+    linked: bool = False  # the study counts each linked member once
+    linking: Mapping[str, Linking] | None = None  # the organisations' agreements, by node
+    max_memberships: int = 1
     frames: Mapping[str, pd.DataFrame] | None = None
     symptoms: Mapping[str, pd.DataFrame] | None = None
 
@@ -282,6 +287,7 @@ class Network:
     mirror: Mirror
     execution: SettlingExecution
     contact: Contact
+    linking: LinkageRuns
     entropy: Callable[[int], bytes]
 
     # what people do
@@ -306,6 +312,7 @@ class Network:
     def plan(
         self, question: Envelope, participants: Sequence[str] | None = None, **changes: Any
     ) -> Compiled:
+        known = self.store.linkages.in_force(self.clock().date().isoformat())
         return make_plan(
             question,
             changes.pop("study", self.study),
@@ -315,8 +322,20 @@ class Network:
             key=changes.pop("key", self.key),
             now=changes.pop("now", self.clock()),
             entropy=self.entropy,
+            known=changes.pop("known", known.session if known else None),
             evidence=changes.pop("evidence", ()),
         )
+
+    def link_members(
+        self, fields: Sequence[str], nodes: Sequence[str] = (), days: int = 90
+    ) -> LinkageFacts:
+        """Link members between nodes, as an operator does."""
+        ends = (self.clock() + timedelta(days=days)).date()
+        names = tuple(nodes or self.nodes)
+        envelope = new_session(
+            self.store, self.key, names, tuple(fields), ends, now=self.clock(), entropy=self.entropy
+        )
+        return self.linking.run(envelope.digest)
 
     def ask(self, analysis: Mapping[str, Any], cohort: str = "", **changes: Any) -> RunFacts:
         """Ask as the API does, and wait for the end of the run."""
@@ -407,7 +426,7 @@ def make_network(folder: Path, shape: Shape | None = None) -> Network:
 
 def make_cold_network(folder: Path, shape: Shape) -> Network:
     """The same before the nodes' first contact."""
-    if shape.frames is None:
+    if shape.frames is None or isinstance(shape.frames, Hashable):
         shutil.copytree(_prepared(shape), folder, dirs_exist_ok=True)
     else:
         _prepare(folder, shape)
@@ -473,16 +492,21 @@ def make_study(shape: Shape, dictionary: Dictionary, investigator: PublicKey) ->
         min_cohort=shape.min_cohort,
         t_drop=shape.t_drop,
         t_collude=shape.t_collude,
+        max_memberships=shape.max_memberships,
+        linked=shape.linked,
     )
 
 
-def make_policy(shape: Shape) -> Policy:
+def make_policy(shape: Shape, node: str) -> Policy:
+    linking = None if shape.linking is None else shape.linking.get(node)
     return Policy(
         yearly_epsilon=shape.yearly_epsilon,
         ceiling_epsilon=shape.ceiling_epsilon,
         delta="1/1000000",
         min_collude=shape.t_collude,
         max_drop=shape.t_drop,
+        max_memberships=shape.max_memberships,
+        rules=Rules(linking=linking),
     )
 
 
@@ -520,7 +544,7 @@ def _set_up(
 ) -> None:
     settings = node.home.settings()
     setup.begin_ledger(
-        node.home, settings, make_policy(shape), dictionary, by="steward", clock=node.clock
+        node.home, settings, make_policy(shape, name), dictionary, by="steward", clock=node.clock
     )
     documents = Documents(node.home.documents, settings.coordinator)
     files = net_data.write(folder / "files" / name, shape.people(name), shape.rows(name))
@@ -571,6 +595,7 @@ def _connect(shape: Shape, clock: Clock, store: Store, nodes: dict[str, Node]) -
         contact=Contact(
             store, link, stock, mirror, roster, connected, clock, key.public, witnesses
         ),
+        linking=LinkageRuns(store, link, roster, clock),
         entropy=entropy,
     )
 

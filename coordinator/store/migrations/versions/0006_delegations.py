@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("principal", sa.String(length=64), nullable=False),
         sa.Column("study_digest", sa.String(length=64), nullable=False),
         sa.Column("envelope", sa.LargeBinary(), nullable=False),
-        sa.Column("added", sa.String(length=32), nullable=False),
+        sa.Column("added", sa.String(length=20), nullable=False),
         sa.ForeignKeyConstraint(["principal"], ["principals.id"]),
         sa.ForeignKeyConstraint(["study_digest"], ["studies.digest"]),
         sa.PrimaryKeyConstraint("place"),
