@@ -29,6 +29,7 @@ class NodeOverview:
     share: float  # of the limit, in rho
     last_entry: str
     entries: int
+    root: str  # of all of them, as verified
     cosigned_size: int
     cosigners: tuple[str, ...]
     remarks: tuple[str, ...]
@@ -67,6 +68,7 @@ def _node(ledger: Ledger, report: NodeReport, name: str) -> NodeOverview:
         share=share,
         last_entry=state.at,
         entries=report.entries,
+        root=report.root,
         cosigned_size=report.witnessed_size,
         cosigners=report.cosigners,
         remarks=tuple(_remarks(state, report, share)),

@@ -24,8 +24,10 @@ from coordinator.cli.outcome import outcome
 from coordinator.cli.output import Format, confirm, progress, show, show_json, show_result, working
 from coordinator.client.plan import Item, Plan, PlanPreview, read_plan
 from coordinator.client.result import Result
+from models.aggregates.time_ratios import LAWS
 from privacy.errors import BadInput
 
+TimesLaw = Annotated[str, typer.Argument(help=f"The law of times: {', '.join(LAWS)}.")]
 ReleaseId = Annotated[str, typer.Argument(help="Its digest, or the first digits of it.")]
 PlanFile = Annotated[Path, typer.Argument(help="The plan, as Plan.to_json() wrote it down.")]
 AnswersFile = Annotated[
@@ -62,6 +64,30 @@ def top_up(
                 epsilon=epsilon, max_attempts=max_attempts, timeout_seconds=timeout
             )
         show_result(result, form)
+
+
+def aft(
+    context: typer.Context,
+    study: StudyId,
+    release: ReleaseId,
+    law: TimesLaw = LAWS[0],
+    form: FormatOf = Format.TABLE,
+) -> None:
+    """Time ratios of a released survival table, under a law of times; costs nothing."""
+    with outcome(), connection_of(context).network() as net:
+        show_result(net.study(study).release(release).aft(law), form)  # type: ignore[arg-type]
+
+
+def submodel(
+    context: typer.Context,
+    study: StudyId,
+    release: ReleaseId,
+    formula: Annotated[str, typer.Argument(help="The same outcome by fewer of its terms.")],
+    form: FormatOf = Format.TABLE,
+) -> None:
+    """A smaller linear model, made of a released one; costs nothing."""
+    with outcome(), connection_of(context).network() as net:
+        show_result(net.study(study).release(release).submodel(formula), form)
 
 
 def run_plan(

@@ -215,6 +215,8 @@ for each in (
     study_app.command(each.__name__)(each)
 query_app.command("show")(planned.show_release)
 query_app.command("top-up")(planned.top_up)
+query_app.command("aft")(planned.aft)
+query_app.command("submodel")(planned.submodel)
 app.command("plan")(planned.run_plan)
 app.command("delegate")(studies.delegate)
 app.command("end-delegation")(studies.end_delegation)

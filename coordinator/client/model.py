@@ -20,8 +20,9 @@ from models.neural.law import State
 from models.neural.trained import TrainedNetwork
 from models.noise_law import NoiseLaw
 from models.opening import Opening, last_opening
-from models.regression.cox import Cox
+from models.regression.cox import RAN_AWAY, Cox
 from models.regression.fit import Fitted, fit_of
+from models.regression.fitting import ASTRAY, BLURRED, UNSEEN
 from models.regression.progression import Progression
 from models.regression.request import Regression
 from models.released.card import (
@@ -44,6 +45,8 @@ from privacy.mechanism import GaussianSum
 if TYPE_CHECKING:
     from coordinator.client.result import Result
 
+LOST = (ASTRAY, UNSEEN, BLURRED, RAN_AWAY)
+NOTHING_SAID = "Noise leaves the coefficients unknown. Ask with more epsilon."
 _USE = "Research for the study's purpose; not decisions about one person."
 
 
@@ -138,9 +141,8 @@ def _regression(
 ) -> tuple[FittedRegression, Card]:
     fit = fit_of(request, origin.dictionary, origin.every())
     if not all(np.isfinite(each).all() for each in (fit.values, fit.sampling, fit.privacy)):
-        raise BadInput(
-            "noise leaves the coefficients unknown", instead="fit again with more epsilon"
-        )
+        why = next((note for note in result.answer.notes if note in LOST), NOTHING_SAID)
+        raise BadInput("there is no model to save", instead=why)
     plain = FittedRegression(request, origin.dictionary, fit, {})
     tried = tuple(_judgement(each, _coefficients(plain)) for each in judged)
     told = _provenance(result, origin, intended_use)

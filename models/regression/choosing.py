@@ -63,7 +63,11 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
             weights = _whole(_GRADIENT_MOMENTS, *[each] * GRADIENT_ROUNDS)
     damping = 1.5 if way == "gradient" else 1.0
     bound = clip * float(np.linalg.norm(model.loudness))
-    return Course(way, weights, size, float(len(model.multiplied)), bound, damping)
+    clustered = way == "newton" and not model.independent
+    if clustered:  # rows are counted in full, as a standard error by member asks
+        size = math.sqrt(2 + 2 * len(free) + model.moment_count)
+    gram_clip = float(len(model.multiplied))
+    return Course(way, weights, size, gram_clip, bound, damping, clustered=clustered)
 
 
 def reusing(model: Glm, course: Course, known: Covariates) -> Course:
@@ -99,7 +103,8 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
     noise = _relative(model, unit_noise, members)
     bound = math.sqrt(model.bound_squared) * model.most_rows
     part = _LAST / (1 + _LAST)
-    full = bound * math.sqrt(3 / part) * unit_noise
+    parts = 3 if model.independent else 4
+    full = bound * math.sqrt(parts / part) * unit_noise
     newton = full / math.sqrt(_USUAL_INFORMATION**2 * members)
     if newton <= NEGLIGIBLE:
         return Choice(

@@ -32,7 +32,7 @@ from models.regression.rounds import InRounds
 from models.regression.survival import PiecewiseHazard
 from models.regression.syntax import Formula, Levels, Number, formula_text
 from models.result import Estimate, Result
-from privacy.contract.dictionary import Dictionary
+from privacy.contract.dictionary import ColumnType, Dictionary
 from privacy.errors import BadInput
 
 INTERVALS = 12
@@ -230,6 +230,12 @@ def _check(tree: Formula) -> None:
 
 def _number(dictionary: Dictionary, name: str, where: str) -> Number:
     ref = dictionary.resolve(name)
+    if ref.column.type is ColumnType.DATE:
+        raise BadInput(
+            f"{ref.name!r} is a date, which says when and not after how long",
+            where=where,
+            instead="name a number: days, months or years since each member's own beginning",
+        )
     bounds = ref.column.bounds
     if bounds is None or not bounds[0] < bounds[1]:
         raise BadInput(f"{ref.name!r} has no bounds", where=where, instead="declare them")

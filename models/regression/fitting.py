@@ -25,6 +25,7 @@ from models.regression.member_vectors import (
     Round,
     Scores,
     newton_bounds,
+    newton_places,
     unpacked,
 )
 from models.regression.outcome import Model
@@ -36,6 +37,7 @@ from models.regression.population import (
     with_gram,
 )
 
+CLUSTERED = "newton, clustered"
 SHORT_STEP = 0.5  # a step's root mean square, where the likelihood is not concave
 PASSES = 2
 USUAL_EFFECT = 0.5  # of a mapped coefficient, in the root of a row's information
@@ -75,6 +77,7 @@ class Course:
     damping: float
     known: Covariates | None = None
     spared: int = 0
+    clustered: bool = False  # does the last of Newton's rounds hold members' rows together?
 
     @property
     def whole(self) -> int:
@@ -87,7 +90,8 @@ class Course:
         first = "moments" if self.known is None else "outcome"
         match self.method:
             case "newton":
-                return (first, *["newton"] * (len(self.weights) - 1))
+                last = CLUSTERED if self.clustered else "newton"
+                return (first, *["newton"] * (len(self.weights) - 2), last)
             case "gram" if self.known is None:
                 return (first, "gram", *["scores"] * (len(self.weights) - 2))
             case _:
@@ -127,7 +131,8 @@ def next_round(model: Model, course: Course, opened: Sequence[Opened]) -> Round:
     if course.kinds[len(opened)] == "gram":
         return Gram(gram_map(population), course.gram_clip)
     if course.method == "newton":
-        return Newton(standing(model, course, opened).theta)
+        last = course.kinds[len(opened)] == CLUSTERED
+        return Newton(standing(model, course, opened).theta, clustered=last)
     now = standing(model, course, opened)
     return Scores(now.next, now.whiten * model.loudness, course.score_clip)
 
@@ -226,10 +231,13 @@ def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
     length = math.sqrt(max(float(step @ curve @ step), 0.0))
     theta = repaired(model, asked.theta + _taken(model, now.population, asked.theta, step, length))
     inverse = np.asarray(np.linalg.inv(curve), dtype=np.float64)
-    counted = _counted(model, now.population, float(each.sums[0] * math.sqrt(3)))
+    root = math.sqrt(asked.parts)
+    counted = _counted(model, now.population, float(each.sums[0] * root))
     wide, most = _blurred(inverse, blur)
     bent = blur**2 / 2 * (float(step @ step) * np.eye(len(step)) + np.outer(step, step))
     sampling = inverse * small_sample(model, counted) / model.largest_weight
+    if asked.clustered:
+        sampling = _sandwich(model, counted, inverse, asked, each.sums * root)
     return Standing(
         theta=theta,
         next=theta,
@@ -241,6 +249,25 @@ def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
         lifted=lifted,
         lost=BLURRED if most > BLUR else "",
     )
+
+
+def _sandwich(
+    model: Model, population: Population, inverse: Floats, asked: Newton, sums: Floats
+) -> Floats:
+    """The covariance of sampling where a member's rows may be alike in any way.
+
+    Source: Liang and Zeger (1986), Biometrika 73, 13-22; for G members, N rows and k coefficients
+    times G / (G - 1) and (N - 1) / (N - k), as statsmodels has it.
+    """
+    first, _ = newton_bounds(model, asked.theta)
+    _, both = newton_places(model)
+    meat = unpacked(sums[both.stop :] * first**2, model.size)
+    values, axes = np.linalg.eigh(inverse @ meat @ inverse)
+    found = (axes * np.maximum(values, 0.0)) @ axes.T
+    fitted = model.width if isinstance(model.family, Linear) else model.size
+    members, rows = population.members, population.rows
+    few = members / max(members - 1, 1.0) * (rows - 1) / max(rows - fitted, 1.0)
+    return np.asarray(found * few)
 
 
 def _blurred(inverse: Floats, blur: float) -> tuple[Floats, float]:
@@ -266,9 +293,11 @@ def _counted(model: Model, population: Population, members: float) -> Population
 def newton_sums(model: Model, theta: Floats, each: Opened) -> tuple[Floats, Floats, float, float]:
     """Score, information, and the noise on each number of the one and the other."""
     first, second = newton_bounds(model, theta)
-    sums, tau, p = each.sums * math.sqrt(3), each.noise * math.sqrt(3), model.size
-    information = unpacked(sums[p + 1 :] * second, p)
-    return sums[1 : p + 1] * first, information, tau * first, tau * second
+    score, both = newton_places(model)
+    parts = each.asked.parts if isinstance(each.asked, Newton) else 3
+    sums, tau = each.sums * math.sqrt(parts), each.noise * math.sqrt(parts)
+    information = unpacked(sums[both] * second, model.size)
+    return sums[score] * first, information, tau * first, tau * second
 
 
 def _taken(

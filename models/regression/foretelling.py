@@ -33,7 +33,8 @@ def foretold(model: Model, course: Course, unit_noise: float, members: int) -> E
     )
     if course.method == "newton":
         kept, rough = 1.0, 0.0
-        bound = math.sqrt(3 * model.bound_squared * whole / course.weights[-1]) / _NEWTON_SPREAD
+        parts = 4 if course.clustered else 3
+        bound = math.sqrt(parts * model.bound_squared * whole / course.weights[-1]) / _NEWTON_SPREAD
         noise = bound * unit_noise / members
     else:
         kept = 1 - math.exp(-1.5 * course.score_clip / math.sqrt(model.size))

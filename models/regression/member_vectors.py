@@ -56,9 +56,16 @@ class Scores:
 
 @dataclass(frozen=True, eq=False)
 class Newton:
-    """Sums of scores and information at `theta`, each within its public bound."""
+    """Sums of scores and information at `theta`, each within its public bound; with `clustered`
+    of each member's score times itself too."""
 
     theta: Floats
+    clustered: bool = False
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts of equal norm a member's vector is divided."""
+        return 4 if self.clustered else 3
 
 
 Round = Moments | Gram | Scores | Newton
@@ -74,7 +81,7 @@ def length(model: Model, asked: Round) -> int:
         case Scores():
             return model.size
         case Newton():
-            return 1 + model.size + packed_length(model.size)
+            return 1 + model.size + (asked.parts - 2) * packed_length(model.size)
         case _:
             assert_never(asked)
 
@@ -94,8 +101,8 @@ def vectors(model: Model, asked: Round, batch: Batch) -> Floats:
                 return in_ball(summed(products, rows), clip)
             case Scores(theta, whiten, clip):
                 return in_ball(summed(product(scores(model, rows, theta), whiten), rows), clip)
-            case Newton(theta):
-                return _newton(model, rows, theta)
+            case Newton():
+                return _newton(model, rows, asked)
             case _:
                 assert_never(asked)
 
@@ -152,16 +159,28 @@ def informations(model: Model, rows: ModelRows, theta: Floats) -> Floats:
     return result
 
 
-def _newton(model: Model, rows: ModelRows, theta: Floats) -> Floats:
-    """One for the member, the score and the information, each within its part of the ball."""
+def _newton(model: Model, rows: ModelRows, asked: Newton) -> Floats:
+    """One for the member, the score, the information and the score times itself, each within its
+    part of the ball."""
+    theta, part = asked.theta, math.sqrt(1 / asked.parts)
     first, second = newton_bounds(model, theta)
-    part = math.sqrt(1 / 3)
     there = (summed(rows.weight[:, None], rows) > 0).astype(np.float64)
-    result, end = empty(rows.members, length(model, Newton(theta))), 1 + model.size
+    result, score, both = empty(rows.members, length(model, asked)), *newton_places(model)
     result[:, :1] = there * part
-    in_ball(summed(scores(model, rows, theta), rows), first, part, result[:, 1:end])
-    in_ball(summed(informations(model, rows, theta), rows), second, part, result[:, end:])
+    of_member = summed(scores(model, rows, theta), rows)
+    in_ball(of_member, first, part, result[:, score])
+    in_ball(summed(informations(model, rows, theta), rows), second, part, result[:, both])
+    if asked.clustered:
+        square = empty(rows.members, packed_length(model.size))
+        packed_products(of_member, np.ones(rows.members), square)
+        in_ball(square, first**2, part, result[:, both.stop :])
     return result
+
+
+def newton_places(model: Model) -> tuple[slice, slice]:
+    """Where the score and the information stand; the score times itself comes last."""
+    end = 1 + model.size
+    return slice(1, end), slice(end, end + packed_length(model.size))
 
 
 def newton_bounds(model: Model, theta: Floats) -> tuple[float, float]:

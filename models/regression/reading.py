@@ -18,6 +18,11 @@ from models.result import NO_INFORMATION, Z95, Estimate, normal_estimate
 COEFFICIENT, PREDICTION, FACT = "coefficient", "prediction", "fact"
 PRIOR_EFFECT = 0.4  # usual size of a coefficient per standard deviation, on the predictor's scale
 UNBOUNDED = 1e300  # an interval's end where nothing is known: a number that JSON can hold
+BY_MEMBER = "Standard errors of sampling are clustered by member, whose rows may be alike."
+BY_ROW = (
+    "Standard errors of sampling take a member's rows for independent: where they are alike, "
+    "intervals are too narrow."
+)
 FEWEST = 3.0  # members behind a coefficient, below which it is not to be relied on
 ALIKE = 0.05  # part of members, up to which the covariates reused pass for those asked about
 SEPARATED = 6.0  # a predictor's spread beyond which outcomes are nearly certain
@@ -182,7 +187,7 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
     if np.any(np.diag(now.privacy)[: model.width] > variance[: model.width] / 2):
         found.append("More than half of the variance of a coefficient is privacy noise.")
     if not model.independent:
-        found.append("A member's rows are taken for independent in the sampling error.")
+        found.append(BY_MEMBER if course.clustered else BY_ROW)
     return tuple(found)
 
 

@@ -18,7 +18,7 @@ from models.noise_law import NoiseLaw
 from models.opening import Opening
 from models.regression.by_organisation import ByOrganisation, lost_during
 from models.regression.choosing import Way, choose, course_of
-from models.regression.fitting import Course, Opened, Standing, next_round, standing
+from models.regression.fitting import CLUSTERED, Course, Opened, Standing, next_round, standing
 from models.regression.foretelling import foretold
 from models.regression.member_sum import MemberSum, UnitVectors, check_memory
 from models.regression.member_vectors import Gram, Moments, Newton, Round, Scores, length
@@ -149,7 +149,9 @@ class InRounds(Request):
         """The fit after `opened`, and the noise on the number of members."""
         model, course = self.model(dictionary), self.course(dictionary)
         read = self.read(dictionary, opened)
-        noise = read[-1].noise * math.sqrt(3) if self.way == "newton" else read[0].noise
+        asked, noise = read[-1].asked, read[0].noise
+        if isinstance(asked, Newton):
+            noise = read[-1].noise * math.sqrt(asked.parts)
         return standing(model, course, read), noise
 
 
@@ -166,7 +168,7 @@ def empty_round(model: Model, kind: str) -> Round:
         case "scores":
             return Scores(theta, np.eye(model.size), 1.0)
         case _:
-            return Newton(theta)
+            return Newton(theta, clustered=kind == CLUSTERED)
 
 
 def _read(model: Model, course: Course, number: int, opening: Opening) -> Opened:

@@ -11,7 +11,7 @@ from typing import assert_never
 import numpy as np
 
 from models.regression.batch import Floats
-from models.regression.fitting import Course
+from models.regression.fitting import CLUSTERED, Course
 from models.regression.member_vectors import Gram, Moments, Newton, Round, Scores
 from models.regression.outcome import Model
 from privacy.errors import BadInput
@@ -49,9 +49,9 @@ def round_of(model: Model, course: Course, number: int, state: bytes) -> Round:
         case "scores":
             theta, whiten = read_arrays(state, ((size,), (size, size)))
             return Scores(theta, whiten, course.score_clip)
-        case _:
+        case kind:
             (theta,) = read_arrays(state, ((size,),))
-            return Newton(theta)
+            return Newton(theta, clustered=kind == CLUSTERED)
 
 
 def close(stated: bytes, recomputed: bytes) -> bool:

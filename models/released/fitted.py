@@ -114,9 +114,7 @@ class FittedRegression:
         return cls(asked, dictionary, fit, told["card"])
 
     def released(self, grid: tuple[str, ...] = (), horizon: str = "") -> ReleasedRegression:
-        """As a question about it holds it. Raises BadInput for a model of slopes."""
-        if isinstance(self.analysis, Progression):
-            raise BadInput("a model of slopes cannot be judged yet", where="model")
+        """As a question about it holds it. Raises BadInput."""
         if not isinstance(self.analysis, Cox) and (grid or horizon):
             raise BadInput("a grid and a horizon are of survival models", where="grid")
         spread = self.fit.spread

@@ -2,7 +2,8 @@
 
 Guarantee: every member adds an integer vector of squared L2 norm at most `norm_squared`, for
 every coefficient that a question can hold, and what a member adds has no bit of the others in it.
-Assumes: a member is in one part only, with all rows; the model has one row per member.
+Assumes: a member is in one part only, with all rows; the model makes one row of each member, if
+need be of several rows, as a slope is.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class Judged(Streamed):
     def fold(self, rows: Rows, asked: Mask, site: str = "") -> Integers:  # noqa: ARG002
         total = np.zeros(self.length, dtype=np.int64)
         for part in slices(batch_of(rows, self.columns, asked), SLICE, ROWS):
-            values = [part.of(ref) for ref in self.by]
+            first = np.flatnonzero(np.diff(part.member, prepend=-1))
+            values = [part.of(ref)[first] for ref in self.by]
             for place in places_of(self.by, values, part.members):
                 self.added(part, place >= 0, place, total)
         return total

@@ -17,6 +17,7 @@ from models.regression.cox import model_of as hazards_of
 from models.regression.families import Linear
 from models.regression.fit import Spread, inside
 from models.regression.outcome import Glm
+from models.regression.progression import Progression
 from models.regression.request import Regression
 from models.regression.survival import PiecewiseHazard
 from models.released import levels, survival
@@ -33,7 +34,7 @@ from privacy.errors import BadInput
 MOST_COEFFICIENTS = 2000
 LARGEST = 1e12
 INTERVALS = 12  # at least, in which a survival model is judged
-Judged = Regression | Cox
+Judged = Regression | Cox | Progression
 
 
 class ReleasedRegression(Fact):
@@ -143,16 +144,24 @@ def _of_glm(
 
 
 def _check(asked: Judged, model: Glm | PiecewiseHazard) -> None:
+    if asked.organisations:
+        raise BadInput(
+            "a model with terms or strata by organisation speaks of those organisations alone",
+            where="analysis",
+            instead="fit it without organisation, and judge that",
+        )
+    if isinstance(asked, Cox) and asked.start:
+        raise BadInput(
+            "a model with delayed entry cannot be judged: members enter at their own times",
+            where="analysis",
+            instead="fit it without start, on members followed from the beginning, and judge that",
+        )
     if model.most_rows > 1:
         raise BadInput(
             "this model has several rows per member, and a member is judged once",
             where="analysis",
             instead="fit it on columns of one row per member",
         )
-    if asked.organisations:
-        raise BadInput("a model with terms by organisation cannot be judged", where="analysis")
-    if isinstance(asked, Cox) and (asked.start or asked.strata):
-        raise BadInput("a model with delayed entry or strata cannot be judged", where="analysis")
 
 
 def _count(model: Glm | PiecewiseHazard) -> int:

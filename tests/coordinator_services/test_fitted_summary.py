@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from coordinator.client import fitted
+from coordinator.client import BadInput, fitted
 from coordinator.client.result import Receipt, Result
 from deploy.in_process import example_study, lung_study
 from models.result import NO_INFORMATION, Estimate
@@ -124,3 +125,11 @@ def test_other_answers_have_no_coefficients() -> None:
     assert not hasattr(result, "coefficients")
     with pytest.raises(AttributeError, match=r"'count' has no coefficients: use \.table"):
         _ = result.coefficients
+
+
+def test_a_fit_that_says_nothing_is_not_saved_and_why_is_told(tmp_path: Path) -> None:
+    study = example_study(entropy=seeded_entropy("fitted"))
+    fit = study.glm("phq9 ~ age + C(condition)", way="gradient").run(epsilon=3)
+    with pytest.raises(BadInput, match=r"no model to save — .*Ask in the way gram"):
+        fit.save(tmp_path / "fit.safetensors")
+    assert list(tmp_path.iterdir()) == []

@@ -29,12 +29,12 @@ from coordinator.audit.verify import verified
 from coordinator.audit.whole import whole_folder
 from coordinator.cli.researcher import app
 from privacy.errors import BadInput
-from privacy.ledger.entry import Aborted
+from privacy.ledger.entry import Aborted, Approval
 from privacy.odds import odds_of_rho
 from privacy.units import Rho
 from tests.support.bundle_factory import DELTA, NODES, Network
+from tests.support.ledger_factory import BY, reservation
 from tests.support.ledger_factory import policy as policy_entry
-from tests.support.ledger_factory import reservation
 
 NASTY = "<script>alert(1)</script> \\ #[x] $y$ *z* \"q\" & 'p'"
 TEMPLATES = files("coordinator.audit.dossier") / "templates"
@@ -52,6 +52,9 @@ def told(folder: Path) -> Path:
     network.tick(86400)
     lower = Rho(network.study.rho.units // 2)
     network.ledgers[NODES[0]].append(policy_entry(lower, min_cohort=7))
+    given = next(e.body for e in network.ledgers[NODES[0]].entries if isinstance(e.body, Approval))
+    taken = given.model_copy(update={"decision": "withdrawn", "reason": NASTY})
+    network.ledgers[NODES[0]].append(taken)
     network.witness("coordinator", NODES[0])
     return network.write(folder)
 
@@ -95,6 +98,15 @@ def test_a_study_lists_the_columns_and_methods_that_were_asked_for(
     assert named.rows == (("members.treatment", "3"),)
     (methods,) = tables(documents[0], "Methods asked for")
     assert methods.rows == (("count", "3"),)
+
+
+def test_decisions_stand_with_their_reasons(documents: list[Document]) -> None:
+    (study,) = tables(documents[0], "Decisions over time")
+    assert [row[1:5] for row in study.rows] == [
+        (node, "approved, epsilon at most 5", BY, "") for node in sorted(NODES)
+    ] + [(NODES[0], "withdrawn", BY, NASTY)]
+    (node,) = tables(documents[1], "Decisions about studies")
+    assert [row[2] for row in node.rows] == ["approved, epsilon at most 5", "withdrawn"]
 
 
 def test_an_organisation_shows_its_limits_and_what_changed_them(documents: list[Document]) -> None:

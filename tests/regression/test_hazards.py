@@ -309,3 +309,24 @@ def test_a_rare_covariate_leaves_the_others_determined() -> None:
             error = np.hypot(row.se_noise, 0.5 * row.se_sampling)
             assert abs(row.middle - best[name].estimate) < 6 * error
         assert found["age"].se < 3 * best["age"].se
+
+
+def test_a_date_is_no_time() -> None:
+    """It says when, and not after how long: days in one place and years in another."""
+    dates = Dictionary(
+        tables=(
+            one_row(
+                "people",
+                number("x", ("-4", "4")),
+                Column(name="seen", type=ColumnType.DATE, lower="0", upper="20000"),
+                Column(name="died", type=ColumnType.BOOLEAN, levels=("false", "true")),
+                number("time", ("0", "2700")),
+            ),
+        )
+    )
+    for asked in (
+        Cox(time="seen", event="died", formula="x"),
+        Cox(time="time", event="died", formula="x", start="seen"),
+    ):
+        with pytest.raises(BadInput, match="is a date"):
+            asked.normalised(dates)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.regression import member_sum, member_vectors
+from models.regression.fitting import CLUSTERED
 from models.regression.member_sum import MemberSum
 from models.regression.request import Regression, model_of
 from models.rows import Rows
@@ -44,7 +45,8 @@ def states(asked: Regression, number: int, rng: np.random.Generator) -> Iterator
 def state_length(asked: Regression, kind: str) -> int:
     model = model_of(asked, clinic())
     size, width = model.size, model.width
-    return 8 * {"moments": 0, "gram": width**2, "scores": size + size**2, "newton": size}[kind]
+    lengths = {"moments": 0, "gram": width**2, "scores": size + size**2, "newton": size}
+    return 8 * {**lengths, CLUSTERED: size}[kind]
 
 
 def shapes(asked: Regression, seed: int) -> Iterator[MemberSum]:

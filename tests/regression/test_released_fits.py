@@ -15,7 +15,6 @@ from statsmodels.api import Logit, add_constant
 
 from models.regression.cox import Cox
 from models.regression.fit import fit_of
-from models.regression.progression import Progression
 from models.regression.request import Regression
 from models.released.concordance import concordance
 from models.released.evaluate import Evaluate
@@ -297,7 +296,8 @@ def test_what_cannot_be_judged_is_said() -> None:
         ReleasedRegression(
             analysis=late, coefficients=("0",) * 13, spread=("0", "1", "1")
         ).normalised(FOLLOWED)
-    slopes = Progression(outcome="pain", time="dose", formula="age", lower="-1", upper="1")
-    model_ = FittedRegression(slopes, dictionary, model("linear").fit, {})
-    with pytest.raises(BadInput, match="slopes"):
-        model_.released()
+    strata = Cox(time="time", event="died", formula="x", strata=True, organisations=("a", "b"))
+    with pytest.raises(BadInput, match="fit it without organisation"):
+        ReleasedRegression(
+            analysis=strata, coefficients=("0",) * 25, spread=("0", "1", "1")
+        ).normalised(FOLLOWED)

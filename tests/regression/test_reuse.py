@@ -177,6 +177,17 @@ def test_totals_that_nobody_can_have_opened_break_nothing(value: int) -> None:
         assert np.isfinite([row.estimate, row.low, row.high]).all()
 
 
+@pytest.mark.parametrize("name", LATER)
+def test_a_member_stays_within_the_bound_of_the_outcomes_round(name: str) -> None:
+    formula, family = LATER[name]
+    later = asked(formula, family, reuse=reused())
+    shape = later.contribution_at(clinic(), 2**16, 0, b"")
+    for rows in parts():
+        each = shape.each(rows, np.ones(rows.members, dtype=bool)).astype(object)
+        assert max((each**2).sum(axis=1)) <= 2**32
+        assert each.shape[1] == shape.length == later.length_at(clinic(), 2**16, 0)
+
+
 def test_an_outcome_that_others_lack_widens_the_errors_and_is_said() -> None:
     frame = FRAME.copy()
     frame.loc[(frame.age > 55) & (frame.index % 4 > 0), "score"] = np.nan

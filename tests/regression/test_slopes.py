@@ -9,11 +9,14 @@ import statsmodels.formula.api as smf
 from statsmodels.regression.linear_model import WLS
 
 from models.regression.batch import batch_of
+from models.regression.fit import fit_of
 from models.regression.progression import Progression, model_of
+from models.released.evaluate import Evaluate
+from models.released.fitted import FittedRegression
 from models.rows import Rows, from_tables
 from privacy.contract.dictionary import Column, ColumnType, Dictionary
 from privacy.errors import BadInput
-from tests.support.regression_world import coefficients, law, run
+from tests.support.regression_world import coefficients, law, openings, run
 from tests.support.rows_factory import categorical, many_rows, number, one_row
 
 DICTIONARY = Dictionary(
@@ -89,6 +92,24 @@ def test_it_is_the_weighted_regression_of_slopes() -> None:
     for name, value, error in zip(("Intercept", "arm[b]", "age"), fit.params, fit.bse, strict=True):
         assert found[name].estimate == pytest.approx(value, abs=1e-5 * error)
         assert found[name].se == pytest.approx(error, rel=1e-5)
+
+
+def test_slopes_are_judged_among_other_members() -> None:
+    """Against numpy on slopes by hand; also of the men's part of a group."""
+    asked = ASKED.normalised(DICTIONARY)
+    seen = openings(asked, split(*trial(800, 1)))
+    model = FittedRegression(asked, DICTIONARY, fit_of(asked, DICTIONARY, seen), {})
+    others = trial(1500, 6)
+    question = Evaluate(model=model.released(), by=("arm",)).normalised(DICTIONARY)
+    result = run(question, split(*others))
+    found = {row.cell: row.estimate for row in result.rows}
+    frame, values = by_hand(*others), model.fit.shrunk
+    said = values[0] + values[1] * (frame.arm == "b") + values[2] * frame.age
+    for group, chosen in (("all", frame.age > 0), ("arm = b", frame.arm == "b")):
+        error = (said - frame.slope)[chosen]
+        assert found[group, "members"] == pytest.approx(chosen.sum(), abs=1)
+        assert found[group, "RMSE"] == pytest.approx(np.sqrt(np.mean(error**2)), rel=0.01)
+        assert found[group, "predicted - observed"] == pytest.approx(error.mean(), abs=0.01)
 
 
 def test_dates_are_years() -> None:

@@ -7,15 +7,27 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from fractions import Fraction
+from typing import Any, assert_never
 
 from coordinator.audit.agreement import Second
 from coordinator.audit.history import entries_of
 from coordinator.audit.report import Change
 from coordinator.audit.verify import Verified
+from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.signing import PublicKey
 from privacy.contract.study import Study
-from privacy.ledger.entry import Aborted, Commit, ConsentText, Entry, Expired, Released, Reserve
+from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
+from privacy.ledger.entry import (
+    Aborted,
+    Approval,
+    Commit,
+    ConsentText,
+    Entry,
+    Expired,
+    Released,
+    Reserve,
+)
 from privacy.ledger.fields import parse_rho
 from privacy.units import Rho
 
@@ -61,12 +73,50 @@ def fingerprint(key: str) -> str:
     return "-".join(PublicKey.from_text(key).fingerprint.split("-")[:4])
 
 
+Decision = Approval | Endorsement | Reviewed | QuestionDecided
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What an organisation said to a study or to one of its questions."""
+
+    node: str
+    seq: int
+    at: str
+    body: Decision
+
+    def words(self, delta: Fraction) -> str:
+        """The decision; an approval with its limit."""
+        match self.body:
+            case Approval(decision="approved") as body:
+                limit = epsilon_of_rho(parse_rho(body.rho), delta)
+                by_rule = ", by its policy" if body.how == "policy" else ""
+                return f"approved, epsilon at most {limit:.6g}{by_rule}"
+            case Approval(decision="asked"):
+                return "asked back"
+            case Approval() as body:
+                return body.decision
+            case Endorsement():
+                return "the first of two approvals"
+            case Reviewed() as body:
+                return f"signed off by patient reviewer {body.reviewer}"
+            case QuestionDecided() as body:
+                return f"question {body.decision}: {body.sentence}"
+            case _:
+                assert_never(self.body)
+
+    @property
+    def reason(self) -> str:
+        return "" if isinstance(self.body, Reviewed) else self.body.reason
+
+
 @dataclass(frozen=True)
 class Material:
     """A verified bundle, read once more for what its dossiers tell."""
 
     found: Verified
     asked: tuple[Asked, ...]
+    decided: tuple[Decided, ...]
     second: Second | None
 
     @property
@@ -107,9 +157,13 @@ class Material:
 def gather(found: Verified, second: Second | None = None) -> Material:
     """Read every ledger of a verified bundle once."""
     asked: dict[str, Asked] = {}
+    decided: list[Decided] = []
     for node in found.ledgers:
         for entry in entries_of(found, node):
             _note(asked, node, entry)
+            if isinstance(entry.body, Decision):
+                decided.append(Decided(node, entry.seq, entry.at, entry.body))
+    decided.sort(key=lambda each: (each.at, each.node, each.seq))
     for digest in found.context.releases:
         body: dict[str, Any] = found.context.bundle.json(f"releases/{digest}.json")["body"]
         question = asked.get(body["plan"])
@@ -118,7 +172,7 @@ def gather(found: Verified, second: Second | None = None) -> Material:
             question.epsilon = body["epsilon"]
             question.released_at = body["released_at"]
     by_time = sorted(asked.values(), key=lambda each: (each.at, each.plan))
-    return Material(found, tuple(by_time), second)
+    return Material(found, tuple(by_time), tuple(decided), second)
 
 
 def consent_texts(material: Material, node: str) -> Iterator[tuple[str, ConsentText]]:

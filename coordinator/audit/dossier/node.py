@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from coordinator.audit.dossier.checklist import checklist_section
 from coordinator.audit.dossier.document import (
     Block,
@@ -56,7 +58,7 @@ def node_document(material: Material, node: str) -> Document:
         about=about,
         sections=(
             _guarantee(state),
-            _projects(material, node),
+            _projects(material, node, state.delta),
             _people(material, node),
             _settings(material, node, state),
             _data(material, node),
@@ -88,26 +90,28 @@ def _when(at: str) -> str:
     return at[:16].replace("T", " ")
 
 
-def _projects(material: Material, node: str) -> Section:
-    kinds = ("approval", "endorsement", "reviewed", "question")
+def _projects(material: Material, node: str, delta: Fraction) -> Section:
     rows = tuple(
-        (_when(change.at), change.what, change.by, f"{change.seq}")
-        for name, change in material.changes(*kinds)
-        if name == node
-    )
-    return Section(
-        PROJECTS,
-        "Safe projects: what was this organisation asked to take part in?",
         (
-            Table(
-                "Decisions about studies and questions over time",
-                ("when", "decision", "by", "entry"),
-                rows,
-                frozenset({3}),
-                empty="Nothing was decided.",
-            ),
-        ),
+            _when(each.at),
+            each.body.study,
+            each.words(delta),
+            each.body.by,
+            each.reason,
+            f"{each.seq}",
+        )
+        for each in material.decided
+        if each.node == node
     )
+    table = Table(
+        "Decisions about studies and questions over time",
+        ("when", "study", "decision", "by", "reason", "entry"),
+        rows,
+        frozenset({5}),
+        empty="Nothing was decided.",
+    )
+    title = "Safe projects: what was this organisation asked to take part in?"
+    return Section(PROJECTS, title, (table,))
 
 
 def _people(material: Material, node: str) -> Section:

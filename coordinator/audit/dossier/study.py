@@ -104,24 +104,24 @@ def _projects(material: Material, study: Study) -> Section:
 
 
 def _timeline(material: Material, study: Study) -> Table:
-    """What every organisation decided, and when: approvals, refusals, reviews, withdrawals."""
-    kinds = ("approval", "endorsement", "reviewed", "question")
+    """What every organisation decided, when and why: approvals, refusals, reviews, withdrawals."""
     rows = tuple(
         (
-            change.at[:16].replace("T", " "),
-            material.name(node),
-            change.what.removeprefix(f"{study.id}: "),
-            change.by,
-            f"{change.seq}",
+            each.at[:16].replace("T", " "),
+            material.name(each.node),
+            each.words(study.delta_fraction),
+            each.body.by,
+            each.reason,
+            f"{each.seq}",
         )
-        for node, change in material.changes(*kinds)
-        if change.what.startswith(f"{study.id}: ")
+        for each in material.decided
+        if each.body.study == study.id
     )
     return Table(
         "Decisions over time",
-        ("when", "organisation", "decision", "by", "entry"),
+        ("when", "organisation", "decision", "by", "reason", "entry"),
         rows,
-        frozenset({4}),
+        frozenset({5}),
         empty="No organisation decided anything about this study.",
     )
 
