@@ -142,7 +142,7 @@ def _seal(out: IO[bytes], folder: Path, made: Manifest, secret: str, entropy: En
     out.write(sealer.beginning)
     sink: Any = _Sink(sealer, out)
     data = canonical_bytes(made.to_json())
-    with tarfile.open(fileobj=sink, mode="w|", format=tarfile.PAX_FORMAT) as tar:
+    with tarfile.open(fileobj=sink, mode="w|", format=tarfile.PAX_FORMAT, bufsize=_BLOCK) as tar:
         tar.addfile(_plain(MANIFEST, len(data)), io.BytesIO(data))
         for name, facts in made.files.items():
             with (folder / name).open("rb") as file:
@@ -192,7 +192,7 @@ def unpack_backup(file: Path, passphrase: str, folder: Path) -> Manifest:
     with _reading(file) as source:
         unsealer: Any = Unsealer.open(source.read, passphrase)
         _check_format(unsealer.about.get("format", ""), file)
-        with tarfile.open(fileobj=unsealer, mode="r|") as tar:
+        with tarfile.open(fileobj=unsealer, mode="r|", bufsize=_BLOCK) as tar:
             manifest = _manifest(tar)
             _unpack(tar, manifest, folder)
         while unsealer.read(_BLOCK):
