@@ -16,20 +16,15 @@ from node.consent_files import read_words, record_words, write_words
 from node.consent_history import Note
 from node.consent_table import open_table
 from node.erasure import erase_member
+from node.evidence_desk import EvidenceDesk, amount
 from node.importer import check_folder, import_folder
 from node.link_gate import fields_of
 from node.linkage_records import linked_numbers, opted_in, persons
 from node.member.links import MemberLinks
 from node.scoring import read_model, score
-from node.sent import Comparison, Departure, departures
 from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
 from node.upkeep_desk import UpkeepDesk
-from node.watch import accept_history, explained
-from node.witnessing import read_copy
-from privacy.accounting.conversion import epsilon_of_rho
-from privacy.checkpoint import LOG
-from privacy.contract.canonical import parse_canonical
 from privacy.contract.consent import ConsentState
 from privacy.contract.duo_text import parse_terms
 from privacy.contract.time import instant_text
@@ -47,7 +42,7 @@ _WORDS_LOST = (
 
 
 @dataclass(frozen=True)
-class Steward(UpkeepDesk):
+class Steward(UpkeepDesk, EvidenceDesk):
     """Operations on one node, running or not. `by` is the name that goes into the ledger."""
 
     # home
@@ -69,7 +64,7 @@ class Steward(UpkeepDesk):
             "studies_approved": len(state.approvals),
             "backed_up": state.backed_up or None,
             "next": [s.to_json() for s in checklist(self.parts) if not s.done][:3],
-            "stopped": self._stops(),
+            "stopped": self.stops(),
             "software": {name: name in service.software for name in OPTIONAL},
         }
 
@@ -90,27 +85,6 @@ class Steward(UpkeepDesk):
         if self.parts.guard.unpublished:
             return "records not published: see that the engine runs, then publish"
         return "running" if service.witnessing.done else "waiting for peers"
-
-    def _stops(self) -> list[str]:
-        """What keeps this node from answering, or from answering with a peer, and the way out."""
-        service = self.parts.service
-        keys = service.roster().keys if service.ledger.state.roster else {}
-        known = {**keys, LOG: service.coordinator}
-        stops = [explained(each, known) for each in service.ledger.state.faults.values()]
-        lost = service.witnessing.explained()
-        return [lost, *stops] if lost else stops
-
-    def budget(self) -> dict[str, Any]:
-        """The period's budget as rho and as epsilon, rounded so that losses look no smaller."""
-        state = self.parts.service.ledger.state
-        delta = state.delta
-        return {
-            "delta": float(delta),
-            "limit": _amount(state.budget, delta),
-            "spent": _amount(state.spent, delta),
-            "left_rho": state.left.text,
-            "ends": state.period.ends if state.period else None,
-        }
 
     def console(self) -> str:
         """The path of a link to the console; raises BadInput, as nobody serves pages here."""
@@ -298,7 +272,7 @@ class Steward(UpkeepDesk):
             "in_force": None if known is None else _link_words(known),
             "under_way": None if state.linking is None else _link_words(state.linking),
             "begun_this_period": state.links,
-            "charged": _amount(state.linkage_charged, state.delta),
+            "charged": amount(state.linkage_charged, state.delta),
             **linked_numbers(self.parts.records),
             **self._linkable(() if agreed is None else agreed.fields),
         }
@@ -346,61 +320,6 @@ class Steward(UpkeepDesk):
         budget = Rho.parse(service.policy.public_rho)
         service.ledger.append(year_from(service.clock(), budget, self.by))
 
-    # ways out
-
-    def accept_history(self, of: str, reason: str) -> None:
-        """Go on from what the coordinator's log, or a peer's ledger, shows next."""
-        if of != LOG and of not in self.parts.service.roster().keys:
-            raise BadInput(f"no history of {of!r}", instead=f"write {LOG} or a node's id")
-        accept_history(self.parts.service.ledger, of, self.by, reason)
-
-    def recover(self, reason: str, copy: Path | None = None) -> dict[str, Any]:
-        """Take the entries that a restored ledger has lost from a copy of it.
-
-        The coordinator offers its copy while the node runs; `copy` is a file of the whole
-        ledger, a line each, with its `checkpoint.txt` beside it, as in an audit bundle.
-        """
-        service = self.parts.service
-        if copy is not None:
-            service.witnessing.copy = read_copy(copy, service.ledger.size)
-        return {"recovered": service.witnessing.recover(self.by, reason)}
-
-    def assume_spent(self, reason: str) -> dict[str, Any]:
-        """Go on without the lost entries; all budget counts as spent for a year at least."""
-        service = self.parts.service
-        service.witnessing.forfeit(service.clock(), self.by, reason)
-        return self.budget()
-
-    # evidence
-
-    def ledger(self, start: int, stop: int) -> dict[str, Any]:
-        """Entries start..stop-1 with the newest signed checkpoint."""
-        store = self.parts.service.ledger
-        return {
-            "entries": [parse_canonical(line) for line in store.entries(start, stop)],
-            "size": store.size,
-            "checkpoint": store.checkpoint(),
-        }
-
-    def left_the_building(self, compare: bool = False) -> list[dict[str, Any]]:
-        """Every byte string that left: sentence, plan, size, hash and cost.
-
-        With `compare`, each with what the coordinator has stored of it; raises BadInput where
-        it does not answer.
-        """
-        service = self.parts.service
-        delta = service.ledger.state.delta
-        asks = Comparison(self.parts.settings, service.key, service.clock)
-        return [
-            _departure(left, delta) | (asks.compare(left) if compare else {})
-            for left in departures(service.ledger)
-        ]
-
-    def verify(self) -> dict[str, Any]:
-        """Read the whole ledger again from disk; raises VerificationFailed naming the entry."""
-        self.parts.service.ledger.verify()
-        return {"entries": self.parts.service.ledger.size, "holds": True}
-
 
 def _state(text: str) -> ConsentState:
     try:
@@ -417,27 +336,6 @@ def _link_words(begun: LinkBegun) -> dict[str, Any]:
         "fields": list(begun.fields),
         "ends": begun.ends,
     }
-
-
-def _departure(left: Departure, delta: Any) -> dict[str, Any]:
-    commit = left.commit
-    return {
-        "seq": left.entry.seq,
-        "at": left.entry.at,
-        "sentence": left.reserve.sentence,
-        "study": left.reserve.study,
-        "plan": commit.plan,
-        "round": commit.round + 1,
-        "rounds": len(left.reserve.rounds),
-        "attempt": commit.attempt + 1,
-        "bytes": commit.bytes,
-        "sha256": commit.masked_sha256,
-        **_amount(Rho.parse(commit.rho), delta),
-    }
-
-
-def _amount(rho: Rho, delta: Any) -> dict[str, Any]:
-    return {"rho": rho.text, "epsilon": epsilon_of_rho(rho, delta) if delta else 0.0}
 
 
 def _instant(moment: datetime | None) -> str | None:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
@@ -32,6 +32,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from coordinator.audit.meter import Meter, Progress, silent
 from privacy.checkpoint import LOG, Checkpoint, note_text
 from privacy.contract.canonical import canonical_bytes, parse_canonical, rational
 from privacy.contract.dictionary import Dictionary
@@ -52,7 +53,7 @@ MAX_LINE_BYTES = MAX_ENTRY_BYTES + 2  # one more than an entry and its newline
 _NODE = r"[a-z0-9][a-z0-9-]{0,62}"
 _DIGEST = r"[0-9a-f]{64}"
 _LAYOUT = re.compile(
-    rf"manifest\.json|network\.json|steps\.jsonl"
+    r"manifest\.json|network\.json|steps\.jsonl"
     rf"|(plans|releases|transcripts|linkages)/{_DIGEST}\.json"
     rf"|states/{_DIGEST}\.bin"
     rf"|nodes/{_NODE}/(entries\.jsonl|checkpoint\.txt|witnesses\.jsonl)"
@@ -263,30 +264,6 @@ def check_name(name: str) -> None:
     """Raise BadInput unless `name` is a path that a bundle may hold."""
     if not _LAYOUT.fullmatch(name):
         raise BadInput(f"{name!r} is not a file of an audit bundle")
-
-
-Progress = Callable[[str, float], None]
-
-
-def silent(_file: str, _share: float) -> None:
-    return None
-
-
-@dataclass
-class Meter:
-    """Tells which file is read and which share of all bytes was, each time a hundredth more."""
-
-    tell: Progress
-    total: int
-    done: int = 0
-    told: float = -1.0
-
-    def count(self, file: str, size: int) -> None:
-        self.done += size
-        share = min(1.0, self.done / max(1, self.total))
-        if share - self.told >= 0.01:
-            self.told = share
-            self.tell(file, share)
 
 
 @dataclass(frozen=True)

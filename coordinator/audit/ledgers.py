@@ -25,6 +25,7 @@ from privacy.ledger.chain import Anchor, Replay, check_anchors, check_covered, r
 from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.entry import (
     Approval,
+    Body,
     Commit,
     ConsentText,
     DictionaryAdopted,
@@ -149,7 +150,6 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 _check_reserve(context, ledger.node, body, entry.at, before)
             case NodeKeyChanged() as body:
                 _check_key_change(context, ledger.node, body)
-                _note(ledger, entry, before)
             case Commit() as body:
                 plan = context.plans.get(body.plan)
                 require(plan is not None, "charges a plan that is not in the bundle")
@@ -162,54 +162,54 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
             case Approval() as body:
                 _check_approval(context, body)
                 ledger.decisions.add((body.study_digest, _ACTS[body.decision]))
-                what = f"{body.study}: {body.decision}, {_limit(context, body.rho)}"
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+            case Reviewed() as body:
+                ledger.decisions.add((body.study_digest, Act.REVIEW.value))
             case (
                 HistoryBroken() | HistoryAccepted() | LedgerRecovered() | BudgetForfeited() as body
             ):
                 note_break(context.bundle, context.network, ledger.breaks, entry, body)
                 if isinstance(body, BudgetForfeited):
                     ledger.given_up.append((entry.seq, _largest(context, ledger.node, body)))
-            case LinkBegun() as body:
-                what = check_begun(context.linkages, ledger.node, body)
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, COORDINATOR, what))
-            case Linked() as body:
-                check_linked(context.linkages, body)
+            case KeysRevoked() as body:
+                _check_revoked(context, body)
             case DictionaryAdopted(dictionary=digest):
                 require(digest in context.network.dictionaries, "dictionary is not in the bundle")
-            case KeysRevoked() as body:
-                what = _revoked(context, body)
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, COORDINATOR, what))
+            case Linked() as body:
+                check_linked(context.linkages, body)
             case _:
-                _watch_stewards(context, ledger, entry, before)
+                pass
+        change = _change_of(context, ledger.node, entry.body, before)
+    if change is not None:
+        by, what = change
+        ledger.changes.append(Change(entry.seq, entry.at, entry.body.kind, by, what))
 
 
-def _watch_stewards(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) -> None:
-    """What a steward changed, in words."""
-    match entry.body:
-        case Endorsement() | Reviewed() | QuestionDecided() as body:
-            if isinstance(body, Reviewed):
-                ledger.decisions.add((body.study_digest, Act.REVIEW.value))
-            by, what = body.by, _decided(body)
-        case PolicySet() as body:
+def _change_of(
+    context: Context, node: str, body: Body, before: LedgerState
+) -> tuple[str, str] | None:
+    """Who changed a limit, an approval or a rule, and what, in words."""
+    match body:
+        case Approval():
+            return body.by, f"{body.study}: {body.decision}, {_limit(context, body.rho)}"
+        case Endorsement() | Reviewed() | QuestionDecided():
+            return body.by, _decided(body)
+        case KeysRevoked():
+            prints = (PublicKey.from_text(key).fingerprint for key in body.keys)
+            return COORDINATOR, "revoked " + ", ".join([*prints, *body.delegations])
+        case PolicySet():
             said = policy_changes(before.policy, body, before.delta)
-            what = "; ".join(f"{name}: {text}" for name, text in said) or "nothing changed"
-            by = body.by
-        case ConsentText() as body:
-            by, what = body.by, f"{body.purpose} ({body.language}): text {body.text[:12]}…"
-        case LinkEnded() as body if body.by:
-            by, what = body.by, body.why
-        case PeriodOpened() | RosterPinned() as body:
-            by, what = body.by, _described(context, body)
+            what = "; ".join(f"{name}: {text}" for name, text in said)
+            return body.by, what or "nothing changed"
+        case ConsentText():
+            return body.by, f"{body.purpose} ({body.language}): text {body.text[:12]}…"
+        case LinkBegun():
+            return COORDINATOR, check_begun(context.linkages, node, body)
+        case LinkEnded() if body.by:
+            return body.by, body.why
+        case PeriodOpened() | RosterPinned():
+            return body.by, _described(context, body)
         case _:
-            _note(ledger, entry, before)
-            return
-    ledger.changes.append(Change(entry.seq, entry.at, entry.body.kind, by, what))
-
-
-def _note(ledger: Ledger, entry: Entry, before: LedgerState) -> None:
-    change = upkeep_change(entry, before)
-    ledger.changes += [] if change is None else [change]
+            return upkeep_change(body, before)
 
 
 def _check_key_change(context: Context, node: str, body: NodeKeyChanged) -> None:
@@ -221,13 +221,11 @@ def _check_key_change(context: Context, node: str, body: NodeKeyChanged) -> None
     require([*following, key.text][0] == body.new, "changes the key to another than the roster's")
 
 
-def _revoked(context: Context, body: KeysRevoked) -> str:
+def _check_revoked(context: Context, body: KeysRevoked) -> None:
     listed = context.network.revocations.get(body.revocation)
     known = frozenset() if listed is None else listed.everything
     named = {*body.keys, *body.delegations}
     require(named <= known, "revokes keys that no list in it names")
-    prints = (PublicKey.from_text(key).fingerprint for key in body.keys)
-    return "revoked " + ", ".join([*prints, *body.delegations])
 
 
 def _largest(context: Context, node: str, body: BudgetForfeited) -> int:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -55,6 +54,7 @@ from privacy.ledger.permission import RULE_WORDS, Rule, needs_look, question_rul
 from privacy.ledger.state import LedgerState
 from privacy.units import Rho
 
+LINKAGES = "(linkages)"
 CODE_WORDS: dict[str, str] = {
     Code.BUDGET_EXCEEDED.value: "the period's budget would not have held it",
     Code.STUDY_BUDGET_EXCEEDED.value: "the study's limit would not have held it",
@@ -62,6 +62,7 @@ CODE_WORDS: dict[str, str] = {
     Code.QUESTION_LIMIT.value: "it costs more than one question may",
     Code.DELEGATION_EXCEEDED.value: "the delegation's part would not have held it",
     Code.POLICY_FLOOR.value: "it is below a floor of the policy, or before the embargo's end",
+    Code.NOT_LINKED.value: "it counts by a linkage that would not have been",
     Code.NOT_APPROVED.value: "the study would not have been approved",
 }
 
@@ -146,6 +147,11 @@ class _Run:
                 self._reserve(node, entry, body)
             case Commit() as body:
                 self._commit(node, entry, body)
+            case LinkBegun() as body:
+                self._link(node, entry, body)
+            case Linked() | LinkEnded() as body:
+                if _under_way(node.state, body.session):
+                    self._step(node, body, entry.at)
             case Released() | Aborted() | Expired() | Lost() as body:
                 if body.plan in node.state.plans:
                     self._step(node, body, entry.at)
@@ -153,9 +159,6 @@ class _Run:
                 self._open_period(node, body)
             case Approval() as body:
                 self._decide(node, body, entry.at)
-            case LinkBegun() | Linked() | LinkEnded() as body:
-                with suppress(Refused):  # under other limits a linkage may not have been begun
-                    self._step(node, body, entry.at)
             case body:
                 self._step(node, self._supposed(node, body), entry.at)
 
@@ -277,6 +280,30 @@ class _Run:
             delta=node.state.delta,
         )
 
+    def _link(self, node: _Node, entry: Entry, body: LinkBegun) -> None:
+        """A linkage is charged when it begins; where one could not pay, it is not begun there."""
+        cost, charged = parse_rho(body.rho), parse_rho(body.rho)
+        try:
+            self._step(node, body, entry.at)
+        except Refused as refused:
+            charged = Rho.ZERO
+            node.refused += 1
+            left = _left(refused.public_fields.get("left"))
+            self.refused[body.session] = Turned(
+                plan=body.session,
+                node=node.name,
+                seq=entry.seq,
+                at=entry.at,
+                study=LINKAGES,
+                sentence=f"Links members with {', '.join(body.nodes)}",
+                why=refused.code.value,
+                words=CODE_WORDS.get(refused.code.value, str(refused)),
+                needed=cost,
+                delta=node.state.delta,
+                left=left,
+            )
+        node.count(LINKAGES, cost, charged)
+
     def _commit(self, node: _Node, entry: Entry, body: Commit) -> None:
         plan = node.state.plans.get(body.plan)
         charged = Rho.ZERO
@@ -285,6 +312,11 @@ class _Run:
             charged = plan.rounds[body.round].cost
         study = self.study_of.get(body.plan, "")
         node.count(study, parse_rho(body.rho), charged)
+
+
+def _under_way(state: LedgerState, session: str) -> bool:
+    known = [each.session for each in (state.linking, state.linkage) if each is not None]
+    return session in known
 
 
 def _left(text: object) -> Rho | None:

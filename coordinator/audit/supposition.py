@@ -179,7 +179,10 @@ def supposed_body(suppose: Supposition, body: Body, delta: Fraction) -> Body:
 
 def _policy(suppose: Supposition, body: PolicySet, delta: Fraction) -> PolicySet:
     if suppose.preset is not None:
+        agreed = body.rules.linking  # whom to link with is the stewards' word, as it was
         body = PolicySet.of(preset(suppose.preset, rational(delta)), body.by, body.reason)
+        rules = body.rules.model_copy(update={"linking": agreed})
+        body = body.model_copy(update={"rules": rules})
     changes: dict[str, str | int | None] = {}
     if suppose.margin is not None:  # a mechanism that is supposed is no breach of a floor
         changes["min_collude"] = 0

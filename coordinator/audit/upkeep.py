@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from coordinator.audit.report import Change
 from privacy.contract.signing import PublicKey
-from privacy.ledger.entry import Entry
+from privacy.ledger.entry import Body
 from privacy.ledger.state import LedgerState
 from privacy.ledger.steward_entry import (
     StewardEnded,
@@ -17,31 +16,31 @@ from privacy.ledger.upkeep_entry import Leaving, Left, NodeKeyChanged, Restored
 NODE = "node"
 
 
-def upkeep_change(entry: Entry, before: LedgerState) -> Change | None:
-    """The change that an entry of this kind is; None for the others."""
-    match entry.body:
-        case StewardInvited() as body:
+def upkeep_change(body: Body, before: LedgerState) -> tuple[str, str] | None:
+    """Who changed what, for an entry of this kind; None for the others."""
+    match body:
+        case StewardInvited():
             how = "all keys lost, " if body.recovery else ""
             by, what = body.by, f"{how}invites {body.name} as a steward {body.reason}".rstrip()
-        case StewardJoined() as body:
+        case StewardJoined():
             invited = before.invited[body.invitation]
             by, what = invited.name, f"joined as a steward, key {_print(body.key)}"
-        case StewardKeyChanged() as body:
+        case StewardKeyChanged():
             by, what = before.stewards[body.old].name, f"took the new key {_print(body.new)}"
-        case StewardEnded() as body:
+        case StewardEnded():
             ended = before.stewards[body.key].name
             by, what = body.by, f"ended the key {_print(body.key)} of {ended}: {body.reason}"
-        case Restored() as body:
+        case Restored():
             by, what = body.by, f"restored from a backup of {body.size} entries"
-        case NodeKeyChanged() as body:
+        case NodeKeyChanged():
             by, what = body.by, f"the node's new key {_print(body.new)} {body.reason}".rstrip()
-        case Leaving() as body:
+        case Leaving():
             by, what = body.by, f"the organisation leaves the network {body.reason}".rstrip()
         case Left():
             by, what = NODE, "the ledger is closed"
         case _:
             return None
-    return Change(entry.seq, entry.at, entry.body.kind, by, what)
+    return by, what
 
 
 def _print(key: str) -> str:

@@ -20,11 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from coordinator.audit.breaks import heads_seen
-from coordinator.audit.bundle import MANIFEST, Bundle, Progress, open_bundle, silent
+from coordinator.audit.bundle import MANIFEST, Bundle, open_bundle
 from coordinator.audit.documents import Network, at, read_network, read_plans, read_releases
 from coordinator.audit.ledgers import Context, Ledger, verify_ledger
 from coordinator.audit.linkages import read_linkages
 from coordinator.audit.log import Decided, Log, check_decisions, check_log, read_log
+from coordinator.audit.meter import Progress, silent
 from coordinator.audit.releases import check_receipts, check_transcripts
 from coordinator.audit.report import LogReport, NodeReport, Report, Spent
 from coordinator.audit.suspects import first_bad_entry

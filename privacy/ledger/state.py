@@ -128,10 +128,10 @@ class LedgerState(_Value):
     first where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward
     said to single questions, by mark. `charged` and `held` are by study id, over all periods;
     `parts` is charged and held together, by account; `period_charged` counts the current
-    period, `total_charged` all of them, linkages included, which are no study's:
+    period, `total_charged` all of them, what was forfeited, and linkages, which are no study's:
     `linkage_charged`. `linkage` is in force, `linking` was begun and not ended; `links` counts
     those begun in the period, `link_sessions` names all there ever were. `faults` are the
-    histories that broke and that no steward accepted; `total_charged` counts what was forfeited.
+    histories that broke and that no steward accepted.
     """
 
     size: int = 0

@@ -13,8 +13,13 @@ import pandas as pd
 import pytest
 
 from coordinator.audit.agreement import second_recomputation
+from coordinator.audit.dossier.material import gather
+from coordinator.audit.dossier.node import node_document
+from coordinator.audit.dossier.page import html
+from coordinator.audit.replay import replay_bundle
 from coordinator.audit.report import Report
-from coordinator.audit.verify import Pinned, verify_bundle
+from coordinator.audit.supposition import Limit, Supposition
+from coordinator.audit.verify import Pinned, verified, verify_bundle
 from coordinator.store.facts import LinkageState
 from node import linkage_records
 from node.engines.embedded import columns_of
@@ -417,6 +422,16 @@ def test_an_auditor_follows_a_linkage_from_session_to_release(make: Make, tmp_pa
         assert second_recomputation(tmp_path / "bundle", report).checked > 0
     assert report.releases == 1
     assert facts.transcript
+    found = verified(tmp_path / "bundle")
+    same = replay_bundle(found, Supposition())
+    assert same.refused == ()
+    assert all(node.total.then == node.total.supposed for node in same.nodes)
+    assert [node.total.then for node in same.nodes] == [node.spent.rho for node in report.nodes]
+    less = replay_bundle(found, Supposition(limits=((Limit.PERIOD, "0.1"),)))
+    why = {each.study: each.why for each in less.refused}
+    assert why["(linkages)"] == "budget_exceeded"
+    page = html(node_document(gather(found), report.nodes[0].node))
+    assert "1 linkage cost epsilon" in page
 
 
 def test_what_a_bundle_says_of_a_linkage_must_hold(make: Make, tmp_path: Path) -> None:

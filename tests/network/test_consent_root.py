@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from coordinator.audit.bundle import silent
 from coordinator.audit.consent import verify_consent
+from coordinator.audit.meter import silent
 from coordinator.audit.verify import Pinned
 from node.consent_calendar import ConsentCalendar
 from node.program import consent_calendar, keep_calendar

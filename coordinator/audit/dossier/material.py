@@ -29,6 +29,7 @@ from privacy.ledger.entry import (
     Reserve,
 )
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.link_entry import LinkBegun
 from privacy.units import Rho
 
 _NAME = re.compile(r"\b[A-Za-z_]\w*\.[A-Za-z_]\w*\b")
@@ -117,6 +118,7 @@ class Material:
     found: Verified
     asked: tuple[Asked, ...]
     decided: tuple[Decided, ...]
+    linked: tuple[tuple[str, str, Rho], ...]  # (node, at, rho) of every linkage charged
     second: Second | None
 
     @property
@@ -158,11 +160,14 @@ def gather(found: Verified, second: Second | None = None) -> Material:
     """Read every ledger of a verified bundle once."""
     asked: dict[str, Asked] = {}
     decided: list[Decided] = []
+    linked: list[tuple[str, str, Rho]] = []
     for node in found.ledgers:
         for entry in entries_of(found, node):
             _note(asked, node, entry)
             if isinstance(entry.body, Decision):
                 decided.append(Decided(node, entry.seq, entry.at, entry.body))
+            if isinstance(entry.body, LinkBegun):
+                linked.append((node, entry.at, parse_rho(entry.body.rho)))
     decided.sort(key=lambda each: (each.at, each.node, each.seq))
     for digest in found.context.releases:
         body: dict[str, Any] = found.context.bundle.json(f"releases/{digest}.json")["body"]
@@ -172,7 +177,7 @@ def gather(found: Verified, second: Second | None = None) -> Material:
             question.epsilon = body["epsilon"]
             question.released_at = body["released_at"]
     by_time = sorted(asked.values(), key=lambda each: (each.at, each.plan))
-    return Material(found, tuple(by_time), tuple(decided), second)
+    return Material(found, tuple(by_time), tuple(decided), tuple(linked), second)
 
 
 def consent_texts(material: Material, node: str) -> Iterator[tuple[str, ConsentText]]:

@@ -12,6 +12,7 @@ from coordinator.audit.dossier.document import (
     Section,
     Table,
     Words,
+    count,
     facts,
     short,
 )
@@ -208,7 +209,7 @@ def _data(material: Material, node: str) -> Section:
 
 def _outputs(material: Material, node: str, state: LedgerState) -> Section:
     asked = material.of_node(node)
-    course: Figure | None = course_figure(state, asked, node)
+    course: Figure | None = course_figure(material, node)
     period = (("this period", state.period_charged, state.total_held, state.budget),)
     studies = tuple(
         (study, spent, state.held.get(study, Rho.ZERO), quota(state, study))
@@ -220,6 +221,7 @@ def _outputs(material: Material, node: str, state: LedgerState) -> Section:
         "Safe outputs: what left this building, and what did it cost?",
         (
             Words(f"Over all periods a member here lost at most epsilon {lifetime}."),
+            *_linked(state),
             *(() if course is None else (course,)),
             budget_table((*period, *studies), state.delta, "The period's budget, and each study's"),
             _egress(material, node),
@@ -227,6 +229,14 @@ def _outputs(material: Material, node: str, state: LedgerState) -> Section:
             unanswered_table(asked, state.delta),
         ),
     )
+
+
+def _linked(state: LedgerState) -> tuple[Words, ...]:
+    if state.linkage_charged == Rho.ZERO:
+        return ()
+    number = len(state.link_sessions)
+    cost = epsilon_text(state.linkage_charged, state.delta)
+    return (Words(f"Of that, {count(number, 'linkage')} cost epsilon {cost}."),)
 
 
 def _egress(material: Material, node: str) -> Table:

@@ -61,16 +61,17 @@ def budget_table(
     )
 
 
-def course_figure(state: LedgerState, asked: tuple[Asked, ...], node: str) -> Figure | None:
+def course_figure(material: Material, node: str) -> Figure | None:
     """How the newest period's budget was used up over time; None without a period."""
+    state = material.found.ledgers[node].replay.state
     period, limit = state.period, state.budget
     if period is None or limit == Rho.ZERO:
         return None
     starts, ends = parse_instant(period.starts), parse_instant(period.ends)
+    asked = [(name, at, rho) for each in material.asked for name, _, at, rho in each.charges]
     charges = sorted(
         (at, rho)
-        for each in asked
-        for name, _, at, rho in each.charges
+        for name, at, rho in (*asked, *material.linked)
         if name == node and at >= period.starts
     )
     points, so_far = [], Rho.ZERO
