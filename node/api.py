@@ -26,6 +26,7 @@ from node.parts import Parts
 from node.steward import Steward
 from node.study_api import BY, add_study_routes
 from node.upkeep_api import add_upkeep_routes
+from pages.links import OneTimeLinks
 from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFailed
 
 MAX_BODY_BYTES = 256 * 1024
@@ -179,7 +180,8 @@ def _console_routes(
     app: FastAPI, parts: Parts, connected: Callable[[], bool], guard: list[Any]
 ) -> None:
     service = parts.service
-    door = ConsoleDoor(service.entropy, service.clock, Sessions(service.entropy, service.clock))
+    links = OneTimeLinks(service.entropy, service.clock)
+    door = ConsoleDoor(links, Sessions(service.entropy, service.clock))
     app.include_router(console_router(parts, door, connected))
 
     @app.post("/v1/console", operation_id="open_console", dependencies=guard)
@@ -197,6 +199,10 @@ def _home_routes(
     @app.get("/v1/status", operation_id="status", dependencies=guard)
     def status() -> dict[str, Any]:
         return {**steward.status(), "connected": connected()}
+
+    @app.get("/v1/promise", operation_id="promise", dependencies=guard)
+    def promise() -> dict[str, Any]:
+        return steward.promise()
 
     @app.post("/v1/pause", operation_id="pause", dependencies=guard)
     def pause() -> dict[str, Any]:

@@ -120,6 +120,18 @@ def status(dir: Dir = HERE) -> None:  # noqa: A002
 
 
 @app.command()
+def promise(dir: Dir = HERE) -> None:  # noqa: A002
+    """What members are promised: a period and a life, in words, epsilon and odds."""
+    with exit_codes(), hand(Home(dir)) as node:
+        found = node.promise()
+        print("\n\n".join(found["words"]))
+        print("\nperiods  organisations  epsilon  in odds")
+        for each in found["losses"]:
+            places, epsilon = each["organisations"], each["shown"]
+            print(f"{each['periods']:>7}  {places:>13}  {epsilon:>7}  {each['sentence']}")
+
+
+@app.command()
 def ledger(
     dir: Dir = HERE,  # noqa: A002
     start: Annotated[int, typer.Option(min=0)] = 0,

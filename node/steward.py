@@ -31,6 +31,7 @@ from privacy.contract.time import instant_text
 from privacy.errors import BadInput
 from privacy.ledger.entry import ConsentText, Entry, Paused, Released, Resumed
 from privacy.ledger.link_entry import LinkBegun
+from privacy.promise import Promise
 from privacy.units import Rho
 
 LINK_DAYS = 14
@@ -85,6 +86,13 @@ class Steward(UpkeepDesk, EvidenceDesk):
         if self.parts.guard.unpublished:
             return "records not published: see that the engine runs, then publish"
         return "running" if service.witnessing.done else "waiting for peers"
+
+    def promise(self) -> dict[str, Any]:
+        """What members are promised, in words, epsilon and odds; BadInput without a policy."""
+        found = Promise.of(self.parts.service.ledger.state)
+        if found is None:
+            raise BadInput("there is no policy, so nothing is promised")
+        return found.to_json()
 
     def console(self) -> str:
         """The path of a link to the console; raises BadInput, as nobody serves pages here."""

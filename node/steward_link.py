@@ -27,6 +27,7 @@ class Hand(StudyHand, UpkeepHand, Protocol):
     """What a command asks of a node, running or not."""
 
     def status(self) -> dict[str, Any]: ...
+    def promise(self) -> dict[str, Any]: ...
     def console(self) -> str: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
@@ -73,6 +74,9 @@ class RunningNode(RunningStudies, RunningUpkeep):
 
     def status(self) -> dict[str, Any]:
         return dict(self._ask("GET", "/v1/status"))
+
+    def promise(self) -> dict[str, Any]:
+        return dict(self._ask("GET", "/v1/promise"))
 
     def console(self) -> str:
         return str(self._ask("POST", "/v1/console", {"by": self.by})["path"])

@@ -40,6 +40,7 @@ from coordinator.login.second_factor import FactorSeal
 from coordinator.login.sessions import Lifetimes, SessionDesk
 from coordinator.pages.routes import page_router
 from coordinator.store.store import Store
+from pages.links import OneTimeLinks
 from privacy.contract.signing import SigningKey
 from privacy.randomness import Entropy
 
@@ -99,6 +100,7 @@ def create_app(
         oidc=_oidc(oidc, store, clock, entropy),
         budgets=Budgets(store.ledgers),
         waiting=CapacityLimiter(settings.max_waiting),
+        links=OneTimeLinks(entropy, clock),
         shelf=BundleShelf(clock, entropy),
     )
     app.add_middleware(

@@ -8,6 +8,7 @@ from typing import Any
 
 from coordinator.audit.breaks import Break
 from privacy.accounting.conversion import epsilon_of_rho
+from privacy.promise import Promise
 from privacy.units import Rho
 
 
@@ -42,7 +43,7 @@ class NodeReport:
     """One ledger. `spent` covers every period, `period_spent` the current one alone.
 
     `cosigners` vouch for the ledger's history up to `witnessed_size`; `holders` only keep a
-    checkpoint of it.
+    checkpoint of it. `promise` is what the policy in force promises members.
     """
 
     node: str
@@ -56,6 +57,7 @@ class NodeReport:
     holders: tuple[str, ...]
     witnessed_size: int
     changes: tuple[Change, ...]
+    promise: Promise | None
     breaks: tuple[Break, ...] = ()
 
     @property
@@ -77,6 +79,7 @@ class NodeReport:
             "witnessed_size": self.witnessed_size,
             "changes": [asdict(change) for change in self.changes],
             "breaks": [each.to_json() for each in self.breaks],
+            "promise": None if self.promise is None else self.promise.to_json(),
         }
 
 

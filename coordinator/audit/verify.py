@@ -32,6 +32,7 @@ from coordinator.audit.suspects import first_bad_entry
 from privacy.contract.signing import PublicKey
 from privacy.errors import VerificationFailed
 from privacy.log import Logged
+from privacy.promise import Promise
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ def _node_report(ledger: Ledger) -> NodeReport:
         witnessed_size=ledger.vouched.size,
         changes=tuple(ledger.changes),
         breaks=tuple(ledger.breaks),
+        promise=Promise.of(state),
     )
 
 

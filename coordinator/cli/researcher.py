@@ -66,6 +66,7 @@ for name, part in {
     app.add_typer(part, name=name)
 app.command()(login.login)
 app.command()(login.logout)
+app.command()(login.browser)
 
 
 @app.callback()

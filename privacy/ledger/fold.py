@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import assert_never
 
-from privacy.accounting.filter import admit, remaining
+from privacy.accounting.filter import remaining
 from privacy.accounting.individual import MOST_CEILING
 from privacy.contract.policy import Rules
 from privacy.contract.time import epoch_of, instant_text, parse_instant
@@ -166,6 +166,8 @@ def _set_policy(state: LedgerState, body: PolicySet, at: str) -> LedgerState:
         raise Refused(Code.CONFLICT, what="ceiling below what one member may lose")
     if body.individual and parse_rho(body.public_rho) > MOST_CEILING:
         raise Refused(Code.CONFLICT, what="ceiling")
+    if body.individual and body.rules.linking is not None:
+        raise Refused(Code.CONFLICT, what="linking")
     return check_policy_change(state, body, at).having(policy=body)
 
 
@@ -242,6 +244,10 @@ def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
     if not state.dictionary or body.dictionary != state.dictionary:
         raise Refused(Code.DICTIONARY_MISMATCH)
     check_counts(state, body.linkage, at)
+    if body.linkage and state.policy is not None and state.policy.individual:
+        # A linkage is charged to everybody, room or not; and the mean of a person's balances, which
+        # pays for m memberships, does not pay for what they are counted at one place alone.
+        raise Refused(Code.NOT_LINKED, what="members are charged one by one")
     rounds = tuple(_round(state, each, linked=bool(body.linkage)) for each in body.rounds)
     plan = OpenPlan(
         plan=body.plan,
@@ -308,7 +314,7 @@ def _admit(state: LedgerState, body: Reserve, cost: Rho, at: str) -> None:
     for code, quota, spent in limits:
         if not spent + cost <= quota:  # what would fit has to fit everywhere
             raise Refused(code, needed=cost.text, left=min(left, state.left).text)
-    admit(state.budget, state.spent, cost)
+    state.admit(cost)
 
 
 def _limits(

@@ -22,7 +22,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Literal, Self, TypeVar
 
-from privacy.accounting.filter import remaining
+from privacy.accounting.filter import admit, remaining
 from privacy.checkpoint import LOG
 from privacy.contract.canonical import parse_rational
 from privacy.ledger.entry import (
@@ -128,10 +128,10 @@ class LedgerState(_Value):
     first where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward
     said to single questions, by mark. `charged` and `held` are by study id, over all periods;
     `parts` is charged and held together, by account; `period_charged` counts the current
-    period, `total_charged` all of them, what was forfeited, and linkages, which are no study's:
-    `linkage_charged`. `linkage` is in force, `linking` was begun and not ended; `links` counts
-    those begun in the period, `link_sessions` names all there ever were. `faults` are the
-    histories that broke and that no steward accepted.
+    period, `total_charged` all of them, of which there were `periods`, what was forfeited, and
+    linkages, which are no study's: `linkage_charged`. `linkage` is in force, `linking` was begun
+    and not ended; `links` counts those begun in the period, `link_sessions` names all there ever
+    were. `faults` are the histories that broke and that no steward accepted.
     """
 
     size: int = 0
@@ -142,6 +142,7 @@ class LedgerState(_Value):
     former_keys: tuple[tuple[str, int], ...] = ()  # and how many entries each of them signed
     policy: PolicySet | None = None
     period: PeriodOpened | None = None
+    periods: int = 0
     roster: str = ""
     roster_epoch: int = 0
     confirmed: frozenset[str] = frozenset()
@@ -199,8 +200,27 @@ class LedgerState(_Value):
         return self.period_charged + self.total_held
 
     @property
+    def lifetime(self) -> Rho | None:
+        """The limit of all periods together, where it is the ledger's to keep; None for none."""
+        if self.policy is None or self.policy.lifetime_rho is None or self.policy.individual:
+            return None
+        return parse_rho(self.policy.lifetime_rho)
+
+    def admit(self, cost: Rho) -> None:
+        """Return only if `cost` fits into the period's budget and the limit of a lifetime.
+
+        Raises Refused(BUDGET_EXCEEDED).
+        """
+        admit(self.budget, self.spent, cost)
+        if self.lifetime is not None:
+            admit(self.lifetime, self.total_charged + self.total_held, cost)
+
+    @property
     def left(self) -> Rho:
-        return remaining(self.budget, self.spent)
+        left = remaining(self.budget, self.spent)
+        if self.lifetime is None:
+            return left
+        return min(left, remaining(self.lifetime, self.total_charged + self.total_held))
 
     def study_spent(self, study: str) -> Rho:
         """What counts against a study's quota, over all its versions and periods."""
@@ -291,7 +311,9 @@ class LedgerState(_Value):
 
     def opened_period(self, period: PeriodOpened) -> LedgerState:
         """With a new budget. What is set aside stays set aside and counts against it."""
-        return self.having(period=period, period_charged=Rho.ZERO, links=0)
+        return self.having(
+            period=period, periods=self.periods + 1, period_charged=Rho.ZERO, links=0
+        )
 
     def begun_link(self, begun: LinkBegun) -> LedgerState:
         """With a linkage under way and charged."""
@@ -320,6 +342,7 @@ class LedgerState(_Value):
         period = PeriodOpened(starts=at, ends=said.ends, budget_rho=said.rho, by=said.by)
         return self.having(
             period=period,
+            periods=self.periods + 1,
             period_charged=budget,
             total_charged=self.total_charged + self.left + budget,
             charged={**self.charged, **used},
