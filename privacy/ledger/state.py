@@ -336,17 +336,15 @@ class LedgerState(_Value):
 
         Plans that were reserved stay so; their studies' quotas count as used up.
         """
-        budget = parse_rho(said.rho)
         quotas = {a.study: self.study_quota(a) for a in self.approvals.values()}
         used = {study: max(q, self.charged.get(study, q)) for study, q in quotas.items()}
         period = PeriodOpened(starts=at, ends=said.ends, budget_rho=said.rho, by=said.by)
-        return self.having(
-            period=period,
-            periods=self.periods + 1,
-            period_charged=budget,
-            total_charged=self.total_charged + self.left + budget,
-            charged={**self.charged, **used},
-            abandoned=self.abandoned | set(said.held),
+        began = self.opened_period(period).having(
+            charged={**self.charged, **used}, abandoned=self.abandoned | set(said.held)
+        )
+        whole = max(parse_rho(said.rho), began.budget)
+        return began.having(
+            period_charged=whole, total_charged=self.total_charged + self.left + whole
         )
 
     def decided(self, approval: Approval) -> LedgerState:
