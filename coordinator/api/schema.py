@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from coordinator.store.facts import Decision, NodeState, Principal, RunState
+from coordinator.store.facts import Decision, LinkageState, NodeState, Principal, RunState
 from privacy.contract.roster import RosterNode
 from privacy.contract.study import ConsentRule
 from privacy.contract.token import Role
@@ -405,6 +405,22 @@ class NodeView(Answer):
 
 class NodeList(Answer):
     nodes: list[NodeView]
+
+
+class LinkageView(Answer):
+    """One linkage between organisations: queued, linked or failed (`code` says why)."""
+
+    session: str
+    nodes: list[str]
+    fields: list[str] = Field(description="By what people are recognised: names of columns.")
+    starts: str
+    ends: str
+    state: LinkageState
+    code: str
+
+
+class LinkageList(Answer):
+    linkages: list[LinkageView]
 
 
 class InvitationAsk(Ask):

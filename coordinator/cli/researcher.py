@@ -235,6 +235,14 @@ def node_list(context: typer.Context, form: FormatOf = Format.TABLE) -> None:
         show(rows, ["id", "name", "state", "last_contact", "version"], form)
 
 
+@node_app.command("linkages")
+def node_linkages(context: typer.Context, form: FormatOf = Format.TABLE) -> None:
+    """Which organisations linked their members, by what, until when; what became of it."""
+    with outcome(), connection_of(context).network() as net:
+        rows = [each | {"nodes": ", ".join(each["nodes"])} for each in net.linkages()]
+        show(rows, ["session", "nodes", "starts", "ends", "state", "code"], form)
+
+
 @app.command()
 def join(
     context: typer.Context,

@@ -115,6 +115,10 @@ class Network:
         said = self.transport.get("/v1/nodes")["nodes"]
         return [NodeInfo(**{name: node[name] for name in names}) for node in said]
 
+    def linkages(self) -> list[dict[str, Any]]:
+        """Every linkage between organisations: who, by what, until when, what became of it."""
+        return list(self.transport.get("/v1/linkages")["linkages"])
+
     def run(self, run_id: str) -> Result:
         """The result of an earlier run; raises what it ended with."""
         run: Mapping[str, Any] = self.transport.get(f"/v1/runs/{run_id}")
@@ -179,6 +183,10 @@ class MockNetwork:
 
     def nodes(self) -> list[NodeInfo]:
         """Made-up members have no nodes."""
+        return []
+
+    def linkages(self) -> list[dict[str, Any]]:
+        """Nor are they linked."""
         return []
 
     def close(self) -> None:

@@ -75,6 +75,7 @@ OPERATIONS = [
         {"kind": "password"},
     ),
     Operation("listNodes", "GET", "/v1/nodes", INSIDERS),
+    Operation("listLinkages", "GET", "/v1/linkages", INSIDERS),
     Operation("listStudies", "GET", "/v1/studies", ALL),
     Operation("getStudy", "GET", "/v1/studies/als-progression", INSIDERS),
     Operation("getDictionary", "GET", "/v1/studies/als-progression/dictionary", INSIDERS),
