@@ -36,6 +36,7 @@ from privacy.accounting.individual import MemberCost, Missed, presumed
 from privacy.errors import BadInput, Code, Refused
 from privacy.ledger.entry import Commit, Entry, PeriodOpened, PolicySet
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.history_entry import BudgetForfeited
 from privacy.ledger.state import LedgerState
 from privacy.units import Rho
 
@@ -127,7 +128,7 @@ class Balances:
             match Entry.from_bytes(line).body:
                 case Commit() as body:
                     present.add((body.plan, body.round, body.attempt))
-                case PeriodOpened():
+                case PeriodOpened() | BudgetForfeited():
                     former |= present
                     present = set()
                 case _:
