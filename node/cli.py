@@ -13,10 +13,12 @@ from typing import Annotated
 import typer
 
 from node.consent_cli import add_consent_commands
+from node.evidence_cli import add_evidence_commands
 from node.home import Home
 from node.link_cli import link_app
 from node.steward_link import hand
 from node.study_cli import add_study_commands, exit_codes, read_text, show
+from privacy.errors import VerificationFailed
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -140,10 +142,21 @@ def ledger(
 
 
 @app.command()
-def left(dir: Dir = HERE) -> None:  # noqa: A002
+def left(
+    dir: Dir = HERE,  # noqa: A002
+    compare: Annotated[
+        bool, typer.Option("--compare", help="With what the coordinator stored of each.")
+    ] = False,
+) -> None:
     """What left this building: sentence, bytes, hash and cost of every answer."""
     with exit_codes(), hand(Home(dir)) as node:
-        show(node.left_the_building())
+        listed = node.left_the_building(compare)
+        show(listed)
+        changed = [each["seq"] for each in listed if each.get("stored") == "other"]
+        if changed:
+            raise VerificationFailed(
+                "the coordinator stored other bytes than left", where=f"entries {changed}"
+            )
 
 
 @app.command()
@@ -190,6 +203,7 @@ def open_period(dir: Dir = HERE) -> None:  # noqa: A002
 
 add_study_commands(app)
 add_consent_commands(app)
+add_evidence_commands(app)
 app.add_typer(link_app, name="link")
 
 

@@ -16,6 +16,7 @@ from coordinator.api import (
     login_routes,
     network_routes,
     oidc_routes,
+    own_routes,
     people_routes,
     problems,
     run_routes,
@@ -52,6 +53,7 @@ ROUTERS = (
     study_steps.router,
     run_routes.router,
     audit_routes.router,
+    own_routes.router,
 )
 
 

@@ -34,6 +34,12 @@ from privacy.ledger.fields import (
     RhoText,
     Words,
 )
+from privacy.ledger.history_entry import (
+    BudgetForfeited,
+    HistoryAccepted,
+    HistoryBroken,
+    LedgerRecovered,
+)
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.mechanism import GaussianSum
 from privacy.merkle import leaf_hash
@@ -348,6 +354,10 @@ Body = (
     | ConsentRoot
     | ConsentText
     | Witnessed
+    | HistoryBroken
+    | HistoryAccepted
+    | LedgerRecovered
+    | BudgetForfeited
     | LinkBegun
     | Linked
     | LinkEnded

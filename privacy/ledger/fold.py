@@ -42,6 +42,13 @@ from privacy.ledger.entry import (
     Witnessed,
 )
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.history import SHORTEST_PERIOD, told
+from privacy.ledger.history_entry import (
+    BudgetForfeited,
+    HistoryAccepted,
+    HistoryBroken,
+    LedgerRecovered,
+)
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.ledger.linkage import check_counts, link
 from privacy.ledger.state import (
@@ -52,8 +59,6 @@ from privacy.ledger.state import (
     researcher_account,
 )
 from privacy.units import Rho
-
-SHORTEST_PERIOD = timedelta(days=365)  # a policy's limit is for a year
 
 
 def apply(state: LedgerState, entry: Entry) -> LedgerState:
@@ -76,6 +81,7 @@ def step(state: LedgerState, entry: Entry) -> LedgerState:
     STUDY_BUDGET_EXCEEDED, RESEARCHER_BUDGET_EXCEEDED, DELEGATION_EXCEEDED, QUESTION_LIMIT,
     NOT_DELEGATED, NOT_APPROVED, NOT_IN_PERIOD, DICTIONARY_MISMATCH, POLICY_FLOOR, PAUSED,
     EXPIRED, REPLAYED, TOO_MANY_ATTEMPTS, PLAN_MISMATCH, TOO_LARGE, NOT_LINKED, RATE_LIMITED,
+    HISTORY_BROKEN,
     LEDGER_STOPPED (time runs backwards) or CONFLICT.
     """
     if entry.at < state.at:
@@ -127,6 +133,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return _date_consent(state, body, at)
         case Witnessed():
             return _witness(state, body)
+        case HistoryBroken() | HistoryAccepted() | LedgerRecovered() | BudgetForfeited():
+            return told(state, body, at)
         case LinkBegun() | Linked() | LinkEnded():
             return link(state, body, at)
         case _:
@@ -200,6 +208,8 @@ def _check_embargo(body: Approval, rules: Rules, at: str) -> None:
 def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
     if state.paused:
         raise Refused(Code.PAUSED)
+    if state.halted:
+        raise Refused(Code.HISTORY_BROKEN)
     if state.knows(body.plan, body.question):
         raise Refused(Code.REPLAYED)
     delegate = "" if body.delegation is None else body.delegation.key
@@ -306,12 +316,15 @@ def _limits(
 
 
 def _commit(state: LedgerState, body: Commit, at: str) -> LedgerState:
-    """Bytes leave neither in a pause, nor late, nor for a study that is approved no more.
+    """Bytes leave neither in a pause nor late, nor while the coordinator's log is a broken one,
+    nor for a study that is approved no more.
 
     What was read and lost is charged even then.
     """
     if state.paused and body.bytes:
         raise Refused(Code.PAUSED)
+    if state.halted and body.bytes:
+        raise Refused(Code.HISTORY_BROKEN)
     plan = _open(state, body.plan)
     if body.bytes and plan.study_digest not in state.approvals:
         raise Refused(Code.NOT_APPROVED)

@@ -23,6 +23,7 @@ from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from privacy.accounting.filter import admit, remaining
+from privacy.checkpoint import LOG
 from privacy.contract.canonical import parse_rational
 from privacy.ledger.entry import (
     FIRST_PREV,
@@ -33,6 +34,7 @@ from privacy.ledger.entry import (
     PolicySet,
 )
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.history_entry import BudgetForfeited, HistoryBroken
 from privacy.ledger.link_entry import Linkage, LinkBegun
 from privacy.units import Rho
 
@@ -124,9 +126,10 @@ class LedgerState(_Value):
     where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward said
     to single questions, by mark. `charged` and `held` are by study id, over all periods;
     `parts` is charged and held together, by account; `period_charged` counts the current
-    period, `total_charged` all of them, of which there were `periods`, linkages included, which
-    are no study's: `linkage_charged`. `linkage` is in force, `linking` was begun and not ended;
-    `links` counts those begun in the period, `link_sessions` names all there ever were.
+    period, `total_charged` all of them, of which there were `periods`, what was forfeited, and
+    linkages, which are no study's: `linkage_charged`. `linkage` is in force, `linking` was begun
+    and not ended; `links` counts those begun in the period, `link_sessions` names all there ever
+    were. `faults` are the histories that broke and that no steward accepted.
     """
 
     size: int = 0
@@ -156,6 +159,8 @@ class LedgerState(_Value):
     period_charged: Rho = Rho.ZERO
     total_charged: Rho = Rho.ZERO
     total_held: Rho = Rho.ZERO
+    faults: Mapping[str, HistoryBroken] = field(default_factory=dict)  # by whose history
+    abandoned: frozenset[str] = frozenset()  # checkpoints of entries that a backup lost
     linkage: Linkage | None = None
     linking: LinkBegun | None = None
     links: int = 0
@@ -233,6 +238,11 @@ class LedgerState(_Value):
         return {**self.parts, **moved}
 
     @property
+    def halted(self) -> bool:
+        """Whether the coordinator's log broke: nothing is reserved and nothing leaves."""
+        return LOG in self.faults
+
+    @property
     def approved(self) -> frozenset[str]:
         """Digests of the study versions in force."""
         return frozenset(self.approvals)
@@ -305,6 +315,22 @@ class LedgerState(_Value):
             linkage_charged=self.linkage_charged + cost,
             period_charged=self.period_charged + cost,
             total_charged=self.total_charged + cost,
+        )
+
+    def forfeited(self, said: BudgetForfeited, at: str) -> LedgerState:
+        """With what was left charged, and a period begun whose budget is charged whole.
+
+        Plans that were reserved stay so; their studies' quotas count as used up.
+        """
+        quotas = {a.study: self.study_quota(a) for a in self.approvals.values()}
+        used = {study: max(q, self.charged.get(study, q)) for study, q in quotas.items()}
+        period = PeriodOpened(starts=at, ends=said.ends, budget_rho=said.rho, by=said.by)
+        began = self.opened_period(period).having(
+            charged={**self.charged, **used}, abandoned=self.abandoned | set(said.held)
+        )
+        whole = max(parse_rho(said.rho), began.budget)
+        return began.having(
+            period_charged=whole, total_charged=self.total_charged + self.left + whole
         )
 
     def decided(self, approval: Approval) -> LedgerState:

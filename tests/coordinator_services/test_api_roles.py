@@ -26,6 +26,7 @@ PROVES = {  # open operations in which whoever calls brings a proof of their own
     "createAccount",
     "replacePassword",
     "replaceFactor",
+    "getSent",
 }
 
 
@@ -113,6 +114,21 @@ OPERATIONS = [
     ),
     Operation("getLogHead", "GET", "/v1/audit/log", INSIDERS),
     Operation("getLogLines", "GET", "/v1/audit/log/lines", frozenset({Role.AUDITOR, Role.ADMIN})),
+    Operation("getHeads", "GET", "/v1/audit/heads", frozenset({Role.AUDITOR, Role.ADMIN})),
+    Operation(
+        "getLedgerLines",
+        "GET",
+        "/v1/audit/ledgers/none/lines",
+        frozenset({Role.AUDITOR, Role.ADMIN}),
+    ),
+    Operation(
+        "addCosignature",
+        "POST",
+        "/v1/audit/cosignatures",
+        frozenset({Role.AUDITOR}),
+        {"of": "nobody", "checkpoint": "x", "cosignature": "x"},
+    ),
+    Operation("getSent", "POST", "/v1/own/sent", EVERYONE, {"request": {}}),
     Operation("getAuditBundle", "GET", "/v1/audit/bundle", frozenset({Role.AUDITOR, Role.ADMIN})),
     Operation(
         "createInvitation",
@@ -158,6 +174,7 @@ def test_the_operations_and_their_names_are_stable(world: World) -> None:
         "/v1/people/p-none/revoke": "/v1/people/{person}/revoke",
         "/v1/people/p-none/reset": "/v1/people/{person}/reset",
         "/v1/runs/none": "/v1/runs/{run}",
+        "/v1/audit/ledgers/none/lines": "/v1/audit/ledgers/{node}/lines",
         "/v1/runs/none/cancel": "/v1/runs/{run}/cancel",
         "/v1/releases/" + "0" * 64: "/v1/releases/{digest}",
         "/v1/releases/" + "0" * 64 + "/combined": "/v1/releases/{digest}/combined",
