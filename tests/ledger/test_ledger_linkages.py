@@ -105,6 +105,15 @@ def test_what_was_not_agreed_is_not_begun(
     assert book.state == before
 
 
+def test_a_linkage_counts_for_a_lifetime_too() -> None:
+    book = ledger()
+    now = book.state.policy
+    assert now is not None
+    book.append(now.model_copy(update={"lifetime_rho": Rho(1).text}))
+    with pytest.raises(Refused, match="budget_exceeded"):
+        book.append(begun())
+
+
 def test_nothing_is_begun_in_a_pause() -> None:
     book = ledger()
     book.append(Paused(by=BY))
