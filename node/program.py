@@ -106,9 +106,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         return cut_now(records)
 
     desk = Desk.open(home.desk_file, clock)
-    linker = Linker(
-        settings.node, key, settings.network, ledger, records, guard, balances, entropy, clock
-    )
+    linker = Linker(settings.node, key, settings.network, ledger, records, guard, entropy, clock)
     linker.settle()
     service = NodeService(
         node=settings.node,
