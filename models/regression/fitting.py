@@ -17,7 +17,7 @@ import numpy as np
 
 from models.regression.batch import Floats
 from models.regression.families import Linear
-from models.regression.joining import LARGEST_STEP, Heard, joined, repaired
+from models.regression.joining import LARGEST_STEP, Heard, held, joined, repaired
 from models.regression.member_vectors import (
     Gram,
     Moments,
@@ -182,6 +182,7 @@ def _after_scores(model: Model, course: Course, now: Standing, heard: Sequence[H
     share = small_sample(model, population) / (population.rows * model.largest_weight)
     for _ in range(PASSES):
         found = joined(model, population, heard, course.damping, near)
+        found = held(found, begun, model.held(), share)
         theta = repaired(model, found.theta)
         near = _drawn(theta, begun, found.sampling * share + found.privacy, now.whiten)
         near = repaired(model, near)

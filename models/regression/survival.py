@@ -25,6 +25,7 @@ from privacy.contract.dictionary import ColumnRef
 
 INSTANT = 1e-6  # of an interval: the least time at risk of who has an event in it
 _SURELY, _LEAST = 1 - 1e-9, 1e-12
+USUAL_RATIO = 1.0  # the logarithm of an interval's hazard to that seen at first
 LARGEST_HAZARD = 10.0  # cumulative, of a member, near the fit
 
 
@@ -180,7 +181,12 @@ class PiecewiseHazard(Model):
         stayed = ~event & (stop >= self.edges[-1])
         code = np.where(stayed, 2 * self.intervals, 2 * self.interval_of(stop) + event)
         return ModelRows(
-            wide * use[:, None], code.astype(np.float64), np.zeros(batch.rows), use, batch.member, batch.members
+            wide * use[:, None],
+            code.astype(np.float64),
+            np.zeros(batch.rows),
+            use,
+            batch.member,
+            batch.members,
         )
 
     @property
@@ -210,6 +216,13 @@ class PiecewiseHazard(Model):
         theta = np.zeros(self.size)
         theta[: self.baselines] = np.tile(np.log(hazard), self.sites)
         return theta
+
+    def held(self) -> Floats:
+        """Baselines' ratios to one another, within a factor of e about: a level that is common to
+        all is free."""
+        k, precision = self.baselines, np.zeros((self.size, self.size))
+        precision[:k, :k] = (np.eye(k) - 1 / k) / USUAL_RATIO**2
+        return precision
 
     def eased(self, step: Floats) -> Floats:
         """A hazard rises by the logarithm of events over those expected: Newton's own step far
