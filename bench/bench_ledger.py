@@ -45,6 +45,7 @@ from privacy.ledger.fold import step
 from privacy.ledger.state import LedgerState
 from privacy.mechanism import GaussianSum
 from privacy.merkle import Frontier
+from privacy.units import Rho
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MECHANISM = Mechanism.of(GaussianSum(delta_grid=1000, nodes=3, margin=1))
@@ -57,7 +58,8 @@ def _digest(text: str) -> str:
     return sha256_hex(text.encode())
 
 
-def _prepared(folder: Path, key: SigningKey) -> LedgerStore:
+def prepared(folder: Path, key: SigningKey, bound: Rho | None = None) -> LedgerStore:
+    """A ledger before its first question; with a `bound`, members are charged one by one."""
     store = LedgerStore.create(
         folder / "ledger.sqlite",
         key,
@@ -66,16 +68,17 @@ def _prepared(folder: Path, key: SigningKey) -> LedgerStore:
         network="bench",
         delta=Fraction(1, 10**6),
     )
-    for body in _first_bodies():
+    for body in first_bodies(bound):
         store.append(body)
     return store
 
 
-def _first_bodies() -> list[Body]:
+def first_bodies(bound: Rho | None = None) -> list[Body]:
     budget = (COST * 10**9).text
     return [
         PolicySet(
-            yearly_rho=budget,
+            yearly_rho=budget if bound is None else bound.text,
+            ceiling_rho=None if bound is None else budget,
             min_nodes=3,
             min_collude=1,
             max_drop=0,
@@ -101,7 +104,7 @@ def _first_bodies() -> list[Body]:
     ]
 
 
-def _question(number: int) -> tuple[Reserve, Commit, Released]:
+def question(number: int) -> tuple[Reserve, Commit, Released]:
     plan = _digest(f"plan {number}")
     return (
         Reserve(
@@ -155,10 +158,10 @@ def _append(store: LedgerStore, body: Body, outbox: bytes | None) -> float:
 
 
 def _appends(folder: Path, questions: int) -> tuple[list[float], list[float], LedgerStore]:
-    store, db = _prepared(folder, SigningKey(bytes(32))), _plain(folder)
+    store, db = prepared(folder, SigningKey(bytes(32))), _plain(folder)
     plain, ledger = [], []
     for number in range(questions):
-        for body in _question(number):
+        for body in question(number):
             outbox = PAYLOAD if isinstance(body, Commit) else None
             ledger.append(_append(store, body, outbox))
             line = store.entries(store.size - 1)[0]
@@ -169,7 +172,7 @@ def _appends(folder: Path, questions: int) -> tuple[list[float], list[float], Le
 
 def _together(folder: Path, questions: int) -> tuple[float, float]:
     """Seconds per row where `THREADS` threads write at the same time: plain, ledger."""
-    store, db = _prepared(folder, SigningKey(bytes(32))), _plain(folder)
+    store, db = prepared(folder, SigningKey(bytes(32))), _plain(folder)
     lock = threading.Lock()
 
     def insert(line: bytes) -> None:
@@ -177,7 +180,7 @@ def _together(folder: Path, questions: int) -> tuple[float, float]:
             _insert(db, line)
 
     def ask(number: int) -> None:
-        for body in _question(number):
+        for body in question(number):
             store.append(body, outbox=PAYLOAD if isinstance(body, Commit) else None)
 
     with ThreadPoolExecutor(THREADS) as pool:
@@ -215,9 +218,9 @@ def _write_long(path: Path, questions: int) -> Checkpoint:
         node="bench", key=key.public.text, network="bench", delta=rational(Fraction(1, 10**6))
     )
     state, frontier = LedgerState(), Frontier()
-    asked = itertools.chain.from_iterable(_question(number) for number in range(questions))
+    asked = itertools.chain.from_iterable(question(number) for number in range(questions))
     with path.open("wb") as file:
-        for body in itertools.chain([genesis, *_first_bodies()], asked):
+        for body in itertools.chain([genesis, *first_bodies()], asked):
             entry = Entry(seq=state.size, prev=state.head, at=instant_text(NOW), body=body)
             state, frontier = step(state, entry), frontier.append(entry.leaf)
             file.write(entry.data + b"\n")

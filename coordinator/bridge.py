@@ -26,10 +26,12 @@ from coordinator.flower_bridge import FlowerBridge, start_bridge
 from coordinator.home import Home, Settings
 from coordinator.key_stock import KeyStock
 from coordinator.linking import Linking
+from coordinator.log import CoordinatorLog
 from coordinator.mirror import Mirror
 from coordinator.node_link import NodeLink
 from coordinator.rounds import Rounds
 from coordinator.store.store import Store
+from coordinator.witnesses import Witnesses
 from privacy.contract.packet import Packet
 from privacy.contract.roster import Roster
 from privacy.contract.signing import SigningKey
@@ -193,8 +195,18 @@ def assemble(
     mirror = Mirror(store, link, key, directory.roster, clock)
     rounds = Rounds(link, stock, directory.roster, timeout_seconds)
     execution = Execution(store, rounds, mirror, key, clock, directory.await_nodes)
+    log = CoordinatorLog(store.log, key, store.network.id)
+    witnesses = Witnesses(store, link, log, directory.roster)
     contact = Contact(
-        store, link, stock, mirror, directory.roster, directory.connected, clock, key.public
+        store,
+        link,
+        stock,
+        mirror,
+        directory.roster,
+        directory.connected,
+        clock,
+        key.public,
+        witnesses,
     )
     linking = Linking(store, link, directory.roster, clock)
     return Bridge(store, flower, contact, execution, mirror, directory, linking)

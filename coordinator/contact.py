@@ -6,7 +6,7 @@ witness statements between peers after a restart, and copies new ledger entries.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
@@ -21,6 +21,8 @@ from coordinator.store.facts import NodeState, StudyFacts
 from coordinator.store.network import revoked_keys
 from coordinator.store.steps import Signers
 from coordinator.store.store import Store
+from coordinator.witnesses import Witnesses
+from privacy.checkpoint import LOG
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.facts import Fact
 from privacy.contract.messages import Ask
@@ -31,6 +33,7 @@ from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 TIMEOUT_SECONDS = 5.0
+MOST_LOST = 5_000  # entries that a restored node is offered again; more go by a file
 
 _log = structlog.get_logger("cairn.bridge")
 
@@ -50,6 +53,9 @@ class Greeting(Fact):
     linkage: str  # the session it counts linked members by; empty for none
     size: int
     checkpoint: str
+    log: int  # how many lines of the coordinator's log it vouches for
+    cosigned: str  # its cosignature on what it was shown, empty if it gave none
+    broken: tuple[str, ...]  # whose histories it saw break
 
 
 @dataclass
@@ -64,6 +70,7 @@ class Contact:
     connected: Callable[[], frozenset[str]]
     clock: Callable[[], datetime]
     coordinator: PublicKey
+    witnesses: Witnesses
     _boots: dict[str, str] = field(default_factory=dict)
     _heard: dict[str, int] = field(default_factory=dict)
     _offered: set[tuple[str, str, str]] = field(default_factory=set)
@@ -71,19 +78,32 @@ class Contact:
 
     def pass_once(self) -> bool:
         """One round of greetings; True while some node still needs attention."""
-        nodes = tuple(sorted(self.connected() & set(self.roster().keys)))
-        answers = self.link.ask_all(Ask.HELLO, nodes, {}, TIMEOUT_SECONDS)
-        greetings = {n: a.payload for n, a in answers.items() if _is_greeting(a)}
+        nodes = sorted(self.connected() & set(self.roster().keys))
+        greetings, again = self._greet(nodes)
+        greetings |= self._greet(again)[0]
         for node, said in greetings.items():
             self._notice_restart(node, said)
             self._offer(node, said)
             self._fetch_steps(node, said)
         self._carry_witnesses(greetings)
+        ready = [node for node, said in greetings.items() if said.pop("ready", False)]
+        greetings |= self._greet(ready)[0]
         behind = [n for n, said in greetings.items() if said["size"] > self.mirrored(n)]
         self.mirror.sync(tuple(behind))
+        sizes = {node: said["size"] for node, said in greetings.items()}
+        self.witnesses.carry(sizes, (n for n, said in greetings.items() if not said["nonce"]))
         self._note_states(greetings)
         self._refill(greetings)
         return self._unsettled(greetings)
+
+    def _greet(self, nodes: Iterable[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """What nodes say of themselves, shown the log; and who needs another proof of it."""
+        shown = {node: self.witnesses.shown_log(node) for node in nodes}
+        bodies = {node: Body({"log": growth.to_json()}) for node, growth in shown.items()}
+        answers = self.link.ask(Ask.HELLO, bodies, TIMEOUT_SECONDS) if bodies else {}
+        said = {n: dict(a.payload) for n, a in answers.items() if _is_greeting(a)}
+        again = [n for n in said if self.witnesses.note_log(n, shown[n], said[n])]
+        return said, again
 
     def mirrored(self, node: str) -> int:
         return self.store.ledgers.size(node)
@@ -172,16 +192,24 @@ class Contact:
                 continue
             peers = tuple(peer for peer in greetings if peer != node)
             question = {"of": node, "nonce": said["nonce"]}
+            head, lines = self._lost_entries(node, int(said["size"]))
             answers = self.link.ask_all(Ask.WITNESS, peers, question, TIMEOUT_SECONDS)
             statements = {
                 peer: answer.payload.get("statement")
                 for peer, answer in answers.items()
                 if isinstance(answer, Body)
             }
-            done = self.link.ask(
-                Ask.WITNESS_ANSWERS, {node: Body({"statements": statements})}, TIMEOUT_SECONDS
-            )
+            wish = Body({"statements": statements, **head}, lines)
+            done = self.link.ask(Ask.WITNESS_ANSWERS, {node: wish}, TIMEOUT_SECONDS)
             said["ready"] = _says(done[node], "done")
+
+    def _lost_entries(self, node: str, size: int) -> tuple[dict[str, str], bytes]:
+        """What the copy has beyond a node's ledger: it may have been restored from a backup."""
+        newest = self.store.ledgers.newest_checkpoint(node)
+        if newest is None or newest.size <= size or newest.size - size > MOST_LOST:
+            return {}, b""
+        lines = self.store.ledgers.entries(node, size, newest.size)
+        return {"checkpoint": newest.text}, b"".join(line + b"\n" for line in lines)
 
     def _note_states(self, greetings: dict[str, dict[str, Any]]) -> None:
         now = instant_text(self.clock())
@@ -197,8 +225,7 @@ class Contact:
     def _state(self, said: dict[str, Any]) -> NodeState:
         if said["paused"]:
             return NodeState.PAUSED
-        ready = not said["nonce"] or said.get("ready")
-        if not ready or said["roster"] != self.roster().digest:
+        if said["nonce"] or LOG in said["broken"] or said["roster"] != self.roster().digest:
             return NodeState.NEEDS_STEWARD
         return NodeState.ONLINE
 

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
-from coordinator.api.bundles import pack_bundle
+from coordinator.api.bundles import Settled, pack_bundle
 from coordinator.fleet_tls import authority_files, create_authority, issue_server_certificate
 from coordinator.home import Home, Settings
+from coordinator.log import CoordinatorLog
 from coordinator.store.database import check_address
 from coordinator.store.people import Credential
 from coordinator.store.steps import Signers
@@ -168,6 +169,7 @@ def close_study(store: Store, key: SigningKey, study_id: str, *, now: datetime) 
 @dataclass(frozen=True)
 class _Holder:
     store: Store
+    log: CoordinatorLog
     key: SigningKey
     clock: Callable[[], datetime]
 
@@ -182,5 +184,7 @@ def hand_over_bundle(home: Home, store: Store, archive: Path, now: datetime) -> 
         raise BadInput("is there already", where=str(archive), instead="name a new file")
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".cairn-audit-", dir=archive.parent) as work:
-        holder = _Holder(store, home.identity(), lambda: now)
-        pack_bundle(holder, Path(work), ()).replace(archive)
+        key = home.identity()
+        log = CoordinatorLog(store.log, key, store.network.id)
+        holder = _Holder(store, log, key, lambda: now)
+        pack_bundle(holder, Path(work), Settled((), 0)).replace(archive)

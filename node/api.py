@@ -24,7 +24,8 @@ from node.console.routes import console_router
 from node.member.links import Sessions
 from node.parts import Parts
 from node.steward import Steward
-from node.study_api import add_study_routes
+from node.study_api import BY, add_study_routes
+from pages.links import OneTimeLinks
 from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFailed
 
 MAX_BODY_BYTES = 256 * 1024
@@ -113,6 +114,25 @@ class LayForm(_Form):
     text: str
 
 
+class ReasonForm(_Form):
+    """Why a steward goes on, and who."""
+
+    reason: str
+    by: str = BY
+
+
+class HistoryForm(ReasonForm):
+    """Whose history a steward accepts: the coordinator's log, or a node's ledger."""
+
+    of: str
+
+
+class RecoverForm(ReasonForm):
+    """A copy of the ledger on the node's own machine; without one, the coordinator's."""
+
+    file: Path | None = None
+
+
 class ConsoleForm(_Form):
     """Whose console it is."""
 
@@ -148,6 +168,7 @@ def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
     _peer_routes(app, steward, guard)
     _linkage_routes(app, parts, guard)
     add_study_routes(app, parts, guard)
+    _way_out_routes(app, parts, guard)
     _evidence_routes(app, steward, guard)
     _console_routes(app, parts, connected, guard)
     return app
@@ -157,7 +178,8 @@ def _console_routes(
     app: FastAPI, parts: Parts, connected: Callable[[], bool], guard: list[Any]
 ) -> None:
     service = parts.service
-    door = ConsoleDoor(service.entropy, service.clock, Sessions(service.entropy, service.clock))
+    links = OneTimeLinks(service.entropy, service.clock)
+    door = ConsoleDoor(links, Sessions(service.entropy, service.clock))
     app.include_router(console_router(parts, door, connected))
 
     @app.post("/v1/console", operation_id="open_console", dependencies=guard)
@@ -175,6 +197,10 @@ def _home_routes(
     @app.get("/v1/status", operation_id="status", dependencies=guard)
     def status() -> dict[str, Any]:
         return {**steward.status(), "connected": connected()}
+
+    @app.get("/v1/promise", operation_id="promise", dependencies=guard)
+    def promise() -> dict[str, Any]:
+        return steward.promise()
 
     @app.post("/v1/pause", operation_id="pause", dependencies=guard)
     def pause() -> dict[str, Any]:
@@ -262,6 +288,21 @@ def _peer_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         return steward.budget()
 
 
+def _way_out_routes(app: FastAPI, parts: Parts, guard: list[Any]) -> None:
+    @app.post("/v1/history/accept", operation_id="accept_history", dependencies=guard)
+    def accept_history(form: HistoryForm) -> dict[str, str]:
+        Steward(parts, form.by).accept_history(form.of, form.reason)
+        return {"accepted": form.of}
+
+    @app.post("/v1/ledger/recover", operation_id="recover_ledger", dependencies=guard)
+    def recover(form: RecoverForm) -> dict[str, Any]:
+        return Steward(parts, form.by).recover(form.reason, form.file)
+
+    @app.post("/v1/ledger/assume-spent", operation_id="assume_spent", dependencies=guard)
+    def assume_spent(form: ReasonForm) -> dict[str, Any]:
+        return Steward(parts, form.by).assume_spent(form.reason)
+
+
 def _linkage_routes(app: FastAPI, parts: Parts, guard: list[Any]) -> None:
     @app.get("/v1/linkage", operation_id="linkage", dependencies=guard)
     def linkage() -> dict[str, Any]:
@@ -281,8 +322,8 @@ def _evidence_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         return steward.ledger(start, start + limit)
 
     @app.get("/v1/left", operation_id="what_left", dependencies=guard)
-    def left() -> list[dict[str, Any]]:
-        return steward.left_the_building()
+    def left(compare: bool = False) -> list[dict[str, Any]]:
+        return steward.left_the_building(compare)
 
     @app.post("/v1/ledger/verify", operation_id="verify_ledger", dependencies=guard)
     def verify() -> dict[str, Any]:

@@ -193,15 +193,26 @@ def _end_runs(cursor: Cursor, plans: Collection[str]) -> None:
     )
 
 
-def seat_out(cursor: Cursor, plan: str, bound: Rho, need: Rho) -> None:
+@dataclass(frozen=True)
+class Limits:
+    """What one member may lose in a period, and in all of them together (None: no limit)."""
+
+    period: Rho
+    lifetime: Rho | None = None
+
+
+def seat_out(cursor: Cursor, plan: str, limits: Limits, need: Rho) -> None:
     """From now on whoever has no room for `need` takes no part in this plan."""
+    due = f"b.spent + coalesce(w.units, 0) + {_whole(need.units)}"
+    full = f"{due} > {_whole(limits.period.units)}"
+    if limits.lifetime is not None:
+        full = f"({full} OR b.earlier + {due} > {_whole(limits.lifetime.units)})"
     cursor.execute(
         "INSERT INTO sitting_out SELECT ?, b.member_ix FROM member_balances AS b "  # noqa: S608
         f"LEFT JOIN {_WAITING} AS w ON w.member_ix = b.member_ix "
-        "WHERE b.member_ix IS NOT NULL "
-        "AND b.spent + coalesce(w.units, 0) + CAST(? AS HUGEINT) > CAST(? AS HUGEINT) "
+        f"WHERE b.member_ix IS NOT NULL AND {full} "
         "AND b.member_ix NOT IN (SELECT member_ix FROM sitting_out WHERE plan = ?)",
-        [plan, str(need.units), str(bound.units), plan],
+        [plan, plan],
     )
 
 

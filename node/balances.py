@@ -34,7 +34,7 @@ from node.layout import Cursor, offer
 from node.records import Records
 from privacy.accounting.individual import MemberCost, Missed, presumed
 from privacy.errors import BadInput, Code, Refused
-from privacy.ledger.entry import Commit, Entry, PeriodOpened
+from privacy.ledger.entry import Commit, Entry, PeriodOpened, PolicySet
 from privacy.ledger.fields import parse_rho
 from privacy.ledger.state import LedgerState
 from privacy.units import Rho
@@ -107,7 +107,7 @@ class Balances:
                 if each.opening == opening.place:  # nothing of it left
                     book.drop(cursor, each.number)
             need = opening.event.rho if plan.committed else plan.held
-            book.seat_out(cursor, opening.plan, parse_rho(policy.yearly_rho), need)
+            book.seat_out(cursor, opening.plan, _limits(policy), need)
 
     def _caught_up(self, cursor: Cursor) -> LedgerState:
         """The ledger's state, after bringing the balances up to it."""
@@ -201,6 +201,12 @@ class Balances:
                     instead="name somebody who came with a later import, by their key there",
                 )
             book.note_new_person(cursor, by, at, reference)
+
+
+def _limits(policy: PolicySet) -> book.Limits:
+    whole = policy.lifetime_rho
+    lifetime = None if whole is None else parse_rho(whole)
+    return book.Limits(parse_rho(policy.yearly_rho), lifetime)
 
 
 class _Own:

@@ -13,10 +13,12 @@ from typing import Annotated
 import typer
 
 from node.consent_cli import add_consent_commands
+from node.evidence_cli import add_evidence_commands
 from node.home import Home
 from node.link_cli import link_app
 from node.steward_link import hand
 from node.study_cli import add_study_commands, exit_codes, read_text, show
+from privacy.errors import VerificationFailed
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -116,6 +118,18 @@ def status(dir: Dir = HERE) -> None:  # noqa: A002
 
 
 @app.command()
+def promise(dir: Dir = HERE) -> None:  # noqa: A002
+    """What members are promised: a period and a life, in words, epsilon and odds."""
+    with exit_codes(), hand(Home(dir)) as node:
+        found = node.promise()
+        print("\n\n".join(found["words"]))
+        print("\nperiods  organisations  epsilon  in odds")
+        for each in found["losses"]:
+            places, epsilon = each["organisations"], each["shown"]
+            print(f"{each['periods']:>7}  {places:>13}  {epsilon:>7}  {each['sentence']}")
+
+
+@app.command()
 def ledger(
     dir: Dir = HERE,  # noqa: A002
     start: Annotated[int, typer.Option(min=0)] = 0,
@@ -128,10 +142,21 @@ def ledger(
 
 
 @app.command()
-def left(dir: Dir = HERE) -> None:  # noqa: A002
+def left(
+    dir: Dir = HERE,  # noqa: A002
+    compare: Annotated[
+        bool, typer.Option("--compare", help="With what the coordinator stored of each.")
+    ] = False,
+) -> None:
     """What left this building: sentence, bytes, hash and cost of every answer."""
     with exit_codes(), hand(Home(dir)) as node:
-        show(node.left_the_building())
+        listed = node.left_the_building(compare)
+        show(listed)
+        changed = [each["seq"] for each in listed if each.get("stored") == "other"]
+        if changed:
+            raise VerificationFailed(
+                "the coordinator stored other bytes than left", where=f"entries {changed}"
+            )
 
 
 @app.command()
@@ -178,6 +203,7 @@ def open_period(dir: Dir = HERE) -> None:  # noqa: A002
 
 add_study_commands(app)
 add_consent_commands(app)
+add_evidence_commands(app)
 app.add_typer(link_app, name="link")
 
 

@@ -49,6 +49,7 @@ class Facts:
     delta: Fraction  # the ledger's
     paused: bool
     witnessed: bool
+    halted: bool  # the coordinator's log broke
     software: frozenset[str]  # libraries here that some analyses need
     linkage: Linkage | None  # in force, by the ledger
     records_fault: Code | None  # the records were set back, or follow another dictionary
@@ -120,6 +121,8 @@ def _open_plan(envelope: Envelope, facts: Facts) -> Plan:
 def _check_ready(facts: Facts) -> None:
     if facts.paused:
         raise Refused(Code.PAUSED)
+    if facts.halted:
+        raise Refused(Code.HISTORY_BROKEN)
     if not facts.witnessed:
         raise Refused(Code.NOT_WITNESSED)
     if facts.records_fault is not None:

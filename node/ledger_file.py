@@ -10,7 +10,7 @@ from pathlib import Path
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.entry import Entry, Genesis
 
-FORMAT = 2
+FORMAT = 3
 
 SCHEMA = """
 CREATE TABLE entries (seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
@@ -23,7 +23,8 @@ CREATE TABLE outbox (
 CREATE TABLE cuts (plan TEXT PRIMARY KEY, cut TEXT NOT NULL);
 CREATE TABLE held (node TEXT PRIMARY KEY, checkpoint TEXT NOT NULL);
 CREATE TABLE cosigned (
-    node TEXT PRIMARY KEY, checkpoint TEXT NOT NULL, cosignature TEXT NOT NULL);
+    node TEXT PRIMARY KEY, checkpoint TEXT NOT NULL, cosignature TEXT NOT NULL,
+    said TEXT NOT NULL);
 CREATE TABLE beside (what TEXT PRIMARY KEY, mark TEXT NOT NULL);
 """
 

@@ -15,9 +15,8 @@ import os
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -33,16 +32,17 @@ from node.ledger_wish import (
     fail,
     keep_beside,
 )
+from node.witness_book import WitnessBook
 from privacy.checkpoint import Checkpoint, NoteSigner, node_origin, open_checkpoint
 from privacy.contract.canonical import rational
-from privacy.contract.signing import PublicKey, SigningKey
+from privacy.contract.signing import SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
-from privacy.ledger.chain import Replay, verify_entries
-from privacy.ledger.entry import Body, Genesis
-from privacy.ledger.fold import step
+from privacy.ledger.chain import Replay, entry_of, verify_entries
+from privacy.ledger.entry import Body, Entry, Genesis
+from privacy.ledger.fold import apply, step
 from privacy.ledger.state import LedgerState
-from privacy.merkle import Frontier, Tree, verify_consistency
+from privacy.merkle import Frontier, Tree
 
 _BATCH = 1_000
 _GROUP = 64  # entries of one transaction at most
@@ -53,14 +53,6 @@ Step = Callable[[str], None]
 
 def _nothing(_step: str) -> None:
     return None
-
-
-@dataclass(frozen=True)
-class Cosigned:
-    """A peer's checkpoint and this node's cosignature line on it."""
-
-    checkpoint: str
-    cosignature: str
 
 
 class LedgerStore:
@@ -83,6 +75,7 @@ class LedgerStore:
         self._tree = Tree()
         self._frontier = Frontier()
         self._checkpoint = ""
+        self.book = WitnessBook(db, self._lock, self._transaction, self._signer, self._network)
 
     @classmethod
     def create(
@@ -153,9 +146,19 @@ class LedgerStore:
         """The origin line of this ledger's checkpoints."""
         return self._signer.name
 
+    def _network(self) -> str:
+        genesis = self._state.genesis
+        return genesis.network if genesis else ""
+
     def checkpoint(self) -> str:
         """The newest signed checkpoint."""
         return self._checkpoint
+
+    def checkpoint_at(self, size: int) -> str:
+        """The checkpoint of the first `size` entries, signed again; the same bytes as then."""
+        with self._lock:
+            head = Checkpoint(self._signer.name, size, self._tree.root(size))
+        return self._signer.checkpoint(head)
 
     def root_at(self, size: int) -> bytes:
         """The root when the ledger had `size` entries; raises BadInput if it never had."""
@@ -289,6 +292,27 @@ class LedgerStore:
                     with suppress(sqlite3.Error):
                         self._db.execute("ROLLBACK")
 
+    def restore(self, lines: Sequence[bytes], heads: Iterable[Checkpoint]) -> None:
+        """Append entries that this very ledger had and lost, from where it ends, durably.
+
+        Raises VerificationFailed, and changes nothing, unless they are what every one of `heads`
+        was signed over, and the largest covers exactly all of them.
+        """
+        with self._lock:
+            roots = {head.size: head.root for head in heads}
+            if any(size <= self.size and self._tree.root(size) != roots[size] for size in roots):
+                raise VerificationFailed("is another history than was signed", where="head")
+            state, frontier, entries = self._state, self._frontier, list[Entry]()
+            for line in lines:
+                entry = entry_of(line, state.size)
+                state, frontier = apply(state, entry), frontier.append(entry.leaf)
+                entries.append(entry)
+                if roots.get(frontier.size, frontier.root) != frontier.root:
+                    raise VerificationFailed("is not what was signed", where=f"entry {entry.seq}")
+            if frontier.size != max(roots, default=-1):
+                raise VerificationFailed("ends elsewhere", where=f"entry {frontier.size}")
+            self._keep([(Wish(e.body, None, None), e) for e in entries], state, frontier)
+
     # what it remembers of the records beside it
 
     def records_mark(self) -> str | None:
@@ -301,69 +325,3 @@ class LedgerStore:
         """Remember it durably."""
         with self._lock, self._transaction():
             self._db.execute("INSERT OR REPLACE INTO beside VALUES ('records', ?)", (mark,))
-
-    # what it holds of its peers
-
-    def witness(self, node: str, checkpoint: str, key: PublicKey) -> None:
-        """Keep a peer's newest checkpoint, as `witness_all` does."""
-        self.witness_all({node: (checkpoint, key)})
-
-    def witness_all(self, notes: Mapping[str, tuple[str, PublicKey]]) -> None:
-        """Keep peers' newest checkpoints, all in one transaction. Not a cosignature: see `cosign`.
-
-        Raises VerificationFailed if a peer did not sign its own, or signed two histories;
-        then none of them is kept.
-        """
-        with self._lock:
-            newer = [(n, note) for n, (note, key) in notes.items() if self._is_newer(n, note, key)]
-            if newer:
-                with self._transaction():
-                    self._db.executemany("INSERT OR REPLACE INTO held VALUES (?, ?)", newer)
-
-    def _is_newer(self, node: str, checkpoint: str, key: PublicKey) -> bool:
-        new = open_checkpoint(checkpoint, key, self._origin_of(node))
-        note = self.witnessed(node)
-        old = open_checkpoint(note, key) if note else None
-        if old is not None and old.size == new.size and old.root != new.root:
-            raise VerificationFailed(f"signed two ledgers of {new.size} entries", where=node)
-        return old is None or old.size < new.size
-
-    def witnessed(self, node: str) -> str | None:
-        """The newest checkpoint of a peer that this node holds."""
-        with self._lock, stopping():
-            query = "SELECT checkpoint FROM held WHERE node = ?"
-            row = self._db.execute(query, (node,)).fetchone()
-        return None if row is None else str(row[0])
-
-    def cosign(
-        self, node: str, checkpoint: str, key: PublicKey, proof: Sequence[bytes]
-    ) -> Cosigned:
-        """Cosign a peer's checkpoint after checking that it extends the last one cosigned.
-
-        `proof` is the peer's consistency proof from the size of that one (empty for the first).
-        Raises VerificationFailed when it does not hold, or the checkpoint is an older one.
-        """
-        new = open_checkpoint(checkpoint, key, self._origin_of(node))
-        self.witness(node, checkpoint, key)
-        with self._lock:
-            last = self.cosigned(node)
-            if last is not None:
-                old = open_checkpoint(last.checkpoint, key)
-                verify_consistency(old.size, old.root, new.size, new.root, proof)
-            line = self._signer.cosignature(new, int(self._clock().timestamp()))
-            with self._transaction():
-                self._db.execute(
-                    "INSERT OR REPLACE INTO cosigned VALUES (?, ?, ?)", (node, checkpoint, line)
-                )
-            return Cosigned(checkpoint, line)
-
-    def cosigned(self, node: str) -> Cosigned | None:
-        """The newest checkpoint of a peer that this node cosigned."""
-        with self._lock, stopping():
-            query = "SELECT checkpoint, cosignature FROM cosigned WHERE node = ?"
-            row = self._db.execute(query, (node,)).fetchone()
-        return None if row is None else Cosigned(str(row[0]), str(row[1]))
-
-    def _origin_of(self, node: str) -> str:
-        genesis = self._state.genesis
-        return node_origin(genesis.network if genesis else "", node)

@@ -73,7 +73,7 @@ def keep_beside(db: sqlite3.Connection, wish: Wish) -> None:
     match wish.body:
         case Reserve() as body if wish.cut is not None:
             db.execute("INSERT INTO cuts VALUES (?, ?)", (body.plan, wish.cut))
-        case Commit() as body:
+        case Commit() as body if wish.outbox is not None:
             db.execute(
                 "INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?)",
                 (body.plan, body.round, body.attempt, wish.outbox),

@@ -29,6 +29,7 @@ from privacy.errors import BadInput
 _EPSILONS = (
     "yearly_epsilon",
     "ceiling_epsilon",
+    "lifetime_epsilon",
     "study_epsilon",
     "researcher_epsilon",
     "question_epsilon",
@@ -110,6 +111,12 @@ def _check_epsilons(policy: Policy, where: str) -> None:
             _ = getattr(policy, name.replace("_epsilon", "_rho"))
         except BadInput as error:
             raise BadInput(error.what, where=f"{where}, {name}", instead=error.instead) from None
+    if policy.ceiling_rho is not None and policy.rules.linking is not None:
+        raise BadInput(
+            "members who are linked are not charged one by one",
+            where=f"{where}, ceiling_epsilon",
+            instead="leave out ceiling_epsilon, or linking",
+        )
     if policy.ceiling_rho is not None and not policy.yearly_rho <= policy.ceiling_rho:
         raise BadInput(
             "the ceiling is below what one member may lose",

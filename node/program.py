@@ -44,6 +44,7 @@ from node.setup import open_ledger
 from node.slots import Slots
 from node.software import installed
 from node.transport_key import load_transport_key
+from node.watch import Watch
 from node.witnessing import Witnessing
 from privacy.errors import BadInput, Refused
 from privacy.randomness import Entropy
@@ -116,6 +117,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         desk=desk,
         runner=Runner(settings.node, ledger, engine, cut, entropy, clock, reached),
         witnessing=Witnessing.begin(settings.node, ledger, key.public, entropy),
+        watch=Watch(ledger, clock),
         linker=linker,
         slots=Slots(settings.slot_milliseconds / 1000, time.monotonic, time.sleep),
         entropy=entropy,
@@ -152,7 +154,8 @@ def run(root: Path, *, reached: Step = _no_step) -> None:
         thread.start()
     calendar = consent_calendar(node)
     while not stop.wait(CALENDAR_SECONDS):
-        keep_calendar(calendar)
+        if node.service.witnessing.done:
+            keep_calendar(calendar)
     for server, _ in servers:
         server.should_exit = True
     for thread in threads:

@@ -319,7 +319,7 @@ class Runner:
         """Sign the list of survivors, after keeping every peer's checkpoint durably."""
         live = self._alive(attempt)
         bodies = {node: claim.open("masked-input", peers[node]) for node, claim in claims.items()}
-        self.ledger.witness_all(
+        self.ledger.book.keep(
             {node: (body["checkpoint"], peers[node]) for node, body in bodies.items()}
         )
         self._check_restarts(live, claims)

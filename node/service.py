@@ -26,7 +26,9 @@ from node.requests import noting, raising, told
 from node.runner import Masked, Runner
 from node.slots import Slots
 from node.software import load_ahead
-from node.witnessing import Witnessing, answers_needed, witness_statement
+from node.watch import Watch
+from node.witness_door import WitnessDoor
+from node.witnessing import Witnessing
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.messages import Ask, Request, open_request, seal_refusal, seal_reply
 from privacy.contract.packet import Packet
@@ -70,6 +72,7 @@ class NodeService:
     runner: Runner
     linker: Linker
     witnessing: Witnessing
+    watch: Watch
     slots: Slots
     entropy: Entropy
     clock: Callable[[], datetime]
@@ -78,6 +81,13 @@ class NodeService:
     software: frozenset[str] = frozenset()
     last_contact: datetime | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def door(self) -> WitnessDoor:
+        """Its answers as a witness, and to its own witnesses."""
+        return WitnessDoor(
+            self.key, self.coordinator, self.runner, self.witnessing, self.watch, self
+        )
 
     @cached_property
     def decisions(self) -> DecisionLog:
@@ -91,11 +101,12 @@ class NodeService:
         return self.documents.roster(self.ledger.state.roster or "none")
 
     def peers(self) -> Mapping[str, PublicKey]:
-        """Identity keys of the confirmed nodes, this one included."""
+        """Identity keys of the confirmed nodes, this one included. Who signed two ledgers of one
+        size is none of them until a steward has looked."""
         state = self.ledger.state
         if not state.roster:
             return {}
-        keys = self.roster().keys
+        keys = {n: key for n, key in self.roster().keys.items() if n not in state.faults}
         return {node: key for node, key in keys.items() if key.fingerprint in state.confirmed}
 
     def dictionary(self) -> Dictionary:
@@ -125,7 +136,8 @@ class NodeService:
             linkage=state.linkage,
             delta=state.delta,
             paused=state.paused,
-            witnessed=self.witnessing.done,
+            witnessed=self.witnessing.done and self.watch.current,
+            halted=state.halted,
             software=self.software,
             records_fault=self.records_fault(state.dictionary),
             now=self.clock(),
@@ -181,7 +193,7 @@ class NodeService:
         payload = request.payload
         match request.ask:
             case Ask.HELLO:
-                return self._hello(), b""
+                return self._hello(payload, request.at), b""
             case Ask.OFFER_ROSTER:
                 return self._offer_roster(payload), b""
             case Ask.OFFER_STUDY:
@@ -192,9 +204,13 @@ class NodeService:
             case Ask.OFFER_REVOCATION:
                 return self._offer_revocation(payload), b""
             case Ask.WITNESS:
-                return self._witness(payload), b""
+                return self.door.statement(payload), b""
             case Ask.WITNESS_ANSWERS:
-                return self._witness_answers(payload), b""
+                return self.door.answers(payload, blob), b""
+            case Ask.GROWTH:
+                return self.door.growth(payload), b""
+            case Ask.COSIGN:
+                return self.door.cosign(payload), b""
             case Ask.PREPARE_KEYS:
                 return self._prepare_keys(payload), b""
             case Ask.PREPARE_SHARES:
@@ -227,14 +243,13 @@ class NodeService:
 
     # getting to know each other
 
-    def _hello(self) -> dict[str, Any]:
-        self.runner.sweep()
+    def _hello(self, payload: dict[str, Any], said: str) -> dict[str, Any]:
+        greeted = self.door.greet(payload, said)
         state = self.ledger.state
         return {
             "boot": self.boot,
             "version": VERSION,
             "paused": state.paused,
-            "nonce": "" if self.witnessing.done else self.witnessing.nonce,
             "roster": state.roster,
             "dictionary": state.dictionary,
             "approved": sorted(state.approvals),
@@ -243,6 +258,7 @@ class NodeService:
             "linkage": state.linkage.session if state.linkage else "",
             "size": self.ledger.size,
             "checkpoint": self.ledger.checkpoint(),
+            **greeted,
         }
 
     def _offer_roster(self, payload: dict[str, Any]) -> dict[str, Any]:
@@ -277,22 +293,6 @@ class NodeService:
             if new:
                 self.ledger.append(KeysRevoked(revocation=listed.digest, keys=tuple(new)))
         return {"revoked": len(self.ledger.state.revoked)}
-
-    def _witness(self, payload: dict[str, Any]) -> dict[str, Any]:
-        of, nonce = str(payload["of"]), str(payload["nonce"])
-        if of not in self.roster().keys:
-            raise Refused(Code.ROSTER_MISMATCH)
-        self.runner.peer_restarted(of, nonce)
-        statement = witness_statement(self.ledger, self.key, self.node, of, nonce)
-        return {"statement": statement.to_json()}
-
-    def _witness_answers(self, payload: dict[str, Any]) -> dict[str, Any]:
-        statements = {
-            node: Envelope.from_json(value) for node, value in payload["statements"].items()
-        }
-        needed = answers_needed(len(self.roster().nodes), self.policy.min_collude)
-        with self._lock:
-            return {"done": self.witnessing.accept(statements, self.peers(), needed)}
 
     # keys ahead of time
 
@@ -396,5 +396,5 @@ class NodeService:
             "count": len(entries),
             "size": self.ledger.size,
             "checkpoint": self.ledger.checkpoint(),
-            "witnessed": {peer: self.ledger.witnessed(peer) or "" for peer in self.peers()},
+            "witnessed": {peer: self.ledger.book.newest(peer) or "" for peer in self.peers()},
         }, blob

@@ -15,6 +15,7 @@ from node.consent_files import read_words, record_words, write_words
 from node.consent_history import Note
 from node.consent_table import open_table
 from node.erasure import erase_member
+from node.evidence_desk import EvidenceDesk, amount
 from node.importer import check_folder, import_folder
 from node.link_gate import fields_of
 from node.linkage_records import linked_numbers, opted_in, persons
@@ -22,15 +23,13 @@ from node.member.links import MemberLinks
 from node.scoring import read_model, score
 from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
-from node.study_desk import StudyDesk
-from privacy.accounting.conversion import epsilon_of_rho
-from privacy.contract.canonical import parse_canonical
 from privacy.contract.consent import ConsentState
 from privacy.contract.duo_text import parse_terms
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
-from privacy.ledger.entry import Commit, ConsentText, Entry, Paused, Released, Reserve, Resumed
+from privacy.ledger.entry import ConsentText, Entry, Paused, Released, Resumed
 from privacy.ledger.link_entry import LinkBegun
+from privacy.promise import Promise
 from privacy.units import Rho
 
 LINK_DAYS = 14
@@ -42,7 +41,7 @@ _WORDS_LOST = (
 
 
 @dataclass(frozen=True)
-class Steward(StudyDesk):
+class Steward(EvidenceDesk):
     """Operations on one node, running or not. `by` is the name that goes into the ledger."""
 
     # home
@@ -62,6 +61,7 @@ class Steward(StudyDesk):
             "ledger_entries": service.ledger.size,
             "budget": self.budget(),
             "studies_approved": len(state.approvals),
+            "stopped": self.stops(),
             "software": {name: name in service.software for name in OPTIONAL},
         }
 
@@ -69,23 +69,22 @@ class Steward(StudyDesk):
         service = self.parts.service
         if service.ledger.state.paused:
             return "paused"
+        if service.witnessing.stopped:
+            return "ledger set back: see what is stopped, then recover"
+        if service.ledger.state.halted:
+            return "the coordinator's log broke: see what is stopped"
         if self.parts.guard.set_back:
             return "records set back: import again"
         if self.parts.guard.unpublished:
             return "records not published: see that the engine runs, then publish"
         return "running" if service.witnessing.done else "waiting for peers"
 
-    def budget(self) -> dict[str, Any]:
-        """The period's budget as rho and as epsilon, rounded so that losses look no smaller."""
-        state = self.parts.service.ledger.state
-        delta = state.delta
-        return {
-            "delta": float(delta),
-            "limit": _amount(state.budget, delta),
-            "spent": _amount(state.spent, delta),
-            "left_rho": state.left.text,
-            "ends": state.period.ends if state.period else None,
-        }
+    def promise(self) -> dict[str, Any]:
+        """What members are promised, in words, epsilon and odds; BadInput without a policy."""
+        found = Promise.of(self.parts.service.ledger.state)
+        if found is None:
+            raise BadInput("there is no policy, so nothing is promised")
+        return found.to_json()
 
     def console(self) -> str:
         """The path of a link to the console; raises BadInput, as nobody serves pages here."""
@@ -269,7 +268,7 @@ class Steward(StudyDesk):
             "in_force": None if known is None else _link_words(known),
             "under_way": None if state.linking is None else _link_words(state.linking),
             "begun_this_period": state.links,
-            "charged": _amount(state.linkage_charged, state.delta),
+            "charged": amount(state.linkage_charged, state.delta),
             **linked_numbers(self.parts.records),
             **self._linkable(() if agreed is None else agreed.fields),
         }
@@ -317,38 +316,6 @@ class Steward(StudyDesk):
         budget = Rho.parse(service.policy.public_rho)
         service.ledger.append(year_from(service.clock(), budget, self.by))
 
-    # evidence
-
-    def ledger(self, start: int, stop: int) -> dict[str, Any]:
-        """Entries start..stop-1 with the newest signed checkpoint."""
-        store = self.parts.service.ledger
-        return {
-            "entries": [parse_canonical(line) for line in store.entries(start, stop)],
-            "size": store.size,
-            "checkpoint": store.checkpoint(),
-        }
-
-    def left_the_building(self) -> list[dict[str, Any]]:
-        """Every byte string that left: sentence, plan, size, hash and cost."""
-        state = self.parts.service.ledger.state
-        sentences: dict[str, Reserve] = {}
-        left: list[dict[str, Any]] = []
-        for line in self.parts.service.ledger.lines():
-            entry = Entry.from_bytes(line)
-            match entry.body:
-                case Reserve() as reserve:
-                    sentences[reserve.plan] = reserve
-                case Commit() as commit:
-                    left.append(_departure(entry, commit, sentences[commit.plan], state.delta))
-                case _:
-                    pass
-        return left
-
-    def verify(self) -> dict[str, Any]:
-        """Read the whole ledger again from disk; raises VerificationFailed naming the entry."""
-        self.parts.service.ledger.verify()
-        return {"entries": self.parts.service.ledger.size, "holds": True}
-
 
 def _state(text: str) -> ConsentState:
     try:
@@ -365,25 +332,6 @@ def _link_words(begun: LinkBegun) -> dict[str, Any]:
         "fields": list(begun.fields),
         "ends": begun.ends,
     }
-
-
-def _departure(entry: Entry, commit: Commit, reserve: Reserve, delta: Any) -> dict[str, Any]:
-    return {
-        "seq": entry.seq,
-        "at": entry.at,
-        "sentence": reserve.sentence,
-        "study": reserve.study,
-        "plan": commit.plan,
-        "round": commit.round + 1,
-        "rounds": len(reserve.rounds),
-        "bytes": commit.bytes,
-        "sha256": commit.masked_sha256,
-        **_amount(Rho.parse(commit.rho), delta),
-    }
-
-
-def _amount(rho: Rho, delta: Any) -> dict[str, Any]:
-    return {"rho": rho.text, "epsilon": epsilon_of_rho(rho, delta) if delta else 0.0}
 
 
 def _instant(moment: datetime | None) -> str | None:

@@ -26,6 +26,7 @@ class Hand(StudyHand, Protocol):
     """What a command asks of a node, running or not."""
 
     def status(self) -> dict[str, Any]: ...
+    def promise(self) -> dict[str, Any]: ...
     def console(self) -> str: ...
     def pause(self) -> None: ...
     def resume(self) -> None: ...
@@ -55,8 +56,11 @@ class Hand(StudyHand, Protocol):
     def rosters(self) -> list[dict[str, Any]]: ...
     def confirm(self, digest: str, fingerprints: list[str]) -> None: ...
     def open_period(self) -> None: ...
+    def accept_history(self, of: str, reason: str) -> None: ...
+    def recover(self, reason: str, copy: Path | None = None) -> dict[str, Any]: ...
+    def assume_spent(self, reason: str) -> dict[str, Any]: ...
     def ledger(self, start: int, stop: int) -> dict[str, Any]: ...
-    def left_the_building(self) -> list[dict[str, Any]]: ...
+    def left_the_building(self, compare: bool = False) -> list[dict[str, Any]]: ...
     def verify(self) -> dict[str, Any]: ...
 
 
@@ -69,6 +73,9 @@ class RunningNode(RunningStudies):
 
     def status(self) -> dict[str, Any]:
         return dict(self._ask("GET", "/v1/status"))
+
+    def promise(self) -> dict[str, Any]:
+        return dict(self._ask("GET", "/v1/promise"))
 
     def console(self) -> str:
         return str(self._ask("POST", "/v1/console", {"by": self.by})["path"])
@@ -152,11 +159,22 @@ class RunningNode(RunningStudies):
     def open_period(self) -> None:
         self._ask("POST", "/v1/period")
 
+    def accept_history(self, of: str, reason: str) -> None:
+        self._ask("POST", "/v1/history/accept", {"of": of, "reason": reason, "by": self.by})
+
+    def recover(self, reason: str, copy: Path | None = None) -> dict[str, Any]:
+        file = None if copy is None else str(copy.resolve())
+        form = {"reason": reason, "file": file, "by": self.by}
+        return dict(self._ask("POST", "/v1/ledger/recover", form))
+
+    def assume_spent(self, reason: str) -> dict[str, Any]:
+        return dict(self._ask("POST", "/v1/ledger/assume-spent", {"reason": reason, "by": self.by}))
+
     def ledger(self, start: int, stop: int) -> dict[str, Any]:
         return dict(self._ask("GET", f"/v1/ledger?start={start}&limit={max(1, stop - start)}"))
 
-    def left_the_building(self) -> list[dict[str, Any]]:
-        return list(self._ask("GET", "/v1/left"))
+    def left_the_building(self, compare: bool = False) -> list[dict[str, Any]]:
+        return list(self._ask("GET", f"/v1/left?compare={str(compare).lower()}"))
 
     def verify(self) -> dict[str, Any]:
         return dict(self._ask("POST", "/v1/ledger/verify"))

@@ -38,6 +38,10 @@ NOTE_ALGORITHM = 0x01
 COSIGNATURE_ALGORITHM = 0x04
 MAX_NOTE_CHARS = 16_384
 
+COORDINATOR = "coordinator"
+LOG = "coordinator/log"  # whose history: no node's id has a slash
+AUDITOR = "auditor/"
+
 _NAME_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,17}")
 _SIGNATURE_LINE = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/=]+)")
@@ -63,6 +67,23 @@ def log_origin(network: str) -> str:
     if not _NAME_PART.fullmatch(network):
         raise BadInput(f"{network!r} cannot name a network", instead="use letters, digits, . _ -")
     return f"cairn.log/{network}"
+
+
+def origin_of(network: str, of: str) -> str:
+    """The origin line of a node's ledger, by the node's id, or of the coordinator's `LOG`."""
+    return log_origin(network) if of == LOG else node_origin(network, of)
+
+
+def witness_name(network: str, by: str) -> str:
+    """The key name under which a witness cosigns: `COORDINATOR`, a node's id or `auditor/ID`."""
+    if by == COORDINATOR:
+        return coordinator_name(network)
+    auditor = by.removeprefix(AUDITOR)
+    if auditor == by:
+        return node_origin(network, by)
+    if not _NAME_PART.fullmatch(auditor):
+        raise BadInput(f"{by!r} cannot name an auditor", instead="use letters, digits, . _ -")
+    return f"cairn.auditor/{network}/{auditor}"
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ class Code(StrEnum):
     NOT_WITNESSED = "not_witnessed"
     NOT_LINKED = "not_linked"
     LEDGER_STOPPED = "ledger_stopped"
+    HISTORY_BROKEN = "history_broken"
     MISSING_SOFTWARE = "missing_software"
     # what becomes of an attempt
     NODE_OFFLINE = "node_offline"

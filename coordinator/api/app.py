@@ -16,6 +16,7 @@ from coordinator.api import (
     login_routes,
     network_routes,
     oidc_routes,
+    own_routes,
     people_routes,
     problems,
     run_routes,
@@ -38,6 +39,7 @@ from coordinator.login.second_factor import FactorSeal
 from coordinator.login.sessions import Lifetimes, SessionDesk
 from coordinator.pages.routes import page_router
 from coordinator.store.store import Store
+from pages.links import OneTimeLinks
 from privacy.contract.signing import SigningKey
 from privacy.randomness import Entropy
 
@@ -51,6 +53,7 @@ ROUTERS = (
     study_steps.router,
     run_routes.router,
     audit_routes.router,
+    own_routes.router,
 )
 
 
@@ -95,6 +98,7 @@ def create_app(
         oidc=_oidc(oidc, store, clock, entropy),
         budgets=Budgets(store.ledgers),
         waiting=CapacityLimiter(settings.max_waiting),
+        links=OneTimeLinks(entropy, clock),
         shelf=BundleShelf(clock, entropy),
     )
     app.add_middleware(

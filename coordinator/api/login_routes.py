@@ -9,6 +9,7 @@ from coordinator.api.login_schema import (
     AccountView,
     FactorAsk,
     KeyAsk,
+    LinkView,
     OfferAsk,
     OfferView,
     PasswordAsk,
@@ -121,6 +122,12 @@ def register_key(ask: KeyAsk, services: Use, caller: Anyone) -> PersonView:
         raise Refused(Code.BAD_SIGNATURE, what="proof")
     at = instant_text(services.clock())
     return PersonView.of(services.store.people.register_key(caller.id, key, at))
+
+
+@router.post("/me/link", operation_id="linkBrowser")
+def link_browser(services: Use, caller: Anyone) -> LinkView:
+    """A link that signs a browser in as you: for who has a token, or a session of a program."""
+    return LinkView(path=f"/open/{services.links.make(caller.id)}")
 
 
 def open_web(services: Services, person: Principal, response: Response) -> SessionView:

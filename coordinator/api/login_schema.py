@@ -63,6 +63,10 @@ class SignOutAsk(Ask):
     everywhere: bool = False
 
 
+class LinkView(Answer):
+    path: str = Field(description="Of a page that opens a browser's session, once, within minutes.")
+
+
 class SignedOut(Answer):
     sessions: int
 

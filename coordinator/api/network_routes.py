@@ -15,6 +15,7 @@ from coordinator.api.schema import (
     InvitationView,
     JoinAsk,
     JoinView,
+    LinkageList,
     NetworkView,
     NodeList,
     PersonView,
@@ -27,7 +28,7 @@ from coordinator.api.services import (
     Use,
     counting_failures,
 )
-from coordinator.api.views import network_view, node_view
+from coordinator.api.views import linkage_view, network_view, node_view
 from coordinator.store.facts import Principal
 from coordinator.store.people import Credential
 from privacy.contract.signing import PublicKey
@@ -74,6 +75,13 @@ def get_me(caller: Anyone) -> PersonView:
 def list_nodes(services: Use, _caller: Insider) -> NodeList:
     """Every node with its public state and last contact."""
     return NodeList(nodes=[node_view(node) for node in services.store.nodes.all()])
+
+
+@router.get("/v1/linkages", operation_id="listLinkages", tags=["network"])
+def list_linkages(services: Use, _caller: Insider) -> LinkageList:
+    """Every linkage between organisations, oldest first, and what became of it."""
+    found = services.store.linkages.all()
+    return LinkageList(linkages=[linkage_view(each) for each in found])
 
 
 @router.post("/v1/invitations", operation_id="createInvitation", status_code=201, tags=["people"])

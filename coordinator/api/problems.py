@@ -64,6 +64,7 @@ CATALOGUE: Mapping[Code, tuple[int, str]] = {
     Code.KEYS_NOT_READY: (503, "The nodes are preparing keys; try again."),
     Code.NOT_WITNESSED: (503, "A node is waiting for its witnesses."),
     Code.LEDGER_STOPPED: (503, "A node's ledger has stopped."),
+    Code.HISTORY_BROKEN: (503, "The coordinator's log is not the one that a node has seen."),
     Code.NOT_LINKED: (409, "Members are not linked between the organisations that answer."),
     Code.MISSING_SOFTWARE: (503, "A node lacks software that this analysis needs."),
     Code.NODE_OFFLINE: (503, "A node is offline."),

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from coordinator.store.facts import Decision, NodeState, Principal, RunState
+from coordinator.store.facts import Decision, LinkageState, NodeState, Principal, RunState
 from privacy.contract.roster import RosterNode
 from privacy.contract.study import ConsentRule
 from privacy.contract.token import Role
@@ -313,6 +313,46 @@ class LogHead(Answer):
     hashes: list[str] = Field(description="The consistency proof from `since`, hexadecimal.")
 
 
+class HeadView(Answer):
+    """The newest head that somebody signed of their log."""
+
+    of: str = Field(description="A node, or coordinator/log.")
+    key: str
+    checkpoint: str
+
+
+class Heads(Answer):
+    network: str
+    heads: list[HeadView]
+
+
+class CosignatureForm(Ask):
+    """A head, and the caller's cosignature line on it."""
+
+    of: str = Field(max_length=64)
+    checkpoint: str = Field(max_length=16_384)
+    cosignature: str = Field(max_length=1_024)
+
+
+class CosignatureView(Answer):
+    of: str
+    by: str
+    size: int
+
+
+class SentAsk(Ask):
+    request: dict[str, Any] = Field(description="A signed `sent-request`.")
+
+
+class SentView(Answer):
+    """One node's masked vector of one round, as stored."""
+
+    plan: str
+    round: int
+    attempt: int
+    masked: str = Field(description="base64")
+
+
 class RunView(Answer):
     id: str
     study: str
@@ -405,6 +445,22 @@ class NodeView(Answer):
 
 class NodeList(Answer):
     nodes: list[NodeView]
+
+
+class LinkageView(Answer):
+    """One linkage between organisations: queued, linked or failed (`code` says why)."""
+
+    session: str
+    nodes: list[str]
+    fields: list[str] = Field(description="By what people are recognised: names of columns.")
+    starts: str
+    ends: str
+    state: LinkageState
+    code: str
+
+
+class LinkageList(Answer):
+    linkages: list[LinkageView]
 
 
 class InvitationAsk(Ask):

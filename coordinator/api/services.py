@@ -22,6 +22,7 @@ from coordinator.login.oidc import OidcDesk
 from coordinator.login.sessions import SessionDesk
 from coordinator.store.facts import Principal
 from coordinator.store.store import Store
+from pages.links import OneTimeLinks
 from privacy.contract.signing import SigningKey
 from privacy.contract.token import Role
 from privacy.errors import BadInput, Code, Refused
@@ -104,6 +105,7 @@ class Services:
     oidc: OidcDesk | None
     budgets: Budgets
     waiting: CapacityLimiter
+    links: OneTimeLinks
     shelf: BundleShelf
 
 
@@ -183,6 +185,7 @@ Anyone = Annotated[Principal, Depends(Allow(*Role))]
 Insider = Annotated[Principal, Depends(Allow(*_INSIDERS))]
 Researcher = Annotated[Principal, Depends(Allow(Role.RESEARCHER))]
 Admin = Annotated[Principal, Depends(Allow(Role.ADMIN))]
+AuditorOnly = Annotated[Principal, Depends(Allow(Role.AUDITOR))]
 AuditorOrAdmin = Annotated[Principal, Depends(Allow(Role.AUDITOR, Role.ADMIN))]
 ResearcherOrAdmin = Annotated[Principal, Depends(Allow(Role.RESEARCHER, Role.ADMIN))]
 ResultReader = Annotated[Principal, Depends(Allow(Role.RESEARCHER, Role.AUDITOR))]

@@ -13,6 +13,7 @@ from coordinator.api.schema import (
     ApprovalView,
     BudgetView,
     InvestigatorView,
+    LinkageView,
     NetworkNode,
     NetworkView,
     NodeBudgetView,
@@ -27,7 +28,15 @@ from coordinator.api.schema import (
     StudyView,
 )
 from coordinator.api.services import Services
-from coordinator.store.facts import Decision, NodeFacts, ReleaseFacts, RunFacts, StudyFacts
+from coordinator.linking import linkage_json
+from coordinator.store.facts import (
+    Decision,
+    LinkageFacts,
+    NodeFacts,
+    ReleaseFacts,
+    RunFacts,
+    StudyFacts,
+)
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.canonical import parse_canonical, rational
 from privacy.contract.plan import Plan
@@ -118,6 +127,10 @@ def study_view(
         budget=budget_view(budget, study.delta_fraction),
         envelope=facts.envelope.to_json(),
     )
+
+
+def linkage_view(facts: LinkageFacts) -> LinkageView:
+    return LinkageView(**linkage_json(facts) | {"state": facts.state})
 
 
 def node_view(facts: NodeFacts) -> NodeView:

@@ -73,21 +73,28 @@ def compare(found: dict[str, Any], report: Report) -> Second:
 
 
 def _compare_node(node: NodeReport, own: dict[str, Any]) -> None:
-    if {study for study, spent in node.studies.items() if spent.rho.units} != set(own["studies"]):
+    charged = {study for study, spent in node.studies.items() if spent.rho.units}
+    if not set(own["studies"]) <= charged or not (
+        own["forfeited"] or set(own["studies"]) == charged
+    ):
         raise VerificationFailed("other studies were charged", where=node.node)
-    _same(f"{node.node}: in all", node.spent, own)
-    _same(f"{node.node}: this period", node.period_spent, own["period"])
+    more = own["forfeited"]  # what was forfeited is charged beyond every question
+    _same(f"{node.node}: in all", node.spent, own, more)
+    _same(f"{node.node}: this period", node.period_spent, own["period"], more)
     for study, figures in own["studies"].items():
-        _same(f"{node.node}: {study}", node.studies[study], figures)
+        _same(f"{node.node}: {study}", node.studies[study], figures, more)
     tight = own["tight"]
     if tight is not None and not tight <= node.spent.epsilon * (1 + 1e-3):
         raise VerificationFailed("epsilon is below the exact curve's", where=node.node)
 
 
-def _same(where: str, spent: Spent, own: dict[str, Any]) -> None:
-    if not same_rho(float(spent.rho.fraction), own["rho"], own["charges"]):
-        what = f"rho is {float(spent.rho.fraction)!r}; recomputed a second time, {own['rho']!r}"
-        raise VerificationFailed(what, where=where)
-    if not same_epsilon(spent.epsilon, own["epsilon"]):
-        what = f"epsilon is {spent.epsilon!r}; recomputed a second time, {own['epsilon']!r}"
-        raise VerificationFailed(what, where=where)
+def _same(where: str, spent: Spent, own: dict[str, Any], more: bool) -> None:
+    """Raise VerificationFailed unless both are equal; with `more`, ours may be the larger."""
+    rho = float(spent.rho.fraction)
+    for what, stated, second, equal in (
+        ("rho", rho, own["rho"], same_rho(rho, own["rho"], own["charges"])),
+        ("epsilon", spent.epsilon, own["epsilon"], same_epsilon(spent.epsilon, own["epsilon"])),
+    ):
+        if not (equal or (more and stated > second)):
+            said = f"{what} is {stated!r}; recomputed a second time, {second!r}"
+            raise VerificationFailed(said, where=where)

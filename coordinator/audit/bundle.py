@@ -1,7 +1,12 @@
 """The audit bundle: a folder from which the whole network can be checked offline.
 
     manifest.json                 every file with its SHA-256, and each ledger's cosigners; signed
-    network.json                  rosters, dictionaries, studies, revoked keys, own key, delta
+    network.json                  rosters, dictionaries, studies, revoked keys, own key, delta,
+                                  auditors' keys
+    steps.jsonl                   every signed step in the life of a study, sign-offs with them
+    log/lines.jsonl               the coordinator's own log, a line for each statement
+    log/checkpoint.txt            its newest signed head
+    log/witnesses.jsonl           heads of it that nodes and auditors hold or cosigned
     nodes/NODE/entries.jsonl      one canonical ledger entry on each line
     nodes/NODE/checkpoint.txt     the newest checkpoint the node signed over them
     nodes/NODE/witnesses.jsonl    checkpoints of this ledger that others hold or cosigned
@@ -19,7 +24,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
@@ -27,7 +32,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from privacy.checkpoint import Checkpoint, note_text
+from coordinator.audit.meter import Meter, Progress, silent
+from privacy.checkpoint import LOG, Checkpoint, note_text
 from privacy.contract.canonical import canonical_bytes, parse_canonical, rational
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
@@ -39,15 +45,19 @@ FORMAT = "cairn-audit-bundle/1"
 MANIFEST_KIND = "audit-bundle"
 MANIFEST = "manifest.json"
 NETWORK = "network.json"
+STEPS = "steps.jsonl"
+LOG_FOLDER = "log"
 MAX_FILE_BYTES = 2**31
 MAX_LINE_BYTES = MAX_ENTRY_BYTES + 2  # one more than an entry and its newline
 
 _NODE = r"[a-z0-9][a-z0-9-]{0,62}"
 _DIGEST = r"[0-9a-f]{64}"
 _LAYOUT = re.compile(
-    rf"manifest\.json|network\.json|(plans|releases|transcripts|linkages)/{_DIGEST}\.json"
+    r"manifest\.json|network\.json|steps\.jsonl"
+    rf"|(plans|releases|transcripts|linkages)/{_DIGEST}\.json"
     rf"|states/{_DIGEST}\.bin"
     rf"|nodes/{_NODE}/(entries\.jsonl|checkpoint\.txt|witnesses\.jsonl)"
+    r"|log/(lines\.jsonl|checkpoint\.txt|witnesses\.jsonl)"
 )
 
 
@@ -76,6 +86,17 @@ class LedgerFacts:
     lines: Iterable[bytes]
     checkpoint: str
     held: tuple[Held, ...]
+
+
+@dataclass(frozen=True)
+class LogFacts:
+    """The coordinator's log up to `checkpoint`. Every statement of it is in the bundle, but for
+    releases from line `settled` on."""
+
+    lines: Iterable[bytes]
+    checkpoint: str
+    held: tuple[Held, ...]
+    settled: int
 
 
 @dataclass(frozen=True)
@@ -108,8 +129,11 @@ class BundleFacts:
     rosters: tuple[Envelope, ...]
     dictionaries: tuple[Dictionary, ...]
     studies: tuple[Envelope, ...]
+    steps: tuple[Envelope, ...]
     revocations: tuple[Envelope, ...]
+    auditors: Mapping[str, PublicKey]
     delta: Fraction
+    log: LogFacts
     ledgers: Iterable[LedgerFacts]
     plans: Iterable[Envelope]
     releases: Iterable[ReleaseFacts]
@@ -152,6 +176,8 @@ def write_bundle(folder: Path, facts: BundleFacts, key: SigningKey, made_at: dat
     writer = _Writer(folder)
     writer.write(NETWORK, [canonical_bytes(_network(facts, key.public))])
     cosigners = {ledger.node: _write_ledger(writer, ledger) for ledger in facts.ledgers}
+    cosigners[LOG] = _write_log(writer, facts.log)
+    writer.write(STEPS, (step.to_bytes() + b"\n" for step in facts.steps))
     for plan in facts.plans:
         writer.write(f"plans/{plan.digest}.json", [plan.to_bytes()])
     for release in facts.releases:
@@ -164,6 +190,7 @@ def write_bundle(folder: Path, facts: BundleFacts, key: SigningKey, made_at: dat
         "made_at": instant_text(made_at),
         "files": dict(sorted(writer.hashes.items())),
         "cosigners": cosigners,
+        "settled": facts.log.settled,
     }
     envelope = Envelope.seal(MANIFEST_KIND, manifest, key)
     (folder / MANIFEST).write_bytes(canonical_bytes(envelope.to_json()))
@@ -176,19 +203,35 @@ def _network(facts: BundleFacts, key: PublicKey) -> dict[str, Any]:
         "dictionaries": [dictionary.to_json() for dictionary in facts.dictionaries],
         "studies": [study.to_json() for study in facts.studies],
         "revocations": [listed.to_json() for listed in facts.revocations],
+        "auditors": {name: each.text for name, each in sorted(facts.auditors.items())},
         "coordinator": key.text,
         "delta": rational(facts.delta),
     }
 
 
 def _write_ledger(writer: _Writer, ledger: LedgerFacts) -> list[str]:
-    """Write one ledger; returns who cosigned it."""
-    covered = Checkpoint.parse(note_text(ledger.checkpoint)).size
     place = f"nodes/{ledger.node}"
-    writer.write(f"{place}/entries.jsonl", (line + b"\n" for line in islice(ledger.lines, covered)))
-    writer.write(f"{place}/checkpoint.txt", [ledger.checkpoint.encode()])
-    writer.write(f"{place}/witnesses.jsonl", (_held_line(held) for held in ledger.held))
-    return sorted({held.by for held in ledger.held if held.cosignature is not None})
+    return _write_tree(writer, place, "entries", ledger.lines, ledger.checkpoint, ledger.held)
+
+
+def _write_log(writer: _Writer, log: LogFacts) -> list[str]:
+    return _write_tree(writer, LOG_FOLDER, "lines", log.lines, log.checkpoint, log.held)
+
+
+def _write_tree(
+    writer: _Writer,
+    place: str,
+    name: str,
+    lines: Iterable[bytes],
+    checkpoint: str,
+    held: tuple[Held, ...],
+) -> list[str]:
+    """Write what a checkpoint covers, it, and what others hold; returns who cosigned."""
+    covered = Checkpoint.parse(note_text(checkpoint)).size
+    writer.write(f"{place}/{name}.jsonl", (line + b"\n" for line in islice(lines, covered)))
+    writer.write(f"{place}/checkpoint.txt", [checkpoint.encode()])
+    writer.write(f"{place}/witnesses.jsonl", (_held_line(each) for each in held))
+    return sorted({each.by for each in held if each.cosignature is not None})
 
 
 def _held_line(held: Held) -> bytes:
@@ -233,10 +276,18 @@ class Bundle:
     coordinator: PublicKey
     files: dict[str, str]
     cosigners: dict[str, list[str]]
+    settled: int
+    meter: Meter
+
+    @property
+    def nodes(self) -> list[str]:
+        """The nodes whose ledgers it holds."""
+        return sorted(self.cosigners.keys() - {LOG})
 
     def read(self, name: str) -> bytes:
         """One file's bytes; raises VerificationFailed unless they are what was signed."""
         data = (self.folder / name).read_bytes()
+        self.meter.count(name, len(data))
         if hashlib.sha256(data).hexdigest() != self.files[name]:
             raise VerificationFailed("is not the file that the manifest signed", where=name)
         return data
@@ -259,6 +310,7 @@ class Bundle:
                 if not line.endswith(b"\n"):
                     raise VerificationFailed("is cut off or too long", where=f"entry {number}")
                 number += 1
+                self.meter.count(name, len(line))
                 yield line[:-1]
 
     def named(self, folder: str) -> list[str]:
@@ -271,7 +323,7 @@ class Bundle:
         ]
 
 
-def open_bundle(folder: Path, coordinator: PublicKey | None) -> Bundle:
+def open_bundle(folder: Path, coordinator: PublicKey | None, progress: Progress = silent) -> Bundle:
     """Check the manifest and the list of files. Contents are checked when they are read.
 
     `coordinator` is the key pinned out of band; without one, the key named in the manifest is
@@ -286,16 +338,22 @@ def open_bundle(folder: Path, coordinator: PublicKey | None) -> Bundle:
         if envelope.kind != MANIFEST_KIND or envelope.key != (coordinator or envelope.key):
             raise BadInput("not a manifest by the expected key")
         envelope.key.verify(MANIFEST_KIND, envelope.body, envelope.signature)
-        bundle = _bundle(folder, envelope.key, value["body"])
+        bundle = _bundle(folder, envelope.key, value["body"], progress)
     except BadInput as error:
         raise VerificationFailed(str(error), where=MANIFEST) from None
     except VerificationFailed as error:
         raise VerificationFailed(error.what, where=MANIFEST) from None
     _check_files(bundle)
+    bundle.meter.total = sum(_read_bytes(folder / name) for name in bundle.files)
     return bundle
 
 
-def _bundle(folder: Path, key: PublicKey, body: Any) -> Bundle:
+def _read_bytes(path: Path) -> int:
+    """How much of a file is read: one that has lines is read twice, by line and whole."""
+    return path.stat().st_size * (2 if path.suffix == ".jsonl" else 1)
+
+
+def _bundle(folder: Path, key: PublicKey, body: Any, progress: Progress) -> Bundle:
     match body:
         case {
             "format": str(version),
@@ -303,7 +361,8 @@ def _bundle(folder: Path, key: PublicKey, body: Any) -> Bundle:
             "made_at": str(made_at),
             "files": dict(files),
             "cosigners": dict(cosigners),
-        } if len(body) == 5 and version == FORMAT:
+            "settled": int(settled),
+        } if len(body) == 6 and version == FORMAT:
             pass
         case _:
             raise BadInput("not the manifest of an audit bundle")
@@ -312,9 +371,11 @@ def _bundle(folder: Path, key: PublicKey, body: Any) -> Bundle:
         if not isinstance(digest, str):
             raise BadInput("a digest is not text")
     nodes = {name.split("/")[1] for name in files if name.startswith("nodes/")}
-    if nodes != set(cosigners) or not all(isinstance(by, list) for by in cosigners.values()):
+    if nodes | {LOG} != set(cosigners) or not all(
+        isinstance(by, list) for by in cosigners.values()
+    ):
         raise BadInput("cosigners are not named for every ledger")
-    return Bundle(folder, network, made_at, key, files, cosigners)
+    return Bundle(folder, network, made_at, key, files, cosigners, settled, Meter(progress, 0))
 
 
 def _check_files(bundle: Bundle) -> None:
@@ -325,8 +386,11 @@ def _check_files(bundle: Bundle) -> None:
             raise VerificationFailed("is not a plain file", where=name)
         if path.is_file() and name != MANIFEST:
             found.add(name)
-    needed = set(bundle.files) | {NETWORK}
-    for node in bundle.cosigners:
+    needed = set(bundle.files) | {NETWORK, STEPS}
+    needed |= {
+        f"{LOG_FOLDER}/{name}" for name in ("lines.jsonl", "checkpoint.txt", "witnesses.jsonl")
+    }
+    for node in bundle.nodes:
         files = ("entries.jsonl", "checkpoint.txt", "witnesses.jsonl")
         needed |= {f"nodes/{node}/{name}" for name in files}
     for name in sorted(needed - found):

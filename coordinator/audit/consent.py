@@ -7,7 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from coordinator.audit.verify import Pinned, Progress, verify_bundle
+from coordinator.audit.meter import Progress
+from coordinator.audit.verify import Pinned, verify_bundle
 from privacy.consent_table import (
     ConsentOpening,
     erased,

@@ -16,6 +16,7 @@ from models.aggregates.requests import parse_analysis
 from models.derivation import derive, disagreement
 from models.reusing import check_reused, reused_by
 from privacy.accounting.conversion import epsilon_of_rho
+from privacy.checkpoint import AUDITOR
 from privacy.contract.canonical import parse_rational
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Plan
@@ -36,6 +37,7 @@ _FIELDS = {
     "dictionaries",
     "studies",
     "revocations",
+    "auditors",
     "coordinator",
     "delta",
 }
@@ -71,6 +73,7 @@ class Network:
     keys: dict[str, PublicKey]
     studies: dict[str, Study]
     revocations: dict[str, Revocation]
+    auditors: dict[str, PublicKey]
     delta: Fraction
 
 
@@ -113,8 +116,10 @@ def read_network(bundle: Bundle, pinned: dict[str, PublicKey]) -> Network:
         require(bool(rosters), "holds no roster")
         rosters.sort(key=lambda roster: roster.epoch)
         keys = {node: key for roster in rosters for node, key in roster.keys.items()}
-        for node, key in pinned.items():
-            require(keys.get(node) == key, f"the key of {node} is not the pinned one")
+        auditors = _auditors(value["auditors"])
+        for name, key in pinned.items():
+            stated = {**keys, **auditors}.get(name, key)
+            require(stated == key, f"the key of {name} is not the pinned one")
         delta = parse_rational(str(value["delta"]))
         return Network(
             bundle.network,
@@ -124,8 +129,16 @@ def read_network(bundle: Bundle, pinned: dict[str, PublicKey]) -> Network:
             keys,
             {study.digest: study for study in studies},
             _revocations(bundle, value),
+            auditors,
             delta,
         )
+
+
+def _auditors(value: Any) -> dict[str, PublicKey]:
+    require(isinstance(value, dict), "auditors is not an object")
+    for name in value:
+        require(name.startswith(AUDITOR), f"{name!r} is no auditor's name")
+    return {name: PublicKey.from_text(str(text)) for name, text in value.items()}
 
 
 def _revocations(bundle: Bundle, value: dict[str, Any]) -> dict[str, Revocation]:

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from coordinator.audit.breaks import Break, note_break
 from coordinator.audit.bundle import Bundle
 from coordinator.audit.documents import Network, Release, at, require
+from coordinator.audit.held import HeldBy, head_of, text_of, witnesses_of
 from coordinator.audit.linkages import Linkage, check_begun, check_counts_by, check_linked
 from coordinator.audit.report import Change
 from privacy.accounting.conversion import epsilon_of_rho
-from privacy.checkpoint import (
-    Checkpoint,
-    check_cosignature,
-    coordinator_name,
-    node_origin,
-    open_checkpoint,
-)
-from privacy.contract.canonical import parse_canonical, parse_rational
+from privacy.checkpoint import COORDINATOR, Checkpoint
+from privacy.contract.canonical import parse_rational
 from privacy.contract.delegation import authority_of
 from privacy.contract.plan import Plan
 from privacy.contract.signing import PublicKey
 from privacy.contract.study import Study
+from privacy.contract.study_life import Act
 from privacy.contract.time import parse_instant
 from privacy.errors import Refused, VerificationFailed
 from privacy.ledger.chain import Anchor, Replay, check_anchors, check_covered, replay
 from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.entry import (
     Approval,
+    Body,
     Commit,
     ConsentText,
     DictionaryAdopted,
@@ -40,6 +37,12 @@ from privacy.ledger.entry import (
     Reserve,
     RosterPinned,
 )
+from privacy.ledger.history_entry import (
+    BudgetForfeited,
+    HistoryAccepted,
+    HistoryBroken,
+    LedgerRecovered,
+)
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.ledger.permission import question_mark, question_rule
 from privacy.ledger.policy_words import policy_changes
@@ -47,7 +50,12 @@ from privacy.ledger.state import LedgerState
 from privacy.merkle import Tree
 from privacy.units import Rho
 
-COORDINATOR = "coordinator"
+_ACTS = {
+    "approved": Act.APPROVE.value,
+    "refused": Act.REFUSE.value,
+    "asked": Act.ASK.value,
+    "withdrawn": Act.WITHDRAW.value,
+}
 
 
 @dataclass(frozen=True)
@@ -69,9 +77,16 @@ class Ledger:
     replay: Replay = field(default_factory=lambda: Replay(LedgerState(), Tree()))
     commits: dict[int, Commit] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
-    cosigners: set[str] = field(default_factory=set)
-    holders: set[str] = field(default_factory=set)
-    witnessed_size: int = 0
+    decisions: set[tuple[str, str]] = field(default_factory=set)  # (study version, act)
+    vouched: HeldBy = field(default_factory=HeldBy)
+    breaks: list[Break] = field(default_factory=list)
+    given_up: list[tuple[int, int]] = field(default_factory=list)  # entries from .. up to
+
+    def gave_up(self, anchor: Anchor) -> bool:
+        """Whether a backup lost what the anchor covers, and the ledger says so itself."""
+        missing = anchor.size > self.replay.tree.size
+        another = missing or self.replay.tree.root(anchor.size) != anchor.root
+        return another and any(low < anchor.size <= high for low, high in self.given_up)
 
 
 def verify_ledger(context: Context, node: str) -> Ledger:
@@ -83,7 +98,7 @@ def verify_ledger(context: Context, node: str) -> Ledger:
     ledger = Ledger(node)
     with at(f"{place}/checkpoint.txt"):
         require(node in context.network.keys, "the ledger's node is in no roster")
-        head = own_checkpoint(context, node, _text(bundle.read(f"{place}/checkpoint.txt")))
+        head = own_checkpoint(context, node, text_of(bundle.read(f"{place}/checkpoint.txt")))
     entries = f"{place}/entries.jsonl"
     with at(entries):
         result = replay(
@@ -92,67 +107,19 @@ def verify_ledger(context: Context, node: str) -> Ledger:
             watch=lambda entry, before: _watch(context, ledger, entry, before),
         )
     anchors = [Anchor(head.size, head.root, node)]
-    anchors += _witnesses(context, ledger)
+    ledger.replay = result
+    ledger.vouched = witnesses_of(bundle, context.network, node)
+    anchors += [each for each in ledger.vouched.anchors if not ledger.gave_up(each)]
     anchors += _receipt_anchors(context, node)
     with at(entries):
         check_anchors(result.tree, anchors)
         check_covered(result.tree, head)
     bundle.read(entries)
-    ledger.replay = result
     return ledger
 
 
-def _text(data: bytes) -> str:
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise VerificationFailed("is not UTF-8") from None
-
-
 def own_checkpoint(context: Context, node: str, note: str) -> Checkpoint:
-    network = context.network
-    return open_checkpoint(note, network.keys[node], node_origin(network.name, node))
-
-
-def _witnesses(context: Context, ledger: Ledger) -> list[Anchor]:
-    """Every checkpoint of this ledger that others hold; exactly the named ones cosigned."""
-    name = f"nodes/{ledger.node}/witnesses.jsonl"
-    anchors = []
-    with at(name):
-        lines = context.bundle.read(name).splitlines()
-    for number, line in enumerate(lines, 1):
-        with at(f"{name}: line {number}"):
-            anchors.append(_witness(context, ledger, parse_canonical(line)))
-    with at(name):
-        expected = sorted(context.bundle.cosigners[ledger.node])
-        require(sorted(ledger.cosigners) == expected, "cosigners are not those of the manifest")
-    return anchors
-
-
-def _witness(context: Context, ledger: Ledger, row: Any) -> Anchor:
-    match row:
-        case {"by": str(by), "checkpoint": str(note), "cosignature": None | str() as line}:
-            require(len(row) == 3, "is not a witness's line")
-        case _:
-            raise VerificationFailed("is not a witness's line")
-    require(by != ledger.node, "a node is no witness of itself")
-    checkpoint = own_checkpoint(context, ledger.node, note)
-    name, key = _witness_key(context, by)
-    if line is None:
-        ledger.holders.add(by)
-        return Anchor(checkpoint.size, checkpoint.root, by)
-    check_cosignature(checkpoint, line, name, key)
-    ledger.cosigners.add(by)
-    ledger.witnessed_size = max(ledger.witnessed_size, checkpoint.size)
-    return Anchor(checkpoint.size, checkpoint.root, by)
-
-
-def _witness_key(context: Context, by: str) -> tuple[str, PublicKey]:
-    network = context.network
-    if by == COORDINATOR:
-        return coordinator_name(network.name), context.bundle.coordinator
-    require(by in network.keys, f"{by} is in no roster")
-    return node_origin(network.name, by), network.keys[by]
+    return head_of(context.bundle, context.network, node, note)
 
 
 def _receipt_anchors(context: Context, node: str) -> list[Anchor]:
@@ -187,40 +154,61 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 require(_plan_of(release) == body.plan, "names the release of another plan")
             case Approval() as body:
                 _check_approval(context, body)
-                what = f"{body.study}: {body.decision}, {_limit(context, body.rho)}"
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
-            case Endorsement() | Reviewed() | QuestionDecided() as body:
-                what = _decided(body)
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
+                ledger.decisions.add((body.study_digest, _ACTS[body.decision]))
+            case Reviewed() as body:
+                ledger.decisions.add((body.study_digest, Act.REVIEW.value))
+            case (
+                HistoryBroken() | HistoryAccepted() | LedgerRecovered() | BudgetForfeited() as body
+            ):
+                note_break(context.bundle, context.network, ledger.breaks, entry, body)
+                if isinstance(body, BudgetForfeited):
+                    ledger.given_up.append((entry.seq, _largest(context, ledger.node, body)))
             case KeysRevoked() as body:
                 listed = context.network.revocations.get(body.revocation)
                 known = () if listed is None else listed.keys
                 require(set(body.keys) <= set(known), "revokes keys that no list in it names")
-                what = ", ".join(PublicKey.from_text(key).fingerprint for key in body.keys)
-                ledger.changes.append(
-                    Change(entry.seq, entry.at, body.kind, COORDINATOR, f"keys {what}")
-                )
             case DictionaryAdopted(dictionary=digest):
                 require(digest in context.network.dictionaries, "dictionary is not in the bundle")
-            case PolicySet() as body:
-                said = policy_changes(before.policy, body, before.delta)
-                what = "; ".join(f"{name}: {text}" for name, text in said) or "nothing changed"
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
-            case ConsentText() as body:
-                what = f"{body.purpose} ({body.language}): text {body.text[:12]}…"
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
-            case LinkBegun() as body:
-                what = check_begun(context.linkages, ledger.node, body)
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, COORDINATOR, what))
             case Linked() as body:
                 check_linked(context.linkages, body)
-            case LinkEnded() as body if body.by:
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, body.why))
-            case PeriodOpened() | RosterPinned() as body:
-                what = _described(context, body)
-                ledger.changes.append(Change(entry.seq, entry.at, body.kind, body.by, what))
             case _:
-                return
+                pass
+        change = _change_of(context, ledger.node, entry.body, before)
+    if change is not None:
+        by, what = change
+        ledger.changes.append(Change(entry.seq, entry.at, entry.body.kind, by, what))
+
+
+def _change_of(
+    context: Context, node: str, body: Body, before: LedgerState
+) -> tuple[str, str] | None:
+    """Who changed a limit, an approval or a rule, and what, in words."""
+    match body:
+        case Approval():
+            return body.by, f"{body.study}: {body.decision}, {_limit(context, body.rho)}"
+        case Endorsement() | Reviewed() | QuestionDecided():
+            return body.by, _decided(body)
+        case KeysRevoked():
+            named = ", ".join(PublicKey.from_text(key).fingerprint for key in body.keys)
+            return COORDINATOR, f"keys {named}"
+        case PolicySet():
+            said = policy_changes(before.policy, body, before.delta)
+            what = "; ".join(f"{name}: {text}" for name, text in said)
+            return body.by, what or "nothing changed"
+        case ConsentText():
+            return body.by, f"{body.purpose} ({body.language}): text {body.text[:12]}…"
+        case LinkBegun():
+            return COORDINATOR, check_begun(context.linkages, node, body)
+        case LinkEnded() if body.by:
+            return body.by, body.why
+        case PeriodOpened() | RosterPinned():
+            return body.by, _described(context, body)
+        case _:
+            return None
+
+
+def _largest(context: Context, node: str, body: BudgetForfeited) -> int:
+    return max(own_checkpoint(context, node, note).size for note in body.held)
 
 
 def _decided(body: Endorsement | Reviewed | QuestionDecided) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -40,9 +41,9 @@ from privacy.ledger.entry import (
     ConsentText,
     Entry,
     Expired,
-    Genesis,
     Lost,
     PeriodOpened,
+    PolicySet,
     Released,
     Reserve,
     Witnessed,
@@ -159,11 +160,14 @@ class _Run:
                 self._open_period(node, body)
             case Approval() as body:
                 self._decide(node, body, entry.at)
-            case body:
+            case PolicySet() as body:
                 self._step(node, self._supposed(node, body), entry.at)
+            case body:
+                with suppress(Refused):  # what cannot follow under these terms does not happen
+                    self._step(node, body, entry.at)
 
     def _supposed(self, node: _Node, body: Body) -> Body:
-        if not node.changed or isinstance(body, Genesis):
+        if not node.changed:
             return body
         return supposed_body(self.suppose, body, node.state.delta)
 

@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
+from coordinator.audit.breaks import Break
 from privacy.accounting.conversion import epsilon_of_rho
+from privacy.promise import Promise
 from privacy.units import Rho
 
 
@@ -41,7 +43,7 @@ class NodeReport:
     """One ledger. `spent` covers every period, `period_spent` the current one alone.
 
     `cosigners` vouch for the ledger's history up to `witnessed_size`; `holders` only keep a
-    checkpoint of it.
+    checkpoint of it. `promise` is what the policy in force promises members.
     """
 
     node: str
@@ -55,6 +57,8 @@ class NodeReport:
     holders: tuple[str, ...]
     witnessed_size: int
     changes: tuple[Change, ...]
+    promise: Promise | None
+    breaks: tuple[Break, ...] = ()
 
     @property
     def size(self) -> int:
@@ -74,7 +78,22 @@ class NodeReport:
             "holders": list(self.holders),
             "witnessed_size": self.witnessed_size,
             "changes": [asdict(change) for change in self.changes],
+            "breaks": [each.to_json() for each in self.breaks],
+            "promise": None if self.promise is None else self.promise.to_json(),
         }
+
+
+@dataclass(frozen=True)
+class LogReport:
+    """The coordinator's own log, and who vouches for its history up to `witnessed_size`."""
+
+    lines: int
+    root: str
+    cosigners: tuple[str, ...]
+    witnessed_size: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "cosigners": list(self.cosigners)}
 
 
 @dataclass(frozen=True)
@@ -82,13 +101,17 @@ class Report:
     """The outcome of a verification that found nothing wrong.
 
     `pinned` says whether the coordinator's key was compared with one known from elsewhere;
-    `absent` are nodes of the newest roster whose ledger is not in the bundle.
+    `absent` are nodes of the newest roster whose ledger is not in the bundle, `unpinned` nodes
+    and auditors whose keys, among `keys`, were taken from the bundle.
     """
 
     network: str
     made_at: str
     coordinator: str
     pinned: bool
+    unpinned: tuple[str, ...]
+    keys: dict[str, str]
+    log: LogReport
     nodes: tuple[NodeReport, ...]
     absent: tuple[str, ...]
     plans: int
@@ -101,6 +124,9 @@ class Report:
             "made_at": self.made_at,
             "coordinator": self.coordinator,
             "pinned": self.pinned,
+            "unpinned": list(self.unpinned),
+            "keys": self.keys,
+            "log": self.log.to_json(),
             "nodes": [node.to_json() for node in self.nodes],
             "absent": list(self.absent),
             "plans": self.plans,

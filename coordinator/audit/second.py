@@ -111,6 +111,7 @@ class _Ledger:
         self.name = f"nodes/{place.parent.name}/entries.jsonl"
         self.delta = 0.0
         self.checked = 0
+        self.forfeited = False
         self.wrong: list[dict[str, Any]] = []
         self.whole: Charges = Counter()
         self.period: Charges = Counter()
@@ -126,6 +127,9 @@ class _Ledger:
                 self.delta = _number(body["delta"])
             case "period":
                 self.period = Counter()
+            case "forfeited":  # a restored ledger charges all that was left: more than any loss
+                self.period = Counter()
+                self.forfeited = True
             case "reserve":
                 self.study_of[body["plan"]] = body["study"]
                 own = Counter(multiplier(each["mechanism"]) for each in body["rounds"])
@@ -156,6 +160,7 @@ class _Ledger:
         whole = _figures(self.whole, self.delta)
         return {
             **whole,
+            "forfeited": self.forfeited,
             "tight": tight_of(self.whole, self.delta, whole["epsilon"]),
             "period": _figures(self.period, self.delta),
             "studies": {

@@ -15,25 +15,24 @@ first key in the roster is its own. What nobody witnessed can have been left out
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from coordinator.audit.breaks import heads_seen
 from coordinator.audit.bundle import MANIFEST, Bundle, open_bundle
-from coordinator.audit.documents import at, read_network, read_plans, read_releases
+from coordinator.audit.documents import Network, at, read_network, read_plans, read_releases
 from coordinator.audit.ledgers import Context, Ledger, verify_ledger
 from coordinator.audit.linkages import read_linkages
+from coordinator.audit.log import Decided, Log, check_decisions, check_log, read_log
+from coordinator.audit.meter import Progress, silent
 from coordinator.audit.releases import check_receipts, check_transcripts
-from coordinator.audit.report import NodeReport, Report, Spent
+from coordinator.audit.report import LogReport, NodeReport, Report, Spent
 from coordinator.audit.suspects import first_bad_entry
 from privacy.contract.signing import PublicKey
 from privacy.errors import VerificationFailed
-
-Progress = Callable[[str], None]
-
-
-def _silent(_file: str) -> None:
-    return None
+from privacy.log import Logged
+from privacy.promise import Promise
 
 
 @dataclass(frozen=True)
@@ -54,43 +53,49 @@ class Verified:
 
 
 def verify_bundle(
-    folder: Path, *, pinned: Pinned | None = None, progress: Progress = _silent
+    folder: Path, *, pinned: Pinned | None = None, progress: Progress = silent
 ) -> Report:
     """Verify everything in `folder`; returns the recomputed figures. See `verified`."""
     return verified(folder, pinned=pinned, progress=progress).report
 
 
 def verified(
-    folder: Path, *, pinned: Pinned | None = None, progress: Progress = _silent
+    folder: Path, *, pinned: Pinned | None = None, progress: Progress = silent
 ) -> Verified:
     """Verify everything in `folder`; returns what it holds.
 
-    `progress` is told each file as its turn comes. Raises BadInput if there is no bundle,
-    VerificationFailed whose `where` names the file, and the first bad entry in it, otherwise.
+    `progress` is told each file as its turn comes, and the share of all bytes that was read.
+    Raises BadInput if there is no bundle, VerificationFailed whose `where` names the file, and
+    the first bad entry in it, otherwise.
     """
     pins = pinned or Pinned()
-    bundle = _opened(folder, pins.coordinator)
+    bundle = _opened(folder, pins.coordinator, progress)
     network = read_network(bundle, dict(pins.nodes))
     plans = read_plans(bundle, network)
     linkages = read_linkages(bundle, network)
     context = Context(bundle, network, plans, read_releases(bundle, plans), linkages)
+    log = read_log(bundle, network, _stored(context))
     ledgers = {}
-    for node in sorted(bundle.cosigners):
-        progress(f"nodes/{node}/entries.jsonl")
+    for node in bundle.nodes:
         ledgers[node] = verify_ledger(context, node)
+    check_log(bundle, log, [a for n, each in ledgers.items() for a in heads_seen(n, each.breaks)])
+    check_decisions(log.steps, {node: _decided(each) for node, each in ledgers.items()})
     transcripts = 0
     for digest, release in context.releases.items():
-        progress(f"releases/{digest}.json")
         with at(f"releases/{digest}.json"):
             check_receipts(context, release, ledgers)
         transcripts += check_transcripts(context, release, ledgers)
+    progress("", 1.0)
     report = Report(
         network=network.name,
         made_at=bundle.made_at,
         coordinator=bundle.coordinator.text,
         pinned=pins.coordinator is not None,
+        unpinned=tuple(sorted(_vouching(network, log, ledgers) - set(pins.nodes))),
+        keys={n: key.text for n, key in sorted({**network.keys, **network.auditors}.items())},
+        log=_log_report(log),
         nodes=tuple(_node_report(ledger) for ledger in ledgers.values()),
-        absent=tuple(sorted(set(network.roster.keys) - set(bundle.cosigners))),
+        absent=tuple(sorted(set(network.roster.keys) - set(bundle.nodes))),
         plans=len(plans),
         releases=len(context.releases),
         transcripts=transcripts,
@@ -98,10 +103,10 @@ def verified(
     return Verified(context, ledgers, report)
 
 
-def _opened(folder: Path, coordinator: PublicKey | None) -> Bundle:
+def _opened(folder: Path, coordinator: PublicKey | None, progress: Progress) -> Bundle:
     """The bundle; where its manifest does not hold, an entry that was edited is named first."""
     try:
-        return open_bundle(folder, coordinator)
+        return open_bundle(folder, coordinator, progress)
     except VerificationFailed as failed:
         edited = first_bad_entry(folder) if failed.where == MANIFEST else None
         if edited is None:
@@ -121,8 +126,43 @@ def _node_report(ledger: Ledger) -> NodeReport:
         period_spent=Spent(state.period_charged, state.delta),
         studies={study: Spent(rho, state.delta) for study, rho in sorted(state.charged.items())},
         open_reservations=len(state.plans),
-        cosigners=tuple(sorted(ledger.cosigners)),
-        holders=tuple(sorted(ledger.holders - ledger.cosigners)),
-        witnessed_size=ledger.witnessed_size,
+        cosigners=tuple(sorted(ledger.vouched.cosigners)),
+        holders=tuple(sorted(ledger.vouched.holders - ledger.vouched.cosigners)),
+        witnessed_size=ledger.vouched.size,
         changes=tuple(ledger.changes),
+        breaks=tuple(ledger.breaks),
+        promise=Promise.of(state),
     )
+
+
+def _decided(ledger: Ledger) -> Decided:
+    return Decided(frozenset(ledger.decisions), ledger.replay.state.at)
+
+
+def _log_report(log: Log) -> LogReport:
+    return LogReport(
+        lines=log.tree.size,
+        root=log.tree.root().hex(),
+        cosigners=tuple(sorted(log.vouched.cosigners)),
+        witnessed_size=log.vouched.size,
+    )
+
+
+def _stored(context: Context) -> dict[Logged, Iterable[str]]:
+    """The digests of every statement in the bundle but the steps."""
+    network = context.network
+    return {
+        Logged.ROSTER: network.rosters,
+        Logged.DICTIONARY: network.dictionaries,
+        Logged.REVOCATION: network.revocations,
+        Logged.STUDY: network.studies,
+        Logged.PLAN: context.plans,
+        Logged.RELEASE: context.releases,
+    }
+
+
+def _vouching(network: Network, log: Log, ledgers: Mapping[str, Ledger]) -> set[str]:
+    """Everybody whose key counts: the nodes, and auditors who cosigned something."""
+    everybody = [log.vouched, *(ledger.vouched for ledger in ledgers.values())]
+    cosigned = {name for each in everybody for name in each.cosigners}
+    return set(network.keys) | (cosigned & set(network.auditors))

@@ -18,29 +18,24 @@ from coordinator.audit.overview import overview
 from coordinator.audit.replay import replay_bundle
 from coordinator.audit.replayed import NodeOutcome, Replayed, Turned
 from coordinator.audit.supposition import supposition
-from coordinator.audit.verify import Pinned, Verified, verified
+from coordinator.audit.verify import Verified, verified
+from coordinator.cli.auditing import pinned_keys
 from coordinator.cli.options import Bundle, CoordinatorKey, FormatOf
 from coordinator.cli.outcome import outcome
-from coordinator.cli.output import Format, show, show_json, working
+from coordinator.cli.output import Format, metered, show, show_json, working
 from privacy.accounting.conversion import epsilon_of_rho
-from privacy.contract.signing import PublicKey
 from privacy.errors import BadInput, VerificationFailed
 
 Node = Annotated[str, typer.Option("--node", help="One organisation alone, by its id.")]
 
 
-def pinned_key(text: str) -> Pinned:
-    """What the auditor knows of the coordinator from elsewhere."""
-    return Pinned(PublicKey.from_text(text) if text else None)
-
-
-def checked(bundle: Path, coordinator_key: str) -> Verified:
+def checked(bundle: Path, coordinator_key: str, keys: Path | None = None) -> Verified:
     """A bundle that was verified; nothing is said of one that does not hold."""
     if not bundle.is_dir():
         raise BadInput("is not a folder", where=str(bundle))
-    pinned = pinned_key(coordinator_key)
+    pinned = pinned_keys(coordinator_key, keys)
     try:
-        with working("verifying") as step:
+        with metered("verifying") as step:
             return verified(bundle, pinned=pinned, progress=step)
     except BadInput as error:
         raise VerificationFailed(str(error)) from None

@@ -11,17 +11,27 @@ from coordinator.audit.agreement import Second, second_recomputation
 from coordinator.audit.consent import verify_consent
 from coordinator.audit.report import Report
 from coordinator.cli import audit_questions, audit_report
-from coordinator.cli.audit_questions import checked, pinned_key
+from coordinator.cli.audit_questions import checked
+from coordinator.cli.auditing import (
+    Remember,
+    first_seen,
+    pinned_keys,
+    show_vouched,
+    witness,
+)
 from coordinator.cli.connection import connection_of
-from coordinator.cli.options import Bundle, CoordinatorKey, FormatOf, SecondOption
+from coordinator.cli.options import Bundle, CoordinatorKey, FormatOf, KeysFile, SecondOption
 from coordinator.cli.outcome import outcome
-from coordinator.cli.output import Format, show, show_json, working
+from coordinator.cli.output import Format, metered, show, show_json, working
 from coordinator.client.auditing import open_archive, pull_bundle
+from coordinator.client.known_keys import add_keys
+from privacy.errors import BadInput
 
 audit_app = typer.Typer(no_args_is_help=True, help="Check the network offline.")
 audit_app.command("overview")(audit_questions.show_overview)
 audit_app.command("policies")(audit_questions.policies)
 audit_app.command("withdrawals")(audit_questions.show_withdrawals)
+audit_app.command("witness")(witness)
 audit_app.command("replay")(audit_questions.replay)
 audit_app.command("report")(audit_report.report)
 
@@ -49,10 +59,11 @@ def audit_consent(
     opening: Annotated[Path, typer.Argument(help="What `cairn-node consent-proof` wrote.")],
     bundle: Bundle,
     coordinator_key: CoordinatorKey = "",
+    keys: KeysFile = None,
 ) -> None:
     """Check an opening of a node's consent table against the root in its ledger, offline."""
-    with outcome(), working("verifying") as step:
-        pinned = pinned_key(coordinator_key)
+    with outcome(), metered("verifying") as step:
+        pinned = pinned_keys(coordinator_key, keys)
         show_json(verify_consent(bundle, opening, pinned=pinned, progress=step))
 
 
@@ -61,11 +72,17 @@ def audit_verify(
     bundle: Bundle,
     form: FormatOf = Format.TABLE,
     coordinator_key: CoordinatorKey = "",
+    keys: KeysFile = None,
+    remember: Remember = False,
     second: SecondOption = False,
 ) -> None:
     """Check a bundle offline; exit code 6 names the first entry that is bad."""
     with outcome():
-        report = checked(bundle, coordinator_key).report
+        if remember and keys is None:
+            raise BadInput("nowhere to remember", where="--remember", instead="add --keys FILE")
+        report = checked(bundle, coordinator_key, keys).report
+        if remember and keys is not None:
+            add_keys(keys, first_seen(report))
         again = _second(bundle, report) if second else None
         if form is Format.JSON:
             said = {} if again is None else {"second": again.to_json()}
@@ -87,12 +104,9 @@ def audit_verify(
         if form is Format.TABLE:
             print(f"verified: {report.plans} plans, {report.releases} releases, of which")
             print(f"{report.transcripts} totals recomputed; made at {report.made_at}")
-            if report.absent:
-                print("no ledger of:", ", ".join(report.absent))
+            show_vouched(report)
             if again is not None:
                 print(f"{again.software} agrees on {again.checked} figures and every sum of them")
-            if not report.pinned:
-                print("the coordinator's key was taken from the bundle:", report.coordinator)
 
 
 def _second(bundle: Path, report: Report) -> Second:

@@ -35,6 +35,9 @@ Timeout = Annotated[float, typer.Option(help="Seconds to wait.")]
 CoordinatorKey = Annotated[
     str, typer.Option(help="The coordinator's key (base64), known from elsewhere.")
 ]
+KeysFile = Annotated[
+    Path | None, typer.Option("--keys", help="Known keys: `NAME KEY` on each line.")
+]
 Bundle = Annotated[Path, typer.Argument(help="The bundle's folder.")]
 SecondOption = Annotated[
     bool, typer.Option("--second", help="Recompute by dp-accounting too (the extra `audit`).")

@@ -12,6 +12,14 @@ from typing import Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -54,6 +62,21 @@ def working(what: str) -> Iterator[Callable[[str], None]]:
         return
     with out.status(what) as status:
         yield lambda step: status.update(Text(f"{what} {step}"))
+
+
+@contextmanager
+def metered(what: str) -> Iterator[Callable[[str, float], None]]:
+    """On a terminal a bar; the value tells what it is at and which share is done."""
+    out = progress()
+    if not out.is_terminal:
+        yield lambda _step, _share: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=out, transient=True) as bar:
+        task = bar.add_task(what, total=1.0)
+        yield lambda step, share: bar.update(
+            task, completed=share, description=escape(f"{what} {step}")
+        )
 
 
 def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: Format) -> None:

@@ -66,6 +66,7 @@ for name, part in {
     app.add_typer(part, name=name)
 app.command()(login.login)
 app.command()(login.logout)
+app.command()(login.browser)
 
 
 @app.callback()
@@ -232,6 +233,14 @@ def node_list(context: typer.Context, form: FormatOf = Format.TABLE) -> None:
     with outcome(), connection_of(context).network() as net:
         rows = [asdict(node) for node in net.nodes()]
         show(rows, ["id", "name", "state", "last_contact", "version"], form)
+
+
+@node_app.command("linkages")
+def node_linkages(context: typer.Context, form: FormatOf = Format.TABLE) -> None:
+    """Which organisations linked their members, by what, until when; what became of it."""
+    with outcome(), connection_of(context).network() as net:
+        rows = [each | {"nodes": ", ".join(each["nodes"])} for each in net.linkages()]
+        show(rows, ["session", "nodes", "starts", "ends", "state", "code"], form)
 
 
 @app.command()

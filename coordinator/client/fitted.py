@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from models.regression.cox import RATIO
-from models.regression.reading import COEFFICIENT, FACT
+from models.regression.reading import BY_MEMBER, BY_ROW, COEFFICIENT, FACT
 from models.result import NO_INFORMATION, Estimate, Result
 
 if TYPE_CHECKING:
@@ -103,7 +103,15 @@ def _header(fit: result.Result, width: int) -> list[str]:
         f"{_pair(*left):<{half}}{_pair(*right)}".rstrip()
         for left, right in zip(pairs[::2], pairs[1::2], strict=True)
     ]
-    return [*_long("formula", str(asked.get("formula", "")), width), *lines, *_way(fit, width)]
+    formula = _long("formula", str(asked.get("formula", "")), width)
+    return [*formula, *lines, *_way(fit, width), *_errors(fit, width)]
+
+
+def _errors(fit: result.Result, width: int) -> list[str]:
+    """Which error of sampling it is, where a member has several rows."""
+    kinds = {BY_MEMBER: "clustered by member", BY_ROW: "a member's rows taken for independent"}
+    found = [said for note, said in kinds.items() if note in fit.answer.notes]
+    return [line for said in found for line in _long("errors", said, width)]
 
 
 def _model(fit: result.Result) -> str:

@@ -101,6 +101,10 @@ class Network:
             self._studies.pop(study.id, None)
         return [self._study(study.id) for study in found]
 
+    def browser_link(self) -> str:
+        """A link that signs a browser in as you. It opens once, within ten minutes."""
+        return self.transport.url + str(self.transport.post("/v1/me/link", {})["path"])
+
     def register(self) -> list[dict[str, Any]]:
         """The public register: every approved study, and what it found, in plain words."""
         return list(self.transport.get("/api/register")["studies"])
@@ -110,6 +114,10 @@ class Network:
         names = NodeInfo.__dataclass_fields__
         said = self.transport.get("/v1/nodes")["nodes"]
         return [NodeInfo(**{name: node[name] for name in names}) for node in said]
+
+    def linkages(self) -> list[dict[str, Any]]:
+        """Every linkage between organisations: who, by what, until when, what became of it."""
+        return list(self.transport.get("/v1/linkages")["linkages"])
 
     def run(self, run_id: str) -> Result:
         """The result of an earlier run; raises what it ended with."""
@@ -175,6 +183,10 @@ class MockNetwork:
 
     def nodes(self) -> list[NodeInfo]:
         """Made-up members have no nodes."""
+        return []
+
+    def linkages(self) -> list[dict[str, Any]]:
+        """Nor are they linked."""
         return []
 
     def close(self) -> None:

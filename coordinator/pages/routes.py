@@ -24,6 +24,8 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/", studies.home),
     ("GET", "/sign-in", signing_in.form),
     ("POST", "/sign-in", signing_in.sign_in),
+    ("GET", "/open/{secret}", signing_in.ask_to_open),
+    ("POST", "/open", signing_in.open_link),
     ("POST", "/sign-out", signing_in.sign_out),
     ("GET", "/studies", studies.every),
     ("GET", "/studies/{study}", studies.one),

@@ -41,6 +41,23 @@ def sign_in(visit: Visit) -> Response:
     return response
 
 
+def ask_to_open(visit: Visit, secret: str) -> Response:
+    """A button: whatever merely looks at links does not use one up."""
+    return visit.page("open.html", secret=secret[:64])
+
+
+def open_link(visit: Visit) -> Response:
+    """A session for whom the link is."""
+    services = visit.services
+    who = services.links.take(visit.form.value("secret"))
+    person = services.store.people.get(who) if who else None
+    if person is None or person.revoked_at:
+        raise Refused(Code.NOT_PERMITTED, what="link")
+    response = go("/")
+    open_web(services, person, response)
+    return response
+
+
 def sign_out(visit: Visit) -> Response:
     """End this session."""
     visit.check_form()

@@ -127,6 +127,11 @@ class People:
         with self._database.read() as session:
             return tuple(map(principal_facts, session.scalars(ordered)))
 
+    def auditors(self) -> tuple[tuple[str, PublicKey], ...]:
+        """The key of everybody who is or was an auditor, by the name that they cosign under."""
+        found = (person for person in self.all() if person.role is Role.AUDITOR)
+        return tuple((p.id, PublicKey.from_text(p.public_key)) for p in found if p.public_key)
+
     def invite(
         self,
         code: str,

@@ -73,6 +73,12 @@ class StudySteps:
         with self._database.read() as session:
             return _of(session, study_digest)
 
+    def all(self) -> tuple[Envelope, ...]:
+        """Every step of every study, in the order in which they were taken."""
+        wanted = select(StudyStepRow.envelope).order_by(StudyStepRow.place)
+        with self._database.read() as session:
+            return tuple(Envelope.from_bytes(data) for data in session.scalars(wanted))
+
     def life(self, study: Study, organisations: int) -> Life:
         """What the steps of a study version amount to in a network of so many organisations."""
         return _fold(study, organisations, self.of(study.digest))

@@ -7,48 +7,33 @@ open. A link opens once, within minutes; the session that it opens ends with the
 from __future__ import annotations
 
 import hmac
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 
 from fastapi import Request, Response
 
-from node.member.links import MemberSession, Sessions, new_secret, secret_hash
+from node.member.links import MemberSession, Sessions
+from pages.links import OneTimeLinks
 from privacy.errors import Code, Refused
-from privacy.randomness import Entropy
 
 COOKIE = "cairn_console"
 PLACE = "/console"
-LINK = timedelta(minutes=10)
-MOST_LINKS = 100
 
 
-@dataclass
+@dataclass(frozen=True)
 class ConsoleDoor:
     """Links and sessions, in memory alone."""
 
-    entropy: Entropy
-    clock: Callable[[], datetime]
+    links: OneTimeLinks
     sessions: Sessions
-    _links: dict[str, tuple[str, datetime]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def link(self, by: str) -> str:
         """The path of a link for the steward `by`."""
-        secret, now = new_secret(self.entropy), self.clock()
-        with self._lock:
-            self._links = {h: each for h, each in self._links.items() if each[1] > now}
-            while len(self._links) >= MOST_LINKS:
-                del self._links[next(iter(self._links))]
-            self._links[secret_hash(secret)] = (by, now + LINK)
-        return f"{PLACE}/open/{secret}"
+        return f"{PLACE}/open/{self.links.make(by)}"
 
     def open(self, secret: str) -> str:
         """The cookie of a new session; raises Refused(NOT_SIGNED_IN) for no open link."""
-        with self._lock:
-            by, until = self._links.pop(secret_hash(secret), ("", self.clock()))
-        if until <= self.clock():
+        by = self.links.take(secret)
+        if by is None:
             raise Refused(Code.NOT_SIGNED_IN)
         return self.sessions.begin(by)[0]
 

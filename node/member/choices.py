@@ -24,10 +24,11 @@ from privacy.contract.study_words import purpose_words
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
 from privacy.ledger.entry import Aborted, Commit, ConsentText, Entry, Expired, Released, Reserve
+from privacy.ledger.fields import parse_rho
 from privacy.odds import Odds, odds_of_rho
+from privacy.promise import BASELINE, Promise
 from privacy.units import Rho
 
-BASELINE = 0.1
 MEMBER = "member"
 
 
@@ -92,12 +93,14 @@ class Choices:
         today = self.today()
         said = consent_of(self.parts.records, member)
         known = self.evidence.newest()
+        promise = Promise.of(self.parts.service.ledger.state)
         return {
             "organisation": self.parts.settings.name,
             "purposes": self._purposes(said, known, today),
             "studies": [self._study(each, said, known, today) for each in self._studies()],
             "risk": self._risk(),
             "own": self._own(member),
+            "promise": None if promise is None else promise.to_json(),
             "words": [_word(number, word) for number, word in self.words(member)],
         }
 
@@ -228,7 +231,9 @@ class Choices:
         def said(rho: Rho, times: int = 1) -> dict[str, Any]:
             return _odds(odds_of_rho(rho, delta, BASELINE, times))
 
-        ahead = Rho(state.total_charged.units + state.left.units)
+        ahead = state.total_charged + state.left
+        if state.policy.individual:
+            ahead = state.total_charged - state.period_charged + parse_rho(state.policy.yearly_rho)
         return {
             "memberships": counted,
             "so_far": said(state.total_charged),

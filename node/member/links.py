@@ -6,7 +6,6 @@ takes it away. Whether a link never was, was used or is over looks the same from
 
 from __future__ import annotations
 
-import base64
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -15,27 +14,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from privacy.contract.canonical import sha256_hex
+from pages.links import new_secret, secret_hash
 from privacy.contract.time import instant_text
 from privacy.randomness import Entropy
 
-SECRET_BYTES = 32
 SESSION = timedelta(minutes=20)
 MAX_SESSIONS = 10_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS links (
     hash TEXT PRIMARY KEY, member TEXT NOT NULL, expires TEXT NOT NULL);
 """
-
-
-def new_secret(entropy: Entropy) -> str:
-    """256 random bits as text for an address."""
-    return base64.urlsafe_b64encode(entropy(SECRET_BYTES)).rstrip(b"=").decode("ascii")
-
-
-def secret_hash(secret: str) -> str:
-    """What is kept of a secret."""
-    return sha256_hex(b"cairn member link\n" + secret.encode("utf-8", "surrogatepass"))
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ class Ask(StrEnum):
     OFFER_REVOCATION = "offer-revocation"
     WITNESS = "witness"
     WITNESS_ANSWERS = "witness-answers"
+    GROWTH = "growth"
+    COSIGN = "cosign"
     PREPARE_KEYS = "prepare-keys"
     PREPARE_SHARES = "prepare-shares"
     RESERVE = "reserve"

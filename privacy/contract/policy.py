@@ -109,10 +109,12 @@ class Policy(Fact):
     The year's is what a member may lose. Everybody is charged for every question, unless there is
     a `ceiling_epsilon`: then members are charged one by one (`privacy.accounting.individual`), and
     the ceiling is what all questions of a year may cost in public, as if everybody were in each.
+    `lifetime_epsilon` is what a member may lose in all years together.
     """
 
     yearly_epsilon: str
     ceiling_epsilon: str | None = None
+    lifetime_epsilon: str | None = None
     study_epsilon: str | None = None
     researcher_epsilon: str | None = None
     question_epsilon: str | None = None
@@ -144,6 +146,10 @@ class Policy(Fact):
     @property
     def ceiling_rho(self) -> Rho | None:
         return self._limit(self.ceiling_epsilon)
+
+    @property
+    def lifetime_rho(self) -> Rho | None:
+        return self._limit(self.lifetime_epsilon)
 
     @property
     def public_rho(self) -> Rho:

@@ -13,7 +13,7 @@ changed and the last size up to which the ledger is vouched for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from privacy.checkpoint import Checkpoint
@@ -21,7 +21,7 @@ from privacy.errors import BadInput, VerificationFailed
 from privacy.ledger.entry import Entry
 from privacy.ledger.fold import apply
 from privacy.ledger.state import LedgerState
-from privacy.merkle import Tree
+from privacy.merkle import Tree, leaf_hash, root_of, verify_inclusion
 
 Watch = Callable[[Entry, LedgerState], None]
 
@@ -55,7 +55,7 @@ def replay(
     state, tree = LedgerState(), Tree()
     stream = iter(lines)
     for line in stream:
-        entry = _read(line, tree.size)
+        entry = entry_of(line, tree.size)
         if entry.prev != state.head:
             raise _broken_link(entry, tree, next(stream, None), head)
         after = apply(state, entry)
@@ -102,7 +102,8 @@ def verify_entries(
     return result
 
 
-def _read(line: bytes, position: int) -> Entry:
+def entry_of(line: bytes, position: int) -> Entry:
+    """The entry of one line, if it is numbered `position`; raises VerificationFailed."""
     where = f"entry {position}"
     try:
         entry = Entry.from_bytes(line)
@@ -130,7 +131,7 @@ def _vouched(entry: Entry, tree: Tree, following: bytes | None, head: Checkpoint
     """Whether the entry after `entry`, or the checkpoint that ends with it, confirms its hash."""
     if following is not None:
         try:
-            return _read(following, entry.seq + 1).prev == entry.leaf.hex()
+            return entry_of(following, entry.seq + 1).prev == entry.leaf.hex()
         except VerificationFailed:
             return False
     if head is None or head.size != entry.seq + 1:
@@ -147,3 +148,25 @@ def _rewritten(anchor: Anchor, vouched: int) -> VerificationFailed:
     if vouched < last:
         what += f"; changed with its links recomputed, at the earliest from entry {vouched} on"
     return VerificationFailed(what, where=f"entry {last}")
+
+
+def check_line(line: bytes, seq: int, head: Checkpoint, proof: Sequence[bytes]) -> None:
+    """Check one entry alone against a signed head, with the proof that it stands there.
+
+    Raises VerificationFailed naming the entry for any other bytes and any other place.
+    """
+    try:
+        verify_inclusion(leaf_hash(line), seq, head.size, proof, head.root)
+    except VerificationFailed as error:
+        raise VerificationFailed(error.what, where=f"entry {seq}") from None
+
+
+def check_lines(lines: Sequence[bytes], head: Checkpoint) -> None:
+    """Check that exactly these entries, in this order, are what a signed head covers.
+
+    Raises VerificationFailed; which entry it is, `replay` tells.
+    """
+    if len(lines) != head.size:
+        raise VerificationFailed(f"{len(lines)} entries where {head.size} were signed")
+    if root_of(map(leaf_hash, lines)) != head.root:
+        raise VerificationFailed(f"are not the {head.size} entries that were signed")

@@ -34,6 +34,12 @@ from privacy.ledger.fields import (
     RhoText,
     Words,
 )
+from privacy.ledger.history_entry import (
+    BudgetForfeited,
+    HistoryAccepted,
+    HistoryBroken,
+    LedgerRecovered,
+)
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.mechanism import GaussianSum
 from privacy.merkle import leaf_hash
@@ -89,12 +95,14 @@ class PolicySet(Fact):
 
     None for a study, for one researcher in a study or for one question is no limit beside the
     year's. With a `ceiling_rho` members are charged one by one up to `yearly_rho`, at the node;
-    questions are counted against the ceiling as if everybody were in each.
+    questions are counted against the ceiling as if everybody were in each. `lifetime_rho` limits
+    all periods together; members who are charged one by one, each of them, at the node.
     """
 
     kind: Literal["policy"] = "policy"
     yearly_rho: RhoText
     ceiling_rho: RhoText | None = None
+    lifetime_rho: RhoText | None = None
     study_rho: RhoText | None = None
     researcher_rho: RhoText | None = None
     question_rho: RhoText | None = None
@@ -123,6 +131,7 @@ class PolicySet(Fact):
         return cls(
             yearly_rho=policy.yearly_rho.text,
             ceiling_rho=_text(policy.ceiling_rho),
+            lifetime_rho=_text(policy.lifetime_rho),
             study_rho=_text(policy.study_rho),
             researcher_rho=_text(policy.researcher_rho),
             question_rho=_text(policy.question_rho),
@@ -345,6 +354,10 @@ Body = (
     | ConsentRoot
     | ConsentText
     | Witnessed
+    | HistoryBroken
+    | HistoryAccepted
+    | LedgerRecovered
+    | BudgetForfeited
     | LinkBegun
     | Linked
     | LinkEnded

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import assert_never
 
-from privacy.accounting.filter import admit, remaining
+from privacy.accounting.filter import remaining
 from privacy.accounting.individual import MOST_CEILING
 from privacy.contract.policy import Automatic, Rules
 from privacy.contract.time import epoch_of, instant_text, parse_instant
@@ -42,6 +42,13 @@ from privacy.ledger.entry import (
     Witnessed,
 )
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.history import SHORTEST_PERIOD, told
+from privacy.ledger.history_entry import (
+    BudgetForfeited,
+    HistoryAccepted,
+    HistoryBroken,
+    LedgerRecovered,
+)
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.ledger.linkage import check_counts, link
 from privacy.ledger.state import (
@@ -52,8 +59,6 @@ from privacy.ledger.state import (
     researcher_account,
 )
 from privacy.units import Rho
-
-SHORTEST_PERIOD = timedelta(days=365)  # a policy's limit is for a year
 
 
 def apply(state: LedgerState, entry: Entry) -> LedgerState:
@@ -76,6 +81,7 @@ def step(state: LedgerState, entry: Entry) -> LedgerState:
     STUDY_BUDGET_EXCEEDED, RESEARCHER_BUDGET_EXCEEDED, DELEGATION_EXCEEDED, QUESTION_LIMIT,
     NOT_DELEGATED, NOT_APPROVED, NOT_IN_PERIOD, DICTIONARY_MISMATCH, POLICY_FLOOR, PAUSED,
     EXPIRED, REPLAYED, TOO_MANY_ATTEMPTS, PLAN_MISMATCH, TOO_LARGE, NOT_LINKED, RATE_LIMITED,
+    HISTORY_BROKEN,
     LEDGER_STOPPED (time runs backwards) or CONFLICT.
     """
     if entry.at < state.at:
@@ -127,6 +133,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return _date_consent(state, body, at)
         case Witnessed():
             return _witness(state, body)
+        case HistoryBroken() | HistoryAccepted() | LedgerRecovered() | BudgetForfeited():
+            return told(state, body, at)
         case LinkBegun() | Linked() | LinkEnded():
             return link(state, body, at)
         case _:
@@ -138,6 +146,8 @@ def _set_policy(state: LedgerState, body: PolicySet) -> LedgerState:
         raise Refused(Code.CONFLICT, what="ceiling below what one member may lose")
     if body.individual and parse_rho(body.public_rho) > MOST_CEILING:
         raise Refused(Code.CONFLICT, what="ceiling")
+    if body.individual and body.rules.linking is not None:
+        raise Refused(Code.CONFLICT, what="linking")
     return state.having(policy=body)
 
 
@@ -198,6 +208,8 @@ def _check_embargo(body: Approval, rules: Rules, at: str) -> None:
 def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
     if state.paused:
         raise Refused(Code.PAUSED)
+    if state.halted:
+        raise Refused(Code.HISTORY_BROKEN)
     if state.knows(body.plan, body.question):
         raise Refused(Code.REPLAYED)
     delegate = "" if body.delegation is None else body.delegation.key
@@ -209,6 +221,10 @@ def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
     if not state.dictionary or body.dictionary != state.dictionary:
         raise Refused(Code.DICTIONARY_MISMATCH)
     check_counts(state, body.linkage, at)
+    if body.linkage and state.policy is not None and state.policy.individual:
+        # A linkage is charged to everybody, room or not; and the mean of a person's balances, which
+        # pays for m memberships, does not pay for what they are counted at one place alone.
+        raise Refused(Code.NOT_LINKED, what="members are charged one by one")
     rounds = tuple(_round(state, each, linked=bool(body.linkage)) for each in body.rounds)
     plan = OpenPlan(
         plan=body.plan,
@@ -275,7 +291,7 @@ def _admit(state: LedgerState, body: Reserve, cost: Rho, at: str) -> None:
     for code, quota, spent in limits:
         if not spent + cost <= quota:  # what would fit has to fit everywhere
             raise Refused(code, needed=cost.text, left=min(left, state.left).text)
-    admit(state.budget, state.spent, cost)
+    state.admit(cost)
 
 
 def _limits(
@@ -300,12 +316,15 @@ def _limits(
 
 
 def _commit(state: LedgerState, body: Commit, at: str) -> LedgerState:
-    """Bytes leave neither in a pause, nor late, nor for a study that is approved no more.
+    """Bytes leave neither in a pause nor late, nor while the coordinator's log is a broken one,
+    nor for a study that is approved no more.
 
     What was read and lost is charged even then.
     """
     if state.paused and body.bytes:
         raise Refused(Code.PAUSED)
+    if state.halted and body.bytes:
+        raise Refused(Code.HISTORY_BROKEN)
     plan = _open(state, body.plan)
     if body.bytes and plan.study_digest not in state.approvals:
         raise Refused(Code.NOT_APPROVED)

@@ -6,7 +6,6 @@ is charged when it begins, through the filter that every question passes, and ne
 
 from __future__ import annotations
 
-from privacy.accounting.filter import admit
 from privacy.contract.policy import Linking
 from privacy.errors import Code, Refused
 from privacy.ledger.fields import parse_rho
@@ -53,7 +52,7 @@ def _begin(state: LedgerState, body: LinkBegun, at: str) -> LedgerState:
     _check_agreed(state, body)
     if (body.log2_sigma, parse_rho(body.rho)) != (LOG2_SIGMA, COST):
         raise Refused(Code.PLAN_MISMATCH, what="rho")
-    admit(state.budget, state.spent, COST)
+    state.admit(COST)
     return state.begun_link(body)
 
 

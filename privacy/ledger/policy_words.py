@@ -44,6 +44,7 @@ def _limits(policy: PolicySet, delta: Fraction) -> Lines:
 
     return (
         ("in a year", limit(policy.yearly_rho) + _one_by_one(policy, delta)),
+        ("in all years together", limit(policy.lifetime_rho)),
         ("in one study", limit(policy.study_rho)),
         ("one researcher in a study", limit(policy.researcher_rho)),
         ("one question", limit(policy.question_rho)),

@@ -22,7 +22,8 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
-from privacy.accounting.filter import remaining
+from privacy.accounting.filter import admit, remaining
+from privacy.checkpoint import LOG
 from privacy.contract.canonical import parse_rational
 from privacy.ledger.entry import (
     FIRST_PREV,
@@ -33,6 +34,7 @@ from privacy.ledger.entry import (
     PolicySet,
 )
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.history_entry import BudgetForfeited, HistoryBroken
 from privacy.ledger.link_entry import Linkage, LinkBegun
 from privacy.units import Rho
 
@@ -124,9 +126,10 @@ class LedgerState(_Value):
     where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward said
     to single questions, by mark. `charged` and `held` are by study id, over all periods;
     `parts` is charged and held together, by account; `period_charged` counts the current
-    period, `total_charged` all of them, linkages included, which are no study's:
-    `linkage_charged`. `linkage` is in force, `linking` was begun and not ended; `links` counts
-    those begun in the period, `link_sessions` names all there ever were.
+    period, `total_charged` all of them, of which there were `periods`, what was forfeited, and
+    linkages, which are no study's: `linkage_charged`. `linkage` is in force, `linking` was begun
+    and not ended; `links` counts those begun in the period, `link_sessions` names all there ever
+    were. `faults` are the histories that broke and that no steward accepted.
     """
 
     size: int = 0
@@ -135,6 +138,7 @@ class LedgerState(_Value):
     genesis: Genesis | None = None
     policy: PolicySet | None = None
     period: PeriodOpened | None = None
+    periods: int = 0
     roster: str = ""
     roster_epoch: int = 0
     confirmed: frozenset[str] = frozenset()
@@ -155,6 +159,8 @@ class LedgerState(_Value):
     period_charged: Rho = Rho.ZERO
     total_charged: Rho = Rho.ZERO
     total_held: Rho = Rho.ZERO
+    faults: Mapping[str, HistoryBroken] = field(default_factory=dict)  # by whose history
+    abandoned: frozenset[str] = frozenset()  # checkpoints of entries that a backup lost
     linkage: Linkage | None = None
     linking: LinkBegun | None = None
     links: int = 0
@@ -184,8 +190,27 @@ class LedgerState(_Value):
         return self.period_charged + self.total_held
 
     @property
+    def lifetime(self) -> Rho | None:
+        """The limit of all periods together, where it is the ledger's to keep; None for none."""
+        if self.policy is None or self.policy.lifetime_rho is None or self.policy.individual:
+            return None
+        return parse_rho(self.policy.lifetime_rho)
+
+    def admit(self, cost: Rho) -> None:
+        """Return only if `cost` fits into the period's budget and the limit of a lifetime.
+
+        Raises Refused(BUDGET_EXCEEDED).
+        """
+        admit(self.budget, self.spent, cost)
+        if self.lifetime is not None:
+            admit(self.lifetime, self.total_charged + self.total_held, cost)
+
+    @property
     def left(self) -> Rho:
-        return remaining(self.budget, self.spent)
+        left = remaining(self.budget, self.spent)
+        if self.lifetime is None:
+            return left
+        return min(left, remaining(self.lifetime, self.total_charged + self.total_held))
 
     def study_spent(self, study: str) -> Rho:
         """What counts against a study's quota, over all its versions and periods."""
@@ -211,6 +236,11 @@ class LedgerState(_Value):
         now = {account: self.part_spent(account) for account in open_plan.accounts}
         moved = {name: was - change if back else was + change for name, was in now.items()}
         return {**self.parts, **moved}
+
+    @property
+    def halted(self) -> bool:
+        """Whether the coordinator's log broke: nothing is reserved and nothing leaves."""
+        return LOG in self.faults
 
     @property
     def approved(self) -> frozenset[str]:
@@ -271,7 +301,9 @@ class LedgerState(_Value):
 
     def opened_period(self, period: PeriodOpened) -> LedgerState:
         """With a new budget. What is set aside stays set aside and counts against it."""
-        return self.having(period=period, period_charged=Rho.ZERO, links=0)
+        return self.having(
+            period=period, periods=self.periods + 1, period_charged=Rho.ZERO, links=0
+        )
 
     def begun_link(self, begun: LinkBegun) -> LedgerState:
         """With a linkage under way and charged."""
@@ -283,6 +315,22 @@ class LedgerState(_Value):
             linkage_charged=self.linkage_charged + cost,
             period_charged=self.period_charged + cost,
             total_charged=self.total_charged + cost,
+        )
+
+    def forfeited(self, said: BudgetForfeited, at: str) -> LedgerState:
+        """With what was left charged, and a period begun whose budget is charged whole.
+
+        Plans that were reserved stay so; their studies' quotas count as used up.
+        """
+        quotas = {a.study: self.study_quota(a) for a in self.approvals.values()}
+        used = {study: max(q, self.charged.get(study, q)) for study, q in quotas.items()}
+        period = PeriodOpened(starts=at, ends=said.ends, budget_rho=said.rho, by=said.by)
+        began = self.opened_period(period).having(
+            charged={**self.charged, **used}, abandoned=self.abandoned | set(said.held)
+        )
+        whole = max(parse_rho(said.rho), began.budget)
+        return began.having(
+            period_charged=whole, total_charged=self.total_charged + self.left + whole
         )
 
     def decided(self, approval: Approval) -> LedgerState:

@@ -26,6 +26,7 @@ PROVES = {  # open operations in which whoever calls brings a proof of their own
     "createAccount",
     "replacePassword",
     "replaceFactor",
+    "getSent",
 }
 
 
@@ -59,6 +60,7 @@ OPERATIONS = [
     Operation("replacePassword", "POST", "/v1/accounts/password", EVERYONE, {**PROOF, **RESET}),
     Operation("replaceFactor", "POST", "/v1/accounts/factor", EVERYONE, {**RESET, **FACTOR, **IDA}),
     Operation("registerKey", "POST", "/v1/me/key", ALL, {"public_key": "x", "proof": {}}),
+    Operation("linkBrowser", "POST", "/v1/me/link", ALL, {}),
     Operation("startOidc", "GET", "/v1/oidc/start", EVERYONE),
     Operation("finishOidc", "GET", "/v1/oidc/callback", EVERYONE),
     Operation("startDevice", "POST", "/v1/oidc/device", EVERYONE, {}),
@@ -74,6 +76,7 @@ OPERATIONS = [
         {"kind": "password"},
     ),
     Operation("listNodes", "GET", "/v1/nodes", INSIDERS),
+    Operation("listLinkages", "GET", "/v1/linkages", INSIDERS),
     Operation("listStudies", "GET", "/v1/studies", ALL),
     Operation("getStudy", "GET", "/v1/studies/als-progression", INSIDERS),
     Operation("getDictionary", "GET", "/v1/studies/als-progression/dictionary", INSIDERS),
@@ -111,6 +114,21 @@ OPERATIONS = [
     ),
     Operation("getLogHead", "GET", "/v1/audit/log", INSIDERS),
     Operation("getLogLines", "GET", "/v1/audit/log/lines", frozenset({Role.AUDITOR, Role.ADMIN})),
+    Operation("getHeads", "GET", "/v1/audit/heads", frozenset({Role.AUDITOR, Role.ADMIN})),
+    Operation(
+        "getLedgerLines",
+        "GET",
+        "/v1/audit/ledgers/none/lines",
+        frozenset({Role.AUDITOR, Role.ADMIN}),
+    ),
+    Operation(
+        "addCosignature",
+        "POST",
+        "/v1/audit/cosignatures",
+        frozenset({Role.AUDITOR}),
+        {"of": "nobody", "checkpoint": "x", "cosignature": "x"},
+    ),
+    Operation("getSent", "POST", "/v1/own/sent", EVERYONE, {"request": {}}),
     Operation("getAuditBundle", "GET", "/v1/audit/bundle", frozenset({Role.AUDITOR, Role.ADMIN})),
     Operation(
         "createInvitation",
@@ -156,6 +174,7 @@ def test_the_operations_and_their_names_are_stable(world: World) -> None:
         "/v1/people/p-none/revoke": "/v1/people/{person}/revoke",
         "/v1/people/p-none/reset": "/v1/people/{person}/reset",
         "/v1/runs/none": "/v1/runs/{run}",
+        "/v1/audit/ledgers/none/lines": "/v1/audit/ledgers/{node}/lines",
         "/v1/runs/none/cancel": "/v1/runs/{run}/cancel",
         "/v1/releases/" + "0" * 64: "/v1/releases/{digest}",
         "/v1/releases/" + "0" * 64 + "/combined": "/v1/releases/{digest}/combined",

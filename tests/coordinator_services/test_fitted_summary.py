@@ -133,3 +133,14 @@ def test_a_fit_that_says_nothing_is_not_saved_and_why_is_told(tmp_path: Path) ->
     with pytest.raises(BadInput, match=r"no model to save — .*Ask in the way gram"):
         fit.save(tmp_path / "fit.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_summary_names_the_standard_error_of_members_with_several_rows() -> None:
+    als = example_study(entropy=seeded_entropy("fitted")).where("condition == 'als'")
+    formula = "alsfrs_r_visit ~ months"
+    apart = als.glm(formula, way="gram").run(epsilon=3).summary()
+    together = als.glm(formula, way="newton").run(epsilon=1_000_000).summary()
+    alone = als.glm("alsfrs_r_loss ~ age", way="gram").run(epsilon=3).summary()
+    assert "errors:    a member's rows taken for independent" in apart
+    assert "errors:    clustered by member" in together
+    assert "errors:" not in alone

@@ -328,6 +328,19 @@ def test_a_new_period_renews_and_what_was_lost_before_is_remembered(node: Node) 
     assert found.earlier.units == first[0]
 
 
+def test_a_life_s_limit_is_kept_over_periods(tmp_path: Path) -> None:
+    """Four questions in a life, three in a period: m0 pays the whole each time, m1 a quarter."""
+    node = Node(tmp_path / "node")
+    said = policy(BOUND).to_json() | {"ceiling_rho": CEILING.text, "max_memberships": 2}
+    lifetime = (EVENT.rho * 4).text
+    node.ledger.append(PolicySet.from_json(said | {"lifetime_rho": lifetime}))
+    assert [node.ask()[0] for _ in range(3)] == [2250] * 3
+    node.ledger.now += YEAR
+    node.ledger.append(period(CEILING, 1))
+    assert [node.ask()[0] for _ in range(2)] == [2250, 250]
+    node.records.close()
+
+
 def test_an_import_renews_nothing(node: Node) -> None:
     for _ in range(3):
         node.ask()

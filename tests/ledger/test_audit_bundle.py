@@ -48,6 +48,7 @@ def built() -> Network:
     network.ask("0.25")
     for node in NODES:
         network.witness("coordinator", node)
+        network.witness_log(node)
         network.witness(NODES[2] if node != NODES[2] else NODES[0], node)
     return network
 
@@ -82,8 +83,8 @@ def write_lines(folder: Path, lines: list[bytes], node: str = NODE) -> None:
 
 
 def test_a_whole_bundle_verifies_and_its_figures_are_recomputed(original: Path) -> None:
-    seen: list[str] = []
-    report = verify_bundle(original, progress=seen.append)
+    seen: list[tuple[str, float]] = []
+    report = verify_bundle(original, progress=lambda *said: seen.append(said))
     plans = [json.loads(path.read_bytes())["body"] for path in (original / "plans").iterdir()]
     charged = sum((Fraction(plan["rho"]) for plan in plans), Fraction(0))
     assert (report.plans, report.releases, report.transcripts) == (2, 2, 2)
@@ -98,7 +99,12 @@ def test_a_whole_bundle_verifies_and_its_figures_are_recomputed(original: Path) 
         assert [change.kind for change in node.changes] == [
             "policy", "period", "roster", "approval",
         ]  # fmt: skip
-    assert len(seen) == 5
+    shares = [share for _, share in seen]
+    assert len(seen) > 10
+    assert shares == sorted(shares)
+    assert (shares[0] < 0.2, shares[-1]) == (True, 1.0)
+    assert report.log.lines == 11
+    assert report.log.cosigners == tuple(sorted(NODES))
     assert not report.pinned
     assert json.loads(canonical_bytes(_without_floats(report.to_json())))["plans"] == 2
 
@@ -163,7 +169,7 @@ def files_of(folder: Path) -> list[str]:
 
 def test_any_changed_byte_of_any_file_is_found_and_the_file_named(bundle: Path) -> None:
     names = files_of(bundle)
-    assert len(names) == 2 + 3 * 3 + 2 * 3
+    assert len(names) == 3 + 3 + 3 * 3 + 2 * 3
     for name in names:
         path = bundle / name
         data = path.read_bytes()
@@ -538,7 +544,7 @@ def test_what_a_study_does_not_allow_is_found(
 
 def test_a_study_no_organisation_knows_is_found(tmp_path: Path) -> None:
     network = unfinished()
-    assert where(network.write(tmp_path / "bundle", studies=())) == f"{ENTRIES}: entry 5"
+    assert where(network.write(tmp_path / "bundle", studies=(), steps=())) == f"{ENTRIES}: entry 5"
 
 
 def test_another_networks_ledger_is_found(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from node.ledger_store import LedgerStore
+from node.witness_book import Cosigned
 from privacy.checkpoint import (
     Checkpoint,
     check_cosignature,
@@ -30,6 +31,7 @@ from privacy.ledger.chain import verify_entries
 from privacy.ledger.entry import Aborted, Body, Lost, Paused, Released, Resumed
 from privacy.merkle import Tree, verify_consistency, verify_inclusion
 from privacy.units import Rho
+from privacy.witness import Growth
 from tests.support.ledger_factory import (
     BY,
     COST,
@@ -455,10 +457,10 @@ def test_a_restored_backup_opens_but_is_behind_what_a_peer_holds(
         tmp_path / "beta.sqlite", signing_key("beta"), clock, node="beta", network=NETWORK,
         delta=Fraction(1, 10**6),
     )  # fmt: skip
-    peer.witness("alpha", store.checkpoint(), KEY.public)
+    peer.book.keep({"alpha": (store.checkpoint(), KEY.public)})
     store.close()
     restored = LedgerStore.open(backup, KEY, clock)
-    held = open_checkpoint(peer.witnessed("alpha") or "", KEY.public)
+    held = open_checkpoint(peer.book.held("alpha") or "", KEY.public)
     assert held.size > restored.size
     with pytest.raises(BadInput):
         restored.root_at(held.size)
@@ -466,7 +468,7 @@ def test_a_restored_backup_opens_but_is_behind_what_a_peer_holds(
     restored.append(reserve("other", "als", SOON))
     restored.append(Paused(by=BY))
     with pytest.raises(VerificationFailed, match="two ledgers"):
-        peer.witness("alpha", restored.checkpoint(), KEY.public)
+        peer.book.keep({"alpha": (restored.checkpoint(), KEY.public)})
     restored.close()
     peer.close()
 
@@ -485,41 +487,53 @@ def beta(tmp_path: Path, clock: Clock) -> Iterator[LedgerStore]:
 
 
 def test_a_peer_keeps_the_newest_checkpoint(store: LedgerStore, beta: LedgerStore) -> None:
-    assert beta.witnessed("alpha") is None
+    assert beta.book.held("alpha") is None
     old = store.checkpoint()
-    beta.witness("alpha", old, KEY.public)
+    beta.book.keep({"alpha": (old, KEY.public)})
     store.append(Paused(by=BY))
-    beta.witness("alpha", store.checkpoint(), KEY.public)
-    beta.witness("alpha", old, KEY.public)  # late, not wrong
-    assert beta.witnessed("alpha") == store.checkpoint()
+    beta.book.keep({"alpha": (store.checkpoint(), KEY.public)})
+    beta.book.keep({"alpha": (old, KEY.public)})  # late, not wrong
+    assert beta.book.held("alpha") == store.checkpoint()
     for note, key, name in (
         (store.checkpoint(), signing_key("beta").public, "alpha"),
         (store.checkpoint(), KEY.public, "gamma"),
         ("nothing", KEY.public, "alpha"),
     ):
         with pytest.raises(VerificationFailed):
-            beta.witness(name, note, key)
+            beta.book.keep({name: (note, key)})
 
 
 def test_a_witness_cosigns_only_what_extends_what_it_cosigned(
     store: LedgerStore, beta: LedgerStore, clock: Clock
 ) -> None:
-    first = beta.cosign("alpha", store.checkpoint(), KEY.public, ())
+    now = int(clock.now.timestamp())
+
+    def cosign(note: str, since: int = 0, proof: tuple[bytes, ...] = ()) -> Cosigned:
+        growth = Growth(checkpoint=note, since=since, hashes=tuple(each.hex() for each in proof))
+        return beta.book.cosign("alpha", growth, KEY.public, now)
+
+    first = cosign(store.checkpoint())
     old = open_checkpoint(first.checkpoint, KEY.public)
     store.append(Paused(by=BY))
     proof = store.consistency_proof(old.size, store.size)
-    with pytest.raises(VerificationFailed):
-        beta.cosign("alpha", store.checkpoint(), KEY.public, ())
-    second = beta.cosign("alpha", store.checkpoint(), KEY.public, proof)
+    for since, hashes in ((0, ()), (old.size, ()), (old.size - 1, proof)):
+        with pytest.raises(VerificationFailed):
+            cosign(store.checkpoint(), since, hashes)
+    second = cosign(store.checkpoint(), old.size, proof)
     new = open_checkpoint(second.checkpoint, KEY.public)
     name = node_origin(NETWORK, "beta")
     at = check_cosignature(new, second.cosignature, name, signing_key("beta").public)
-    assert at == int(clock.now.timestamp())
-    assert beta.cosigned("alpha") == second
-    with pytest.raises(VerificationFailed):
-        beta.cosign("alpha", first.checkpoint, KEY.public, ())
+    assert at == now
+    assert beta.book.cosigned("alpha") == second == cosign(store.checkpoint())
+    with pytest.raises(VerificationFailed, match="smaller"):
+        cosign(first.checkpoint)
     forged = Tree([sha256_hex(bytes([i])).encode()[:32] for i in range(new.size + 1)])
     fork = sign_checkpoint(Checkpoint(new.origin, forged.size, forged.root()), KEY)
-    with pytest.raises(VerificationFailed):
-        beta.cosign("alpha", fork, KEY.public, forged.consistency_proof(new.size, forged.size))
-    assert beta.cosigned("alpha") == second
+    with pytest.raises(VerificationFailed, match="unproven"):
+        cosign(fork, new.size, forged.consistency_proof(new.size, forged.size))
+    same = sign_checkpoint(Checkpoint(new.origin, new.size, forged.root(new.size)), KEY)
+    with pytest.raises(VerificationFailed, match="other"):
+        cosign(same)
+    assert beta.book.cosigned("alpha") == second
+    beta.book.forget("alpha")
+    assert cosign(fork).checkpoint == fork, "as if it were the first"

@@ -164,6 +164,24 @@ def test_ledgers_or_studies_that_one_of_them_did_not_read_are_found(bundle: Path
         compare(found | {"nodes": others}, report)
 
 
+def test_what_a_restored_ledger_forfeits_is_beyond_every_charge(bundle: Path) -> None:
+    """Its total is larger than its questions' and never smaller."""
+    report = verify_bundle(bundle)
+    found = second.recompute(bundle)
+    node, figures = next(iter(found["nodes"].items()))
+    less = figures | {"rho": figures["rho"] / 2, "epsilon": figures["epsilon"] / 2, "tight": None}
+    for own, holds in ((less, False), (less | {"forfeited": True}, True)):
+        changed = found | {"nodes": found["nodes"] | {node: own}}
+        if holds:
+            assert compare(changed, report).checked > 0
+        else:
+            with pytest.raises(VerificationFailed, match="second time"):
+                compare(changed, report)
+    more = figures | {"rho": figures["rho"] * 2, "forfeited": True}
+    with pytest.raises(VerificationFailed, match="second time"):
+        compare(found | {"nodes": found["nodes"] | {node: more}}, report)
+
+
 def test_without_the_software_one_line_says_how_to_get_it(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from coordinator.cli import operator
+from coordinator.cli import operator, researcher
 from coordinator.client import connect
 from deploy.layout import read_layout
 from deploy.network import Network, prepare, start, utc_now
@@ -94,3 +94,14 @@ def test_a_steward_ends_a_linkage_and_nothing_is_counted_by_it(network: Network)
         net.study("each-once").count().run(epsilon=201)
     again = RUN.invoke(cli.app, ["link", "end", "again", "--dir", str(node.home.root)])
     assert again.exit_code == 2
+
+
+def test_whoever_is_signed_in_sees_which_organisations_are_linked(network: Network) -> None:
+    prepared = network.prepared
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CAIRN_URL", prepared.url)
+        patch.setenv("CAIRN_TOKEN", prepared.tokens.auditor.text)
+        shown = RUN.invoke(researcher.app, ["node", "linkages", "--format", "json"])
+    assert shown.exit_code == 0, shown.output
+    [one] = json.loads(shown.output)
+    assert (one["state"], one["fields"]) == ("linked", list(FIELDS))

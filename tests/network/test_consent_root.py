@@ -6,19 +6,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from coordinator.api.bundles import write_from_store
-from coordinator.api.services import Services
 from coordinator.audit.consent import verify_consent
+from coordinator.audit.meter import silent
 from coordinator.audit.verify import Pinned
 from node.consent_calendar import ConsentCalendar
 from node.program import consent_calendar, keep_calendar
 from privacy.errors import Code, Refused, VerificationFailed
 from privacy.ledger.entry import ConsentRoot, ConsentText
+from tests.support.net_bundle import bundle
 from tests.support.network import PURPOSE, Network
 
 NODE = "ms-league"
@@ -43,12 +42,11 @@ def a_month(network: Network, calendar: ConsentCalendar) -> None:
 def audited(network: Network, opening: Any, folder: Path) -> dict[str, Any]:
     """What an auditor finds with a fresh bundle."""
     network.settle()
-    services = SimpleNamespace(store=network.store, key=network.key, clock=network.clock)
-    write_from_store(cast(Services, services), folder / "bundle", ())
+    bundle(network, folder / "bundle")
     (folder / "opening.json").write_text(json.dumps(opening))
     pinned = Pinned(network.key.public)
     return verify_consent(
-        folder / "bundle", folder / "opening.json", pinned=pinned, progress=lambda _: None
+        folder / "bundle", folder / "opening.json", pinned=pinned, progress=silent
     )
 
 

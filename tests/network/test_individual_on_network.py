@@ -70,6 +70,10 @@ def test_only_those_who_were_asked_pay_and_leave(make: Callable[..., Network]) -
     assert spent(network, another) == sum(costs(network)[3:])
     report = verify_bundle(bundle(network, Path(network.nodes[NODE].home.root) / "bundle"))
     assert all(each.spent.rho.units == sum(costs(network)) for each in report.nodes)
+    for each in report.nodes:
+        assert each.promise is not None
+        assert each.promise.to_json() == network.nodes[each.node].steward.promise()
+        assert "epsilon 1000000, as if everybody were in each" in " ".join(each.promise.words)
 
 
 def test_a_question_beyond_a_member_s_bound_is_refused_in_public(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import threading
@@ -365,6 +366,16 @@ def test_asking_changes_nothing_that_others_learn(asked: World) -> None:
     client.post("/leave", data={"form_token": form_token(asked.signed_in().get("/").text)})
     assert public() == before
     assert counted(asked, "age >= 0") == expected
+
+
+def test_the_page_tells_the_promise_as_the_node_s_command_does(world: World) -> None:
+    page = html.unescape(world.signed_in().get("/").text)
+    said = world.steward.promise()
+    for line in said["words"]:
+        assert line in page
+    for each in said["losses"]:
+        assert f"<td>{each['shown']}</td><td>{each['sentence']}</td>" in page
+    assert world.signed_in().get("/api/me").json()["promise"] == said
 
 
 def test_a_withdrawal_is_in_no_ledger(world: World) -> None:

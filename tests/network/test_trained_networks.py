@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from coordinator.api.bundles import write_from_store
-from coordinator.api.services import Services
 from coordinator.audit.verify import verify_bundle
 from coordinator.client import BadInput, Job, Refused, load_model
 from coordinator.client.network import Network as Client
@@ -34,6 +31,7 @@ from privacy.errors import Code, VerificationFailed
 from privacy.units import Rho
 from tests.support import net_data
 from tests.support.killing import When, lose
+from tests.support.net_bundle import bundle
 from tests.support.network import Network
 from tests.support.served import asked_over_http
 from tests.support.training import small_mlp
@@ -279,9 +277,8 @@ def test_an_auditor_makes_all_weights_again_and_finds_others(
     network: Network, tmp_path: Path
 ) -> None:
     run = network.ask(MLP, epsilon="8")
-    services = SimpleNamespace(store=network.store, key=network.key, clock=network.clock)
     for folder in (tmp_path / "one", tmp_path / "two"):
-        write_from_store(cast(Services, services), folder, network.store.releases.digests())
+        bundle(network, folder)
     assert verify_bundle(tmp_path / "one").transcripts == ROUNDS
     last = network.store.openings.of(run.plan_digest)[-1].state
     path = tmp_path / "two" / "states" / f"{sha256_hex(last)}.bin"

@@ -276,7 +276,7 @@ def test_a_peer_that_signed_two_histories_is_found_out(network: Network, tmp_pat
     node, peer = network.nodes[NODE], network.nodes["als-union"]
     node.copy_ledger(tmp_path / "backup.sqlite")
     assert network.ask(ASKED).release
-    held = peer.service.ledger.witnessed(NODE)
+    held = peer.service.ledger.book.held(NODE)
     assert held is not None
     fork = LedgerStore.open(
         tmp_path / "backup.sqlite",
@@ -290,7 +290,7 @@ def test_a_peer_that_signed_two_histories_is_found_out(network: Network, tmp_pat
     while fork.size < open_checkpoint(held, key).size:
         fork.append(Resumed(by="x") if fork.size % 2 else Paused(by="x"))
     with pytest.raises(VerificationFailed):
-        peer.service.ledger.witness(NODE, fork.checkpoint(), key)
+        peer.service.ledger.book.keep({NODE: (fork.checkpoint(), key)})
     fork.close()
 
 

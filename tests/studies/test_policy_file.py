@@ -93,7 +93,7 @@ def entry(text: str) -> PolicySet:
 
 
 CHANGES: dict[str, Any] = {
-    "yearly_epsilon": 9, "ceiling_epsilon": 9, "study_epsilon": 9,
+    "yearly_epsilon": 9, "ceiling_epsilon": 9, "lifetime_epsilon": 9, "study_epsilon": 9,
     "researcher_epsilon": 9, "question_epsilon": 9,
     "min_cohort": 99, "min_nodes": 9, "min_collude": 9, "max_drop": 9, "max_memberships": 9,
     "analyses": ["count"], "approvers": 2, "embargo_days": 9, "each_question": True,

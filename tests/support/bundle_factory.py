@@ -7,6 +7,7 @@ written, and sign it again: that is what an insider would do.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from fractions import Fraction
@@ -19,12 +20,20 @@ from coordinator.audit.bundle import (
     BundleFacts,
     Held,
     LedgerFacts,
+    LogFacts,
     ReleaseFacts,
     write_bundle,
 )
 from coordinator.statement import totals_digest
 from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_epsilon
-from privacy.checkpoint import coordinator_name, cosign, node_origin, open_checkpoint
+from privacy.checkpoint import (
+    Checkpoint,
+    cosign,
+    log_origin,
+    open_checkpoint,
+    sign_checkpoint,
+    witness_name,
+)
 from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
 from privacy.contract.dictionary import Column, ColumnType, Dictionary, Rows, Table
 from privacy.contract.plan import Plan, PlannedRound, Question, identity_of
@@ -32,6 +41,7 @@ from privacy.contract.revocation import Revocation
 from privacy.contract.roster import Roster, RosterNode
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study import ConsentRule, Investigator, Study
+from privacy.contract.study_life import Act, Signer, StudyStep
 from privacy.contract.time import epoch_of, instant_text
 from privacy.ledger.entry import (
     Approval,
@@ -42,7 +52,9 @@ from privacy.ledger.entry import (
     Released,
     RosterPinned,
 )
+from privacy.log import LogEntry, Logged
 from privacy.mechanism import plan_mechanism
+from privacy.merkle import root_of
 from privacy.secure_sum.aggregator import open_total
 from privacy.secure_sum.attempt import Attempt, threshold
 from privacy.secure_sum.channel import split_sealed
@@ -111,6 +123,10 @@ class Network:
     plans: list[Envelope] = field(default_factory=list)
     releases: list[ReleaseFacts] = field(default_factory=list)
     held: dict[str, list[Held]] = field(default_factory=dict)
+    log_held: list[Held] = field(default_factory=list)
+    log_order: list[tuple[Logged, str]] = field(default_factory=list)
+    steps: tuple[Envelope, ...] = ()
+    auditors: dict[str, PublicKey] = field(default_factory=dict)
     revoked: list[Envelope] = field(default_factory=list)
     study_changes: dict[str, Any] = field(default_factory=dict)
     quota: Rho | None = None  # what the organisations approve; default: the allowance
@@ -122,6 +138,19 @@ class Network:
         for node in self.nodes:
             self.ledgers[node] = self._ledger(node)
             self.held[node] = []
+        self.steps = self._lived()
+
+    def _lived(self) -> tuple[Envelope, ...]:
+        """The study was proposed, and every organisation approved it."""
+        at = instant_text(self.now)
+        proposed = StudyStep.of(self.study, Act.PROPOSE, Signer.COORDINATOR, at)
+        approved = (
+            StudyStep.of(self.study, Act.APPROVE, Signer.ORGANISATION, at, by=node).sealed(
+                signing_key(node)
+            )
+            for node in self.nodes
+        )
+        return (proposed.sealed(COORDINATOR), *approved)
 
     def _ledger(self, node: str) -> MemoryLedger:
         ledger = MemoryLedger(node, self.now)
@@ -319,17 +348,47 @@ class Network:
         """`by` cosigns the newest checkpoint of `node`."""
         note = self.ledgers[node].note()
         checkpoint = open_checkpoint(note, signing_key(node).public)
-        name, key = (
-            (coordinator_name(NETWORK), COORDINATOR)
-            if by == "coordinator"
-            else (node_origin(NETWORK, by), signing_key(by))
-        )
-        line = cosign(checkpoint, name, key, int(self.now.timestamp()))
+        key = COORDINATOR if by == "coordinator" else signing_key(by)
+        line = cosign(checkpoint, witness_name(NETWORK, by), key, int(self.now.timestamp()))
         self.held[node].append(Held(by, note, line))
+
+    def witness_log(self, by: str) -> None:
+        """`by` cosigns the coordinator's log as it is now."""
+        log = self.logged(self._statements())
+        head = open_checkpoint(log.checkpoint, COORDINATOR.public)
+        name = witness_name(NETWORK, by)
+        line = cosign(head, name, signing_key(by), int(self.now.timestamp()))
+        self.log_held.append(Held(by, log.checkpoint, line))
 
     def hold(self, by: str, node: str) -> None:
         """`by` keeps the newest checkpoint of `node` without vouching for it."""
         self.held[node].append(Held(by, self.ledgers[node].note(), None))
+
+    def logged(self, facts: Mapping[str, Any]) -> LogFacts:
+        """The coordinator's log of exactly these statements."""
+        said = [
+            *((Logged.DICTIONARY, each.digest) for each in facts["dictionaries"]),
+            *((Logged.ROSTER, each.digest) for each in facts["rosters"]),
+            *((Logged.REVOCATION, each.digest) for each in facts["revocations"]),
+            *((Logged.STUDY, each.digest) for each in facts["studies"]),
+            *((Logged.STEP, each.digest) for each in facts["steps"]),
+            *((Logged.PLAN, each.digest) for each in facts["plans"]),
+            *((Logged.RELEASE, each.envelope.digest) for each in facts["releases"]),
+        ]
+        self.log_order += [each for each in said if each not in self.log_order]
+        stands = [each for each in self.log_order if each in said]
+        lines = [
+            LogEntry(seq=seq, kind=kind, statement=digest, subject="")
+            for seq, (kind, digest) in enumerate(stands)
+        ]
+        root = root_of(line.leaf for line in lines)
+        head = Checkpoint(log_origin(NETWORK), len(lines), root)
+        return LogFacts(
+            tuple(line.data for line in lines),
+            sign_checkpoint(head, COORDINATOR),
+            tuple(self.log_held),
+            len(lines),
+        )
 
     def revoke(self, *keys: PublicKey) -> str:
         """The coordinator's next list of revoked keys; returns its digest."""
@@ -344,7 +403,11 @@ class Network:
         return listed.digest
 
     def facts(self, **changes: Any) -> BundleFacts:
-        facts: dict[str, Any] = {
+        whole = self._statements() | changes
+        return BundleFacts(**({"log": self.logged(whole)} | whole))
+
+    def _statements(self) -> dict[str, Any]:
+        return {
             "network": NETWORK,
             "rosters": (Envelope.seal("roster", self.roster.to_json(), COORDINATOR),),
             "dictionaries": (self.dictionary,),
@@ -355,10 +418,11 @@ class Network:
                 LedgerFacts(node, ledger.lines, ledger.note(), tuple(self.held[node]))
                 for node, ledger in self.ledgers.items()
             ],
+            "steps": self.steps,
+            "auditors": self.auditors,
             "plans": self.plans,
             "releases": self.releases,
         }
-        return BundleFacts(**(facts | changes))
 
     def write(self, folder: Path, **changes: Any) -> Path:
         write_bundle(folder, self.facts(**changes), COORDINATOR, self.now)

@@ -28,6 +28,7 @@ from coordinator.execution import Execution
 from coordinator.key_stock import KeyStock
 from coordinator.linking import Linking as LinkageRuns
 from coordinator.linking import new_session
+from coordinator.log import CoordinatorLog
 from coordinator.mirror import Mirror
 from coordinator.node_link import NodeLink
 from coordinator.planning import Compiled, make_plan
@@ -36,6 +37,7 @@ from coordinator.store.facts import LinkageFacts, RunFacts
 from coordinator.store.people import Credential
 from coordinator.store.runs import NewRun
 from coordinator.store.store import Store
+from coordinator.witnesses import Witnesses
 from models.dictionary_file import load_dictionary
 from node import setup
 from node.decisions import Offered, decide_study
@@ -342,7 +344,7 @@ class Network:
     def run(self, compiled: Compiled) -> RunFacts:
         run = self.queue(compiled)
         self.execution.execute(run.id)
-        assert self.execution.wait(run.id, 120)
+        assert self.execution.wait(run.id, 600)
         self.execution.over(run.id)
         return self.store.runs.get(run.id)
 
@@ -573,6 +575,7 @@ def _connect(shape: Shape, clock: Clock, store: Store, nodes: dict[str, Node]) -
     stock = KeyStock(link)
     rounds = Rounds(link, stock, roster)
     mirror = Mirror(store, link, key, roster, clock)
+    witnesses = Witnesses(store, link, CoordinatorLog(store.log, key, store.network.id), roster)
     return Network(
         shape=shape,
         clock=clock,
@@ -589,7 +592,9 @@ def _connect(shape: Shape, clock: Clock, store: Store, nodes: dict[str, Node]) -
         rounds=rounds,
         mirror=mirror,
         execution=SettlingExecution(store, rounds, mirror, key, clock),
-        contact=Contact(store, link, stock, mirror, roster, connected, clock, key.public),
+        contact=Contact(
+            store, link, stock, mirror, roster, connected, clock, key.public, witnesses
+        ),
         linking=LinkageRuns(store, link, roster, clock),
         entropy=entropy,
     )
@@ -609,4 +614,4 @@ class SettlingExecution(Execution):
 
     def over(self, run_id: str) -> None:
         """What follows a release (telling nodes, copying ledgers) happens after `wait` returns."""
-        assert self._over(run_id).wait(30)
+        assert self._over(run_id).wait(600)

@@ -71,6 +71,13 @@ def _not_shown(material: Material) -> list[str]:
         "Whether a study's purpose is honest, and whether an organisation's records are true.",
         "That the programs at the organisations are the published ones.",
     ]
+    own = [node.node for node in found.nodes if node.promise and node.promise.ceiling is not None]
+    if own:
+        said.append(
+            "What each member was charged, where members are charged one by one: balances never"
+            " leave a node. What was verified is the public ceiling, at which everybody is taken"
+            " to be in every question. So at: " + ", ".join(map(material.name, own)) + "."
+        )
     if not found.pinned:
         said.append(
             "The coordinator's key was taken from the bundle itself. Compare it:"

@@ -8,6 +8,7 @@ from fractions import Fraction
 from coordinator.audit.dossier.document import Block, Items, Section, Table, Words
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.odds import odds_of_rho
+from privacy.promise import Promise, shown
 from privacy.units import Rho
 
 BASELINES = (0.01, 0.1, 0.5)
@@ -23,8 +24,14 @@ def delta_text(delta: Fraction) -> str:
     return f"{float(delta):g}"
 
 
-def guarantee(losses: tuple[tuple[str, Rho], ...], delta: Fraction, memberships: int) -> Section:
-    """The promise, and what each of the named losses means for one member."""
+def guarantee(
+    losses: tuple[tuple[str, Rho], ...],
+    delta: Fraction,
+    memberships: int,
+    promise: Promise | None = None,
+) -> Section:
+    """The guarantee, what each of the named losses means for one member, and an organisation's
+    own promise."""
     blocks: tuple[Block, ...] = (
         Words(
             "Whatever anybody else knows, and whatever they do with all that was released, what"
@@ -33,8 +40,23 @@ def guarantee(losses: tuple[tuple[str, Rho], ...], delta: Fraction, memberships:
         ),
         _odds(losses, delta),
         Items(_terms(delta, memberships)),
+        *(() if promise is None else _promised(promise)),
     )
     return Section(GUARANTEE, "The guarantee in words", blocks)
+
+
+def _promised(promise: Promise) -> tuple[Block, ...]:
+    """What the organisation's page says to its members, made from its ledger once more."""
+    rows = tuple(
+        (f"{each.periods}", f"{each.organisations}", shown(each.epsilon), each.odds.sentence)
+        for each in promise.losses
+    )
+    head = ("periods", "organisations", "epsilon", "in odds")
+    return (
+        Words("What this organisation promises its members:"),
+        Items(promise.words),
+        Table("The most that one person can lose", head, rows, frozenset({0, 1, 2})),
+    )
 
 
 def _odds(losses: tuple[tuple[str, Rho], ...], delta: Fraction) -> Table:

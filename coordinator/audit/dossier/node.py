@@ -41,6 +41,7 @@ from coordinator.audit.history import (
 from privacy.ledger.fields import parse_rho
 from privacy.ledger.policy_words import policy_words
 from privacy.ledger.state import LedgerState
+from privacy.promise import Promise
 from privacy.units import Rho
 
 
@@ -84,7 +85,8 @@ def _guarantee(state: LedgerState) -> Section:
         ("of a whole period, at most", own),
         ("of everything ever charged", state.total_charged),
     )
-    return guarantee(losses, state.delta, 1 if policy is None else policy.max_memberships)
+    memberships = 1 if policy is None else policy.max_memberships
+    return guarantee(losses, state.delta, memberships, Promise.of(state))
 
 
 def _when(at: str) -> str:

@@ -1,0 +1,125 @@
+"""Pages of the coordinator under 50 readers at a time, and charts that are drawn again."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+READERS = 50
+PAGES = ("/studies", "/studies/als-progression", "/runs", "/releases", "/insights")
+CHART = "/studies/als-progression/ask?kind=histogram&columns=severity&amount="
+MOST, MOST_CHART, MOST_BYTES = 0.150, 0.300, 200_000
+_SERVER = """
+import sys
+from pathlib import Path
+from datetime import UTC, datetime
+from coordinator.api.services import ApiSettings
+from coordinator.pages.drawing import CHARTS
+from privacy.contract.token import Role
+from tests.support.fake_executor import make_world, serve
+settings = ApiSettings(secure_cookies=False, requests_per_person_per_minute=10**6,
+                       requests_per_address_per_minute=10**6)
+world = make_world(Path(sys.argv[1]), settings=settings, clock=lambda: datetime.now(UTC))
+key = world.tokens[Role.RESEARCHER].signing_key.public.text
+person = next(each for each in world.store.people.all() if each.public_key == key)
+CHARTS.warm()
+with serve(world.app) as url:
+    print(url, world.app.state.services.sessions.open_web(person).cookie, flush=True)
+    sys.stdin.read()
+"""
+
+
+def run(*, quick: bool) -> list[dict[str, Any]]:
+    """Seconds from a request to its last byte; every page's size as it is sent."""
+    rounds = 2 if quick else 10
+    with tempfile.TemporaryDirectory() as folder, _served(folder) as (url, cookie):
+        _loaded(url, cookie, 1)  # templates and statements are compiled once
+        times = _loaded(url, cookie, rounds)
+        charts = [_seconds(url, cookie, f"{CHART}{1 + n / 100}") for n in range(4 * rounds)]
+        sizes = {page: _bytes(url, cookie, page) for page in (*PAGES, f"{CHART}1")}
+    rows: list[dict[str, Any]] = []
+    for page, seconds in times.items():
+        slow = statistics.quantiles(seconds, n=20)[-1]
+        what = f"{page}, {READERS} readers at a time: 95th percentile"
+        rows.append(_row(what, slow, MOST, "s"))
+        rows.append({"what": f"{page}: median", "value": statistics.median(seconds), "unit": "s"})
+    what = "the planner with its chart, another each time: median"
+    rows.append(_row(what, statistics.median(charts), MOST_CHART, "s"))
+    heaviest = max(sizes.values())
+    rows.append(_row("largest page, without files kept by the browser", heaviest, MOST_BYTES, "B"))
+    return rows
+
+
+def _row(what: str, value: float, most: float, unit: str) -> dict[str, Any]:
+    return {
+        "what": what,
+        "value": value,
+        "unit": unit,
+        "target": f"≤ {most:g} {unit}",
+        "ok": value <= most,
+    }
+
+
+@contextmanager
+def _served(folder: str) -> Iterator[tuple[str, str]]:
+    """A coordinator with made-up nodes in a process of its own: its address and a session."""
+    command = [sys.executable, "-c", _SERVER, folder]
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root
+    ) as process:
+        assert process.stdout is not None
+        try:
+            url, cookie = process.stdout.readline().split()
+            yield url, cookie
+        finally:
+            process.communicate("")
+
+
+def _loaded(url: str, cookie: str, rounds: int) -> dict[str, list[float]]:
+    """Every reader opens every page so often, all at once; seconds by page."""
+    times: dict[str, list[float]] = {page: [] for page in PAGES}
+    start = threading.Barrier(READERS)
+
+    def read(number: int) -> None:
+        with _client(url, cookie) as http:
+            start.wait()
+            for turn in range(rounds * len(PAGES)):
+                page = PAGES[(turn + number) % len(PAGES)]
+                began = time.perf_counter()
+                http.get(page).raise_for_status()
+                times[page].append(time.perf_counter() - began)
+                time.sleep(1.0)  # somebody reads it
+
+    readers = [threading.Thread(target=read, args=(n,)) for n in range(READERS)]
+    for each in readers:
+        each.start()
+    for each in readers:
+        each.join()
+    return times
+
+
+def _client(url: str, cookie: str) -> httpx.Client:
+    return httpx.Client(base_url=url, cookies={"cairn": cookie}, trust_env=False, timeout=60)
+
+
+def _seconds(url: str, cookie: str, page: str) -> float:
+    with _client(url, cookie) as http:
+        began = time.perf_counter()
+        http.get(page).raise_for_status()
+        return time.perf_counter() - began
+
+
+def _bytes(url: str, cookie: str, page: str) -> int:
+    with _client(url, cookie) as http:
+        return len(http.get(page).content)
