@@ -113,10 +113,9 @@ def _told(
     error = float(np.sqrt(np.mean([(each.estimate - truth) ** 2 for each in found])))
     what = f"{outcome}, {estimand}, n = {count:,}, ε = {EPSILON}, leaning {leaning:g}"
     spread = 3 * 100 * float(np.sqrt(0.05 * 0.95 / runs))
-    judged = leaning == 1 or estimand == "overlap"
-    target = f"{LOW:g} to {HIGH:g}" if judged else ""
+    target = f"{LOW:g} to {HIGH:g}"
     inside = LOW - spread <= held <= HIGH + spread
     yield {"what": f"{what}: error", "value": error}
     row = {"what": f"{what}: interval covers", "value": float(held), "unit": "%"}
-    yield {**row, "target": target, "ok": inside} if judged else row
+    yield {**row, "target": target, "ok": inside}
     yield {"what": "without noise in it", "value": 100 * float(np.mean(naive)), "unit": "%"}

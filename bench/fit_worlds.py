@@ -2,6 +2,8 @@
 
 Six covariates: four numbers and two of two levels, whose normal scores are correlated pairwise;
 outcomes have the law that is fitted, so that the true coefficients are what intervals should hold.
+For comparisons of a treatment, whether it is given depends on the other covariates by a logistic
+law, and it has the same effect on everybody.
 """
 
 from __future__ import annotations
@@ -13,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.regression.cox import Cox
+from models.regression.effect import Effect
 from models.regression.progression import Progression
 from models.regression.request import Regression
 from models.regression.rounds import InRounds
+from models.regression.weighting import Estimand
 from models.rows import Rows, TableRows, ranks
 from privacy.contract.dictionary import Column, ColumnType, Dictionary, Table
 from privacy.contract.dictionary import Rows as RowsKind
@@ -68,23 +72,41 @@ DICTIONARY = Dictionary(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class World:
-    """A question, and the coefficients that are true; `more` are those beside EFFECTS."""
+    """A question, and the coefficients that are true; `more` are those beside EFFECTS.
+
+    In a comparison `leaning` says how strongly covariates decide who is treated.
+    """
 
     name: str
     asked: InRounds
     more: Mapping[str, float]
     factor: float = 1.0  # of all effects
+    leaning: float | None = None
 
     @property
     def truth(self) -> dict[str, float]:
+        if self.leaning is not None:
+            return dict(self.more)
         return {name: value * self.factor for name, value in EFFECTS.items()} | dict(self.more)
 
 
 _SPOT = {"Intercept": INTERCEPT}
 _GRADES = {"low | mid": -1.0, "mid | high": 0.3, "high | top": 1.5}
 _PACE = 0.3  # effects on slopes, in points per year
+_LEANING = (0.5, -0.4, 0.3, 0.2, -0.4)  # of a, b, c, d and sex on being treated
+
+
+def _comparison(estimand: Estimand, leaning: float) -> World:
+    strong = ", strongly confounded" if leaning > 1 else ""
+    asked = Effect(
+        outcome="score", treatment="treated", covariates="a + b + c + d + sex", estimand=estimand
+    )
+    truth = {"difference": EFFECTS["treated[true]"]}
+    return World(f"effect {estimand}{strong}", asked, truth, leaning=leaning)
+
+
 WORLDS = (
     World("linear", Regression(formula=f"score ~ {TERMS}"), _SPOT),
     World("binomial", Regression(formula=f"better ~ {TERMS}", family="binomial"), _SPOT),
@@ -111,6 +133,11 @@ WORLDS = (
         _PACE,
     ),
 )
+COMPARISONS = tuple(
+    _comparison(estimand, leaning)
+    for leaning in (1.0, 3.0)
+    for estimand in ("overlap", "ate", "att")
+)
 
 
 def covariates(members: int, correlation: float, rng: np.random.Generator) -> Floats:
@@ -127,6 +154,9 @@ def drawn(world: World, members: int, correlation: float, seed: Sequence[int]) -
     """Members of this world, all in one place; columns that are not asked for are missing."""
     rng = np.random.default_rng(list(seed))
     x = covariates(members, correlation, rng)
+    if world.leaning is not None:
+        lean = world.leaning * (x[:, [0, 1, 2, 3, 5]] @ np.array(_LEANING))
+        x[:, 4] = rng.random(members) < 1 / (1 + np.exp(-lean))
     eta = x @ np.array(list(EFFECTS.values()))
     values: dict[str, NDArray[np.float64] | NDArray[np.int64]] = dict(
         zip("abcd", x.T, strict=False)
@@ -144,7 +174,7 @@ def _outcome(
 ) -> dict[str, NDArray[np.float64] | NDArray[np.int64]]:
     n, here = len(eta), INTERCEPT + eta
     match name:
-        case "linear":
+        case _ if name == "linear" or name.startswith("effect"):
             return {"score": (here + rng.normal(0, 2, n)).clip(-10, 10)}
         case "binomial":
             return {"better": (rng.random(n) < 1 / (1 + np.exp(-here))).astype(np.int64)}

@@ -81,6 +81,7 @@ def _remarks(state: LedgerState, report: NodeReport, share: float) -> list[str]:
     checks = (
         (not report.cosigners, "nobody else vouches for this ledger"),
         (bool(report.cosigners) and ahead > 0, unvouched),
+        (bool(report.breaks), f"a history broke, {len(report.breaks)} times"),
         (state.paused, "paused"),
         (state.policy is None, "no policy was ever set"),
         (state.period is None, "no period was ever opened"),

@@ -20,7 +20,7 @@ from coordinator.audit.replayed import NodeOutcome, Replayed, Turned
 from coordinator.audit.supposition import supposition
 from coordinator.audit.verify import Verified, verified
 from coordinator.cli.auditing import pinned_keys
-from coordinator.cli.options import Bundle, CoordinatorKey, FormatOf
+from coordinator.cli.options import Bundle, CoordinatorKey, FormatOf, KeysFile
 from coordinator.cli.outcome import outcome
 from coordinator.cli.output import Format, metered, show, show_json, working
 from privacy.accounting.conversion import epsilon_of_rho
@@ -42,11 +42,14 @@ def checked(bundle: Path, coordinator_key: str, keys: Path | None = None) -> Ver
 
 
 def show_overview(
-    bundle: Bundle, form: FormatOf = Format.TABLE, coordinator_key: CoordinatorKey = ""
+    bundle: Bundle,
+    form: FormatOf = Format.TABLE,
+    coordinator_key: CoordinatorKey = "",
+    keys: KeysFile = None,
 ) -> None:
     """Every organisation: spent of its limit, how far it is vouched for, what is odd."""
     with outcome():
-        found = overview(checked(bundle, coordinator_key))
+        found = overview(checked(bundle, coordinator_key, keys))
         if form is Format.JSON:
             show_json([each.to_json() for each in found])
             return
@@ -81,12 +84,13 @@ def policies(
     ] = None,
     form: FormatOf = Format.TABLE,
     coordinator_key: CoordinatorKey = "",
+    keys: KeysFile = None,
 ) -> None:
     """What every policy of an organisation changed, in words."""
     with outcome():
         if pair is not None and not node:
             raise BadInput("--between needs --node")
-        found = checked(bundle, coordinator_key)
+        found = checked(bundle, coordinator_key, keys)
         if node:
             check_node(found, node)
         names = [node] if node else list(found.ledgers)
@@ -124,11 +128,14 @@ def _changes(version: PolicyVersion) -> list[dict[str, Any]]:
 
 
 def show_withdrawals(
-    bundle: Bundle, form: FormatOf = Format.TABLE, coordinator_key: CoordinatorKey = ""
+    bundle: Bundle,
+    form: FormatOf = Format.TABLE,
+    coordinator_key: CoordinatorKey = "",
+    keys: KeysFile = None,
 ) -> None:
     """Approvals taken back, keys revoked and pauses, and whether they held from then on."""
     with outcome():
-        rows = [each.to_json() for each in withdrawals(checked(bundle, coordinator_key))]
+        rows = [each.to_json() for each in withdrawals(checked(bundle, coordinator_key, keys))]
         columns = ["node", "seq", "at", "kind", "what", "until", "under_way", "charged_after"]
         show(rows, [*columns, "after_seconds"], form)
         if form is Format.TABLE:
@@ -152,6 +159,7 @@ def replay(
     ] = None,
     form: FormatOf = Format.TABLE,
     coordinator_key: CoordinatorKey = "",
+    keys: KeysFile = None,
 ) -> None:
     """What if: which questions other limits, rules or noise would have refused, and the cost."""
     with outcome():
@@ -163,7 +171,7 @@ def replay(
             noise=noise,
             nodes=node or (),
         )
-        found = checked(bundle, coordinator_key)
+        found = checked(bundle, coordinator_key, keys)
         with working("replaying"):
             replayed = replay_bundle(found, suppose)
         match form:

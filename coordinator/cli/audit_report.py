@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from coordinator.cli.audit_questions import checked
-from coordinator.cli.options import Bundle, CoordinatorKey, SecondOption
+from coordinator.cli.options import Bundle, CoordinatorKey, KeysFile, SecondOption
 from coordinator.cli.outcome import outcome
 from coordinator.cli.output import working
 
@@ -25,6 +25,7 @@ def report(
     pdf: Annotated[bool, typer.Option(help="Set PDF too (the extra `audit`).")] = True,
     second: SecondOption = False,
     coordinator_key: CoordinatorKey = "",
+    keys: KeysFile = None,
 ) -> None:
     """Dossiers as HTML and PDF for every study and organisation, verified first, offline."""
     from coordinator.audit.agreement import second_recomputation
@@ -32,7 +33,7 @@ def report(
     from coordinator.audit.dossier.write import Wanted, write_dossiers
 
     with outcome():
-        found = checked(bundle, coordinator_key)
+        found = checked(bundle, coordinator_key, keys)
         again = second_recomputation(bundle, found.report) if second else None
         wanted = Wanted(tuple(study or ()), tuple(node or ()), pdf)
         with working("writing") as step:

@@ -65,8 +65,8 @@ class Effect(InRounds):
     """The difference in `outcome` between members with the level `treated` of `treatment`, and
     all others, as if `covariates` (terms of a formula) were alike in both.
 
-    `happened` is the level of a yes of an outcome with levels. Chances of being treated beyond
-    `trim` and 1 - `trim` count as those, unless `estimand` is "overlap".
+    `happened` is the level of a yes of an outcome with levels. Members whose chance of being
+    treated is beyond `trim` or 1 - `trim` count less, unless `estimand` is "overlap".
     """
 
     kind: Literal["effect"] = "effect"
@@ -205,7 +205,7 @@ class Effect(InRounds):
         model = self.model(dictionary)
         now, noise = self.standing(dictionary, opened[:-STAGES])
         stages = self.stages(dictionary, opened)
-        rows = estimates(model, now, stages, noise)
+        rows = estimates(model, now, stages, noise, full=self.way == "newton")
         notes = (*noted(model, now, stages), _LEFT_OUT, *_trimmed(self))
         return Result(self.kind, ("figure", "term"), rows, unit="", notes=notes)
 
@@ -322,9 +322,10 @@ def _trim(request: Effect) -> float:
 def _trimmed(request: Effect) -> tuple[str, ...]:
     if request.estimand == "overlap":
         return ()
-    return (
-        f"Chances of being treated beyond {request.trim} and 1 - {request.trim} count as those.",
-    )
+    beyond = f"above 1 - {request.trim}"
+    if request.estimand == "ate":
+        beyond = f"below {request.trim} or {beyond}"
+    return (f"Members whose chance of being treated is {beyond} count less, in both arms alike.",)
 
 
 def _named(column: str) -> str:
@@ -339,6 +340,12 @@ _WHOM = {
 }
 _WEIGHTS = {
     "overlap": "Members were weighted by the chance of the other arm (overlap weights).",
-    "ate": "Members were weighted by the inverse of the chance of their arm, held above {}.",
-    "att": "Others were weighted by their odds of being treated, from chances held {} away from 1.",
+    "ate": (
+        "Members were weighted by the inverse of the chance of their arm; where the chance of "
+        "either is below {0}, by that chance over {0} times it."
+    ),
+    "att": (
+        "Others were weighted by their odds of being treated; where the chance of not being so is "
+        "below {0}, members of both arms count less, in proportion to it."
+    ),
 }

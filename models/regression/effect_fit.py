@@ -13,6 +13,7 @@ van der Vaart (1998), Asymptotic Statistics, section 5.7 (one step).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -34,6 +35,8 @@ from models.regression.effect_vectors import (
     free_columns,
 )
 from models.regression.fitting import Standing, whitening
+from models.regression.joining import Doubt
+from models.regression.special import logistic
 from models.regression.treated import Propensity
 
 LEAST_SHARE = 0.01  # of an arm's mean weight, below which nothing is divided by it
@@ -41,6 +44,9 @@ LEAST_STAYING = 0.02
 THIN = 3.0  # standard deviations of noise above which an arm's weight is believed
 _MEANS, _SQUARES = 5.0, 16.0  # clips, in usual sizes and their squares
 _USUAL_SIZE = 3.0
+_NEARBY = 0.1  # in the linear predictor
+EXTREME = 0.7  # of the usual part of members with extreme chances may be missed
+TURN = np.array([[-1.0, 1.0], [1.0, 1.0]])  # (others, treated) to (difference, sum)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,18 +159,22 @@ def arm_sums(now: Standing, first: Summed) -> ArmSums:
     return ArmSums(weight, mu, weight / rows, spread, noise, thin)
 
 
-def contrast(now: Standing, first: Summed, second: Summed, third: Summed) -> Contrast:
-    """Both arms' means after the last step, as their difference and sum."""
+def contrast(model: Propensity, now: Standing, stages: Sequence[Summed], *, full: bool) -> Contrast:
+    """Both arms' means after the last step, as their difference and sum; where `full`, the
+    propensity's information was opened itself."""
+    first, second, third = stages
     rows, arms = now.population.rows * _stayed(first, third), arm_sums(now, first)
-    turn = np.array([[-1.0, 1.0], [1.0, 1.0]])
     mean = third.sums[:2] * [1.0, 1 / SUMS] / rows
-    values = turn @ arms.mu + mean
+    values = TURN @ arms.mu + mean
     one, both, two = third.sums[2:5] / rows
     square = np.array([[one, both / math.sqrt(2)], [both / math.sqrt(2), two]])
     sampling = _positive(square - np.outer(mean, mean)) / rows
     tau = third.noise[0] / rows
     privacy = np.diag([tau**2, (tau / SUMS) ** 2])
-    return Contrast(values, sampling, privacy + _second_order(now, arms, second))
+    privacy = privacy + _second_order(now, arms, second)
+    if not full:
+        privacy = privacy + _of_information(model, now, second) + _of_bend(model, now, second)
+    return Contrast(values, sampling, privacy)
 
 
 def _stayed(first: Summed, third: Summed) -> float:
@@ -186,6 +196,42 @@ def _second_order(now: Standing, arms: ArmSums, second: Summed) -> Floats:
     moved = float(np.trace(back @ now.privacy @ back.T))
     of_slopes = 2 * (second.noise[0] / now.population.rows) ** 2 * max(moved, 0.0)
     return np.eye(2) * (of_means + of_slopes)
+
+
+def _of_information(model: Propensity, now: Standing, second: Summed) -> Floats:
+    """What the step is off by since the propensity's information is known roughly: it goes by
+    (1 + D) times the way from the coefficients to the best ones."""
+    asked, d, rows = second.stage, model.width, now.population.rows
+    if not isinstance(asked, Slopes):
+        raise TypeError("the second stage has slopes")
+    back = np.linalg.inv(asked.whiten)
+    about = back @ (now.privacy + now.sampling) @ back.T
+    moved = Doubt(model, now.population, asked.whiten).of(about)
+    slopes = TURN @ second.sums[: 2 * d].reshape(2, d) / rows
+    return np.asarray(slopes @ moved @ slopes.T)
+
+
+def _of_bend(model: Propensity, now: Standing, second: Summed) -> Floats:
+    """What the step is off by since weights are no line in the propensity's coefficients: half
+    their second derivative, under the covariates' law, times the squared way to the best ones; and
+    an allowance for members with extreme chances, whose parts are clipped most."""
+    asked, rows = second.stage, now.population.rows
+    if not isinstance(asked, Slopes):
+        raise TypeError("the second stage has slopes")
+    back, points = np.linalg.inv(asked.whiten), now.population.points
+    away = max(float(np.trace(back @ (now.privacy + now.sampling) @ back.T)), 0.0)
+    eta = points @ asked.theta
+    size = ((points @ asked.whiten) ** 2).mean(axis=1)
+    usual = max(float(second.sums[-1]), 0.0) / rows / 2  # of each arm
+    bends = []
+    for arm, share in enumerate(asked.share):
+        given = np.full(len(eta), float(arm))
+        high, low = (model.weighting.of(eta + step, given)[1] for step in (_NEARBY, -_NEARBY))
+        chance = logistic(eta if arm else -eta)
+        bends.append(float(np.mean(chance * np.abs(high - low) * size)) / (2 * _NEARBY * share))
+    bent = math.hypot(*bends) * away * usual / 2
+    trimmed = EXTREME * model.weighting.extreme(eta) * usual
+    return np.eye(2) * (bent**2 + trimmed**2)
 
 
 def _positive(matrix: Floats) -> Floats:

@@ -24,10 +24,16 @@ _FAR = 0.1  # standardised: a difference beyond it is called imbalance
 
 
 def estimates(
-    model: Propensity, now: Standing, stages: Sequence[Summed], noise_members: float
+    model: Propensity,
+    now: Standing,
+    stages: Sequence[Summed],
+    noise_members: float,
+    *,
+    full: bool,
 ) -> tuple[Estimate, ...]:
-    """The effect, balance, the propensity's coefficients and the members."""
-    found = contrast(now, *stages)
+    """The effect, balance, the propensity's coefficients and the members; `full` as of
+    `contrast`."""
+    found = contrast(model, now, stages, full=full)
     if astray(now):
         found = replace(found, sampling=np.full_like(found.sampling, np.nan))
     return (

@@ -43,7 +43,8 @@ PASSES = 2
 USUAL_EFFECT = 0.5  # of a mapped coefficient, in the root of a row's information
 RIDGE = 1e-9
 FAR = 0.5  # between estimate and where it was seen from, in the same: too far for a line
-LOUDEST = 0.2  # noise on a mapped coefficient, in the same
+LOUDEST = 0.1  # noise on a mapped coefficient, in the same
+HEAVY = 1.5  # noise on those of counts, which tell unequally, and of slopes, which are weighted
 ASTRAY = (
     "The run diverged: noise carried the fit away, and nothing can be said of the coefficients. "
     "Ask with more epsilon, of more members, or by fewer terms."
@@ -177,10 +178,12 @@ def whitening(information: Floats) -> Floats:
 
 
 def _after_scores(model: Model, course: Course, now: Standing, heard: Sequence[Heard]) -> Standing:
-    """Seen from the last coefficients that were asked, then once more from what comes of it."""
+    """Seen from the last coefficients that were asked; after all rounds once more from what comes
+    of it."""
     population, begun, near = now.population, now.theta, heard[-1].asked.theta
     share = small_sample(model, population) / (population.rows * model.largest_weight)
-    for _ in range(PASSES):
+    whole = len(heard) == course.kinds.count("scores")
+    for _ in range(PASSES if whole else 1):
         found = joined(model, population, heard, course.damping, near)
         found = held(found, begun, model.held(), share)
         theta = repaired(model, found.theta)
@@ -188,7 +191,8 @@ def _after_scores(model: Model, course: Course, now: Standing, heard: Sequence[H
         near = repaired(model, near)
     whiten = whitening(population.information(model, near))
     apart = float(np.linalg.norm(np.linalg.solve(whiten, theta - near)))
-    astray = apart > FAR or _loudness(found.privacy, whiten) > LOUDEST
+    loud = _loudness(model, course, heard[-1], population.rows) > LOUDEST
+    astray = loud or apart > FAR
     return replace(
         now,
         theta=near if astray else theta,
@@ -200,10 +204,20 @@ def _after_scores(model: Model, course: Course, now: Standing, heard: Sequence[H
     )
 
 
-def _loudness(privacy: Floats, whiten: Floats) -> float:
-    """The root mean square of the noise on mapped coefficients."""
-    inverse = np.linalg.inv(whiten)
-    return math.sqrt(float(np.trace(inverse @ privacy @ inverse.T)) / len(inverse))
+def _loudness(model: Model, course: Course, last: Heard, rows: float) -> float:
+    """About the noise on a mapped coefficient, by public facts and the noised number of rows.
+
+    Not by the fit's own errors: those that look small often are only that, and intervals of the
+    fits that would be told hold the truth more seldom.
+    """
+    rounds = course.kinds.count("scores")
+    heavier = HEAVY if model.counts or model.precise else 1.0
+    return heavier * last.noise / rows / usual_gain(model, course) / math.sqrt(rounds)
+
+
+def usual_gain(model: Model, course: Course) -> float:
+    """How much of a score clipping usually leaves."""
+    return 1 - math.exp(-1.5 * course.score_clip / math.sqrt(model.size))
 
 
 def _unseen(course: Course, population: Population) -> str:

@@ -11,7 +11,7 @@ import math
 from models.aggregates.expected import Expected
 from models.regression.choosing import gram_noise
 from models.regression.families import Linear, Logistic, NegativeBinomial, Ordinal
-from models.regression.fitting import Course
+from models.regression.fitting import Course, usual_gain
 from models.regression.outcome import Model
 from models.regression.population import USUAL_CORRELATION
 from models.regression.survival import PiecewiseHazard
@@ -37,7 +37,7 @@ def foretold(model: Model, course: Course, unit_noise: float, members: int) -> E
         bound = math.sqrt(parts * model.bound_squared * whole / course.weights[-1]) / _NEWTON_SPREAD
         noise = bound * unit_noise / members
     else:
-        kept = 1 - math.exp(-1.5 * course.score_clip / math.sqrt(model.size))
+        kept = usual_gain(model, course)
         rough = _rough(model, course, unit_noise, members)
         noise = course.score_clip * math.sqrt(whole / asked) * unit_noise / members / kept
     wide = Z95 * math.sqrt((1 + rough) / told)
@@ -54,7 +54,7 @@ def _heavier(model: Model) -> float:
     """Noise beside that on scores of equal size: slopes are weighted, counts tell unequally."""
     if model.precise:
         return 1.5
-    return 1.3 if model.family.log_link and not isinstance(model, PiecewiseHazard) else 1.1
+    return 1.3 if model.counts else 1.1
 
 
 def _rough(model: Model, course: Course, unit_noise: float, members: int) -> float:

@@ -15,13 +15,14 @@ import numpy as np
 
 from models.regression.batch import Floats
 from models.regression.member_vectors import Scores, scores, summed
-from models.regression.outcome import Model
+from models.regression.outcome import Model, ModelRows
 from models.regression.population import Population
 
 LARGEST_STEP = 1.5  # a step's root mean square, in the predictor
 REACH = 0.5  # from a round's own coefficients, in the same: the law is told to be a line so far
 LEAST_GAP = 0.02  # between thresholds
 FEWEST = 3  # targets in a mean, so that a direction known badly does not swing
+MOST_UNEVEN = 2.0
 MISFIT = 0.1  # a law of covariates is so far off, relatively, at the least
 
 
@@ -59,9 +60,10 @@ def joined(
     model: Model, population: Population, heard: Sequence[Heard], damping: float, near: Floats
 ) -> Joined:
     """All rounds' targets, seen from the coefficients `near`, as one."""
-    found = [target(model, population, each, damping, near) for each in heard]
+    law = Law(model, population)
+    found = [target(law, each, damping, near) for each in heard]
     plain = heard[-1].asked.whiten / model.loudness
-    doubt = Doubt(model, population, plain)
+    doubt = Doubt(model, population, plain, uneven(model, population, near))
     kept, last = _kept(found, doubt), found[-1]
     theta = np.asarray(sum(each.theta for each in kept)) / len(kept)
     privacy = sum(each.error**2 * each.back @ each.back.T for each in kept) / len(kept) ** 2
@@ -95,21 +97,32 @@ def _expected(kept: Sequence[Target], doubt: Doubt) -> float:
     return float(noise + np.trace(doubt.of(_away(kept))))
 
 
+def uneven(model: Model, population: Population, theta: Floats) -> float:
+    """By how much more a count's information depends on products of columns than other outcomes'
+    does: those with a large mean tell most, and who has one follows from the products too."""
+    if not model.counts:
+        return 1.0
+    return 1.0 + min(float(np.var(population.points @ theta[: model.width])), MOST_UNEVEN)
+
+
 class Doubt:
     """What it does to a fit that products of columns are known roughly.
 
     The mapped information is then off by D = m' E m, where m maps coefficients to those of
-    standardised columns and E is symmetric with independent normal errors.
+    standardised columns and E is symmetric with independent normal errors. `more` is by how much
+    the variance of E is larger than that of the products.
     """
 
-    def __init__(self, model: Model, population: Population, plain: Floats) -> None:
+    def __init__(
+        self, model: Model, population: Population, plain: Floats, more: float = 1.0
+    ) -> None:
         free = np.flatnonzero(np.diag(population.covariance) > 0)
         scale = np.sqrt(np.diag(population.covariance))[free]
         mapped = scale[:, None] * plain[free]
         usual = np.trace(mapped.T @ population.correlation @ mapped) / max(len(free), 1)
         self.plain = plain
         self.mapped = mapped / math.sqrt(max(float(usual), 1e-300))
-        self.variance = population.roughness**2 / 2
+        self.variance = more * population.roughness**2 / 2
 
     def of(self, matrix: Floats) -> Floats:
         """The mean of D matrix D, and a misfit of the law in every direction alike."""
@@ -144,22 +157,51 @@ def _scatter(found: Sequence[Target], doubt: Doubt, theta: Floats) -> float:
     return total / ((len(found) - 1) * len(theta))
 
 
-def target(
-    model: Model, population: Population, heard: Heard, damping: float, near: Floats
-) -> Target:
+@dataclass(frozen=True, eq=False)
+class Made:
+    """Made-up rows, and of their members' scores: themselves [n, size], mean, mean products."""
+
+    rows: ModelRows
+    scores: Floats
+    mean: Floats
+    square: Floats
+
+
+class Law:
+    """Made-up members whose outcomes have the law of some coefficients, made once for all rounds
+    that are seen from the same ones."""
+
+    def __init__(self, model: Model, population: Population) -> None:
+        self.model, self.population = model, population
+        self._made: dict[bytes, Made] = {}
+
+    def at(self, theta: Floats) -> Made:
+        key = theta.tobytes()
+        if key not in self._made:
+            rows = self.model.pretend(self.population, theta)
+            found = summed(scores(self.model, rows, theta), rows)
+            mean = found.mean(axis=0)
+            square = found.T @ found / len(found) - np.outer(mean, mean)
+            self._made[key] = Made(rows, found, mean, square)
+        return self._made[key]
+
+
+def target(law: Law, heard: Heard, damping: float, near: Floats) -> Target:
     """One round's Newton target, from the coefficients `near`, or as near to them as the round's
     own allow."""
-    asked, rows, loud = heard.asked, population.rows, model.loudness
+    model = law.model
+    asked, rows, loud = heard.asked, law.population.rows, model.loudness
     plain = asked.whiten / loud
     away = np.asarray(np.linalg.solve(plain, near - asked.theta))
-    part = min(1.0, REACH / max(float(np.linalg.norm(away)), 1e-300))
-    seen = repaired(model, asked.theta + part * (near - asked.theta))
-    gain, spread, mean = clipped_law(model, population, asked, seen)
+    part = REACH / max(float(np.linalg.norm(away)), 1e-300)
+    seen = near if part >= 1 else repaired(model, asked.theta + part * (near - asked.theta))
+    gain, spread, mean = clipped_law(law, asked, seen)
     inverse = np.linalg.inv(firm(gain / np.outer(loud, loud))) / loud
     step = inverse @ (heard.sums / rows - mean) / damping
     step *= min(1.0, LARGEST_STEP / max(float(np.linalg.norm(step)), 1e-300))
+    moved = plain @ step
     return Target(
-        theta=seen + plain @ step,
+        theta=seen + (model.eased(moved) if model.family.uneven else moved),
         back=plain @ inverse,
         spread=spread,
         error=heard.noise / rows,
@@ -183,24 +225,21 @@ def firm(gain: Floats) -> Floats:
     return np.asarray((axes * np.clip(values, usual / 4, 4 * usual)) @ axes.T)
 
 
-def clipped_law(
-    model: Model, population: Population, asked: Scores, theta: Floats
-) -> tuple[Floats, ...]:
+def clipped_law(law: Law, asked: Scores, theta: Floats) -> tuple[Floats, ...]:
     """(gain, covariance, mean) of one row's clipped score, where outcomes have the law of `theta`.
 
     The gain is how much a mapped coefficient moves the clipped score: by the identity of
     information, E[clipped score' score], where the second is the mapped score at `theta`. That
     has mean 0, and what it has beside that in the made-up rows is taken from the mean.
     """
-    rows = model.pretend(population, theta)
-    whole = summed(scores(model, rows, theta) @ asked.whiten, rows)
-    clipped = summed(scores(model, rows, asked.theta) @ asked.whiten, rows)
-    norm = np.sqrt((clipped**2).sum(axis=1))
+    made, map_ = law.at(theta), asked.whiten
+    clipped = summed(scores(law.model, made.rows, asked.theta), made.rows) @ map_
+    norm = np.sqrt(np.einsum("ij,ij->i", clipped, clipped))
     clipped *= np.minimum(1.0, asked.clip / np.maximum(norm, 1e-12))[:, None]
-    points, beside = rows.members, whole.mean(axis=0)
-    gain = clipped.T @ (whole - beside) / points
-    square = whole.T @ (whole - beside) / points
-    mean = clipped.mean(axis=0) - gain @ (np.linalg.pinv(square, hermitian=True) @ beside)
+    points, beside, mean = len(clipped), made.mean @ map_, clipped.mean(axis=0)
+    gain = clipped.T @ made.scores @ map_ / points - np.outer(mean, beside)
+    square = map_.T @ made.square @ map_
+    mean = mean - gain @ (np.linalg.pinv(square, hermitian=True) @ beside)
     return gain, clipped.T @ clipped / points - np.outer(mean, mean), mean
 
 

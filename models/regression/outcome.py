@@ -165,6 +165,11 @@ class Model(ABC):
         return 512
 
     @property
+    def counts(self) -> bool:
+        """Are outcomes counts, so that rows with a large mean tell most?"""
+        return self.family.log_link
+
+    @property
     def independent(self) -> bool:
         """Do a member's rows add to the likelihood as if they were of different members?"""
         return self.most_rows == 1

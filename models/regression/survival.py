@@ -108,6 +108,11 @@ class PiecewiseHazard(Model):
         return False
 
     @property
+    def counts(self) -> bool:
+        """An event comes once at most."""
+        return False
+
+    @property
     def independent(self) -> bool:
         return True
 

@@ -84,10 +84,10 @@ def pooled(frame: pd.DataFrame, outcome: str, estimand: str) -> tuple[np.ndarray
         e = 1 / (1 + np.exp(-x @ b))
         if estimand == "overlap":
             return a * (1 - e) + (1 - a) * e
-        held = np.clip(e, TRIM, 1 - TRIM)
+        own = np.where(a > 0, e, 1 - e)
         if estimand == "att":
-            return a + (1 - a) * held / (1 - held)
-        return a / held + (1 - a) / (1 - held)
+            return np.minimum(e, (1 - e) * (1 - TRIM) / TRIM) / own
+        return np.minimum(1.0, np.minimum(e, 1 - e) / TRIM) / own
 
     def means(b: np.ndarray) -> np.ndarray:
         w = weights(b)

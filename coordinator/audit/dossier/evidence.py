@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from coordinator.audit.dossier.document import Items, Section, Table, Words, count
 from coordinator.audit.dossier.guarantee import GUARANTEE
 from coordinator.audit.dossier.material import Material
@@ -45,6 +47,9 @@ def _shown(material: Material) -> list[str]:
         " to the one before, allowed by the ledger's rules, and covered by its organisation's"
         " signature.",
         "Every checkpoint that anybody else holds of a ledger agrees with it.",
+        f"{count(report.log.lines, 'line')} of the coordinator's own log, which names every"
+        f" statement that it signed; vouched for up to line {report.log.witnessed_size:,} by"
+        f" {_list(material, report.log.cosigners)}.",
         f"{count(report.plans, 'plan')}: what each computes, its cost and its noise follow from"
         " a question that an investigator of an approved study signed.",
         "Every charge was recomputed from its recorded mechanism, every sum and limit from the"
@@ -59,6 +64,10 @@ def _shown(material: Material) -> list[str]:
             f" {second.checked:,} figures and every sum of them."
         )
     return said
+
+
+def _list(material: Material, nodes: Iterable[str]) -> str:
+    return ", ".join(map(material.name, nodes)) or "nobody"
 
 
 def _not_shown(material: Material) -> list[str]:
@@ -83,8 +92,16 @@ def _not_shown(material: Material) -> list[str]:
             "The coordinator's key was taken from the bundle itself. Compare it:"
             f" {found.coordinator}"
         )
+    if found.unpinned:
+        names = _list(material, found.unpinned)
+        said.append(f"These keys were taken from the bundle and not compared: {names}.")
     if found.absent:
-        said.append("There is no ledger of: " + ", ".join(map(material.name, found.absent)) + ".")
+        said.append(f"There is no ledger of: {_list(material, found.absent)}.")
+    broken = [node.node for node in found.nodes if node.breaks]
+    if broken:
+        said.append(
+            f"Why a history broke, which is told in the ledger of {_list(material, broken)}."
+        )
     if material.second is None:
         said.append("No second recomputation by other software was asked for.")
     return said
@@ -100,5 +117,5 @@ def _ledgers(material: Material) -> Table:
 
 
 def _ledger(material: Material, node: NodeReport) -> tuple[str, ...]:
-    by = ", ".join(map(material.name, node.cosigners)) or "nobody"
+    by = _list(material, node.cosigners)
     return (material.name(node.node), f"{node.entries}", f"{node.witnessed_size}", by, node.root)

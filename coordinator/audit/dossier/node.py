@@ -160,7 +160,24 @@ def _settings(material: Material, node: str, state: LedgerState) -> Section:
     empty = "The first policy was never changed."
     blocks.append(Table("What later policies changed", columns, changed, empty=empty))
     return Section(
-        SETTINGS, "Safe settings: under which rules did it run?", (*blocks, _taken(material, node))
+        SETTINGS,
+        "Safe settings: under which rules did it run?",
+        (*blocks, _taken(material, node), _broken(material, node)),
+    )
+
+
+def _broken(material: Material, node: str) -> Table:
+    (report,) = [each for each in material.found.report.nodes if each.node == node]
+    rows = tuple(
+        (_when(each.at), each.of or node, each.kind, each.what, each.by, f"{each.seq}")
+        for each in report.breaks
+    )
+    return Table(
+        "Histories that broke: the coordinator's log, another's ledger, or this one",
+        ("when", "whose", "kind", "what", "by", "entry"),
+        rows,
+        frozenset({5}),
+        empty="None broke.",
     )
 
 
