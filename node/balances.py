@@ -141,18 +141,6 @@ class Balances:
             with self._opening, self._records.transaction() as cursor:
                 self._caught_up(cursor)
 
-    def beyond_bound(self) -> frozenset[str]:
-        """Members who have no room for what the ledger was charged last, for everybody alike.
-
-        They sit out of it. Nobody does where members are not charged one by one.
-        """
-        policy = self._ledger.state.policy
-        if policy is None or not self.individual:
-            return frozenset()
-        self.settle()
-        with self._records.snapshot() as cursor:
-            return book.beyond(cursor, parse_rho(policy.yearly_rho))
-
     # people
 
     def of(self, member: str) -> Balance | None:
