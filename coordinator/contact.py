@@ -18,7 +18,7 @@ from coordinator.linking import all_learnt
 from coordinator.mirror import Mirror
 from coordinator.node_link import Answer, Body, NodeLink
 from coordinator.store.facts import NodeState, StudyFacts
-from coordinator.store.network import revoked_keys
+from coordinator.store.network import revoked_in
 from coordinator.store.steps import Signers
 from coordinator.store.store import Store
 from coordinator.witnesses import Witnesses
@@ -44,6 +44,7 @@ class Greeting(Fact):
     boot: str
     version: str
     paused: bool
+    leaving: str  # or "left"
     nonce: str  # empty once its peers have confirmed its ledger
     roster: str
     dictionary: str
@@ -120,11 +121,11 @@ class Contact:
             mark = (node, boot, envelope.digest)
             self._offer_once(mark, Ask.OFFER_ROSTER, {"roster": envelope.to_json()})
         revoked = self.store.network.revocation_envelope
-        if revoked is not None and said["revoked"] < len(revoked_keys(revoked)):
+        if revoked is not None and said["revoked"] < len(revoked_in(revoked)):
             mark = (node, boot, revoked.digest)
             self._offer_once(mark, Ask.OFFER_REVOCATION, {"revocation": revoked.to_json()})
         self._offer_linkage(node, boot, str(said["linkage"]))
-        for facts in self.store.studies.newest():
+        for facts in () if said["leaving"] else self.store.studies.newest():
             self._offer_study(node, boot, facts, facts.study.digest in said["approved"])
 
     def _offer_linkage(self, node: str, boot: str, counts_by: str) -> None:
@@ -223,6 +224,8 @@ class Contact:
             self._states[node] = state
 
     def _state(self, said: dict[str, Any]) -> NodeState:
+        if said["leaving"]:
+            return NodeState.LEFT if said["leaving"] == "left" else NodeState.PAUSED
         if said["paused"]:
             return NodeState.PAUSED
         if said["nonce"] or LOG in said["broken"] or said["roster"] != self.roster().digest:
@@ -250,7 +253,8 @@ class Contact:
             _log.warning("keys could not be prepared", code=refused.code.value)
 
     def _unsettled(self, greetings: dict[str, dict[str, Any]]) -> bool:
-        expected = len(self.roster().nodes)
+        gone = sum(state is NodeState.LEFT for state in self._states.values())
+        expected = len(self.roster().nodes) - gone
         online = sum(state is NodeState.ONLINE for state in self._states.values())
         waiting = any(self.mirrored(n) < said["size"] for n, said in greetings.items())
         return online < expected or waiting

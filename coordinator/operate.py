@@ -18,6 +18,7 @@ from coordinator.fleet_tls import authority_files, create_authority, issue_serve
 from coordinator.home import Home, Settings
 from coordinator.log import CoordinatorLog
 from coordinator.store.database import check_address
+from coordinator.store.facts import NodeState
 from coordinator.store.people import Credential
 from coordinator.store.steps import Signers
 from coordinator.store.store import Store
@@ -94,10 +95,17 @@ def write_roster(store: Store, key: SigningKey, nodes: Sequence[RosterNode]) -> 
 
 
 def admit_joined(store: Store, key: SigningKey) -> Roster:
-    """A new epoch with every node that has redeemed an invitation."""
+    """A new epoch with every node that has redeemed an invitation and has not left."""
     joined = [
-        RosterNode(id=node.id, name=node.name, key=node.key, transport_key=node.transport_key)
+        RosterNode(
+            id=node.id,
+            name=node.name,
+            key=node.key,
+            transport_key=node.transport_key,
+            former=store.nodes.former(node.id),
+        )
         for node in store.nodes.all()
+        if node.state is not NodeState.LEFT
     ]
     return write_roster(store, key, joined)
 

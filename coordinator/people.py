@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from coordinator.store.events import OPERATOR
 from coordinator.store.store import Store
 from privacy.contract.revocation import Revocation
@@ -21,8 +23,12 @@ def revoke(
     return list_revoked(store, key)
 
 
-def list_revoked(store: Store, key: SigningKey) -> Revocation | None:
-    """Sign a new list if there are revoked keys that the newest does not name."""
+def list_revoked(
+    store: Store, key: SigningKey, delegations: Collection[str] = ()
+) -> Revocation | None:
+    """Sign a new list if there are revoked keys, or `delegations`, that the newest lacks."""
     return store.people.list_revoked(
-        store.network.id, lambda made: Envelope.seal("revocation", made.to_json(), key)
+        store.network.id,
+        lambda made: Envelope.seal("revocation", made.to_json(), key),
+        delegations,
     )

@@ -25,6 +25,7 @@ from node.member.links import Sessions
 from node.parts import Parts
 from node.steward import Steward
 from node.study_api import BY, add_study_routes
+from node.upkeep_api import add_upkeep_routes
 from pages.links import OneTimeLinks
 from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFailed
 
@@ -168,6 +169,7 @@ def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:
     _peer_routes(app, steward, guard)
     _linkage_routes(app, parts, guard)
     add_study_routes(app, parts, guard)
+    add_upkeep_routes(app, parts, guard)
     _way_out_routes(app, parts, guard)
     _evidence_routes(app, steward, guard)
     _console_routes(app, parts, connected, guard)
@@ -258,9 +260,8 @@ def _data_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         return {"status": "shown"}
 
     @app.post("/v1/erase", operation_id="erase", dependencies=guard)
-    def erase(form: AboutForm) -> dict[str, str]:
-        steward.erase(form.member, form.reference)
-        return {"status": "erased"}
+    def erase(form: AboutForm) -> dict[str, Any]:
+        return {"status": "erased", "backups": steward.erase(form.member, form.reference)}
 
     @app.post("/v1/new-person", operation_id="new_person", dependencies=guard)
     def new_person(form: AboutForm) -> dict[str, str]:

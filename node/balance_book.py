@@ -216,17 +216,6 @@ def seat_out(cursor: Cursor, plan: str, limits: Limits, need: Rho) -> None:
     )
 
 
-def beyond(cursor: Cursor, bound: Rho) -> frozenset[str]:
-    """Members who have more behind them than their bound, counting what waits for the ledger."""
-    found = cursor.execute(
-        "SELECT b.member FROM member_balances AS b "  # noqa: S608
-        f"LEFT JOIN {_WAITING} AS w ON w.member_ix = b.member_ix "
-        "WHERE b.spent + coalesce(w.units, 0) > CAST(? AS HUGEINT)",
-        [str(bound.units)],
-    ).fetchall()
-    return frozenset(str(member) for (member,) in found)
-
-
 def note_opening(cursor: Cursor, opening: Place, nominal: Rho) -> int:
     """The number under which this opening's charges are written."""
     found = cursor.execute("SELECT coalesce(max(number), 0) + 1 FROM charged_openings").fetchone()

@@ -19,7 +19,7 @@ Assumes: members' own bounds (`privacy.accounting.individual`), and records that
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -36,6 +36,7 @@ from privacy.accounting.individual import MemberCost, Missed, presumed
 from privacy.errors import BadInput, Code, Refused
 from privacy.ledger.entry import Commit, Entry, PeriodOpened, PolicySet
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.history_entry import BudgetForfeited
 from privacy.ledger.state import LedgerState
 from privacy.units import Rho
 
@@ -127,7 +128,7 @@ class Balances:
             match Entry.from_bytes(line).body:
                 case Commit() as body:
                     present.add((body.plan, body.round, body.attempt))
-                case PeriodOpened():
+                case PeriodOpened() | BudgetForfeited():
                     former |= present
                     present = set()
                 case _:
@@ -139,18 +140,6 @@ class Balances:
         if self.individual:
             with self._opening, self._records.transaction() as cursor:
                 self._caught_up(cursor)
-
-    def beyond_bound(self) -> frozenset[str]:
-        """Members who have no room for what the ledger was charged last, for everybody alike.
-
-        They sit out of it. Nobody does where members are not charged one by one.
-        """
-        policy = self._ledger.state.policy
-        if policy is None or not self.individual:
-            return frozenset()
-        self.settle()
-        with self._records.snapshot() as cursor:
-            return book.beyond(cursor, parse_rho(policy.yearly_rho))
 
     # people
 
@@ -169,24 +158,17 @@ class Balances:
         if known is None or row is None:
             start = presumed(state.total_charged, state.period_charged)
             return start.now, start.earlier
-        waiting = book.openings(cursor)
-        commits = self._commits(known, state) if waiting else book.Commits()
-        seen = [each for each in waiting if each.opening in commits.former | commits.present]
-        same = state.period is not None and known.period == state.period.starts
-        missed = Missed.between(
-            known.known + Rho.total(each.nominal for each in seen),
-            state.total_charged,
-            state.period_charged,
-            same_period=same,
-        )
-        ended = [each.number for each in waiting if each.opening in commits.former]
+        openings = book.openings(cursor)
+        commits = self._commits(known, state) if openings else book.Commits()
+        ended = {each.number for each in openings if each.opening in commits.former}
         own = book.waiting(cursor, member)
-        before = Rho.total(own.get(number, Rho.ZERO) for number in ended)
-        now = Rho.total(own.values()) - before
-        spent, earlier = row
+        before = Rho.total(units for number, units in own.items() if number in ended)
+        now = Rho.total(units for number, units in own.items() if number not in ended)
+        missed, same = _missed(known, openings, commits, state)
+        spent, earlier = row[0] + before, row[1] + missed.earlier
         if same:
-            return spent + before + now + missed.now, earlier + missed.earlier
-        return now + missed.now, earlier + spent + before + missed.earlier
+            return spent + now + missed.now, earlier
+        return now + missed.now, spent + earlier
 
     def new_person(self, member: str, *, by: str, at: str, reference: str) -> None:
         """A steward's word that who came with a later import was never a member here before.
@@ -201,6 +183,17 @@ class Balances:
                     instead="name somebody who came with a later import, by their key there",
                 )
             book.note_new_person(cursor, by, at, reference)
+
+
+def _missed(
+    known: book.Book, openings: Sequence[book.Charged], commits: book.Commits, state: LedgerState
+) -> tuple[Missed, bool]:
+    """What the book does not know of the ledger yet, and whether it is of the present period."""
+    same = state.period is not None and known.period == state.period.starts
+    both = commits.former | commits.present
+    seen = Rho.total(each.nominal for each in openings if each.opening in both)
+    total, period = state.total_charged, state.period_charged
+    return Missed.between(known.known + seen, total, period, same_period=same), same
 
 
 def _limits(policy: PolicySet) -> book.Limits:

@@ -16,8 +16,10 @@ from node.consent_cli import add_consent_commands
 from node.evidence_cli import add_evidence_commands
 from node.home import Home
 from node.link_cli import link_app
+from node.steward_cli import steward_app
 from node.steward_link import hand
 from node.study_cli import add_study_commands, exit_codes, read_text, show
+from node.upkeep_cli import add_upkeep_commands
 from privacy.errors import VerificationFailed
 
 app = typer.Typer(
@@ -203,6 +205,8 @@ def open_period(dir: Dir = HERE) -> None:  # noqa: A002
 
 add_study_commands(app)
 add_consent_commands(app)
+add_upkeep_commands(app)
+app.add_typer(steward_app, name="steward")
 add_evidence_commands(app)
 app.add_typer(link_app, name="link")
 

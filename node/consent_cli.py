@@ -103,8 +103,10 @@ def erase(
 ) -> None:
     """Erase one member: records, consent and all. No budget comes back."""
     with exit_codes(), hand(Home(dir)) as node:
-        node.erase(member, reference)
-        print("erased; take them out of the files you import and of your backups, too")
+        backups = node.erase(member, reference)
+        print("erased; take them out of the files you import, too")
+        for each in backups:
+            print(f"delete the backup of {each['at']} ({each['backup'][:12]}), which holds them")
 
 
 def new_person(

@@ -19,6 +19,7 @@ from privacy.errors import BadInput
 from privacy.ledger.desk_entry import Endorsement
 from privacy.ledger.entry import Approval, PolicySet
 from privacy.ledger.permission import RULE_WORDS, Rule, known_to, study_rule, terms_words
+from privacy.ledger.steward_entry import Signed
 
 Decision = Literal["approved", "refused", "asked", "withdrawn"]
 POLICY = "policy"
@@ -86,12 +87,13 @@ def decide_study(
     by: str,
     now: datetime,
     reason: str = "",
+    signed: Signed | None = None,
 ) -> str:
     """Record a steward's decision on one version of a study; returns it in one word.
 
     "endorsed" is the first of two approvals that the policy asks for. Raises BadInput for a
-    decision that is none, for an approval that the policy's rules refuse, and for a second
-    approval by the same steward.
+    decision that is none, for an approval that the policy's rules refuse, and, where two stewards
+    have to approve, for one without a steward's key or by a key that approved already.
     """
     if decision not in WORDS:
         raise BadInput(f"no decision {decision!r}", instead="write " + ", ".join(WORDS))
@@ -100,9 +102,10 @@ def decide_study(
     study, policy = offered.study, ledger.state.policy
     if decision == "approved" and policy is not None:
         _check_rules(policy, offered, ledger.state.delta)
-        if policy.rules.approvers > 1 and _first_of_two(ledger, study, by, reason):
+        if policy.rules.approvers > 1 and _first_of_two(ledger, study, by, reason, signed):
             return "endorsed"
-    ledger.append(_approval(study, decision, policy, now, by, reason))  # type: ignore[arg-type]
+    body = _approval(study, decision, policy, now, by, reason)  # type: ignore[arg-type]
+    ledger.append(body.model_copy(update={"signed": signed}))
     return decision
 
 
@@ -116,14 +119,23 @@ def _check_rules(policy: PolicySet, offered: Offered, delta: Fraction) -> None:
         )
 
 
-def _first_of_two(ledger: LedgerStore, study: Study, by: str, reason: str) -> bool:
-    """Record the first approval; False if another steward gave it before."""
+def _first_of_two(
+    ledger: LedgerStore, study: Study, by: str, reason: str, signed: Signed | None
+) -> bool:
+    """Record the first approval; False if another steward's key gave it before."""
+    if signed is None:
+        raise BadInput(
+            "the policy asks for two stewards, told apart by their keys",
+            instead="name your key with --key; `cairn-node steward list` shows who has one",
+        )
     first = ledger.state.endorsed.get(study.digest)
-    if first == by:
+    if first == signed.key:
         raise BadInput(f"{by} approved already", instead="another steward has to approve as well")
     if first is not None:
         return False
-    ledger.append(Endorsement(study=study.id, study_digest=study.digest, by=by, reason=reason))
+    ledger.append(
+        Endorsement(study=study.id, study_digest=study.digest, by=by, reason=reason, signed=signed)
+    )
     return True
 
 

@@ -19,8 +19,10 @@ from typing import Self
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
 
+VERSION = 1
 MOST_REQUESTS = 100_000
 MOST_CHARACTERS = 2_000
+OTHER_VERSION = "run `cairn-node upgrade`; of a newer one, install the newer program"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS requests (
@@ -73,8 +75,16 @@ class Desk:
 
     @classmethod
     def open(cls, path: Path, clock: Callable[[], datetime]) -> Self:
+        """Raises BadInput for a file of another version."""
+        fresh = not path.exists()
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
         path.chmod(0o600)
+        if fresh:
+            db.execute(f"PRAGMA user_version = {VERSION}")
+        found = db.execute("PRAGMA user_version").fetchone()[0]
+        if found != VERSION:
+            db.close()
+            raise BadInput(f"is of version {found}", where=str(path), instead=OTHER_VERSION)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         db.executescript(_SCHEMA)

@@ -40,7 +40,7 @@ class Facts:
     node: str
     coordinator: PublicKey
     roster: Roster
-    revoked: frozenset[str]  # researchers' keys that this node was told of
+    revoked: frozenset[str]  # keys and delegations that this node was told of
     confirmed: frozenset[str]  # node ids whose fingerprint a steward confirmed; includes `node`
     dictionary: Dictionary
     studies: Mapping[str, Study]  # approved here, by digest
@@ -171,7 +171,7 @@ def _check_question(
     # What was reserved goes on: a run of many rounds may outlast its delegation.
     asked = parse_instant(question.asked_at) if reserved else facts.now
     authority = authority_of(plan.signer, question, study, asked)
-    if {plan.signer.text, authority.researcher.text} & facts.revoked:
+    if {plan.signer.text, authority.researcher.text, authority.statement} & facts.revoked:
         raise Refused(Code.KEY_REVOKED)
     if question.study_digest != plan.study_digest or question.study != plan.study:
         raise Refused(Code.PLAN_MISMATCH, what="study")

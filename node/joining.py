@@ -70,7 +70,7 @@ def join(
         policy = _policy(yearly_epsilon, delta, max_drop)
     entry = create(home, settings, invite["ca"], entropy=entropy)
     try:
-        _redeem(invite, entry.to_json())
+        redeem(invite, entry.to_json())
     except BadInput:
         undo(home)
         raise
@@ -102,8 +102,11 @@ def _read_network(invite: dict[str, str]) -> tuple[str, Dictionary]:
     return str(network["delta"]), Dictionary.from_json(dictionary)
 
 
-def _redeem(invite: dict[str, str], node: dict[str, Any]) -> None:
-    body = {"code": invite["code"], "node": node}
+def redeem(
+    invite: dict[str, str], node: dict[str, Any], change: dict[str, Any] | None = None
+) -> None:
+    """Join as `node`; one that is known brings the `change` of its key. Raises BadInput."""
+    body = {"code": invite["code"], "node": node, **({} if change is None else {"change": change})}
     try:
         answer = httpx.post(f"{invite['url']}/v1/join", json=body, timeout=TIMEOUT_SECONDS)
     except httpx.HTTPError:

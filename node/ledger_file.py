@@ -9,9 +9,11 @@ from pathlib import Path
 
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.entry import Entry, Genesis
+from privacy.ledger.upkeep_entry import NodeKeyChanged
 
 FORMAT = 3
 
+_CHANGE = b'"kind":"node-key"'
 SCHEMA = """
 CREATE TABLE entries (seq INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE head (
@@ -54,6 +56,15 @@ def genesis_of(db: sqlite3.Connection) -> Genesis:
     if not isinstance(first, Genesis):
         raise VerificationFailed("does not begin a ledger", where="entry 0")
     return first
+
+
+def had_key(db: sqlite3.Connection, key: str) -> bool:
+    """Whether this was ever the key of the ledger."""
+    if genesis_of(db).key == key:
+        return True
+    rows = db.execute("SELECT data FROM entries WHERE instr(data, ?) > 0", (_CHANGE,))
+    bodies = [Entry.from_bytes(row[0]).body for row in rows]
+    return any(isinstance(body, NodeKeyChanged) and body.new == key for body in bodies)
 
 
 def head_of(db: sqlite3.Connection) -> tuple[int, bytes, str]:

@@ -22,8 +22,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
-from node.ledger_file import FORMAT, SCHEMA, connect, genesis_of, head_of, stopping
+from node.ledger_file import FORMAT, SCHEMA, connect, genesis_of, had_key, head_of, stopping
 from node.ledger_wish import (
+    BEGIN_AGAIN,
+    RESTORED,
     Accepted,
     Receipt,
     Wish,
@@ -31,17 +33,19 @@ from node.ledger_wish import (
     entry_after,
     fail,
     keep_beside,
+    restored_of,
 )
 from node.witness_book import WitnessBook
 from privacy.checkpoint import Checkpoint, NoteSigner, node_origin, open_checkpoint
 from privacy.contract.canonical import rational
-from privacy.contract.signing import SigningKey
+from privacy.contract.signing import FormerKey, PublicKey, SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.chain import Replay, entry_of, verify_entries
 from privacy.ledger.entry import Body, Entry, Genesis
 from privacy.ledger.fold import apply, step
 from privacy.ledger.state import LedgerState
+from privacy.ledger.upkeep_entry import NodeKeyChanged, Restored
 from privacy.merkle import Frontier, Tree
 
 _BATCH = 1_000
@@ -75,6 +79,7 @@ class LedgerStore:
         self._tree = Tree()
         self._frontier = Frontier()
         self._checkpoint = ""
+        self._restored: Restored | None = None
         self.book = WitnessBook(db, self._lock, self._transaction, self._signer, self._network)
 
     @classmethod
@@ -119,10 +124,12 @@ class LedgerStore:
             if db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
                 raise VerificationFailed("not a ledger of this version", where=str(path))
             genesis = genesis_of(db)
-            if genesis.key != key.public.text:
+            if not had_key(db, key.public.text):
                 raise VerificationFailed("ledger belongs to another key", where="entry 0")
             store = cls(db, key, clock, reached, node_origin(genesis.network, genesis.node))
             store.verify()
+            if store.state.key != key.public.text:
+                raise VerificationFailed("ledger belongs to a newer key", where="head")
             undo.pop_all()
         return store
 
@@ -149,6 +156,22 @@ class LedgerStore:
     def _network(self) -> str:
         genesis = self._state.genesis
         return genesis.network if genesis else ""
+
+    @property
+    def own_key(self) -> PublicKey:
+        """The key that signs this ledger, with those that did before."""
+        had = [FormerKey(PublicKey.from_text(k), until) for k, until in self._state.former_keys]
+        return PublicKey(self._signer.key.raw, tuple(had))
+
+    def change_key(self, body: NodeKeyChanged, key: SigningKey) -> None:
+        """Enter a change of key; `key`, the new one, signs from this entry on. Then open again."""
+        with self._lock:
+            before, self._signer = self._signer, NoteSigner(self.origin, key)
+            try:
+                self.append(body)
+            except Refused:
+                self._signer = before
+                raise
 
     def checkpoint(self) -> str:
         """The newest signed checkpoint."""
@@ -213,6 +236,7 @@ class LedgerStore:
                 raise VerificationFailed("the stored head is not the ledger's", where="head")
             self._state, self._tree = result.state, result.tree
             self._frontier, self._checkpoint = own, note
+            self._restored = restored_of(self._db)
 
     # what it takes
 
@@ -225,6 +249,8 @@ class LedgerStore:
         be written; BadInput when `outbox` is not what the commit describes.
         """
         check_outbox(body, outbox)
+        if self._restored is not None and not isinstance(body, BEGIN_AGAIN):
+            raise Refused(Code.LEDGER_STOPPED, what=RESTORED)
         wish = Wish(body, outbox, cut)
         self._waiting.append(wish)
         with self._lock:
@@ -271,6 +297,17 @@ class LedgerStore:
         for wish, entry in accepted:
             wish.receipt = Receipt(entry.seq, entry.leaf.hex(), note)
             self._reached(f"{wish.body.kind} durable")
+        self._restored = restored_of(self._db)
+
+    # what a restored one takes back
+
+    @property
+    def restored(self) -> Restored | None:
+        """The entry that a restored ledger is to begin again with; until then it takes no other.
+
+        Whatever it wrote before it has what it said since the backup would be a second history.
+        """
+        return self._restored
 
     def _move_head(self, frontier: Frontier, note: str) -> None:
         moved = self._db.execute(
@@ -311,7 +348,8 @@ class LedgerStore:
                     raise VerificationFailed("is not what was signed", where=f"entry {entry.seq}")
             if frontier.size != max(roots, default=-1):
                 raise VerificationFailed("ends elsewhere", where=f"entry {frontier.size}")
-            self._keep([(Wish(e.body, None, None), e) for e in entries], state, frontier)
+            back = [(Wish(e.body, None, None, taken_back=True), e) for e in entries]
+            self._keep(back, state, frontier)
 
     # what it remembers of the records beside it
 

@@ -6,13 +6,17 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from privacy.contract.canonical import sha256_hex
+from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
 from privacy.errors import BadInput, Code, Refused
 from privacy.ledger.entry import Aborted, Body, Commit, Entry, Expired, Released, Reserve
 from privacy.ledger.fold import instant_not_before
+from privacy.ledger.history_entry import BudgetForfeited, LedgerRecovered
 from privacy.ledger.state import LedgerState
+from privacy.ledger.upkeep_entry import Restored
 
 CLOCK_SLACK_SECONDS = 2
+RESTORED = "restored"
+BEGIN_AGAIN = (Restored, LedgerRecovered, BudgetForfeited)  # all that a restored ledger takes
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Wish:
     body: Body
     outbox: bytes | None
     cut: str | None
+    taken_back: bool = False  # an entry that this ledger had before it was restored
     receipt: Receipt | None = None
     error: Refused | None = None
 
@@ -81,5 +86,23 @@ def keep_beside(db: sqlite3.Connection, wish: Wish) -> None:
         case Released() | Aborted() | Expired() as body:
             db.execute("DELETE FROM outbox WHERE plan = ?", (body.plan,))
             db.execute("DELETE FROM cuts WHERE plan = ?", (body.plan,))
+        case Restored() | LedgerRecovered() | BudgetForfeited() if not wish.taken_back:
+            db.execute("DELETE FROM beside WHERE what = ?", (RESTORED,))
         case _:
             pass
+
+
+def restored_of(db: sqlite3.Connection) -> Restored | None:
+    """What `note_restored` left in a ledger's file."""
+    row = db.execute("SELECT mark FROM beside WHERE what = ?", (RESTORED,)).fetchone()
+    return None if row is None else Restored.from_json(parse_canonical(row[0].encode()))
+
+
+def note_restored(db: sqlite3.Connection, body: Restored) -> None:
+    """From now on this ledger takes back what it lost, and nothing else; and the records beside it
+    count as set back until a steward has imported again."""
+    text = canonical_bytes(body.to_json()).decode()
+    db.executemany(
+        "INSERT OR REPLACE INTO beside VALUES (?, ?)",
+        [(RESTORED, text), ("records", f"{RESTORED} {body.backup}")],
+    )

@@ -22,7 +22,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from node import linkage_records
-from node.balances import Balances
 from node.gate import Facts
 from node.ledger_store import LedgerStore
 from node.link_gate import charge_of, decide_linkage, fields_of
@@ -72,7 +71,6 @@ class Linker:
     ledger: LedgerStore
     records: Records
     guard: RecordsGuard
-    balances: Balances
     entropy: Entropy
     clock: Callable[[], datetime]
     _now: _UnderWay | None = None
@@ -168,9 +166,7 @@ class Linker:
         fields = fields_of(now.session.fields, facts.dictionary)
         today = self.clock().astimezone(UTC).date()
         found = linkage_records.persons(self.records, fields, today)
-        out = self.balances.beyond_bound()
-        able = [(name, member) for name, member in found.items() if member not in out]
-        now.members = dict(able[: now.charge.room])
+        now.members = dict(list(found.items())[: now.charge.room])
         stated, points = now.party.own_list(list(now.members))
         return {"list": stated.to_json()}, points
 

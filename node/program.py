@@ -38,6 +38,7 @@ from node.linker import Linker
 from node.parts import Parts
 from node.records import Records, RecordsSettings
 from node.records_guard import RecordsGuard
+from node.restore import check_no_restore
 from node.runner import Runner, Step
 from node.service import NodeService
 from node.setup import open_ledger
@@ -64,6 +65,7 @@ def _no_step(_step: str) -> None:
 
 def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_step) -> Parts:
     """Open databases and keys; nothing listens yet."""
+    check_no_restore(home)
     settings = home.settings()
     key = home.identity()
     ledger = open_ledger(home, clock, reached)
@@ -104,9 +106,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         return cut_now(records)
 
     desk = Desk.open(home.desk_file, clock)
-    linker = Linker(
-        settings.node, key, settings.network, ledger, records, guard, balances, entropy, clock
-    )
+    linker = Linker(settings.node, key, settings.network, ledger, records, guard, entropy, clock)
     linker.settle()
     service = NodeService(
         node=settings.node,
@@ -116,7 +116,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         documents=Documents(home.documents, settings.coordinator),
         desk=desk,
         runner=Runner(settings.node, ledger, engine, cut, entropy, clock, reached),
-        witnessing=Witnessing.begin(settings.node, ledger, key.public, entropy),
+        witnessing=Witnessing.begin(settings.node, ledger, ledger.own_key, entropy),
         watch=Watch(ledger, clock),
         linker=linker,
         slots=Slots(settings.slot_milliseconds / 1000, time.monotonic, time.sleep),

@@ -20,6 +20,7 @@ import duckdb
 from node import balance_book
 from node.consent_classes import classes_that_count
 from node.engines.embedded import DuckDBReading, columns_of
+from node.file_copies import copy_records_file
 from node.layout import MEMBERS, Cursor
 from privacy.contract.diseases import Diseases
 from privacy.contract.duo import Use
@@ -28,6 +29,7 @@ from privacy.errors import BadInput
 LAYOUT = "2"
 _DIGEST = "dictionary"
 _IMPORTED = "imported"
+_NAME_LAYOUT = "INSERT INTO meta VALUES ('layout', ?) ON CONFLICT DO NOTHING"
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
 CREATE SEQUENCE IF NOT EXISTS consent_order;
@@ -99,7 +101,9 @@ class Records:
         """
         try:
             connection = duckdb.connect(str(path), config=_config(path, settings))
+            _check_layout(connection, str(path))
             connection.execute(_TABLES + balance_book.TABLES)
+            connection.execute(_NAME_LAYOUT, [LAYOUT])
         except duckdb.Error:
             raise BadInput(
                 "the records cannot be opened",
@@ -108,21 +112,19 @@ class Records:
             ) from None
         if str(path) != ":memory:":
             Path(path).chmod(0o600)
-        records = cls(connection)
-        records._check_layout(str(path))
-        return records
-
-    def _check_layout(self, where: str) -> None:
-        with self.transaction() as cursor:
-            cursor.execute("INSERT INTO meta VALUES ('layout', ?) ON CONFLICT DO NOTHING", [LAYOUT])
-            if _meta(cursor, "layout") != LAYOUT:
-                raise BadInput("records of another version", where=where, instead="import again")
+        return cls(connection)
 
     def close(self) -> None:
         """Write everything to the file and let it go."""
         with self._writing, self._opening:
             self._connection.execute("CHECKPOINT")
             self._connection.close()
+
+    def copy_to(self, path: Path) -> None:
+        """The file as it is now, into a new file; nobody writes meanwhile, readers go on."""
+        where = "SELECT path FROM duckdb_databases() WHERE NOT internal"
+        with self._writing, self.snapshot() as cursor:
+            copy_records_file(Path(cursor.execute(where).fetchone()[0]), path)
 
     @contextmanager
     def snapshot(self) -> Iterator[Cursor]:
@@ -221,6 +223,20 @@ def leave_mark(cursor: Cursor) -> None:
 def _meta(cursor: Cursor, key: str) -> str | None:
     row = cursor.execute("SELECT value FROM meta WHERE key = ?", [key]).fetchone()
     return None if row is None else str(row[0])
+
+
+def _check_layout(connection: Cursor, where: str) -> None:
+    """Raises BadInput for a database of another layout, which is left as it is."""
+    if not columns_of(connection, "meta"):
+        return
+    found = _meta(connection, "layout")
+    if found not in (None, LAYOUT):
+        connection.close()
+        raise BadInput(
+            f"records of layout {found}",
+            where=where,
+            instead="run `cairn-node upgrade`; of a newer one, install the newer program",
+        )
 
 
 def _config(path: Path | str, settings: RecordsSettings | None) -> dict[str, Any]:

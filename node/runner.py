@@ -40,6 +40,7 @@ from privacy.contract.time import instant_text, parse_instant
 from privacy.discrete_gaussian import noise_share
 from privacy.errors import Code, ProtocolError, Refused
 from privacy.ledger.entry import Aborted, Expired, Lost, Released
+from privacy.ledger.upkeep_entry import Left
 from privacy.randomness import Entropy
 from privacy.secure_sum.attempt import Attempt
 from privacy.secure_sum.masks import vector_bytes
@@ -389,3 +390,11 @@ class Runner:
         """Close reservations whose plan has expired."""
         for plan in self.ledger.state.due(instant_text(self.clock())):
             self._finish(plan, Expired(plan=plan))
+        self.end_leaving()
+
+    def end_leaving(self) -> None:
+        """The last entry of an organisation that leaves, once nothing runs any more."""
+        with self._lock:
+            state = self.ledger.state
+            if state.leaving == "leaving" and not state.plans:
+                self.ledger.append(Left())

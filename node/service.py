@@ -250,6 +250,7 @@ class NodeService:
             "boot": self.boot,
             "version": VERSION,
             "paused": state.paused,
+            "leaving": state.leaving,
             "roster": state.roster,
             "dictionary": state.dictionary,
             "approved": sorted(state.approvals),
@@ -289,9 +290,12 @@ class NodeService:
         if genesis is None or listed.network != genesis.network:
             raise Refused(Code.BAD_REQUEST, what="network")
         with self._lock:
-            new = sorted(set(listed.keys) - self.ledger.state.revoked)
-            if new:
-                self.ledger.append(KeysRevoked(revocation=listed.digest, keys=tuple(new)))
+            known = self.ledger.state.revoked
+            keys = tuple(sorted(set(listed.keys) - known))
+            ended = tuple(sorted(set(listed.delegations) - known))
+            entry = KeysRevoked(revocation=listed.digest, keys=keys, delegations=ended)
+            if keys or ended:
+                self.ledger.append(entry)
         return {"revoked": len(self.ledger.state.revoked)}
 
     # keys ahead of time

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from node.checklist import checklist
 from node.consent import consent_counts, consent_of, set_consent
 from node.consent_files import read_words, record_words, write_words
 from node.consent_history import Note
@@ -23,6 +24,7 @@ from node.member.links import MemberLinks
 from node.scoring import read_model, score
 from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
+from node.upkeep_desk import UpkeepDesk
 from privacy.contract.consent import ConsentState
 from privacy.contract.duo_text import parse_terms
 from privacy.contract.time import instant_text
@@ -41,7 +43,7 @@ _WORDS_LOST = (
 
 
 @dataclass(frozen=True)
-class Steward(EvidenceDesk):
+class Steward(UpkeepDesk, EvidenceDesk):
     """Operations on one node, running or not. `by` is the name that goes into the ledger."""
 
     # home
@@ -61,14 +63,20 @@ class Steward(EvidenceDesk):
             "ledger_entries": service.ledger.size,
             "budget": self.budget(),
             "studies_approved": len(state.approvals),
+            "backed_up": state.backed_up or None,
+            "next": [s.to_json() for s in checklist(self.parts) if not s.done][:3],
             "stopped": self.stops(),
             "software": {name: name in service.software for name in OPTIONAL},
         }
 
     def _word(self) -> str:
         service = self.parts.service
+        if service.ledger.state.leaving:
+            return service.ledger.state.leaving
         if service.ledger.state.paused:
             return "paused"
+        if service.ledger.restored is not None:
+            return "restored: waits for what its ledger said since"
         if service.witnessing.stopped:
             return "ledger set back: see what is stopped, then recover"
         if service.ledger.state.halted:
@@ -217,8 +225,11 @@ class Steward(EvidenceDesk):
         )
         return digest
 
-    def erase(self, member: str, reference: str = "") -> None:
-        """Take a member out of everything; `reference` is kept in the trace, so name nobody."""
+    def erase(self, member: str, reference: str = "") -> list[dict[str, str]]:
+        """Take a member out of everything; `reference` is kept in the trace, so name nobody.
+
+        Returns the backups that were made before: the member is still in them.
+        """
         service = self.parts.service
         erase_member(
             self.parts.records,
@@ -230,6 +241,7 @@ class Steward(EvidenceDesk):
         )
         self._links().forget(member)
         self.parts.guard.changed()
+        return self.backups()
 
     def new_person(self, member: str, reference: str = "") -> None:
         """Sign that a key of a later import is a new person, of whom nothing is presumed."""

@@ -17,12 +17,13 @@ import httpx
 
 from node.home import Home
 from node.study_link import RunningStudies, StudyHand
+from node.upkeep_link import RunningUpkeep, UpkeepHand
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 LONG_SECONDS = 3600.0
 
 
-class Hand(StudyHand, Protocol):
+class Hand(StudyHand, UpkeepHand, Protocol):
     """What a command asks of a node, running or not."""
 
     def status(self) -> dict[str, Any]: ...
@@ -47,7 +48,7 @@ class Hand(StudyHand, Protocol):
     def lay_result(self, release: str, text: str) -> None: ...
     def score(self, model: Path, out: Path, horizon: float | None) -> dict[str, Any]: ...
     def adopt_text(self, purpose: str, language: str, text: str) -> str: ...
-    def erase(self, member: str, reference: str = "") -> None: ...
+    def erase(self, member: str, reference: str = "") -> list[dict[str, str]]: ...
     def new_person(self, member: str, reference: str = "") -> None: ...
     def consent_proof(self, epoch: str, member: str = "") -> dict[str, Any]: ...
     def publish(self) -> dict[str, Any]: ...
@@ -64,7 +65,7 @@ class Hand(StudyHand, Protocol):
     def verify(self) -> dict[str, Any]: ...
 
 
-class RunningNode(RunningStudies):
+class RunningNode(RunningStudies, RunningUpkeep):
     """A running node, through the socket in its folder."""
 
     def __init__(self, client: httpx.Client, by: str = "steward") -> None:
@@ -131,8 +132,9 @@ class RunningNode(RunningStudies):
         form = {"purpose": purpose, "language": language, "text": text}
         return str(self._ask("POST", "/v1/consent/texts", form)["digest"])
 
-    def erase(self, member: str, reference: str = "") -> None:
-        self._ask("POST", "/v1/erase", {"member": member, "reference": reference})
+    def erase(self, member: str, reference: str = "") -> list[dict[str, str]]:
+        form = {"member": member, "reference": reference}
+        return list(self._ask("POST", "/v1/erase", form)["backups"])
 
     def new_person(self, member: str, reference: str = "") -> None:
         self._ask("POST", "/v1/new-person", {"member": member, "reference": reference})
@@ -194,9 +196,8 @@ class RunningNode(RunningStudies):
 @contextmanager
 def hand(home: Home, by: str = "steward") -> Iterator[Hand]:
     """The running node if there is one, else its files. `by` goes into the ledger."""
-    transport = httpx.HTTPTransport(uds=str(home.socket_file))
-    with httpx.Client(transport=transport, base_url="http://node", timeout=LONG_SECONDS) as client:
-        if home.socket_file.exists() and _answers(client):
+    with _client(home) as client:
+        if _answers(home, client):
             yield RunningNode(client, by)
             return
     from node.program import build, utc_now
@@ -209,7 +210,20 @@ def hand(home: Home, by: str = "steward") -> Iterator[Hand]:
         parts.close()
 
 
-def _answers(client: httpx.Client) -> bool:
+def is_running(home: Home) -> bool:
+    """Whether a node answers in the folder's socket."""
+    with _client(home) as client:
+        return _answers(home, client)
+
+
+def _client(home: Home) -> httpx.Client:
+    transport = httpx.HTTPTransport(uds=str(home.socket_file))
+    return httpx.Client(transport=transport, base_url="http://node", timeout=LONG_SECONDS)
+
+
+def _answers(home: Home, client: httpx.Client) -> bool:
+    if not home.socket_file.exists():
+        return False
     try:
         return client.get("/health", timeout=5.0).is_success
     except httpx.TransportError:

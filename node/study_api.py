@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from node.parts import Parts
 from node.steward import Steward
+from privacy.ledger.steward_entry import Signed
 
 BY = "steward"
 
@@ -23,6 +24,7 @@ class DecisionForm(_Form):
     decision: str
     reason: str = ""
     by: str = BY
+    signed: Signed | None = None
 
 
 class SignOffForm(_Form):
@@ -47,6 +49,7 @@ class PolicyForm(_Form):
     content: str
     reason: str = ""
     by: str = BY
+    signed: Signed | None = None
 
 
 class VoiceForm(_Form):
@@ -72,7 +75,7 @@ def _decision_routes(app: FastAPI, parts: Parts, guard: list[Any]) -> None:
 
     @app.post("/v1/studies/{digest}/decision", operation_id="decide_study", dependencies=guard)
     def decide(digest: str, form: DecisionForm) -> dict[str, str]:
-        decided = Steward(parts, form.by).decide(digest, form.decision, form.reason)
+        decided = Steward(parts, form.by).decide(digest, form.decision, form.reason, form.signed)
         return {"decision": decided}
 
     @app.post("/v1/studies/{digest}/review", operation_id="sign_off", dependencies=guard)
@@ -106,7 +109,8 @@ def _policy_routes(app: FastAPI, parts: Parts, guard: list[Any]) -> None:
 
     @app.post("/v1/policy", operation_id="set_policy", dependencies=guard)
     def set_policy(form: PolicyForm) -> dict[str, Any]:
-        return {"changes": Steward(parts, form.by).set_policy(form.content, form.reason)}
+        steward = Steward(parts, form.by)
+        return {"changes": steward.set_policy(form.content, form.reason, signed=form.signed)}
 
     @app.post("/v1/policy/trial", operation_id="try_policy", dependencies=guard)
     def try_policy(form: PolicyForm) -> dict[str, Any]:

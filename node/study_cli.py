@@ -14,8 +14,13 @@ import typer
 from node.home import Home
 from node.steward_link import hand
 from privacy.errors import BadInput, CairnError, Refused, VerificationFailed
+from privacy.ledger.steward_entry import decision_word, policy_word
 
 Dir = Annotated[Path, typer.Option("--dir", envvar="CAIRN_NODE", help="The node's folder.")]
+Key = Annotated[
+    Path | None,
+    typer.Option("--key", envvar="CAIRN_STEWARD_KEY", help="Your key, where one is asked for."),
+]
 By = Annotated[str, typer.Option("--by", envvar="CAIRN_STEWARD", help="Your name, for the ledger.")]
 HERE = Path()
 STEWARD = "steward"
@@ -77,10 +82,15 @@ def decide(
     dir: Dir = HERE,  # noqa: A002
     reason: Annotated[str, typer.Option(help="Why; or what is asked back.")] = "",
     by: By = STEWARD,
+    key: Key = None,
 ) -> None:
     """Decide on one version of a study, by its digest; "asked" gives it back with a question."""
-    with exit_codes(), hand(Home(dir), by) as node:
-        print(node.decide(digest, decision, reason))
+    from node.program import utc_now
+    from node.steward_keys import signing_hand
+
+    with exit_codes(), signing_hand(Home(dir), by, key, utc_now) as (node, sign):
+        signed = sign(decision_word(digest, decision, reason))
+        print(node.decide(digest, decision, reason, signed))
 
 
 def review(
@@ -144,10 +154,17 @@ def policy_set(
     dir: Dir = HERE,  # noqa: A002
     reason: str = "",
     by: By = STEWARD,
+    key: Key = None,
 ) -> None:
     """Put the policy in FILE in force: an entry of the ledger, with what it changes."""
-    with exit_codes(), hand(Home(dir), by) as node:
-        show(node.set_policy(read_text(file), reason, file.name))
+    from node.program import utc_now
+    from node.steward_keys import signing_hand
+
+    with exit_codes(), signing_hand(Home(dir), by, key, utc_now) as (node, sign):
+        content = read_text(file)
+        meant = node.try_policy(content, file.name)["digest"]
+        signed = sign(policy_word(meant, reason))
+        show(node.set_policy(content, reason, file.name, signed))
 
 
 @members_app.command("show")

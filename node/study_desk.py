@@ -30,6 +30,8 @@ from privacy.ledger.fold import apply
 from privacy.ledger.permission import needs_look, study_rule
 from privacy.ledger.policy_words import Lines, policy_changes, policy_words
 from privacy.ledger.state import LedgerState
+from privacy.ledger.steward_entry import Signed
+from privacy.ledger.stewards import policy_digest
 from privacy.units import Rho
 
 LAST_MONTH = timedelta(days=30)
@@ -89,7 +91,9 @@ class StudyDesk:
             return ()
         return changes(max(earlier, key=lambda old: old.version), study)
 
-    def decide(self, digest: str, decision: str, reason: str = "") -> str:
+    def decide(
+        self, digest: str, decision: str, reason: str = "", signed: Signed | None = None
+    ) -> str:
         """Approve, refuse, ask back or withdraw one version of a study; see `decide_study`.
 
         Whatever runs for a version that is approved no more ends at once.
@@ -97,7 +101,13 @@ class StudyDesk:
         service = self.parts.service
         offered = service.offered(digest)
         decided = decide_study(
-            service.ledger, offered, decision, by=self.by, now=service.clock(), reason=reason
+            service.ledger,
+            offered,
+            decision,
+            by=self.by,
+            now=service.clock(),
+            reason=reason,
+            signed=signed,
         )
         service.runner.drop_unapproved()
         return decided
@@ -203,7 +213,13 @@ class StudyDesk:
             if which is not Preset.OWN
         }
 
-    def set_policy(self, content: str, reason: str = "", where: str = "policy.toml") -> Any:
+    def set_policy(
+        self,
+        content: str,
+        reason: str = "",
+        where: str = "policy.toml",
+        signed: Signed | None = None,
+    ) -> Any:
         """Put the policy of a policy.toml in force; returns what it changes. Raises BadInput.
 
         Approvals stay as they are; questions are held to the new rules from the next one on.
@@ -211,7 +227,7 @@ class StudyDesk:
         service = self.parts.service
         state = service.ledger.state
         old, new = service.policy, self._read(content, reason, where)
-        service.ledger.append(new)
+        service.ledger.append(new.model_copy(update={"signed": signed}))
         return _lines(policy_changes(old, new, state.delta))
 
     def _read(self, content: str, reason: str, where: str) -> PolicySet:
@@ -228,6 +244,7 @@ class StudyDesk:
         now = service.ledger.state
         tried = try_policy(policy, requests, studies, self._state_at(since), now)
         return {
+            "digest": policy_digest(policy),
             "allowed": sum(each.allowed for each in tried),
             "refused": sum(not each.allowed for each in tried),
             "requests": [each.to_json() for each in tried],

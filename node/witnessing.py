@@ -9,6 +9,7 @@ A coordinator that hides the newest checkpoint gains nothing: it cannot sign for
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -91,12 +92,16 @@ class Witnessing:
         Raises Refused(LEDGER_STOPPED) when one of them holds a newer or another history, and
         from then on whatever the others say, until a steward has taken a way out.
         """
+        if self.ledger.restored is not None and self.copy is not None:
+            self._take_back(self.copy)
         for peer, statement in statements.items():
             if peer in confirmed and peer != self.node:
                 self._take(peer, statement, confirmed[peer])
         if self.stopped:
             raise Refused(Code.LEDGER_STOPPED, what="witnesses")
         if not self.done and len(self.answers) >= needed:
+            if self.ledger.restored is not None:
+                self.ledger.append(self.ledger.restored)
             self.ledger.append(
                 Witnessed(
                     nonce=self.nonce, peers=tuple(sorted(self.answers)), size=self.ledger.size
@@ -134,6 +139,12 @@ class Witnessing:
             f"What was spent since is missing. {way}; where there is none, "
             "`cairn-node recover --assume-spent` goes on with no budget left for a year"
         )
+
+    def _take_back(self, copy: Copy) -> None:
+        """A steward restored a backup: what was said since is added as it comes, if it is ours."""
+        self._begin_again()
+        with suppress(VerificationFailed):  # then peers decide, and a steward
+            self.ledger.restore(copy.lines, [open_checkpoint(copy.checkpoint, self.own_key)])
 
     # the way out
 

@@ -145,7 +145,8 @@ def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
 def open_checkpoint(note: str, key: PublicKey, origin: str | None = None) -> Checkpoint:
     """The checkpoint, if `key` signed it under its own origin line.
 
-    Lines of other signers are ignored, as the format demands. Raises VerificationFailed
+    A checkpoint of the time of a former key may be signed by that. Lines of other signers are
+    ignored, as the format demands. Raises VerificationFailed
     when it is not a note, the signature does not hold, or the origin is not `origin`.
     """
     text, lines = _split_note(note)
@@ -155,6 +156,7 @@ def open_checkpoint(note: str, key: PublicKey, origin: str | None = None) -> Che
         raise VerificationFailed(error.what) from None
     if origin is not None and checkpoint.origin != origin:
         raise VerificationFailed("checkpoint is of another ledger")
+    key = _key_at(lines, checkpoint, key)
     signature = _find(lines, checkpoint.origin, NOTE_ALGORITHM, key)
     _verify(key, signature, text.encode(), "checkpoint")
     return checkpoint
@@ -172,7 +174,11 @@ def cosign(checkpoint: Checkpoint, name: str, key: SigningKey, at_seconds: int) 
 
 def check_cosignature(checkpoint: Checkpoint, line: str, name: str, key: PublicKey) -> int:
     """The POSIX time at which witness `name` cosigned; raises VerificationFailed otherwise."""
-    body = _find([line.removesuffix("\n")], name, COSIGNATURE_ALGORITHM, key)
+    lines = [line.removesuffix("\n")]
+    for former in key.former:  # whoever cosigned then held that key
+        if _signed_with(lines, name, COSIGNATURE_ALGORITHM, former.key):
+            key = former.key
+    body = _find(lines, name, COSIGNATURE_ALGORITHM, key)
     if len(body) != 8 + 64:
         raise VerificationFailed("cosignature has the wrong length")
     at_seconds = int.from_bytes(body[:8], "big")
@@ -199,6 +205,25 @@ def _split_note(note: str) -> tuple[str, list[str]]:
     if not blank or len(note) > MAX_NOTE_CHARS or not signatures.endswith("\n"):
         raise VerificationFailed("not a signed note")
     return text + "\n", signatures[:-1].split("\n")
+
+
+def _key_at(lines: list[str], checkpoint: Checkpoint, key: PublicKey) -> PublicKey:
+    """The key that has to have signed: `key`, or the one it followed, for what was signed then."""
+    if _signed_with(lines, checkpoint.origin, NOTE_ALGORITHM, key):
+        return key
+    for former in key.former:
+        known = _signed_with(lines, checkpoint.origin, NOTE_ALGORITHM, former.key)
+        if known and checkpoint.size <= former.until:
+            return former.key
+    return key
+
+
+def _signed_with(lines: list[str], name: str, algorithm: int, key: PublicKey) -> bool:
+    try:
+        _find(lines, name, algorithm, key)
+    except VerificationFailed:
+        return False
+    return True
 
 
 def _find(lines: list[str], name: str, algorithm: int, key: PublicKey) -> bytes:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from coordinator.api import (
     audit_routes,
+    delegation_routes,
     login_routes,
     network_routes,
     oidc_routes,
@@ -51,6 +52,7 @@ ROUTERS = (
     people_routes.router,
     study_routes.router,
     study_steps.router,
+    delegation_routes.router,
     run_routes.router,
     audit_routes.router,
     own_routes.router,

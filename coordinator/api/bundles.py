@@ -89,6 +89,7 @@ def write_from_store(services: Holder, folder: Path, settled: Settled) -> None:
         linkages=tuple(
             LinkageEvidence(each.envelope, each.transcript, each.learnt)
             for each in store.linkages.all()
+            if each.digest in logged
         ),
     )
     write_bundle(folder, facts, services.key, services.clock())

@@ -98,7 +98,8 @@ def create_invitation(ask: InvitationAsk, services: Use, caller: Admin) -> Invit
 @router.post("/v1/join", operation_id="join", status_code=201, tags=["people"])
 def join(ask: JoinAsk, request: Request, services: Use) -> JoinView:
     """Redeem an invitation. A person sends a public key and the hash of the bearer credential;
-    a node sends its id, name, identity key and transport key."""
+    a node sends its id, name, identity key and transport key; a node that is known, and takes
+    new keys, also the change that both its keys signed."""
     with counting_failures(services, request):
         person = _redeem(ask, services)
     return JoinView(
@@ -116,6 +117,6 @@ def _redeem(ask: JoinAsk, services: Services) -> Principal | None:
             return people.join(ask.code, Credential(person.bearer_sha256, key), now=now)
         case (None, node) if node is not None:
             PublicKey.from_text(node.key)
-            people.join_node(ask.code, node, now=now)
+            people.join_node(ask.code, node, now=now, change=ask.change)
             return None
     raise Refused(Code.BAD_REQUEST, where="body", rule="exactly one of person and node")

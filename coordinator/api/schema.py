@@ -10,6 +10,7 @@ from coordinator.store.facts import Decision, LinkageState, NodeState, Principal
 from privacy.contract.roster import RosterNode
 from privacy.contract.study import ConsentRule
 from privacy.contract.token import Role
+from privacy.ledger.upkeep_entry import NodeKeyChanged
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -485,11 +486,12 @@ class PersonJoin(Ask):
 
 
 class JoinAsk(Ask):
-    """Redeem an invitation: as a person, or as a node."""
+    """Redeem an invitation: as a person, or as a node; a known node brings a change of its key."""
 
     code: ShortText
     person: PersonJoin | None = None
     node: RosterNode | None = None
+    change: NodeKeyChanged | None = None
 
 
 class JoinView(Answer):

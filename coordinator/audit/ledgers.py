@@ -10,8 +10,9 @@ from coordinator.audit.documents import Network, Release, at, require
 from coordinator.audit.held import HeldBy, head_of, text_of, witnesses_of
 from coordinator.audit.linkages import Linkage, check_begun, check_counts_by, check_linked
 from coordinator.audit.report import Change
+from coordinator.audit.upkeep import upkeep_change
 from privacy.accounting.conversion import epsilon_of_rho
-from privacy.checkpoint import COORDINATOR, Checkpoint
+from privacy.checkpoint import COORDINATOR, Checkpoint, open_checkpoint
 from privacy.contract.canonical import parse_rational
 from privacy.contract.delegation import authority_of
 from privacy.contract.plan import Plan
@@ -47,6 +48,7 @@ from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.ledger.permission import question_mark, question_rule
 from privacy.ledger.policy_words import policy_changes
 from privacy.ledger.state import LedgerState
+from privacy.ledger.upkeep_entry import NodeKeyChanged
 from privacy.merkle import Tree
 from privacy.units import Rho
 
@@ -114,6 +116,9 @@ def verify_ledger(context: Context, node: str) -> Ledger:
     with at(entries):
         check_anchors(result.tree, anchors)
         check_covered(result.tree, head)
+    with at(f"{place}/checkpoint.txt"):  # by the key that the ledger itself names, not the roster
+        note = text_of(bundle.read(f"{place}/checkpoint.txt"))
+        open_checkpoint(note, PublicKey.from_text(result.state.key))
     bundle.read(entries)
     return ledger
 
@@ -143,6 +148,8 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 _check_genesis(context, ledger.node, body)
             case Reserve() as body:
                 _check_reserve(context, ledger.node, body, entry.at, before)
+            case NodeKeyChanged() as body:
+                _check_key_change(context, ledger.node, body)
             case Commit() as body:
                 plan = context.plans.get(body.plan)
                 require(plan is not None, "charges a plan that is not in the bundle")
@@ -164,9 +171,7 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 if isinstance(body, BudgetForfeited):
                     ledger.given_up.append((entry.seq, _largest(context, ledger.node, body)))
             case KeysRevoked() as body:
-                listed = context.network.revocations.get(body.revocation)
-                known = () if listed is None else listed.keys
-                require(set(body.keys) <= set(known), "revokes keys that no list in it names")
+                _check_revoked(context, body)
             case DictionaryAdopted(dictionary=digest):
                 require(digest in context.network.dictionaries, "dictionary is not in the bundle")
             case Linked() as body:
@@ -189,8 +194,8 @@ def _change_of(
         case Endorsement() | Reviewed() | QuestionDecided():
             return body.by, _decided(body)
         case KeysRevoked():
-            named = ", ".join(PublicKey.from_text(key).fingerprint for key in body.keys)
-            return COORDINATOR, f"keys {named}"
+            prints = (PublicKey.from_text(key).fingerprint for key in body.keys)
+            return COORDINATOR, "revoked " + ", ".join([*prints, *body.delegations])
         case PolicySet():
             said = policy_changes(before.policy, body, before.delta)
             what = "; ".join(f"{name}: {text}" for name, text in said)
@@ -204,7 +209,23 @@ def _change_of(
         case PeriodOpened() | RosterPinned():
             return body.by, _described(context, body)
         case _:
-            return None
+            return upkeep_change(body, before)
+
+
+def _check_key_change(context: Context, node: str, body: NodeKeyChanged) -> None:
+    """Rosters tell the same of a node's keys as its ledger, whose entry both keys signed."""
+    key = context.network.keys[node]
+    known = [(each.key.text, each.until) for each in key.former]
+    require((body.old, body.until) in known, "changes the key otherwise than the roster")
+    following = [text for text, _ in known[known.index((body.old, body.until)) + 1 :]]
+    require([*following, key.text][0] == body.new, "changes the key to another than the roster's")
+
+
+def _check_revoked(context: Context, body: KeysRevoked) -> None:
+    listed = context.network.revocations.get(body.revocation)
+    known = frozenset() if listed is None else listed.everything
+    named = {*body.keys, *body.delegations}
+    require(named <= known, "revokes keys that no list in it names")
 
 
 def _largest(context: Context, node: str, body: BudgetForfeited) -> int:
@@ -243,7 +264,9 @@ def _check_genesis(context: Context, node: str, body: Genesis) -> None:
     network = context.network
     require(body.node == node, "is the ledger of another node")
     require(body.network == network.name, "is a ledger of another network")
-    require(body.key == network.keys[node].text, "names another key than the roster")
+    key = network.keys[node]
+    first = key.former[0].key if key.former else key
+    require(body.key == first.text, "names another key than the roster")
     require(parse_rational(body.delta) <= network.delta, "delta is larger than the network's")
 
 

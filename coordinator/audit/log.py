@@ -93,7 +93,7 @@ def _check_logged(known: Mapping[Logged, frozenset[str]], entries: Iterable[LogE
 
 def _place(kind: Logged, digest: str) -> str:
     match kind:
-        case Logged.PLAN | Logged.RELEASE:
+        case Logged.PLAN | Logged.RELEASE | Logged.LINKAGE:
             return f"{kind.value}s/{digest}.json"
         case Logged.STEP:
             return f"{STEPS}: {digest}"

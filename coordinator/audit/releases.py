@@ -90,7 +90,7 @@ def _opening(
     with at(f"transcripts/{each.transcript}.json"):
         transcript = Transcript.from_json(value)
         _check_attempt(transcript, release, number, plan)
-        totals = _recomputed(transcript, context.network.keys)
+        totals = _recomputed(transcript, context.network.rosters[plan.roster].keys)
         require(totals_digest(totals) == each.totals, "another total")
         for node in each.survivors:
             _check_claim(transcript, node, each, ledgers[node])

@@ -158,6 +158,7 @@ def _stored(context: Context) -> dict[Logged, Iterable[str]]:
         Logged.STUDY: network.studies,
         Logged.PLAN: context.plans,
         Logged.RELEASE: context.releases,
+        Logged.LINKAGE: context.linkages,
     }
 
 

@@ -1,6 +1,7 @@
 """`cairn-coordinator`: found a network, invite organisations and people, propose studies, run.
 
-Data goes to standard output. Exit codes: 0 done, 1 a bug, 2 wrong input, 3 refused.
+Data goes to standard output. Exit codes: 0 done, 1 a bug, 2 wrong input, 3 refused, 6
+verification failed.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from privacy.contract.signing import PublicKey
 from privacy.contract.study import Investigator, Study
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role
-from privacy.errors import BadInput, CairnError, Code, Refused
+from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFailed
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -49,13 +50,16 @@ ROLES = ", ".join(Role)
 _INVESTIGATORS_RULE = "write investigators = […] in the file, or pass --investigator KEY"
 
 
+_CODES = {BadInput: 2, Refused: 3, VerificationFailed: 6}
+
+
 @contextmanager
 def _exit_codes() -> Iterator[None]:
     try:
         yield
     except CairnError as error:
         print(f"cairn-coordinator: {error}", file=sys.stderr)
-        raise typer.Exit({BadInput: 2, Refused: 3}.get(type(error), 1)) from None
+        raise typer.Exit(_CODES.get(type(error), 1)) from None
 
 
 def _now() -> datetime:
@@ -320,6 +324,18 @@ def events(
     with _exit_codes(), _opened(dir) as (_, _, store):
         for event in store.people_events.all(after):
             print(json.dumps(vars(event)))
+
+
+@app.command()
+def check(dir: Dir = HERE) -> None:  # noqa: A002
+    """Is everything here whole? After a restore, and whenever in doubt."""
+    from coordinator.checking import check_store
+
+    with _exit_codes(), _opened(dir) as (home, _, store):
+        found = check_store(home, store)
+        print(json.dumps([vars(each) for each in found], indent=2))
+        if any(each.fault for each in found):
+            raise VerificationFailed("something is missing or was changed")
 
 
 def main() -> None:

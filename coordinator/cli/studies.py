@@ -13,6 +13,7 @@ from coordinator.cli.options import FormatOf, StudyId
 from coordinator.cli.outcome import outcome
 from coordinator.cli.output import Format, show, show_json
 from coordinator.cli.secrets import new_secret_file
+from coordinator.client.delegating import Delegated
 from coordinator.client.network import Network
 from privacy.errors import BadInput
 
@@ -72,6 +73,21 @@ def register(context: typer.Context) -> None:
     """The public register of studies, with their results in plain words."""
     with outcome(), connection_of(context).network() as net:
         show_json({"studies": net.register() if isinstance(net, Network) else []})
+
+
+def end_delegation(
+    context: typer.Context,
+    delegation: Annotated[Path, typer.Argument(help="The file that `cairn delegate` wrote.")],
+) -> None:
+    """Take a delegation back before its time: no node answers under it any more."""
+    with outcome(), connection_of(context).network() as net:
+        try:
+            given = Delegated.parse(delegation.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError):
+            raise BadInput("cannot be read as UTF-8 text", where=str(delegation)) from None
+        if not isinstance(net, Network):
+            raise BadInput("nothing is delegated on mock data")
+        print(net.end_delegation(given))
 
 
 def delegate(

@@ -11,7 +11,7 @@ from typing import Any, Self
 from coordinator.client.errors import BadInput
 from privacy import errors
 from privacy.contract.canonical import b64, unb64
-from privacy.contract.delegation import KIND, LONGEST, Delegation
+from privacy.contract.delegation import END, KIND, LONGEST, Delegation, DelegationEnd
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.contract.study import Study
 from privacy.contract.time import instant_text
@@ -33,6 +33,14 @@ class Delegated:
         """For a file that its owner alone can read: it may hold the delegate's secret."""
         secret = {} if self.key is None else {"secret": b64(self.key.secret_bytes())}
         return json.dumps({"delegation": self.envelope.to_json(), **secret}, indent=2) + "\n"
+
+    def end(self, key: SigningKey, now: datetime) -> dict[str, Any]:
+        """What takes it back, signed by the key that gave it. Raises BadInput for another key."""
+        if key.public != self.envelope.key:
+            raise BadInput("was signed with another key than yours", where="delegation")
+        said = DelegationEnd(delegation=self.envelope.digest, at=instant_text(now))
+        end = Envelope.seal(END, said.to_json(), key)
+        return {"delegation": self.envelope.to_json(), "end": end.to_json()}
 
     @classmethod
     def parse(cls, text: str) -> Self:

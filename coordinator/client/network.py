@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from coordinator.client.delegating import Delegated
 from coordinator.client.errors import BadInput, NotSignedIn, Refused
 from coordinator.client.job import Job
 from coordinator.client.proposing import propose, studies_of_file
@@ -144,6 +145,12 @@ class Network:
         names = RunInfo.__dataclass_fields__
         said = self.transport.get("/v1/runs", limit=limit)["runs"]
         return [RunInfo(**{name: run[name] for name in names}) for run in said]
+
+    def end_delegation(self, delegated: Delegated) -> str:
+        """Take a delegation of yours back before its time; its digest. Every node refuses what is
+        asked under it from its next contact on. Raises BadInput for somebody else's."""
+        ask = delegated.end(self._signing_key(), datetime.now(UTC))
+        return str(self.transport.post("/v1/delegations/end", ask)["delegation"])
 
     def close(self) -> None:
         self.transport.close()

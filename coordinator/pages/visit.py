@@ -22,6 +22,7 @@ from coordinator.client.transport import Transport
 from coordinator.login.sessions import csrf_of
 from coordinator.pages.inside import BASE, Inside
 from coordinator.store.facts import Principal
+from coordinator.store.network import revoked_in
 from pages.forms import Form
 from pages.kit import HEADERS, Kit, Link
 from privacy.contract.signing import SigningKey
@@ -109,7 +110,9 @@ class Visit:
     def delegated(self, study: Study) -> Delegated | None:
         """The newest delegation of this study that its reader registered and that still holds."""
         envelope = self.services.store.delegations.newest(self.person.id, study.facts.digest)
-        if envelope is None:
+        listed = self.services.store.network.revocation_envelope
+        ended = frozenset[str]() if listed is None else revoked_in(listed)
+        if envelope is None or envelope.digest in ended:
             return None
         made = Delegated(envelope, self.delegate_key)
         from privacy.contract.time import parse_instant

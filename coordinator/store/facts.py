@@ -22,6 +22,7 @@ class NodeState(StrEnum):
     ONLINE = "online"
     OFFLINE = "offline"
     PAUSED = "paused"
+    LEFT = "left"  # for good: its ledger is closed
     NEEDS_STEWARD = "needs-steward"  # behind its own witnessed checkpoint, or peers unconfirmed
 
 

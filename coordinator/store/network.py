@@ -125,6 +125,6 @@ class NetworkDocuments:
             return tuple(Envelope.from_bytes(value) for value in found)
 
 
-def revoked_keys(envelope: Envelope) -> tuple[str, ...]:
-    """The keys on a list that this coordinator signed."""
-    return Revocation.from_json(parse_canonical(envelope.body)).keys
+def revoked_in(envelope: Envelope) -> frozenset[str]:
+    """The keys and delegations on a list that this coordinator signed."""
+    return Revocation.from_json(parse_canonical(envelope.body)).everything

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
@@ -15,7 +15,7 @@ from coordinator.store.database import Database
 from coordinator.store.events import OPERATOR, Action, note
 from coordinator.store.facts import Invitation, Principal
 from coordinator.store.log import log_statement
-from coordinator.store.nodes import add_node
+from coordinator.store.nodes import add_node, change_node_key
 from coordinator.store.tables import DocumentRow, InvitationRow, PrincipalRow
 from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
 from privacy.contract.revocation import Revocation
@@ -24,6 +24,7 @@ from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
 from privacy.errors import Code, Refused
+from privacy.ledger.upkeep_entry import NodeKeyChanged
 from privacy.log import Logged
 
 _NODE = "node"
@@ -98,11 +99,15 @@ class People:
             return principal_facts(row)
 
     def list_revoked(
-        self, network: str, seal: Callable[[Revocation], Envelope]
+        self,
+        network: str,
+        seal: Callable[[Revocation], Envelope],
+        delegations: Collection[str] = (),
     ) -> Revocation | None:
-        """Put a list in force that names the key of everybody who was revoked, if one lacks.
+        """Put a list in force that names the key of everybody who was revoked, and these
+        delegations, if one lacks.
 
-        Earlier lists are kept for the audit. None while nobody with a key was revoked.
+        Earlier lists are kept for the audit. None while nothing was revoked.
         """
         wanted = select(PrincipalRow.public_key).where(
             PrincipalRow.revoked_at.is_not(None), PrincipalRow.public_key != ""
@@ -110,16 +115,20 @@ class People:
         with self._database.write() as session:
             newest = session.get(DocumentRow, "revocation")
             listed = None if newest is None else _listed(newest)
-            known = set() if listed is None else set(listed.keys)
-            every = known | set(session.scalars(wanted))
-            if every == known:
+            keys = set(session.scalars(wanted)) | set(() if listed is None else listed.keys)
+            ended = set(delegations) | set(() if listed is None else listed.delegations)
+            if keys | ended == (set() if listed is None else listed.everything):
                 return listed
-            number = 1 if listed is None else listed.number + 1
-            made = Revocation(network=network, number=number, keys=tuple(sorted(every)))
+            made = Revocation(
+                network=network,
+                number=1 if listed is None else listed.number + 1,
+                keys=tuple(sorted(keys)),
+                delegations=tuple(sorted(ended)),
+            )
             value = canonical_bytes(seal(made).to_json())
-            for name in ("revocation", f"revocation-{number:012d}"):
+            for name in ("revocation", f"revocation-{made.number:012d}"):
                 session.merge(DocumentRow(name=name, value=value))
-            log_statement(session, Logged.REVOCATION, made.digest, f"list {number}")
+            log_statement(session, Logged.REVOCATION, made.digest, f"list {made.number}")
             return made
 
     def all(self) -> tuple[Principal, ...]:
@@ -174,12 +183,17 @@ class People:
             note(session, at, made.id, Action.JOINED, made.id, role.value)
             return made
 
-    def join_node(self, code: str, node: RosterNode, *, now: datetime) -> None:
-        """Redeem a node's invitation and enter the node, both or neither."""
+    def join_node(
+        self, code: str, node: RosterNode, *, now: datetime, change: NodeKeyChanged | None = None
+    ) -> None:
+        """Redeem a node's invitation and enter the node, or its new keys, both or neither."""
         with self._database.write() as session:
             if _redeem(session, code, now).role != _NODE:
                 raise Refused(Code.NOT_PERMITTED)
-            add_node(session, node, instant_text(now))
+            if change is None:
+                add_node(session, node, instant_text(now))
+            else:
+                change_node_key(session, node, change)
 
 
 def _listed(row: DocumentRow) -> Revocation:

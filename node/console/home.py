@@ -19,6 +19,7 @@ def show(visit: Visit) -> Response:
         connected=visit.connected,
         waiting=[each for each in steward.studies() if each["decision"] == "waiting"],
         questions=steward.waiting_questions(),
+        steps=[step for step in steward.doctor() if not step["done"]],
     )
 
 

@@ -26,7 +26,7 @@ from privacy.contract.time import parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.units import Rho
 
-KIND = "delegation"
+KIND, END = "delegation", "delegation-end"
 LONGEST = timedelta(days=7)
 
 
@@ -59,6 +59,22 @@ class Delegation(Fact):
     def cap(self, study: Study) -> Rho:
         """The cap as zCDP, rounded down."""
         return rho_of_epsilon(parse_budget(self.epsilon), study.delta_fraction)
+
+
+class DelegationEnd(Fact):
+    """What an investigator signs to take a delegation back (envelope kind `delegation-end`)."""
+
+    delegation: Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
+    at: Instant
+
+
+def ended_delegation(delegation: Envelope, end: Envelope) -> str:
+    """The digest of a delegation that its own signer ended; raises VerificationFailed."""
+    Delegation.from_json(delegation.open(KIND, delegation.key))
+    said = DelegationEnd.from_json(end.open(END, delegation.key))
+    if said.delegation != delegation.digest:
+        raise VerificationFailed("is the end of another delegation")
+    return delegation.digest
 
 
 @dataclass(frozen=True)

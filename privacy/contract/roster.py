@@ -8,23 +8,31 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from privacy.contract.facts import Fact
-from privacy.contract.signing import PublicKey
+from privacy.contract.signing import FormerKey, PublicKey
 
 _NODE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
+class Former(Fact):
+    """A key that a node had: it signed checkpoints of up to `until` entries of its ledger."""
+
+    key: str
+    until: Annotated[int, Field(ge=0, lt=2**53)]
+
+
 class RosterNode(Fact):
-    """One organisation's node: its name, identity key and transport key."""
+    """One organisation's node: its name, identity key and transport key, and the keys it had."""
 
     id: str
     name: str
     key: str  # Ed25519 identity, base64
     transport_key: str  # the transport's public key, base64: carries messages, signs nothing
+    former: Annotated[tuple[Former, ...], Field(max_length=256)] = ()
 
     @field_validator("id")
     @classmethod
@@ -35,7 +43,9 @@ class RosterNode(Fact):
 
     @cached_property
     def public(self) -> PublicKey:
-        return PublicKey.from_text(self.key)
+        own = PublicKey.from_text(self.key)
+        had = [FormerKey(PublicKey.from_text(each.key), each.until) for each in self.former]
+        return PublicKey(own.raw, tuple(had))
 
 
 class Roster(Fact):

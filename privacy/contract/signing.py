@@ -8,7 +8,7 @@ Source: RFC 8032 (Ed25519); domain separation by a prefix that names the kind.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from cryptography.exceptions import InvalidSignature
@@ -32,10 +32,23 @@ from privacy.errors import BadInput, VerificationFailed
 
 
 @dataclass(frozen=True)
+class FormerKey:
+    """A key that signed the checkpoints of a ledger's first `until` entries, and none after."""
+
+    key: PublicKey
+    until: int
+
+
+@dataclass(frozen=True)
 class PublicKey:
-    """An Ed25519 public key: 32 raw bytes."""
+    """An Ed25519 public key: 32 raw bytes.
+
+    `former` are the keys that its owner had before. They open checkpoints of their time, and
+    nothing else.
+    """
 
     raw: bytes
+    former: tuple[FormerKey, ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
     def from_text(cls, text: str) -> Self:

@@ -151,7 +151,8 @@ def _signed_by(
         case Signer.RESEARCHER:
             return key.text in study.keys and not step.by
         case Signer.ORGANISATION:
-            return nodes.get(step.by) == key
+            known = nodes.get(step.by)
+            return known is not None and key in (known, *(each.key for each in known.former))
         case Signer.COORDINATOR:
             return key == coordinator and not step.by
         case _:

@@ -10,6 +10,7 @@ from typing import Literal
 from privacy.contract.facts import Fact
 from privacy.contract.study import KeyText
 from privacy.ledger.fields import Digest, Instant, Name, RhoText, Words
+from privacy.ledger.steward_entry import Signed
 
 
 class Endorsement(Fact):
@@ -20,6 +21,7 @@ class Endorsement(Fact):
     study_digest: Digest
     by: Name
     reason: Words
+    signed: Signed | None = None
 
 
 class Reviewed(Fact):

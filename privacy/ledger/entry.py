@@ -41,6 +41,8 @@ from privacy.ledger.history_entry import (
     LedgerRecovered,
 )
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
+from privacy.ledger.steward_entry import Signed, StewardBody
+from privacy.ledger.upkeep_entry import UpkeepBody
 from privacy.mechanism import GaussianSum
 from privacy.merkle import leaf_hash
 from privacy.units import Rho
@@ -114,6 +116,7 @@ class PolicySet(Fact):
     rules: Rules = Rules()
     by: Name
     reason: Words = ""
+    signed: Signed | None = None
 
     @property
     def individual(self) -> bool:
@@ -192,17 +195,19 @@ class Approval(Fact):
     answers_from: Instant | None = None
     by: Name
     reason: Words
+    signed: Signed | None = None
 
 
 class KeysRevoked(Fact):
-    """Researchers' keys that no plan is reserved for from now on, new here and sorted.
+    """Keys and delegations that no plan is reserved for from now on, new here and sorted.
 
     `revocation` is the digest of the coordinator's signed list that named them.
     """
 
     kind: Literal["revoked"] = "revoked"
     revocation: Digest
-    keys: Annotated[tuple[KeyText, ...], Field(min_length=1, max_length=4096)]
+    keys: Annotated[tuple[KeyText, ...], Field(max_length=4096)]
+    delegations: Annotated[tuple[Digest, ...], Field(max_length=4096)] = ()
 
 
 class ReservedRound(Fact):
@@ -354,6 +359,8 @@ Body = (
     | ConsentRoot
     | ConsentText
     | Witnessed
+    | UpkeepBody
+    | StewardBody
     | HistoryBroken
     | HistoryAccepted
     | LedgerRecovered

@@ -42,6 +42,7 @@ def _code(text: str) -> str:
 
 
 Digest = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
+SignatureText = Annotated[str, StringConstraints(min_length=88, max_length=88)]  # base64
 LinkageDigest = Annotated[str, StringConstraints(pattern=r"\A([0-9a-f]{64})?\z")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Words = Annotated[str, StringConstraints(max_length=4096)]

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from privacy.accounting.filter import remaining
 from privacy.accounting.individual import MOST_CEILING
-from privacy.contract.policy import Automatic, Rules
+from privacy.contract.policy import Rules
 from privacy.contract.time import epoch_of, instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
@@ -58,6 +58,20 @@ from privacy.ledger.state import (
     delegation_account,
     researcher_account,
 )
+from privacy.ledger.steward_entry import (
+    StewardEnded,
+    StewardInvited,
+    StewardJoined,
+    StewardKeyChanged,
+)
+from privacy.ledger.stewards import (
+    change_stewards,
+    check_approvers,
+    check_policy_change,
+    decided_by,
+)
+from privacy.ledger.upkeep import kept_up
+from privacy.ledger.upkeep_entry import BackedUp, Leaving, Left, NodeKeyChanged, Restored
 from privacy.units import Rho
 
 
@@ -88,6 +102,8 @@ def step(state: LedgerState, entry: Entry) -> LedgerState:
         raise Refused(Code.LEDGER_STOPPED, what="clock", last=state.at)
     if (state.genesis is None) != isinstance(entry.body, Genesis):
         raise Refused(Code.CONFLICT, what="genesis")
+    if state.leaving == "left":
+        raise Refused(Code.CONFLICT, what="the organisation has left")
     if len(entry.data) > MAX_ENTRY_BYTES:
         raise Refused(Code.TOO_LARGE, most=MAX_ENTRY_BYTES)
     after = _effect(state, entry.body, entry.at)
@@ -97,9 +113,9 @@ def step(state: LedgerState, entry: Entry) -> LedgerState:
 def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
     match body:
         case Genesis():
-            return state.having(genesis=body)
+            return state.having(genesis=body, key=body.key)
         case PolicySet():
-            return _set_policy(state, body)
+            return _set_policy(state, body, at)
         case PeriodOpened():
             return _open_period(state, body, at)
         case RosterPinned():
@@ -107,7 +123,7 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
         case DictionaryAdopted():
             return state.having(dictionary=body.dictionary)
         case Endorsement():
-            return state.having(endorsed={**state.endorsed, body.study_digest: body.by})
+            return _endorse(state, body, at)
         case Approval():
             return _decide(state, body, at)
         case Reviewed():
@@ -133,6 +149,10 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return _date_consent(state, body, at)
         case Witnessed():
             return _witness(state, body)
+        case StewardInvited() | StewardJoined() | StewardKeyChanged() | StewardEnded():
+            return change_stewards(state, body, at)
+        case BackedUp() | Restored() | Leaving() | Left() | NodeKeyChanged():
+            return kept_up(state, body, at)
         case HistoryBroken() | HistoryAccepted() | LedgerRecovered() | BudgetForfeited():
             return told(state, body, at)
         case LinkBegun() | Linked() | LinkEnded():
@@ -141,17 +161,19 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             assert_never(body)
 
 
-def _set_policy(state: LedgerState, body: PolicySet) -> LedgerState:
+def _set_policy(state: LedgerState, body: PolicySet, at: str) -> LedgerState:
     if parse_rho(body.public_rho) < parse_rho(body.yearly_rho):
         raise Refused(Code.CONFLICT, what="ceiling below what one member may lose")
     if body.individual and parse_rho(body.public_rho) > MOST_CEILING:
         raise Refused(Code.CONFLICT, what="ceiling")
     if body.individual and body.rules.linking is not None:
         raise Refused(Code.CONFLICT, what="linking")
-    return state.having(policy=body)
+    return check_policy_change(state, body, at).having(policy=body)
 
 
 def _open_period(state: LedgerState, body: PeriodOpened, at: str) -> LedgerState:
+    if state.leaving:
+        raise Refused(Code.CONFLICT, what="the organisation is leaving")
     if state.policy is None or parse_rho(body.budget_rho) > parse_rho(state.policy.public_rho):
         raise Refused(Code.CONFLICT, what="budget beyond policy")
     if parse_instant(body.ends) - parse_instant(body.starts) < SHORTEST_PERIOD:
@@ -176,27 +198,27 @@ def _pin_roster(state: LedgerState, body: RosterPinned) -> LedgerState:
 def _decide(state: LedgerState, body: Approval, at: str) -> LedgerState:
     if body.decision == "withdrawn" and body.study_digest not in state.approvals:
         raise Refused(Code.NOT_APPROVED, what="nothing to withdraw")
+    after, key = decided_by(state, body, at)
     if body.decision == "approved" and state.policy is not None:
-        _check_approvers(state, body, state.policy.rules)
+        check_approvers(state, body, state.policy.rules, key)
         _check_embargo(body, state.policy.rules, at)
-    return state.decided(body)
+    return after.decided(body)
+
+
+def _endorse(state: LedgerState, body: Endorsement, at: str) -> LedgerState:
+    after, key = decided_by(state, body, at)
+    if not key:
+        raise Refused(Code.NOT_APPROVED, what="needs a steward's key")
+    return after.having(endorsed={**state.endorsed, body.study_digest: key})
 
 
 def _revoke(state: LedgerState, body: KeysRevoked) -> LedgerState:
-    if list(body.keys) != sorted(set(body.keys) - state.revoked):
+    for named in (body.keys, body.delegations):
+        if list(named) != sorted(set(named) - state.revoked):
+            raise Refused(Code.CONFLICT, what="keys")
+    if not (body.keys or body.delegations):
         raise Refused(Code.CONFLICT, what="keys")
-    return state.having(revoked=state.revoked | set(body.keys))
-
-
-def _check_approvers(state: LedgerState, body: Approval, rules: Rules) -> None:
-    """Two different stewards where the policy says so; nothing automatic that it does not name."""
-    first = state.endorsed.get(body.study_digest)
-    if rules.approvers > 1 and (body.how == "policy" or first is None or first == body.by):
-        raise Refused(Code.NOT_APPROVED, what="needs two stewards")
-    if rules.reviewed and body.study_digest not in state.reviewed:
-        raise Refused(Code.NOT_APPROVED, what="needs a patient reviewer")
-    if body.how == "policy" and Automatic.APPROVE_KNOWN not in rules.automatic:
-        raise Refused(Code.NOT_APPROVED, what="the policy approves nothing by itself")
+    return state.having(revoked=state.revoked | set(body.keys) | set(body.delegations))
 
 
 def _check_embargo(body: Approval, rules: Rules, at: str) -> None:
@@ -206,14 +228,15 @@ def _check_embargo(body: Approval, rules: Rules, at: str) -> None:
 
 
 def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
-    if state.paused:
+    if state.paused or state.leaving:
         raise Refused(Code.PAUSED)
     if state.halted:
         raise Refused(Code.HISTORY_BROKEN)
     if state.knows(body.plan, body.question):
         raise Refused(Code.REPLAYED)
-    delegate = "" if body.delegation is None else body.delegation.key
-    if not state.revoked.isdisjoint({body.researcher, delegate}):
+    given = body.delegation
+    named = set() if given is None else {given.key, given.statement}
+    if not state.revoked.isdisjoint(named | {body.researcher}):
         raise Refused(Code.KEY_REVOKED)
     _check_period(state, at)
     if not at < body.expires:

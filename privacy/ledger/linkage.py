@@ -38,7 +38,7 @@ def check_counts(state: LedgerState, linkage: str, at: str) -> None:
 
 
 def _begin(state: LedgerState, body: LinkBegun, at: str) -> LedgerState:
-    if state.paused:
+    if state.paused or state.leaving:
         raise Refused(Code.PAUSED)
     if body.session in state.link_sessions:
         raise Refused(Code.REPLAYED)

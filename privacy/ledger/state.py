@@ -20,7 +20,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from privacy.accounting.filter import admit, remaining
 from privacy.checkpoint import LOG
@@ -36,6 +36,8 @@ from privacy.ledger.entry import (
 from privacy.ledger.fields import parse_rho
 from privacy.ledger.history_entry import BudgetForfeited, HistoryBroken
 from privacy.ledger.link_entry import Linkage, LinkBegun
+from privacy.ledger.steward_entry import StewardInvited
+from privacy.ledger.stewards import Steward
 from privacy.units import Rho
 
 V = TypeVar("V")
@@ -122,9 +124,9 @@ class LedgerState(_Value):
     `roster` and `dictionary` are the digests in force ("" for none), `consent_epoch` the newest
     month with a root of consent, `texts` every text that members were asked with, `confirmed` the
     fingerprints that the steward compared out of band. `approvals` holds what is in force, by
-    study digest, `decisions` the newest word on every version, `endorsed` who approved first
-    where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward said
-    to single questions, by mark. `charged` and `held` are by study id, over all periods;
+    study digest, `decisions` the newest word on every version, `endorsed` whose key approved
+    first where two have to, `reviewed` what patient reviewers signed off, `looked` what a steward
+    said to single questions, by mark. `charged` and `held` are by study id, over all periods;
     `parts` is charged and held together, by account; `period_charged` counts the current
     period, `total_charged` all of them, of which there were `periods`, what was forfeited, and
     linkages, which are no study's: `linkage_charged`. `linkage` is in force, `linking` was begun
@@ -136,6 +138,8 @@ class LedgerState(_Value):
     head: str = FIRST_PREV
     at: str = ""
     genesis: Genesis | None = None
+    key: str = ""  # the node's, in force
+    former_keys: tuple[tuple[str, int], ...] = ()  # and how many entries each of them signed
     policy: PolicySet | None = None
     period: PeriodOpened | None = None
     periods: int = 0
@@ -146,10 +150,16 @@ class LedgerState(_Value):
     consent_epoch: str = ""
     texts: frozenset[str] = frozenset()
     paused: bool = False
+    backed_up: str = ""  # when the newest backup was begun
+    leaving: Literal["", "leaving", "left"] = ""
     approvals: Mapping[str, Approval] = field(default_factory=dict)
-    revoked: frozenset[str] = frozenset()  # researchers' keys
+    revoked: frozenset[str] = frozenset()  # researchers' keys, and digests of delegations
     decisions: Mapping[str, str] = field(default_factory=dict)
     endorsed: Mapping[str, str] = field(default_factory=dict)
+    stewards: Mapping[str, Steward] = field(default_factory=dict)  # by public key
+    former_stewards: frozenset[str] = frozenset()
+    invited: Mapping[str, StewardInvited] = field(default_factory=dict)
+    signatures: frozenset[str] = frozenset()  # of stewards, used up
     reviewed: frozenset[str] = frozenset()
     looked: Mapping[str, bool] = field(default_factory=dict)
     plans: Mapping[str, OpenPlan] = field(default_factory=dict)
@@ -316,6 +326,10 @@ class LedgerState(_Value):
             period_charged=self.period_charged + cost,
             total_charged=self.total_charged + cost,
         )
+
+    def keys_of(self, name: str) -> tuple[str, ...]:
+        """The keys of the stewards of this name."""
+        return tuple(key for key, each in self.stewards.items() if each.name == name)
 
     def forfeited(self, said: BudgetForfeited, at: str) -> LedgerState:
         """With what was left charged, and a period begun whose budget is charged whole.

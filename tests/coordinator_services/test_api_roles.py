@@ -89,6 +89,13 @@ OPERATIONS = [
         frozenset({Role.RESEARCHER}),
         {"step": {}},
     ),
+    Operation(
+        "endDelegation",
+        "POST",
+        "/v1/delegations/end",
+        frozenset({Role.RESEARCHER}),
+        {"delegation": {}, "end": {}},
+    ),
     Operation("getRegister", "GET", "/api/register", EVERYONE),
     Operation("previewQuestion", "POST", "/v1/previews", frozenset({Role.RESEARCHER}), PREVIEW),
     Operation("startRun", "POST", "/v1/runs", frozenset({Role.RESEARCHER}), {"question": {}}),

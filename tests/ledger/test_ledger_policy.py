@@ -10,12 +10,11 @@ import pytest
 from privacy.contract.policy import Automatic, Rules
 from privacy.contract.time import instant_text
 from privacy.errors import Code, Refused
-from privacy.ledger.desk_entry import Delegated, Endorsement
+from privacy.ledger.desk_entry import Delegated
 from privacy.ledger.entry import Aborted, Approval, Body, PolicySet, Released, Reserve
 from privacy.ledger.state import delegation_account, researcher_account
 from privacy.units import Rho
 from tests.support.ledger_factory import (
-    BY,
     COST,
     SMALL,
     START,
@@ -131,20 +130,6 @@ def test_a_delegation_is_spent_at_its_cap_and_is_over_at_its_end() -> None:
     book.append(by(reserve("d", "als", SOON), ADA))  # her own hand is not bound by it
     late = by(reserve("e", "als", SOON), ADA, delegation=delegated(COST * 9, minutes=0))
     assert code_of(book, late) is Code.NOT_DELEGATED
-
-
-def test_two_different_stewards_approve_where_the_policy_says_so() -> None:
-    book = ledger(rules=Rules(approvers=2))
-    second = approved(study_digest=digest_of("v2"))
-    first = Endorsement(study="als", study_digest=digest_of("v2"), by=BY, reason="")
-    assert code_of(book, second) is Code.NOT_APPROVED
-    book.append(first)
-    assert book.state.endorsed == {digest_of("v2"): BY}
-    assert code_of(book, second) is Code.NOT_APPROVED, "the same steward twice"
-    book.append(second.model_copy(update={"by": "another steward"}))
-    assert set(book.state.approvals) == {digest_of("v2")}
-    book.append(approved(study_digest=digest_of("v2"), decision="withdrawn"))
-    assert code_of(book, second.model_copy(update={"by": "x"})) is Code.NOT_APPROVED, "used up"
 
 
 @pytest.mark.parametrize(

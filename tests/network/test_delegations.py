@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from coordinator.audit.verify import verify_bundle
 from coordinator.client.delegating import Delegated, delegate
 from coordinator.client.errors import BadInput
-from privacy.contract.delegation import LONGEST, Delegation
+from coordinator.people import list_revoked, revoke
+from privacy.contract.delegation import LONGEST, Delegation, ended_delegation
 from privacy.contract.signing import Envelope, SigningKey
 from privacy.contract.study import Study
 from privacy.contract.time import instant_text
-from privacy.errors import Code
+from privacy.errors import Code, VerificationFailed
 from privacy.ledger.entry import Reserve
 from privacy.ledger.state import delegation_account
+from tests.support.net_bundle import bundle
 from tests.support.network import Network
 from tests.support.seeded import seeded_entropy
 
@@ -67,6 +71,52 @@ def test_a_delegation_is_spent_at_every_node_and_a_new_one_needs_the_researcher(
     network.settle()
     assert ask(network, leave.envelope, **second) == Code.DELEGATION_EXCEEDED.value
     assert network.ask({"kind": "count"}, epsilon="0.8").release, "her own hand is not bound by it"
+
+
+def end(leave: Delegated, network: Network, key: SigningKey | None = None) -> str:
+    signer = key or network.researcher.signing_key
+    said = leave.end(signer, network.clock())
+    return ended_delegation(*(Envelope.from_json(said[name]) for name in ("delegation", "end")))
+
+
+def test_a_delegation_is_taken_back_by_who_gave_it(network: Network) -> None:
+    """That delegation alone: another to the same key still holds."""
+    leave, other = made(network), made(network, hours=9)
+    assert ask(network, leave.envelope) == ""
+    with pytest.raises(BadInput, match="another key than yours"):
+        end(leave, network, THIEF)
+    said = leave.end(network.researcher.signing_key, network.clock())
+    forged = Envelope.seal("delegation-end", said["end"]["body"], THIEF)
+    for wrong in (forged, other.envelope):
+        with pytest.raises(VerificationFailed):
+            ended_delegation(leave.envelope, wrong)
+    with pytest.raises(VerificationFailed, match="another delegation"):
+        ended_delegation(other.envelope, Envelope.from_json(said["end"]))
+    list_revoked(network.store, network.key, (end(leave, network),))
+    network.settle()
+    second = {"analysis": {"kind": "count"}}
+    assert ask(network, leave.envelope, **second) == Code.KEY_REVOKED.value
+    assert ask(network, other.envelope, **second) == ""
+    for node in network.nodes.values():
+        assert node.service.ledger.state.revoked == {leave.envelope.digest}
+
+
+def test_taking_back_is_kept_when_a_key_is_revoked_later(network: Network, tmp_path: Path) -> None:
+    leave = made(network)
+    first = list_revoked(network.store, network.key, (end(leave, network),))
+    assert list_revoked(network.store, network.key, (leave.envelope.digest,)) == first
+    network.settle()
+    listed = revoke(network.store, network.key, network.principal, instant_text(network.clock()))
+    assert listed is not None
+    assert listed.delegations == (leave.envelope.digest,)
+    network.settle()
+    for node in network.nodes.values():
+        assert node.service.ledger.state.revoked == listed.everything
+        assert [body.delegations for body in node.bodies if body.kind == "revoked"] == [
+            (leave.envelope.digest,),
+            (),
+        ]
+    assert len(verify_bundle(bundle(network, tmp_path / "bundle")).nodes) == 3
 
 
 def test_a_delegation_ends(network: Network) -> None:

@@ -15,6 +15,7 @@ from coordinator.store.facts import RunFacts
 from node.balances import Balances
 from node.cli import app
 from node.member.choices import Choices, Evidence
+from privacy.contract.messages import Ask
 from privacy.errors import BadInput, Code, Refused
 from privacy.ledger.entry import Commit, Reserve
 from privacy.units import Rho
@@ -96,8 +97,9 @@ def public(network: Network) -> list[Any]:
 
 def outside(network: Network) -> list[Any]:
     """Sizes, askings and codes on the wire, and what became of every run."""
-    mine = [each for each in network.wire.log if each.node == NODE]
-    return [(each.ask.value, each.reply is None, sizes(each)) for each in mine]
+    asks = {Ask.RESERVE, Ask.CONTRIBUTE, Ask.SIGN_SURVIVORS, Ask.REVEAL, Ask.OUTCOME}
+    mine = [each for each in network.wire.log if each.node == NODE and each.ask in asks]
+    return sorted((each.ask.value, each.reply is None, sizes(each)) for each in mine)
 
 
 def sizes(each: Exchange) -> list[int]:

@@ -15,10 +15,12 @@ from privacy.contract.messages import Ask
 from privacy.contract.signing import SigningKey
 from privacy.contract.study import Investigator, Study
 from privacy.contract.study_life import Act, Signer, State, StudyStep
-from privacy.errors import BadInput, Code
+from privacy.errors import BadInput, Code, Refused
 from privacy.ledger.entry import Approval, PolicySet
+from privacy.ledger.steward_entry import Signed, decision_word
 from tests.support.net_steps import Steps, codes
 from tests.support.network import Network
+from tests.support.stewards import join_stewards, said
 
 ASKED = {"kind": "count", "by": ["treatment"]}
 TARGET = "als-union"
@@ -98,16 +100,29 @@ def test_an_answer_reaches_the_organisation_that_asked(network: Network) -> None
 
 
 def test_two_stewards_have_to_approve_where_the_policy_says_so(network: Network) -> None:
+    """Two keys: names alone, and one key under two names, are not two stewards."""
     set_policy(network, "approvers = 2")
     study = amended(network)
     offer(network, study)
-    parts = network.nodes[TARGET].parts
-    assert Steward(parts, "Ina").decide(study.digest, "approved") == "endorsed"
+    node = network.nodes[TARGET]
+    ina, tom = join_stewards(node, "Ina", "Tom")
+
+    def decide(by: str, signed: Signed | None) -> str:
+        return Steward(node.parts, by).decide(study.digest, "approved", "", signed)
+
+    def sign(key: SigningKey) -> Signed:
+        return said(node, key, decision_word(study.digest, "approved", ""))
+
+    with pytest.raises(BadInput, match="told apart by their keys"):
+        decide("Ina", None)
+    assert decide("Ina", sign(ina)) == "endorsed"
     with pytest.raises(BadInput, match="another steward"):
-        Steward(parts, "Ina").decide(study.digest, "approved")
+        decide("Ina", sign(ina))
+    with pytest.raises(Refused, match="another name"):
+        decide("Ina", sign(tom))
     assert decision(network, study) is None
-    assert Steward(parts, "Tom").decide(study.digest, "approved") == "approved"
-    assert network.nodes[TARGET].bodies[-2].by == "Ina"
+    assert decide("Tom", sign(tom)) == "approved"
+    assert node.bodies[-2].by == "Ina"
 
 
 RULES = 'automatic = ["approve-known", "refuse-outside"]\nknown = ["{key}"]\nmin_cohort = 10\n'

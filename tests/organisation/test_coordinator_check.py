@@ -1,0 +1,67 @@
+"""A coordinator's store is checked: whole after a copy, and what was changed in it is named."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from coordinator.cli.operator import app
+from coordinator.home import Home, Settings
+from tests.support.ledger_factory import signing_key
+from tests.support.network import Network
+
+
+@pytest.fixture
+def home(network: Network, tmp_path: Path) -> Home:
+    """A coordinator's folder around a copy of a used network's store."""
+    assert network.ask({"kind": "count"}).release
+    network.settle()
+    made = Home(tmp_path / "coordinator")
+    (made.root / "tls").mkdir(parents=True)
+    (made.tls / "ca.crt").write_text("made up")
+    made.write_settings(Settings(network="test"))
+    made.write_identity(network.key)
+    with (
+        sqlite3.connect(tmp_path / "network-0" / "store.sqlite") as store,
+        sqlite3.connect(made.root / "store.sqlite") as copy,
+    ):
+        store.backup(copy)
+    return made
+
+
+def check(home: Home) -> Result:
+    return CliRunner().invoke(app, ["check", "--dir", str(home.root)], catch_exceptions=False)
+
+
+def test_a_copy_is_whole(home: Home) -> None:
+    done = check(home)
+    assert done.exit_code == 0, done.stdout
+    found = {each["what"]: each["size"] for each in json.loads(done.stdout)}
+    assert found["the ledger of als-union"] > 5
+    assert found["the coordinator's log"] > 2
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ("UPDATE ledger_entries SET data = data || ' ' WHERE seq = 3", "the ledger of als-union"),
+        ("DELETE FROM ledger_entries WHERE seq = 5", "the ledger of ms-league"),
+        ("DELETE FROM log WHERE kind = 'release'", "the coordinator's log"),
+    ],
+)
+def test_what_was_changed_is_named(home: Home, change: str, part: str) -> None:
+    with sqlite3.connect(home.root / "store.sqlite") as db:
+        db.execute(change)
+    done = check(home)
+    assert done.exit_code == 6
+    assert part in {each["what"] for each in json.loads(done.stdout) if each["fault"]}
+
+
+def test_another_key_is_named(home: Home) -> None:
+    home.identity_file.unlink()
+    home.write_identity(signing_key("another"))
+    assert check(home).exit_code == 6
