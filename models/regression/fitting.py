@@ -17,7 +17,7 @@ import numpy as np
 
 from models.regression.batch import Floats
 from models.regression.families import Linear
-from models.regression.joining import LARGEST_STEP, Heard, joined, repaired
+from models.regression.joining import LARGEST_STEP, Heard, held, joined, repaired
 from models.regression.member_vectors import (
     Gram,
     Moments,
@@ -185,6 +185,7 @@ def _after_scores(model: Model, course: Course, now: Standing, heard: Sequence[H
     whole = len(heard) == course.kinds.count("scores")
     for _ in range(PASSES if whole else 1):
         found = joined(model, population, heard, course.damping, near)
+        found = held(found, begun, model.held(), share)
         theta = repaired(model, found.theta)
         near = _drawn(theta, begun, found.sampling * share + found.privacy, now.whiten)
         near = repaired(model, near)

@@ -241,3 +241,20 @@ def clipped_law(law: Law, asked: Scores, theta: Floats) -> tuple[Floats, ...]:
     square = map_.T @ made.square @ map_
     mean = mean - gain @ (np.linalg.pinv(square, hermitian=True) @ beside)
     return gain, clipped.T @ clipped / points - np.outer(mean, mean), mean
+
+
+def held(found: Joined, begun: Floats, firmly: Floats, share: float) -> Joined:
+    """Drawn towards `begun` where a model is held to it with the precision `firmly`; what is not
+    known of the difference is counted with the noise. `share` is of one row's sampling."""
+    if not firmly.any():
+        return found
+    sampling = found.sampling * share
+    whole = sampling + found.privacy
+    kept = np.asarray(np.linalg.inv(np.eye(len(begun)) + whole @ firmly), dtype=np.float64)
+    left = found.privacy + whole @ firmly @ whole
+    return Joined(
+        theta=begun + kept @ (found.theta - begun),
+        sampling=kept @ sampling @ kept.T / share,
+        privacy=kept @ left @ kept.T,
+        scatter=found.scatter,
+    )

@@ -150,6 +150,11 @@ class Model(ABC):
         """A Newton step [size] as it is taken: the same near the fit, and safer far from it."""
         return step
 
+    def held(self) -> Floats:
+        """[size, size]: how firmly a noisy fit is held to where it began, as a precision; 0 for
+        what the rows alone decide."""
+        return np.zeros((self.size, self.size))
+
     def begin_exactly(self, mean: Floats, offset: float) -> Floats:
         """Where Newton's method starts, for which there is hardly any noise."""
         return self.begin(mean, offset)

@@ -24,6 +24,8 @@ from models.rows import Codes
 from privacy.contract.dictionary import ColumnRef
 
 INSTANT = 1e-6  # of an interval: the least time at risk of who has an event in it
+_SURELY, _LEAST = 1 - 1e-9, 1e-12
+USUAL_RATIO = 1.0  # the logarithm of an interval's hazard to that seen at first
 LARGEST_HAZARD = 10.0  # cumulative, of a member, near the fit
 
 
@@ -173,21 +175,28 @@ class PiecewiseHazard(Model):
         return np.clip(place, 0, self.intervals - 1)
 
     def first_rows(self, batch: Batch) -> ModelRows:
-        """Covariates as they are; the outcome is the interval of the end, and how it ended."""
+        """Covariates as they are; the outcome is the interval of the end and how it ended, or that
+        the row stayed to the last edge."""
         found = self.design.rows(batch)
         known, _, stop, event = self._times(batch, found.known)
         wide = np.zeros((batch.rows, self.width))
         wide[:, self.baselines :] = found.x
         wide[:, 0] = 1.0
         use = known.astype(np.float64)
-        code = (2 * self.interval_of(stop) + event).astype(np.float64)
+        stayed = ~event & (stop >= self.edges[-1])
+        code = np.where(stayed, 2 * self.intervals, 2 * self.interval_of(stop) + event)
         return ModelRows(
-            wide * use[:, None], code, np.zeros(batch.rows), use, batch.member, batch.members
+            wide * use[:, None],
+            code.astype(np.float64),
+            np.zeros(batch.rows),
+            use,
+            batch.member,
+            batch.members,
         )
 
     @property
     def moment_count(self) -> int:
-        return 2 * self.intervals
+        return 2 * self.intervals + 1
 
     @property
     def usual_moments(self) -> float:
@@ -202,17 +211,23 @@ class PiecewiseHazard(Model):
 
     def begin(self, mean: Floats, offset: float) -> Floats:
         """Each interval's hazard, drawn towards the mean one."""
-        ends, events = self._ends(mean)
-        there = np.cumsum(ends[::-1])[::-1] - ends / 2
-        time = there * np.diff(self.edges)
-        usual = max(float(events.sum()), 0.01) / max(float(time.sum()), 1e-9)
+        ends = self._ends(mean)
+        time = (ends.there - (ends.left + ends.events) / 2) * np.diff(self.edges)
+        usual = max(float(ends.events.sum()), 0.01) / max(float(time.sum()), 1e-9)
         prior = 0.1
-        hazard = (events + prior * usual * np.diff(self.edges)) / (
+        hazard = (ends.events + prior * usual * np.diff(self.edges)) / (
             time + prior * np.diff(self.edges)
         )
         theta = np.zeros(self.size)
         theta[: self.baselines] = np.tile(np.log(hazard), self.sites)
         return theta
+
+    def held(self) -> Floats:
+        """Baselines' ratios to one another, within a factor of e about: a level that is common to
+        all is free."""
+        k, precision = self.baselines, np.zeros((self.size, self.size))
+        precision[:k, :k] = (np.eye(k) - 1 / k) / USUAL_RATIO**2
+        return precision
 
     def eased(self, step: Floats) -> Floats:
         """A hazard rises by the logarithm of events over those expected: Newton's own step far
@@ -223,41 +238,59 @@ class PiecewiseHazard(Model):
         )
         return taken
 
-    def _ends(self, mean: Floats) -> tuple[Floats, Floats]:
-        """Shares of members whose time ends in each interval, and with the event."""
-        parts = np.clip(mean.reshape(self.intervals, 2), 0.0, 1.0)
+    def _ends(self, mean: Floats) -> Ends:
+        """How members' time ends, from the noised shares of each end."""
+        parts = np.clip(mean, 0.0, 1.0)
         parts = parts / max(float(parts.sum()), 1e-9)
-        return parts.sum(axis=1), parts[:, 1]
+        left, events = parts[:-1].reshape(self.intervals, 2).T
+        later = np.cumsum((left + events)[::-1])[::-1]
+        return Ends(left, events, later + parts[-1])
 
     def seen(self, mean: Floats, noise: float) -> Mask:
         """[intervals]: whether more members end there or later than noise alone might make of
         nobody, where each of `mean` has `noise`."""
-        there = np.cumsum(mean.reshape(self.intervals, 2).sum(axis=1)[::-1])[::-1]
-        terms = 2.0 * np.arange(self.intervals, 0, -1)
+        ended = mean[:-1].reshape(self.intervals, 2).sum(axis=1)
+        there = np.cumsum(ended[::-1])[::-1] + mean[-1]
+        terms = 2.0 * np.arange(self.intervals, 0, -1) + 1
         return np.asarray(there > 2 * noise * np.sqrt(terms))
 
     def pretend(self, sketch: Sketch, theta: Floats) -> ModelRows:
-        """Members who enter at the beginning; censored as those who were, as far as known."""
+        """Members who enter at the beginning, and leave as those did who left, as far as known:
+        both times are drawn from a law, so that scores have the mean 0 of scores."""
         x, n = sketch.points[:, self.baselines :], len(sketch.points)
-        ends, events = self._ends(sketch.outcome)
-        lengths = np.diff(self.edges)
+        ends = self._ends(sketch.outcome)
+        one, two = _uniforms(sketch.normal)
         baseline = theta[: self.baselines].reshape(self.sites, -1).mean(axis=0)
         eta = np.clip(baseline + (x @ theta[self.baselines :])[:, None], -30, 30)
-        alive = np.exp(-np.cumsum(np.exp(eta) * lengths, axis=1))
-        there = np.cumsum(ends[::-1])[::-1]
-        leave = np.clip((ends - events) / np.maximum(there, 1e-9), 0.0, 1.0)
-        stay = np.cumprod(1 - leave)
-        one, two = _uniforms(sketch.normal)
-        failing = (one[:, None] < alive).sum(axis=1)
-        leaving = np.minimum((two[:, None] < stay).sum(axis=1), self.intervals - 1)
-        event = (failing <= leaving) & (failing < self.intervals)
-        last = np.where(event, failing, leaving)
-        stop = (
-            np.array(self.edges)[last]
-            + np.where(~event & (leave[last] <= 0), 1.0, 0.5) * lengths[last]
-        )
+        fails = self._reached(np.exp(eta) * np.diff(self.edges), -np.log(one))
+        leave = np.clip(ends.left / np.maximum(ends.there - ends.events / 2, 1e-9), 0.0, _SURELY)
+        leaves = self._reached(np.tile(-np.log1p(-leave), (n, 1)), -np.log(two))
+        stop = np.minimum(np.minimum(fails, leaves), self.edges[-1])
+        event = (fails <= leaves) & (fails <= self.edges[-1])
         start = np.full(n, self.edges[0])
         return self._at_risk(x, start, stop, event, np.ones(n, dtype=bool), np.arange(n), n)
+
+    def _reached(self, steps: Floats, needed: Floats) -> Floats:
+        """[n]: when a sum that grows evenly by `steps` [n, intervals] within each interval is as
+        much as `needed` [n]; infinite where it never is."""
+        after = np.cumsum(steps, axis=1)
+        place = (needed[:, None] > after).sum(axis=1)
+        there = np.minimum(place, self.intervals - 1)
+        lines = np.arange(len(needed))
+        step = np.maximum(steps[lines, there], _LEAST)
+        part = np.clip(1 - (after[lines, there] - needed) / step, 0.0, 1.0)
+        low, high = np.array(self.edges[:-1]), np.array(self.edges[1:])
+        time = low[there] + part * (high - low)[there]
+        return np.where(place < self.intervals, time, np.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """Shares of members [intervals] each: who left, who had the event, who was there at first."""
+
+    left: Floats
+    events: Floats
+    there: Floats
 
 
 def _uniforms(normal: Floats) -> tuple[Floats, Floats]:

@@ -25,6 +25,7 @@ from deploy.shared import (
 )
 from node import cli
 
+pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("processes")]
 RUN = CliRunner()
 NOISE = 0.35  # at epsilon 200 the noised total is within this, but for odds below 1e-9
 

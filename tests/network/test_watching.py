@@ -7,10 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from coordinator.log import CoordinatorLog
 from coordinator.node_link import Body
 from coordinator.store.facts import NodeState
+from node import cli
 from node.ledger_store import LedgerStore
 from node.witnessing import Copy
 from privacy.checkpoint import (
@@ -374,3 +376,23 @@ def test_a_ledger_that_its_peers_have_not_confirmed_goes_no_way_of_its_own(
     network.settle()
     assert node.service.witnessing.stopped
     assert "expired" not in node.kinds("expired")
+
+
+def test_ways_out_from_the_shell_say_when_there_is_nothing_to_go_out_of(network: Network) -> None:
+    node = network.nodes[NODE]
+    node.stop()
+
+    def cairn_node(*line: str) -> Result:
+        return CliRunner().invoke(cli.app, [*line, "--dir", str(node.home.root)])
+
+    assert cairn_node("recover", "--reason", "x").exit_code == 2
+    assert cairn_node("recover", "--assume-spent", "--reason", "x").exit_code == 3
+    both = cairn_node("recover", "--assume-spent", "--copy", "x", "--reason", "x")
+    assert both.exit_code == 2
+    assert cairn_node("accept-history", "--reason", "x").exit_code == 3
+    assert cairn_node("accept-history", "nobody", "--reason", "x").exit_code == 2
+    said = cairn_node("accept-history", PEER, "--reason", "Their disk was copied.", "--by", "Ida")
+    assert (said.exit_code, said.output) == (0, "accepted\n")
+    node.start()
+    [entry] = [body for body in node.bodies if isinstance(body, HistoryAccepted)]
+    assert (entry.of, entry.by) == (PEER, "Ida")

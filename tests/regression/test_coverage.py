@@ -60,6 +60,20 @@ def test_newton_under_noise_tells_nothing_false() -> None:
     assert seen.untold > 0.7
 
 
+def test_a_dispersion_that_nothing_is_known_of_does_not_carry_the_fit_away() -> None:
+    """One run: its noise was ten times as large where a round could change it at will."""
+    setting = Setting(10_000, "3", 0.5)
+    errors = seen_in(BY_NAME["negative_binomial"], setting, 1)
+    assert (errors.privacy < errors.sampling).all()
+    assert (np.abs(errors.errors) < 6 * errors.total).all()
+
+
+@pytest.mark.parametrize(("members", "told"), [(300, False), (4000, True)])
+def test_noise_that_is_too_loud_for_any_fit_leaves_nothing_told(members: int, told: bool) -> None:
+    seen = seen_in(BY_NAME["poisson"], Setting(members, "0.5", 0.5), 3)
+    assert seen.untold == (0 if told else 1)
+
+
 CELLS = (
     ("linear", Setting(2000, "0.5", 0.5)),
     ("poisson", Setting(500, "1", 0.5)),
