@@ -99,7 +99,8 @@ class ObjectivePerturbation:
     weight `ridge` * beta, and noise s: delta = 2 H(e^(epsilon - |log(1 - 1/ridge)|)), H the
     hockey-stick divergence of N(bound/s, 1) from N(0, 1).
     Source: Kifer, Smith and Thakurta (2012), COLT; for this bound of generalised linear models
-    Redberg, Koskela and Wang (2023), NeurIPS, where epsilon - … is above bound²/(2 s²).
+    Redberg, Koskela and Wang (2023), NeurIPS, where epsilon - … is above bound²/(2 s²). That bound
+    is taken as it stands there.
     """
 
     ridge: float
