@@ -1,4 +1,8 @@
-"""Charts of the client, drawn into pages."""
+"""Charts of the client, drawn into pages.
+
+The client loads pandas and altair when they are first wanted. Pages are made in many threads, in
+which one that is half loaded would be taken for whole: so both are loaded here, before any page.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,8 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import TYPE_CHECKING
 
+import altair  # noqa: F401
+import pandas as pd  # noqa: F401
 from markupsafe import Markup
 
 from pages.charts import Charts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 from anyio import from_thread
@@ -16,16 +16,25 @@ BASE = "http://localhost"
 class Inside(httpx.BaseTransport):
     """Hands requests to `app` as if they came from `address` with `headers`.
 
-    Called from a worker thread of the event loop that serves `app`.
+    Called from a worker thread of the event loop that serves `app`, and made anew for every page:
+    what was read is not asked again until something is changed.
     """
 
     app: ASGIApp
     headers: Mapping[str, str]
     address: str
+    _read: dict[str, httpx.Response] = field(default_factory=dict)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Answer one request of the client."""
-        return from_thread.run(self._answer, request)
+        if request.method != "GET":
+            self._read.clear()
+            return from_thread.run(self._answer, request)
+        asked = str(request.url)
+        if asked not in self._read:
+            self._read[asked] = from_thread.run(self._answer, request)
+        known = self._read[asked]
+        return httpx.Response(known.status_code, headers=known.headers, content=known.content)
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         request.headers.update(self.headers)
