@@ -77,7 +77,7 @@ def test_noise_that_is_too_loud_for_any_fit_leaves_nothing_told(members: int, to
 CELLS = (
     ("linear", Setting(2000, "0.5", 0.5)),
     ("poisson", Setting(500, "1", 0.5)),
-    ("negative_binomial", Setting(2000, "1", 0.5)),
+    ("negative_binomial", Setting(2000, "0.5", 0.5)),
     ("cox", Setting(2000, "0.5", 0.0)),
     ("effect ate", Setting(2000, "1", 0.5)),
 )
