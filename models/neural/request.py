@@ -272,7 +272,7 @@ class Train(Request):
 def _number(where: str, text: str, low: float, high: float) -> float:
     try:
         value = float(Decimal(text))
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):  # of a signaling NaN too
         value = math.nan
     if not low <= value <= high:
         raise BadInput(f"{text!r} is no number from {low:g} to {high:g}", where=where)

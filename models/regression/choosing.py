@@ -48,7 +48,8 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
     """The rounds of a run: their weights and the members' bounds."""
     free = [flat for at, flat in enumerate(model.flat) if model.constant(at) is None]
     columns = sum(0.25 if flat else 0.5 for flat in free)
-    size = math.sqrt(1 + columns + model.usual_moments)
+    offset = model.largest_offset**2 if isinstance(model, Glm) else 0.0  # moments hold it as it is
+    size = math.sqrt(1 + columns + model.usual_moments + offset)
     match way:
         case "newton":
             early = NEWTON_ROUNDS - 1
@@ -65,7 +66,7 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
     bound = clip * float(np.linalg.norm(model.loudness))
     clustered = way == "newton" and not model.independent
     if clustered:  # rows are counted in full, as a standard error by member asks
-        size = math.sqrt(2 + 2 * len(free) + model.moment_count)
+        size = math.sqrt(2 + 2 * len(free) + model.moment_count + offset)
     gram_clip = float(len(model.multiplied))
     return Course(way, weights, size, gram_clip, bound, damping, clustered=clustered)
 
@@ -74,15 +75,13 @@ def reusing(model: Glm, course: Course, known: Covariates) -> Course:
     """The same course where an earlier fit opened the covariates' law: the outcome's moments
     alone, what comes after with as much noise as ever, and the rest of the cost is spared."""
     counts = 2 if "members" in moment_places(model, outcome_alone=True) else 1
-    offset = model.design.formula.offset
-    largest = 0.0 if offset is None else max(map(abs, model.design.range_of(offset)))
     weights = tuple(_FINER * each for each in course.weights)
     later = weights[course.kinds.index("gram") + 1 :] if "gram" in course.kinds else weights[1:]
     outcome = min(round(_OUTCOME * sum(weights)), weights[0] // 2)
     return replace(
         course,
         weights=(outcome, *later),
-        moments_clip=math.sqrt(counts + model.usual_moments + largest**2),
+        moments_clip=math.sqrt(counts + model.usual_moments + model.largest_offset**2),
         known=known,
         spared=sum(weights) - outcome - sum(later),
     )

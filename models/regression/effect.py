@@ -50,7 +50,7 @@ from models.regression.syntax import Formula, Levels, Number, Outcome, formula_t
 from models.regression.treated import Propensity, Response
 from models.regression.weighting import Estimand, Weighting
 from models.result import Z95, Result
-from privacy.contract.dictionary import Dictionary
+from privacy.contract.dictionary import ColumnType, Dictionary
 from privacy.errors import BadInput
 
 PARTS = (25, 15, 15, 45)  # of the cost: propensity, arms, slopes, influence
@@ -273,6 +273,8 @@ def _column(text: str, where: str, dictionary: Dictionary) -> Outcome:
     ref = column_named(dictionary, text)
     if ref.column.levels:
         return Levels(ref, ref.column.levels[0])
+    if ref.column.type is ColumnType.DATE:
+        raise BadInput(f"{ref.name!r} is a date", where=where, instead="name a number or levels")
     if ref.column.bounds is None:
         raise BadInput(f"{ref.name!r} has no bounds", where=where, instead="declare them")
     return Number(ref, *ref.column.bounds)

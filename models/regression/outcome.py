@@ -256,6 +256,12 @@ class Glm(Model):
     def offsets(self) -> bool:
         return self.design.formula.offset is not None
 
+    @property
+    def largest_offset(self) -> float:
+        """The size that an offset can have; 0 without one."""
+        offset = self.design.formula.offset
+        return 0.0 if offset is None else max(map(abs, self.design.range_of(offset)))
+
     def constant(self, column: int) -> float | None:
         return 1.0 if self.design.intercept and column == 0 else None
 

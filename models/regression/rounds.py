@@ -186,7 +186,7 @@ def decimal(text: str, where: str, most: float) -> float:
     """A number above 0. Raises BadInput."""
     try:
         number = float(Decimal(text))
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):  # of a signaling NaN too
         raise BadInput("not a number", where=where) from None
     if not 0 < number <= most:
         raise BadInput(f"above 0 and at most {most:g}", where=where)

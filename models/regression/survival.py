@@ -194,6 +194,11 @@ class PiecewiseHazard(Model):
             batch.members,
         )
 
+    def ends(self, codes: Floats) -> Floats:
+        """Interval and kind of each end, as `first_rows` codes them; whoever stayed to the last
+        edge left in the last interval without the event."""
+        return np.where(codes >= 2 * self.intervals, 2.0 * self.intervals - 2, codes)
+
     @property
     def moment_count(self) -> int:
         return 2 * self.intervals + 1

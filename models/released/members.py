@@ -107,7 +107,8 @@ class JudgedCells(Judged):
         rows = self.model.first_rows(batch)
         eta = product(rows.x, self.theta) + rows.offset
         score = np.searchsorted(self.edges, np.nan_to_num(eta, nan=-np.inf), side="right")
-        answer = np.clip(rows.y, 0, self.answers - 1).astype(np.int64)
+        seen = self.model.ends(rows.y) if isinstance(self.model, PiecewiseHazard) else rows.y
+        answer = np.clip(seen, 0, self.answers - 1).astype(np.int64)
         use = chosen & (rows.weight > 0)
         cell = place * self.block + score * self.answers + answer
         np.add.at(total, cell[use], self.weight)

@@ -81,7 +81,7 @@ class ReleasedNetwork(Fact):
         for text in self.base:
             try:
                 value = float(Decimal(text))
-            except InvalidOperation:
+            except (InvalidOperation, ValueError):  # of a signaling NaN too
                 value = math.nan
             if not -1 <= value <= 1:
                 raise BadInput("base holds numbers from -1 to 1", where="base")

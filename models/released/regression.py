@@ -176,7 +176,7 @@ def _numbers(texts: tuple[str, ...], count: int, where: str) -> Floats:
         raise BadInput(f"{count} numbers belong here", where=where)
     try:
         found = np.array([float(Decimal(text)) for text in texts])
-    except (InvalidOperation, OverflowError):
+    except (InvalidOperation, OverflowError, ValueError):
         raise BadInput("not a number", where=where) from None
     if not (np.abs(found) <= LARGEST).all():
         raise BadInput(f"numbers lie within {LARGEST:g}", where=where)

@@ -10,7 +10,7 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import cached_property
 from typing import Self
@@ -54,7 +54,11 @@ class Column(Fact):
     @field_validator("lower", "upper")
     @classmethod
     def _finite(cls, value: str | None) -> str | None:
-        if value is not None and not math.isfinite(float(Decimal(value))):
+        try:
+            finite = value is None or math.isfinite(float(Decimal(value)))
+        except (InvalidOperation, ValueError):
+            finite = False
+        if not finite:
             raise ValueError("bounds are finite numbers")
         return value
 

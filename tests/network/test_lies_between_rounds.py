@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from sqlalchemy import select
 
+from coordinator.audit import verify
 from coordinator.audit.verify import verify_bundle
 from coordinator.node_link import Body
 from coordinator.planning import Compiled
 from coordinator.statement import totals_digest
 from coordinator.store.facts import RunFacts, RunState
-from coordinator.store.tables import ReleaseRow, RunRow
+from coordinator.store.tables import LogRow, ReleaseRow, RunRow
 from models.contribution import CellCounts, Contribution
 from models.derivation import Derivation
 from node.cut import Beginning
@@ -27,6 +29,7 @@ from privacy.contract.packet import Packet
 from privacy.contract.signing import Envelope
 from privacy.contract.study import ConsentRule
 from privacy.errors import Code, ProtocolError, VerificationFailed
+from privacy.log import LogEntry
 from tests.support.adaptive import Halving, add_halving
 from tests.support.killing import When
 from tests.support.net_bundle import bundle
@@ -215,8 +218,8 @@ def joins(request: pytest.FixtureRequest, rich: Network) -> bool:
     real = runner.engine
 
     def forgetful(*asked: Any) -> Any:
-        *question, today, _began = asked
-        return real(*question, today, Beginning(today, runner.cut()))
+        *question, today, _began, charge = asked
+        return real(*question, today, Beginning(today, runner.cut()), charge)
 
     if request.param == "forgotten":
         runner.engine = forgetful
@@ -293,7 +296,7 @@ def finished(network: Network) -> RunFacts:
 def told_otherwise(
     network: Network, run: RunFacts, change: Callable[[list[dict[str, Any]]], None]
 ) -> None:
-    """The release signed anew with other rounds in it, and stored in place of the true one."""
+    """The release signed anew with other rounds in it, in place of the true one; in the log too."""
     release = network.store.releases.get(run.release or "")
     body = parse_canonical(release.envelope.body)
     change(body["rounds"])
@@ -304,11 +307,25 @@ def told_otherwise(
         row = session.get(ReleaseRow, release.digest)
         assert row is not None
         row.digest, row.envelope = envelope.digest, envelope.to_bytes()
+        line = session.scalars(select(LogRow).where(LogRow.digest == release.digest)).one()
+        known = LogEntry.from_bytes(line.data).to_json()
+        told = LogEntry.from_json({**known, "statement": envelope.digest})
+        line.digest, line.data = envelope.digest, told.data
 
 
 def verdict(network: Network, folder: Path) -> str:
     with pytest.raises(VerificationFailed) as failed:
         verify_bundle(bundle(network, folder))
+    return failed.value.where
+
+
+def told(network: Network, folder: Path) -> str:
+    """Where an auditor finds it who has no log: with one, it is no log that the nodes witnessed."""
+    assert verdict(network, folder).startswith("log/")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verify, "check_log", lambda *_: None)
+        with pytest.raises(VerificationFailed) as failed:
+            verify_bundle(folder)
     return failed.value.where
 
 
@@ -328,7 +345,7 @@ def test_rounds_told_in_another_order_are_found(
         rounds[1], rounds[2] = rounds[2], rounds[1]
 
     told_otherwise(network, finished, swap)
-    assert verdict(network, tmp_path / "bundle").startswith("releases/")
+    assert told(network, tmp_path / "bundle").startswith("releases/")
 
 
 def test_a_transcript_of_another_round_is_found(
@@ -339,14 +356,14 @@ def test_a_transcript_of_another_round_is_found(
         one["transcript"], two["transcript"] = two["transcript"], one["transcript"]
 
     told_otherwise(network, finished, swap)
-    assert verdict(network, tmp_path / "bundle").startswith("transcripts/")
+    assert told(network, tmp_path / "bundle").startswith("transcripts/")
 
 
 def test_a_total_that_the_vectors_do_not_give_is_found(
     network: Network, finished: RunFacts, tmp_path: Path
 ) -> None:
     told_otherwise(network, finished, lambda rounds: rounds[1].update(totals=totals_digest([1, 2])))
-    assert verdict(network, tmp_path / "bundle").startswith("transcripts/")
+    assert told(network, tmp_path / "bundle").startswith("transcripts/")
 
 
 REAL_STATE = Halving.state

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2, norm
 
 from node import runner
+from node.charges import Charge
 from node.cut import Beginning
 from node.gate import Asked
 from privacy.contract.messages import Ask
@@ -42,7 +43,9 @@ def _noise(network: Network, cohort: str = "") -> tuple[NDArray[np.float64], int
             Asked(str(network.study.consent_purpose), network.study.use),
         )
         today = network.clock().date()
-        exact += service.runner.engine(*asked, today, Beginning(today, service.runner.cut()))
+        charge = Charge(compiled.envelope.digest, 0, 0, derived.rounds[0].mechanism)
+        began = Beginning(today, service.runner.cut())
+        exact += service.runner.engine(*asked, today, began, charge)
     assert len(opened.total) == CELLS
     sigma = 2.0 ** compiled.plan.rounds[0].mechanism["log2_sigma"]
     return (opened.total - exact) / sigma, len(opened.survivors)

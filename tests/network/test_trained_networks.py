@@ -14,7 +14,7 @@ import pytest
 from coordinator.audit.verify import verify_bundle
 from coordinator.client import BadInput, Job, Refused, load_model
 from coordinator.client.network import Network as Client
-from coordinator.client.transport import Transport
+from coordinator.client.transport import Download, Transport
 from coordinator.store.facts import RunState
 from models.dictionary_file import load_dictionary
 from models.neural.law import State
@@ -93,8 +93,8 @@ def test_weights_that_the_release_does_not_name_are_refused(
         researcher.study("als-progression").count().run(epsilon=1).model()
     whole = Transport.download
 
-    def changed(self: Transport, path: str, timeout_seconds: float) -> Any:
-        return _ending_in_nought(whole(self, path, timeout_seconds))
+    def changed(self: Transport, path: str, timeout_seconds: float, **more: Any) -> Any:
+        return _ending_in_nought(whole(self, path, timeout_seconds, **more))
 
     monkeypatch.setattr(Transport, "download", changed)
     with pytest.raises(VerificationFailed, match="not those of the release"):
@@ -105,9 +105,10 @@ class _ending_in_nought:  # noqa: N801 - a context around a context
     def __init__(self, inner: Any) -> None:
         self.inner = inner
 
-    def __enter__(self) -> list[bytes]:
-        data = b"".join(self.inner.__enter__())
-        return [data[:-1], bytes([data[-1] ^ 1])]
+    def __enter__(self) -> Download:
+        said = self.inner.__enter__()
+        data = b"".join(said.pieces)
+        return replace(said, pieces=iter([data[:-1], bytes([data[-1] ^ 1])]))
 
     def __exit__(self, *error: object) -> None:
         self.inner.__exit__(*error)
