@@ -99,7 +99,11 @@ class FlowerAgent:
             if not desk.has_room(BUSY_HEARTBEAT_SECONDS):
                 link.heartbeat()
                 continue
-            desk.take(link.pull() if not stop.is_set() else None)
+            message = None
+            try:
+                message = None if stop.is_set() else link.pull()
+            finally:
+                desk.take(message)  # gives the worker back when the link is lost
             self._wait_seconds = FIRST_WAIT_SECONDS
 
 
