@@ -32,7 +32,8 @@ class RosterNode(Fact):
     name: str
     key: str  # Ed25519 identity, base64
     transport_key: str  # the transport's public key, base64: carries messages, signs nothing
-    former: Annotated[tuple[Former, ...], Field(max_length=256)] = ()
+    # A body that was parsed already brings a list here, so the tuple alone is not strict.
+    former: Annotated[tuple[Former, ...], Field(max_length=256, strict=False)] = ()
 
     @field_validator("id")
     @classmethod

@@ -14,6 +14,7 @@ import pytest
 from coordinator.api.services import ApiSettings
 from coordinator.store.facts import Decision, NodeState
 from privacy.accounting.conversion import epsilon_of_rho
+from privacy.contract.roster import RosterNode
 from privacy.contract.signing import Envelope
 from privacy.contract.study import Investigator, Study
 from privacy.contract.time import instant_text
@@ -373,18 +374,15 @@ def test_a_node_joins_by_its_own_kind_of_invitation(world: World, http: httpx.Cl
     admin = bearer(world.tokens[Role.ADMIN])
     code = http.post("/v1/invitations", json={"name": "New org"}, headers=admin).json()["code"]
     token = Token.new(Role.ADMIN, seeded_entropy("n"))
-    node = {
-        "id": "new-org",
-        "name": "New org",
-        "key": token.signing_key.public.text,
-        "transport_key": "pem",
-    }
+    key = token.signing_key.public.text
+    node = RosterNode(id="new-org", name="New org", key=key, transport_key="pem").to_json()
     person = {"public_key": node["key"], "bearer_sha256": token.bearer_sha256}
     for wrong in (
         {"code": code},
         {"code": code, "person": person, "node": node},
         {"code": code, "node": {**node, "key": "short"}},
         {"code": code, "node": {**node, "id": "../etc"}},
+        {"code": code, "node": {**node, "former": [{"key": key, "until": "1"}]}},
     ):
         assert http.post("/v1/join", json=wrong).json()["code"] == "bad_request"
     as_person = http.post("/v1/join", json={"code": code, "person": person})

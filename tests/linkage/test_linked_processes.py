@@ -45,6 +45,22 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
         running.stop()
 
 
+@pytest.fixture(scope="module")
+def linked(network: Network) -> Network:
+    """The network, whose operator has linked its organisations."""
+    fields = [word for name in FIELDS for word in ("--field", name)]
+    ran = RUN.invoke(
+        operator.app,
+        [
+            *("link", *ORGANISATIONS, *fields, "--ends", f"{utc_now().year}-12-31"),
+            *("--dir", str(network.prepared.home.root)),
+        ],
+    )
+    assert ran.exit_code == 0, ran.output
+    assert ran.output.startswith("linked: ")
+    return network
+
+
 def test_the_example_holds_what_it_says(tmp_path: Path) -> None:
     write_shared_example(tmp_path)
     codes: Counter[str] = Counter()
@@ -56,19 +72,9 @@ def test_the_example_holds_what_it_says(tmp_path: Path) -> None:
 
 
 def test_people_in_two_organisations_are_counted_once_over_real_processes(
-    network: Network,
+    linked: Network,
 ) -> None:
-    prepared = network.prepared
-    fields = [word for name in FIELDS for word in ("--field", name)]
-    linked = RUN.invoke(
-        operator.app,
-        [
-            *("link", *ORGANISATIONS, *fields, "--ends", f"{utc_now().year}-12-31"),
-            *("--dir", str(prepared.home.root)),
-        ],
-    )
-    assert linked.exit_code == 0, linked.output
-    assert linked.output.startswith("linked: ")
+    prepared = linked.prepared
     shown = RUN.invoke(operator.app, ["linkages", "--dir", str(prepared.home.root)])
     assert [each["state"] for each in json.loads(shown.output)] == ["linked"]
     here = 0
@@ -86,19 +92,19 @@ def test_people_in_two_organisations_are_counted_once_over_real_processes(
     assert abs(totals[1] - PEOPLE) < 2 * NOISE
 
 
-def test_a_steward_ends_a_linkage_and_nothing_is_counted_by_it(network: Network) -> None:
-    node = network.prepared.nodes[0]
+def test_a_steward_ends_a_linkage_and_nothing_is_counted_by_it(linked: Network) -> None:
+    node = linked.prepared.nodes[0]
     ended = RUN.invoke(cli.app, ["link", "end", "a partner left", "--dir", str(node.home.root)])
     assert ended.exit_code == 0, ended.output
-    net = connect(network.prepared.url, token=network.prepared.tokens.researcher.text)
+    net = connect(linked.prepared.url, token=linked.prepared.tokens.researcher.text)
     with pytest.raises(Exception, match="not linked"):
         net.study("each-once").count().run(epsilon=201)
     again = RUN.invoke(cli.app, ["link", "end", "again", "--dir", str(node.home.root)])
     assert again.exit_code == 2
 
 
-def test_whoever_is_signed_in_sees_which_organisations_are_linked(network: Network) -> None:
-    prepared = network.prepared
+def test_whoever_is_signed_in_sees_which_organisations_are_linked(linked: Network) -> None:
+    prepared = linked.prepared
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CAIRN_URL", prepared.url)
         patch.setenv("CAIRN_TOKEN", prepared.tokens.auditor.text)
