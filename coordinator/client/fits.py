@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
+
+from pydantic import ValidationError
 
 from coordinator.client.derived import reused_from
 from coordinator.client.errors import BadInput, checking
@@ -30,6 +32,7 @@ from privacy.contract.dictionary import Dictionary
 from privacy.errors import Code
 from privacy.mechanism import plan_mechanism
 
+Made = TypeVar("Made", bound=InRounds)
 Numeral = float | int | str | Decimal
 AUTO = "auto"
 MEMBERS = 1000  # where nobody guesses the cohort's size
@@ -104,7 +107,8 @@ class Fitting(ABC):
         formula, in the same cohort: they are not asked again, which costs less. With "auto" the
         newest such release is looked for.
         """
-        asked = Regression(
+        asked = _made(
+            Regression,
             formula=formula,
             family=family,
             happened=happened,
@@ -133,7 +137,8 @@ class Fitting(ABC):
         """
         if strata not in ("", SITE):
             raise BadInput("no strata", where="strata", instead=f"write {SITE!r}")
-        asked = Cox(
+        asked = _made(
+            Cox,
             time=time,
             event=event,
             formula=formula,
@@ -158,7 +163,8 @@ class Fitting(ABC):
         way: Way | None = None,
     ) -> Question:
         """How fast `outcome` changes with `time`, by terms; slopes count within the bounds."""
-        asked = Progression(
+        asked = _made(
+            Progression,
             outcome=outcome,
             time=time,
             formula=formula,
@@ -189,7 +195,8 @@ class Fitting(ABC):
         been given to; "ate", everybody; "att", the treated. `treated` and `happened` are the
         levels of a yes.
         """
-        asked = Effect(
+        asked = _made(
+            Effect,
             outcome=outcome,
             treatment=treatment,
             covariates=covariates,
@@ -213,8 +220,20 @@ class Fitting(ABC):
 
     def _fitted(self, analysis: Any, members: int, way: Way | None) -> Question:
         if way is not None:
+            if way not in WAYS:
+                raise BadInput(f"no way {way!r}", where="way", instead="write " + ", ".join(WAYS))
             return self.asked(analysis.model_copy(update={"way": way}))
         return replace(self.asked(analysis), suit=Suited(self.declared(), members))
+
+
+def _made(kind: type[Made], **fields: Any) -> Made:
+    """A request of these fields; raises BadInput naming the first that it does not take."""
+    try:
+        return kind(**fields)
+    except ValidationError as wrong:
+        first = wrong.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BadInput(f"not taken here: {first['msg']}", where=where) from None
 
 
 def _opened_before(plain: Question, asked: Regression, epsilon: str) -> Reused | None:
