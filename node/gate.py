@@ -97,7 +97,7 @@ def decide(envelope: Envelope, facts: Facts, *, reserved: bool = False) -> Permi
     may outlast the question, though not the plan.
     """
     plan = _open_plan(envelope, facts)
-    _check_ready(facts)
+    check_ready(facts)
     _check_time(plan, facts)
     _check_roster(plan, facts)
     study = _approved_study(plan, facts)
@@ -118,7 +118,8 @@ def _open_plan(envelope: Envelope, facts: Facts) -> Plan:
         raise Refused(Code.BAD_SIGNATURE, what="plan") from None
 
 
-def _check_ready(facts: Facts) -> None:
+def check_ready(facts: Facts) -> None:
+    """Raises Refused for a node that takes part in nothing now."""
     if facts.paused:
         raise Refused(Code.PAUSED)
     if facts.halted:

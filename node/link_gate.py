@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from node.gate import CLOCK_SKEW, Facts
+from node.gate import CLOCK_SKEW, Facts, check_ready
 from privacy.contract.dictionary import ColumnRef, Dictionary, Rows
 from privacy.contract.signing import Envelope
 from privacy.contract.time import parse_instant
@@ -26,7 +26,7 @@ def decide_linkage(envelope: Envelope, facts: Facts, network: str) -> LinkSessio
         session = LinkSession.from_json(envelope.open(SESSION, facts.coordinator))
     except (VerificationFailed, BadInput):
         raise Refused(Code.BAD_SIGNATURE, what="linkage") from None
-    _check_ready(facts)
+    check_ready(facts)
     _check_time(session, facts)
     if session.network != network or session.roster != facts.roster.digest:
         raise Refused(Code.ROSTER_MISMATCH)
@@ -38,15 +38,6 @@ def decide_linkage(envelope: Envelope, facts: Facts, network: str) -> LinkSessio
         raise Refused(Code.DICTIONARY_MISMATCH)
     fields_of(session.fields, facts.dictionary)
     return session
-
-
-def _check_ready(facts: Facts) -> None:
-    if facts.paused:
-        raise Refused(Code.PAUSED)
-    if not facts.witnessed:
-        raise Refused(Code.NOT_WITNESSED)
-    if facts.records_fault is not None:
-        raise Refused(facts.records_fault, what="records")
 
 
 def _check_time(session: LinkSession, facts: Facts) -> None:

@@ -152,14 +152,8 @@ class Records:
     @contextmanager
     def transaction(self) -> Iterator[Cursor]:
         """A cursor whose changes all become true at the end, or none if anything is raised."""
-        with self._writing:
-            cursor = self._cursor()
-            try:
-                cursor.execute("BEGIN TRANSACTION")
-                yield cursor
-                cursor.execute("COMMIT")
-            finally:
-                cursor.close()
+        with self._writing, self.charging() as cursor:
+            yield cursor
 
     @contextmanager
     def charging(self) -> Iterator[Cursor]:

@@ -52,9 +52,9 @@ class Kit:
     package: str
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
-        """A whole page; of one that htmx asked for, the part named by the request's target."""
+        """A whole page, in the reader's language; of one that htmx asked for it takes its part."""
         text = self.text(request, template, **values)
-        return HTMLResponse(text, status, headers={**HEADERS, "Vary": "HX-Request"})
+        return HTMLResponse(text, status, headers=dict(HEADERS))
 
     def text(self, request: Request, template: str, **values: Any) -> str:
         """The template in the reader's language."""

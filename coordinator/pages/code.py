@@ -26,24 +26,17 @@ def codes_of(question: Question, study: Study, preview: Preview) -> dict[str, st
 
 
 def _python(question: Question, study: Study, epsilon: str) -> str:
-    analysis = json.dumps(question.analysis_json, ensure_ascii=False, indent=4)
     return (
         "from coordinator.client import connect\n"
         "from models.aggregates.requests import parse_analysis\n\n"
         "net = connect()  # CAIRN_URL and CAIRN_TOKEN, or what `cairn login` left\n"
         f"study = net.study({study.id!r})\n"
-        f"analysis = parse_analysis({_pythonic(analysis)})\n"
+        f"analysis = parse_analysis({question.analysis_json!r})\n"
         f"question = study.ask(analysis, {question.cohort!r})\n"
         f"print(question.preview(epsilon={epsilon}))\n"
         f"result = question.run(epsilon={epsilon})\n"
         "print(result.summary())\n"
     )
-
-
-def _pythonic(text: str) -> str:
-    """JSON as Python reads it: a name is no keyword inside quotes."""
-    value = json.loads(text)
-    return repr(value)
 
 
 def _r(ask: str) -> str:

@@ -3,7 +3,6 @@ may be, and one button that asks it."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -176,7 +175,6 @@ def _shown(study: Study, said: Planned) -> dict[str, Any]:
         "drawing": drawn(preview.plot, said.question.sentence),
         "attrition": _attrition(study, said.question.cohort),
         "codes": codes_of(said.question, study, preview),
-        "nonce": os.urandom(8).hex(),
     }
 
 

@@ -9,9 +9,8 @@ from fastapi import Response
 
 from coordinator.pages.drawing import drawn
 from coordinator.pages.visit import Visit
-from models.aggregates.requests import parse_analysis
+from coordinator.pages.words import worded
 from models.result import NUMBERS
-from models.sentences import sentence
 from pages.kit import HEADERS
 from privacy.errors import Code, Refused
 
@@ -26,11 +25,7 @@ _FILES = {
 def every(visit: Visit) -> Response:
     """The newest releases of the studies that the reader may see."""
     said = visit.network.transport.get("/v1/releases", limit=_SHOWN)["releases"]
-    shown = [
-        {**each, "sentence": sentence(parse_analysis(each["analysis"]), each["cohort"])}
-        for each in said
-    ]
-    return visit.page("releases.html", releases=shown)
+    return visit.page("releases.html", releases=[worded(each) for each in said])
 
 
 def one(visit: Visit, study: str, release: str) -> Response:

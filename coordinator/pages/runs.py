@@ -7,8 +7,7 @@ from typing import Any
 from fastapi import Response
 
 from coordinator.pages.visit import KIT, Visit, go
-from models.aggregates.requests import parse_analysis
-from models.sentences import sentence
+from coordinator.pages.words import worded
 from pages.kit import HEADERS
 
 _SHOWN = 50
@@ -18,7 +17,7 @@ UNDER_WAY = ("queued", "running")
 def every(visit: Visit) -> Response:
     """The newest runs of the studies that the reader may see."""
     said = visit.network.transport.get("/v1/runs", limit=_SHOWN)["runs"]
-    return visit.page("runs.html", runs=[_told(run) for run in said])
+    return visit.page("runs.html", runs=[worded(run) for run in said])
 
 
 def one(visit: Visit, run: str) -> Response:
@@ -40,7 +39,7 @@ def cancel(visit: Visit, run: str) -> Response:
 
 
 def _facts(visit: Visit, name: str) -> dict[str, Any]:
-    run = _told(visit.network.transport.get(f"/v1/runs/{name}"))
+    run = worded(visit.network.transport.get(f"/v1/runs/{name}"))
     nodes = visit.network.nodes()
     taking = set(run["participants"])
     return {
@@ -49,7 +48,3 @@ def _facts(visit: Visit, name: str) -> dict[str, Any]:
         "nodes": [node for node in nodes if node.id in taking],
         "release": (run["answer"] or {}).get("release", ""),
     }
-
-
-def _told(run: dict[str, Any]) -> dict[str, Any]:
-    return {**run, "sentence": sentence(parse_analysis(run["analysis"]), run["cohort"])}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from fastapi import Response
@@ -11,7 +10,7 @@ from coordinator.client.delegating import Delegated
 from coordinator.client.facts import ColumnInfo
 from coordinator.client.study import Study
 from coordinator.pages.visit import Visit, go
-from privacy.contract.canonical import canonical_bytes
+from coordinator.pages.words import worded
 from privacy.contract.delegation import KIND, LONGEST, Delegation
 from privacy.contract.signing import Envelope
 from privacy.contract.time import instant_text, parse_instant
@@ -53,7 +52,7 @@ def _page(visit: Visit, name: str, status: int = 200, **more: Any) -> Response:
         about=study.about(),
         steps=study.steps,
         tables=_tables(study.columns),
-        releases=[_named(study, each) for each in releases],
+        releases=[worded(each) for each in releases],
         researcher=visit.person.role is Role.RESEARCHER,
         delegated=_delegated(visit, study),
         delegate_key=visit.delegate_key.public.text,
@@ -88,7 +87,6 @@ def _checked(visit: Visit, study: Study) -> Envelope:
         raise BadInput("for another key than the one above", where="delegation")
     if said.lifetime > LONGEST or visit.services.clock() >= parse_instant(said.expires):
         raise BadInput("over, or for longer than a week", where="delegation")
-    canonical_bytes(envelope.to_json())
     return envelope
 
 
@@ -104,16 +102,3 @@ def _tables(columns: list[ColumnInfo]) -> dict[str, list[ColumnInfo]]:
     for column in columns:
         found.setdefault(column.table, []).append(column)
     return found
-
-
-def _named(study: Study, release: dict[str, Any]) -> dict[str, Any]:
-    from models.aggregates.requests import parse_analysis
-    from models.sentences import sentence
-
-    words = sentence(parse_analysis(release["analysis"]), release["cohort"])
-    return {**release, "sentence": words, "study": study.id}
-
-
-def compact(value: Any) -> str:
-    """JSON on one line."""
-    return json.dumps(value, ensure_ascii=False)

@@ -26,6 +26,7 @@ from coordinator.store.network import revoked_in
 from pages.forms import Form
 from pages.kit import HEADERS, Kit, Link
 from privacy.contract.signing import SigningKey
+from privacy.contract.time import parse_instant
 from privacy.contract.token import Role
 from privacy.errors import Code, Refused
 
@@ -115,8 +116,6 @@ class Visit:
         if envelope is None or envelope.digest in ended:
             return None
         made = Delegated(envelope, self.delegate_key)
-        from privacy.contract.time import parse_instant
-
         return made if self.services.clock() < parse_instant(made.terms.expires) else None
 
     def page(self, template: str, status: int = 200, **values: Any) -> Response:

@@ -24,6 +24,7 @@ from coordinator.store.facts import LinkageState
 from node import linkage_records
 from node.engines.embedded import columns_of
 from node.layout import quote
+from node.link_gate import decide_linkage
 from node.linkage_records import applied, linked_numbers
 from node.linked import linked_columns
 from node.records import Records
@@ -31,10 +32,11 @@ from privacy.contract.canonical import canonical_bytes
 from privacy.contract.messages import Ask, open_reply, seal_request
 from privacy.contract.packet import Packet
 from privacy.contract.policy import Linking
+from privacy.contract.signing import Envelope
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.linkage.dummies import COST
-from privacy.linkage.session import LinkSession
+from privacy.linkage.session import SESSION, LinkSession
 from privacy.units import Rho
 from tests.support import net_data
 from tests.support.linked_clinic import (
@@ -136,6 +138,27 @@ def test_other_organisations_than_were_linked_do_not_answer_a_linked_study(make:
     fewer = known.model_copy(update={"nodes": known.nodes[:2]})
     with pytest.raises(Refused, match="participants"):
         network.plan(network.question(COUNT), known=fewer)
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ({"paused": True}, Code.PAUSED),
+        ({"halted": True}, Code.HISTORY_BROKEN),
+        ({"witnessed": False}, Code.NOT_WITNESSED),
+    ],
+)
+def test_a_node_that_answers_nothing_is_not_linked_either(
+    make: Make, state: dict[str, bool], code: Code
+) -> None:
+    network = clinic(make, linked=False)
+    session = never_run(network)
+    sealed = Envelope.seal(SESSION, session.to_json(), network.key)
+    facts = network.nodes[session.nodes[0]].service.facts()
+    assert decide_linkage(sealed, facts, "test") == session
+    with pytest.raises(Refused) as refused:
+        decide_linkage(sealed, replace(facts, **state), "test")
+    assert refused.value.code is code
 
 
 DISAGREEING = {
