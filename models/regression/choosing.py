@@ -25,7 +25,9 @@ Way = Literal["gradient", "gram", "newton"]
 NEWTON_ROUNDS = 7
 GRAM_ROUNDS = 6
 GRADIENT_ROUNDS = 7
-_MOMENTS, _GRAM = 0.10, 0.18  # parts of the cost
+_FIRST = (0.15, 0.18)  # parts of the cost for moments and products
+_FIRST_OF_FEW = (0.20, 0.20)  # of few columns, whose noise no others make up for
+_FEW_COLUMNS = 4
 _GRADIENT_MOMENTS = 0.20
 _OUTCOME = 0.04  # for the outcome's moments alone
 _FINER = 10  # so that parts of small weights are whole too
@@ -55,8 +57,7 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
             early = NEWTON_ROUNDS - 1
             weights = (1,) * (1 + early) + (math.ceil(_LAST * (1 + early)),)
         case "gram":
-            gram = gram_part(len(model.multiplied))
-            moments = _MOMENTS * min(1.0, 0.4 + model.width / 10)
+            moments, gram = first_parts(model)
             each = (1 - moments - gram) / GRAM_ROUNDS
             weights = _whole(moments, gram, *[each] * GRAM_ROUNDS)
         case _:
@@ -87,9 +88,10 @@ def reusing(model: Glm, course: Course, known: Covariates) -> Course:
     )
 
 
-def gram_part(width: int) -> float:
-    """The part of the cost for products of so many columns."""
-    return _GRAM * min(1.0, width / 8)
+def first_parts(model: Model) -> tuple[float, float]:
+    """The parts of the cost for moments and for products of columns."""
+    free = sum(model.constant(at) is None for at in range(model.width))
+    return _FIRST_OF_FEW if free <= _FEW_COLUMNS else _FIRST
 
 
 def _whole(*parts: float) -> tuple[int, ...]:
@@ -123,8 +125,8 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
 
 def gram_noise(model: Model, unit_noise: float, members: int) -> float:
     """The noise on the products of columns, relative to them."""
-    width = len(model.multiplied)
-    return math.sqrt(width) * width * unit_noise / math.sqrt(gram_part(width)) / members
+    width, (_, part) = len(model.multiplied), first_parts(model)
+    return math.sqrt(width) * width * unit_noise / math.sqrt(part) / members
 
 
 def _clip(model: Model, noise: float, least: float) -> str:

@@ -8,7 +8,7 @@ rests on the scores that were released.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -38,6 +38,7 @@ class Covariates:
     roughness: float
     members: float = math.nan
     noise: float = 0.0
+    unsure: Floats = field(default_factory=lambda: np.zeros(0))
 
     def others(self, members: float, noise: float) -> float:
         """At least so large a part of `members`, known with `noise`, or of those, is not of both:
@@ -68,6 +69,7 @@ class Population:
     low: Floats
     weight: float = 1.0
     roughness: float = UNKNOWN
+    unsure: Floats = field(default_factory=lambda: np.zeros(0))
 
     @cached_property
     def points(self) -> Floats:
@@ -127,21 +129,24 @@ def first_population(
         _lower_values(model),
         weight,
         math.hypot(law.roughness, apart),
+        law.unsure,
     )
 
 
 def _uncorrelated(model: Model, sums: Floats, per: float, tau: float) -> Covariates:
     """Means and variances; how columns go together is not known yet."""
     at = moment_places(model)
-    mean, variance = np.zeros(model.width), np.zeros(model.width)
+    mean, variance, unsure = np.zeros((3, model.width))
     for column in range(model.width):
         constant = model.constant(column)
         if constant is not None:
             mean[column] = constant
             continue
         mean[column] = float(np.clip(sums[at[f"x{column}"]] * per, -1, 1))
-        variance[column] = _variance(model, column, mean[column], sums, per, tau)
-    return Covariates(mean, _by_shares(model, mean, np.diag(variance)), UNKNOWN)
+        variance[column], error = _variance(model, column, mean[column], sums, per, tau)
+        unsure[column] = error / variance[column]
+    covariance = _by_shares(model, mean, np.diag(variance))
+    return Covariates(mean, covariance, UNKNOWN, unsure=unsure)
 
 
 def _by_shares(model: Model, mean: Floats, covariance: Floats) -> Floats:
@@ -164,14 +169,16 @@ def _lower_values(model: Model) -> Floats:
 
 def _variance(
     model: Model, column: int, mean: float, sums: Floats, per: float, tau: float
-) -> float:
+) -> tuple[float, float]:
+    """And its error."""
     if model.flat[column]:
         low = model.shifts[column]
         share = float(np.clip(mean - low, 0.02, 0.98))
-        return share * (1 - share)
+        return share * (1 - share), abs(1 - 2 * share) * tau
     found = float(sums[moment_places(model)[f"xx{column}"]]) * per - mean**2
     kept = PRIOR_SPREAD**2 / (PRIOR_SPREAD**2 + tau**2)
-    return float(np.clip(PRIOR_VARIANCE + kept * (found - PRIOR_VARIANCE), LEAST_VARIANCE, 1.0))
+    guess = PRIOR_VARIANCE + kept * (found - PRIOR_VARIANCE)
+    return float(np.clip(guess, LEAST_VARIANCE, 1.0)), math.sqrt(kept) * tau
 
 
 def gram_map(population: Population) -> Floats:
@@ -204,14 +211,21 @@ def with_gram(
     there = np.ix_(np.isin(columns, free), np.isin(columns, free))
     second = (gram - np.outer(moved, moved))[there]
     tau = noise / count / float(np.mean(kept[there]))
-    spread = _shrunk_diagonal(np.diag(second), tau)
+    spread, error = _shrunk_diagonal(np.diag(second), tau, population.unsure[free])
     off = second / np.sqrt(np.outer(spread, spread))
     known = _known_pairs(model, population)[np.ix_(free, free)]
     correlation, left = _shrunk_correlation(off, tau / math.sqrt(2), known)
     scale = np.sqrt(spread) / np.diag(asked.linear)[free]
     covariance = np.zeros_like(population.covariance)
     covariance[np.ix_(free, free)] = correlation * np.outer(scale, scale)
-    return replace(population, covariance=covariance, roughness=left * math.sqrt(2))
+    return replace(population, covariance=covariance, roughness=_roughness(left, error))
+
+
+def _roughness(left: float, error: Floats) -> float:
+    """Of products with error `left`, and squares with `error` [f]: pooled."""
+    size = len(error)
+    whole = size * (size - 1) * left**2 + float(np.sum(error**2))
+    return math.sqrt(2 * whole / (size * (size + 1)))
 
 
 def _clipped_products(z: Floats, clip: float) -> tuple[Floats, Floats, Floats]:
@@ -223,10 +237,10 @@ def _clipped_products(z: Floats, clip: float) -> tuple[Floats, Floats, Floats]:
     return z.T @ z / len(z), (z * inside).T @ z / len(z), np.maximum(kept, 0.1)
 
 
-def _shrunk_diagonal(found: Floats, tau: float) -> Floats:
-    spread = max(float(np.mean((found - 1) ** 2)) - tau**2, 1e-9)
-    kept = spread / (spread + tau**2)
-    return np.clip(1 + kept * (found - 1), 0.1, 10.0)
+def _shrunk_diagonal(found: Floats, tau: float, unsure: Floats) -> tuple[Floats, Floats]:
+    """Variances against what they were taken for, which was `unsure` [f]; and their error."""
+    kept = unsure**2 / (unsure**2 + tau**2)
+    return np.clip(1 + kept * (found - 1), 0.1, 10.0), np.sqrt(kept) * tau
 
 
 def _known_pairs(model: Model, population: Population) -> Floats:
