@@ -31,7 +31,10 @@ UNKNOWN = 0.7  # the error of a product of standardised columns of which nothing
 @dataclass(frozen=True, eq=False)
 class Covariates:
     """What an earlier fit opened of a row's x: `mean` [d], `covariance` [d, d], the error of a
-    product of two columns of variance 1, and how many members that was of, with its noise."""
+    product of two columns of variance 1, and how many members that was of, with its noise.
+
+    `unsure` [d] is the error of variances, relatively, before products are known.
+    """
 
     mean: Floats
     covariance: Floats
@@ -55,7 +58,7 @@ class Population:
     `size` points are made up; `low` [d] is the lower of a column's two values, NaN for a number.
     Where weights are precisions, `rows` are the members with a row
     and `weight` is their mean weight. `roughness` is the error of a product of two columns of
-    variance 1.
+    variance 1; `unsure` as of Covariates.
     """
 
     rows: float
@@ -170,7 +173,7 @@ def _lower_values(model: Model) -> Floats:
 def _variance(
     model: Model, column: int, mean: float, sums: Floats, per: float, tau: float
 ) -> tuple[float, float]:
-    """And its error."""
+    """A column's variance and the error of that."""
     if model.flat[column]:
         low = model.shifts[column]
         share = float(np.clip(mean - low, 0.02, 0.98))
@@ -222,7 +225,7 @@ def with_gram(
 
 
 def _roughness(left: float, error: Floats) -> float:
-    """Of products with error `left`, and squares with `error` [f]: pooled."""
+    """Of products with error `left` and squares with `error` [f] together."""
     size = len(error)
     whole = size * (size - 1) * left**2 + float(np.sum(error**2))
     return math.sqrt(2 * whole / (size * (size + 1)))
