@@ -137,7 +137,7 @@ def display(result: Result) -> pd.DataFrame:
     noise supports (the leading digit of the standard error)."""
     import pandas as pd
 
-    lines = [_shown(result, row) for row in result.rows]
+    lines = [shown(result, row) for row in result.rows]
     columns = _labels(result)
     for place, name in enumerate(("estimate", "low", "high")):
         columns[name] = [line[place] for line in lines]
@@ -147,10 +147,13 @@ def display(result: Result) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _shown(result: Result, row: Estimate) -> tuple[float, ...]:
+def shown(result: Result, row: Estimate) -> tuple[float, float, float]:
+    """Estimate, low and high of one line, clipped and rounded as `display` has them."""
     digits = -math.floor(math.log10(row.se)) if row.se > 0 else 12
     low = -math.inf if result.floor is None else result.floor
     high = math.inf if result.ceiling is None else result.ceiling
-    return tuple(
-        round(min(max(value, low), high), digits) for value in (row.estimate, row.low, row.high)
-    )
+
+    def rounded(value: float) -> float:
+        return round(min(max(value, low), high), digits)
+
+    return rounded(row.estimate), rounded(row.low), rounded(row.high)

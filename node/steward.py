@@ -18,6 +18,7 @@ from node.consent_table import open_table
 from node.erasure import erase_member
 from node.evidence_desk import EvidenceDesk, amount
 from node.importer import check_folder, import_folder
+from node.inbox_desk import InboxDesk
 from node.link_gate import fields_of
 from node.linkage_records import linked_numbers, opted_in, persons
 from node.member.links import MemberLinks
@@ -43,7 +44,7 @@ _WORDS_LOST = (
 
 
 @dataclass(frozen=True)
-class Steward(UpkeepDesk, EvidenceDesk):
+class Steward(UpkeepDesk, EvidenceDesk, InboxDesk):
     """Operations on one node, running or not. `by` is the name that goes into the ledger."""
 
     # home

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
-from node.console import data, decisions, home, policy, wizard
+from node.console import data, decisions, home, inbox, policy, wizard
 from node.console.door import COOKIE, PLACE, ConsoleDoor
 from node.console.uploads import Uploads
 from node.console.visit import Visit, go
@@ -24,11 +24,14 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/", home.show),
     ("POST", "/pause", home.pause),
     ("POST", "/resume", home.resume),
-    ("GET", "/studies", decisions.studies),
+    ("GET", "/studies", inbox.show),
+    ("POST", "/studies", inbox.decide),
+    ("POST", "/rules", inbox.change_rule),
     ("GET", "/studies/{digest}", decisions.study),
     ("POST", "/studies/{digest}", decisions.decide),
     ("POST", "/studies/{digest}/members", decisions.tell_members),
     ("GET", "/questions", decisions.questions),
+    ("POST", "/questions", decisions.decide_questions),
     ("POST", "/questions/{mark}", decisions.decide_question),
     ("GET", "/data", data.show),
     ("POST", "/data", data.import_folder),
@@ -85,6 +88,7 @@ def _doors(router: APIRouter, console: Console) -> None:
             secret = door.open(form.value("secret"))
         except Refused:
             return console.visit(request).page("closed.html", 401)
+        decisions.CHARTS.warm_beside()
         response = go(f"{PLACE}/")
         door.set_cookie(response, secret)
         return response

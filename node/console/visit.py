@@ -20,7 +20,7 @@ from privacy.errors import Code, Refused
 KIT = Kit("node.console")
 _PLACES = (
     ("/console/", "Home"),
-    ("/console/studies", "Studies"),
+    ("/console/studies", "Requests"),
     ("/console/questions", "Questions"),
     ("/console/data", "Data"),
     ("/console/policy", "Policy"),
