@@ -87,7 +87,7 @@ def _settings(kind: str, columns: _Columns) -> Iterator[Written]:
         case "prevalence":
             yield from _each("column", columns.levels)
         case "top":
-            yield from _each("column", columns.levels)
+            yield from ({"column": name, "k": k} for k in (10, 3, 1) for name in columns.levels)
         case "map":
             yield from _each("region", columns.levels)
         case "mean" | "sum" | "variance" | "quantiles":

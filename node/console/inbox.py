@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Response
 
-from node.console.signing import FIELD, is_signed, signer, to_sign
+from node.console.signing import FIELD, is_signed, policy_needs_key, signer, to_sign
 from node.console.visit import Visit
 from pages.forms import Form
 from privacy.errors import BadInput, Refused
@@ -55,7 +55,7 @@ def change_rule(visit: Visit) -> Response:
     try:
         body = steward.with_rule(rule, on, known)
         sign = to_sign(visit, policy_word(policy_digest(body), reason))
-        if not is_signed(visit) and _needs_key(visit):
+        if not is_signed(visit) and policy_needs_key(visit):
             return _page(visit, sign=sign)
         signed: Signed | None = None
         if is_signed(visit):
@@ -69,12 +69,6 @@ def change_rule(visit: Visit) -> Response:
     except Refused as refused:
         told = form.with_trouble(str(refused), refused.code.value)
         return _page(visit, 409, form=told)
-
-
-def _needs_key(visit: Visit) -> bool:
-    """A policy that asks for two stewards is changed with a key alone, once somebody has one."""
-    service = visit.parts.service
-    return service.policy.rules.approvers > 1 and bool(service.ledger.state.stewards)
 
 
 def _page(visit: Visit, status: int = 200, **more: Any) -> Response:

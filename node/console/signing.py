@@ -38,3 +38,9 @@ def signer(visit: Visit) -> tuple[Steward, Signed]:
     if signed.key not in named:
         raise BadInput("signed by no steward's key here", instead="sign with a key that joined")
     return Steward(visit.parts, named[signed.key]), signed
+
+
+def policy_needs_key(visit: Visit) -> bool:
+    """A policy that asks for two stewards is changed with a key alone, once somebody has one."""
+    service = visit.parts.service
+    return service.policy.rules.approvers > 1 and bool(service.ledger.state.stewards)

@@ -93,3 +93,26 @@ def test_two_stewards_sign_and_no_key_comes_near_the_console(
             ("Ina", True),
             ("Tom", True),
         ]
+
+
+def test_a_policy_that_asks_for_two_is_changed_with_a_key(
+    console: Console, keys: list[SigningKey]
+) -> None:
+    with reader(console.browser, console.url, scripts=False) as seen:
+        console.enter(seen)
+        page = seen.go("/console/policy")
+        page.fill("#f-content", 'yearly_epsilon = "100"\napprovers = 2\nmin_nodes = 2\n')
+        page.fill("#f-reason", "the board")
+        page.click("button[value=try]")
+        page.click("text=Put it in force")
+        assert "do: policy" in page.inner_text("section:has(#h-sign)")
+        page.fill("#f-signature", "no such line")
+        page.click("text=Put it in the ledger")
+        assert "begin with" in page.inner_text("#e-signature")
+        console.sign(page, keys[1])
+        assert "Tom: the board" in page.inner_text("main")
+        page = seen.go("/console/studies")
+        page.get_by_label("Begin: refuse every study").click()
+        console.sign(page, keys[0])
+        assert "in force from now on" in page.inner_text("[role=status]")
+    assert console.steward.policy()["by"] == "Ina"
