@@ -75,6 +75,7 @@ def test_text_files_of_any_spreadsheet_are_read(sign: str, code: str) -> None:
         ("people.csv", b"a,a\n1,2\n", "stands twice"),
         ("../../etc/passwd", b"", "passwd: no spreadsheet"),
     ],
+    ids=["former", "no-workbook", "empty-workbook", "empty-text", "twice", "no-suffix"],
 )
 def test_what_is_no_spreadsheet_is_told(name: str, body: bytes, words: str) -> None:
     with pytest.raises(BadInput) as wrong:
