@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
-from node.console import data, decisions, home, inbox, policy, wizard
+from node.console import data, decisions, home, inbox, people, policy, wizard
 from node.console.door import COOKIE, PLACE, ConsoleDoor
+from node.console.invitations import Invitations
 from node.console.uploads import Uploads
 from node.console.visit import Visit, go
 from node.parts import Parts
@@ -45,6 +46,12 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("POST", "/activity", home.verify),
     ("GET", "/network", home.network),
     ("POST", "/network", home.confirm),
+    ("GET", "/people", people.show),
+    ("POST", "/people/invite", people.invite),
+    ("POST", "/people/join", people.join),
+    ("POST", "/people/end", people.end),
+    ("GET", "/people/leave", people.leaving),
+    ("POST", "/people/leave", people.leave),
 )
 
 
@@ -56,10 +63,19 @@ class Console:
     door: ConsoleDoor
     connected: Callable[[], bool]
     uploads: Uploads = field(default_factory=Uploads)
+    invitations: Invitations = field(default_factory=Invitations)
 
     def visit(self, request: Request, form: Form | None = None) -> Visit:
         said = Form() if form is None else form
-        return Visit(request, self.parts, self.door, self.connected(), self.uploads, said)
+        return Visit(
+            request,
+            self.parts,
+            self.door,
+            self.connected(),
+            self.uploads,
+            self.invitations,
+            said,
+        )
 
 
 def console_router(parts: Parts, door: ConsoleDoor, connected: Callable[[], bool]) -> APIRouter:

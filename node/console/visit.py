@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from node.console.door import ConsoleDoor
+from node.console.invitations import Invitations
 from node.console.uploads import Uploads
 from node.member.links import MemberSession
 from node.parts import Parts
@@ -27,6 +28,7 @@ _PLACES = (
     ("/console/consent", "Members"),
     ("/console/activity", "What left"),
     ("/console/network", "Network"),
+    ("/console/people", "People and keys"),
 )
 
 
@@ -39,6 +41,7 @@ class Visit:
     door: ConsoleDoor
     connected: bool
     uploads: Uploads
+    invitations: Invitations
     form: Form = field(default_factory=Form)
 
     @property
