@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from coordinator.api import (
     audit_routes,
+    catalogue_routes,
     delegation_routes,
     login_routes,
     network_routes,
@@ -54,6 +55,7 @@ ROUTERS = (
     study_routes.router,
     study_steps.router,
     register.router,
+    catalogue_routes.router,
     delegation_routes.router,
     run_routes.router,
     audit_routes.router,

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from coordinator.client.catalogue import Catalogue
 from coordinator.client.delegating import Delegated
 from coordinator.client.errors import BadInput, NotSignedIn, Refused
 from coordinator.client.insight import Insight, insight_of
@@ -119,6 +120,13 @@ class Network:
         """
         said = self.transport.get(f"/api/register/{_path_part(study)}")
         return insight_of(said, base or self.transport.url)
+
+    def catalogue(self, by: str = "") -> Catalogue:
+        """Variables by the levels of a column (conditions without one), in bands of members.
+
+        Bands are read off releases that you may see, so they cost nothing.
+        """
+        return Catalogue.from_json(self.transport.get("/v1/catalogue", by=by))
 
     def nodes(self) -> list[NodeInfo]:
         """Every node with its public state."""
