@@ -30,6 +30,7 @@ from tests.support.from_npm import installed
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 NARROW, WIDE = 390, 1440
 _HERE = Path(__file__).parent
+SCREENS = Path(os.environ.get("CAIRN_SCREENS") or _HERE.parents[1] / "artefacts" / "screens")
 _EXPECTED = "Failed to load resource: the server responded with a status of 4"  # of a refusal
 _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
@@ -87,10 +88,8 @@ class Reader:
 
     def keep(self, name: str) -> None:
         """A picture of the whole page among the artefacts of the run."""
-        folder = os.environ.get("CAIRN_SCREENS")
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+        SCREENS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
 
 
 @contextmanager
