@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from privacy.errors import BadInput
@@ -137,7 +137,7 @@ def display(result: Result) -> pd.DataFrame:
     noise supports (the leading digit of the standard error)."""
     import pandas as pd
 
-    lines = [shown(result, row) for row in result.rows]
+    lines = [_shown(result, row) for row in result.rows]
     columns = _labels(result)
     for place, name in enumerate(("estimate", "low", "high")):
         columns[name] = [line[place] for line in lines]
@@ -147,13 +147,19 @@ def display(result: Result) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def shown(result: Result, row: Estimate) -> tuple[float, float, float]:
-    """Estimate, low and high of one line, clipped and rounded as `display` has them."""
+def for_reading(result: Result) -> Result:
+    """The numbers of `display`: clipped to the legal range and rounded. Not for computing."""
+    rows = []
+    for row in result.rows:
+        estimate, low, high = _shown(result, row)
+        rows.append(replace(row, estimate=estimate, low=low, high=high))
+    return replace(result, rows=tuple(rows))
+
+
+def _shown(result: Result, row: Estimate) -> tuple[float, ...]:
     digits = -math.floor(math.log10(row.se)) if row.se > 0 else 12
     low = -math.inf if result.floor is None else result.floor
     high = math.inf if result.ceiling is None else result.ceiling
-
-    def rounded(value: float) -> float:
-        return round(min(max(value, low), high), digits)
-
-    return rounded(row.estimate), rounded(row.low), rounded(row.high)
+    return tuple(
+        round(min(max(value, low), high), digits) for value in (row.estimate, row.low, row.high)
+    )

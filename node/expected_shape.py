@@ -14,7 +14,7 @@ from typing import Any
 from models.aggregates.requests import Analysis
 from models.examples import example_questions
 from models.mock import mock_rows, mock_run
-from models.result import Result, shown
+from models.result import Result, for_reading
 from models.rows import Rows
 from models.sentences import sentence
 from privacy.contract.dictionary import Dictionary
@@ -117,10 +117,9 @@ def _examples(
 
 def _example(made: Result, words: str) -> Example:
     lines = tuple(
-        (", ".join(filter(None, row.cell)) or made.kind, *shown(made, row))
-        for row in made.rows[:MOST_LINES]
+        (", ".join(filter(None, row.cell)) or made.kind, row.estimate, row.low, row.high)
+        for row in for_reading(made).rows[:MOST_LINES]
     )
     by = ", ".join(made.by) or "what"
-    return Example(
-        words, made.unit, by, lines, max(0, len(made.rows) - MOST_LINES), len(made.by) == 1
-    )
+    more = max(0, len(made.rows) - MOST_LINES)
+    return Example(words, made.unit, by, lines, more, alike=len(made.by) == 1)

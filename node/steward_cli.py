@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ import typer
 
 from node.home import Home
 from node.signing_text import ToSign, joined_text
-from node.steward_keys import new_key_file, read_key_file, signing_hand
+from node.steward_keys import LIFETIME, new_key_file, read_key_file, signing_hand
 from node.steward_link import hand
 from node.study_cli import HERE, STEWARD, By, Dir, Key, exit_codes, show
 from privacy.contract.time import instant_text
@@ -25,7 +24,6 @@ from privacy.ledger.steward_entry import (
     end_word,
 )
 
-LIFETIME = timedelta(days=7)
 steward_app = typer.Typer(no_args_is_help=True, help="Stewards, told apart by their keys.")
 
 

@@ -53,6 +53,8 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/audit", audits.overview),
     ("GET", "/insights", insights.every),
     ("GET", "/insights/{study}", insights.one),
+    ("GET", "/insights/{study}/card", insights.framed_card),
+    ("GET", "/insights/{study}/file.{kind}", insights.file),
 )
 
 

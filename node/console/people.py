@@ -11,7 +11,7 @@ from node.console.invitations import Invitation
 from node.console.signing import FIELD, is_signed, signer, to_sign
 from node.console.visit import Visit, go
 from node.signing_text import parse_joined
-from node.steward_cli import LIFETIME
+from node.steward_keys import LIFETIME
 from privacy.contract.signing import PublicKey
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
