@@ -17,6 +17,7 @@ from node.consent_history import Note
 from node.consent_table import open_table
 from node.erasure import erase_member
 from node.evidence_desk import EvidenceDesk, amount
+from node.import_progress import Told, silent
 from node.importer import check_folder, import_folder
 from node.inbox_desk import InboxDesk
 from node.link_gate import fields_of
@@ -108,7 +109,7 @@ class Steward(UpkeepDesk, EvidenceDesk, InboxDesk):
 
     # data and consent
 
-    def import_data(self, folder: Path) -> dict[str, Any]:
+    def import_data(self, folder: Path, told: Told = silent) -> dict[str, Any]:
         """Replace all records by the folder's files, or change nothing and say why."""
         report = import_folder(
             self.parts.records,
@@ -116,6 +117,7 @@ class Steward(UpkeepDesk, EvidenceDesk, InboxDesk):
             folder,
             consent_purposes=self._consent_purposes(),
             at=instant_text(self.parts.service.clock()),
+            told=told,
         )
         lost = [_WORDS_LOST] if self.parts.guard.imported() else []
         return {

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from node.console import data, decisions, home, inbox, people, policy, wizard
 from node.console.door import COOKIE, PLACE, ConsoleDoor
+from node.console.imports import Imports
 from node.console.invitations import Invitations
 from node.console.uploads import Uploads
 from node.console.visit import Visit, go
@@ -36,6 +37,9 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("POST", "/questions/{mark}", decisions.decide_question),
     ("GET", "/data", data.show),
     ("POST", "/data", data.import_folder),
+    ("GET", "/data/quality", data.show_quality),
+    ("GET", "/data/import/{number:int}", data.imported),
+    ("GET", "/data/import/{number:int}/state", data.import_state),
     ("GET", "/data/sheet", wizard.show),
     ("GET", "/data/sheet/map", wizard.mapping),
     ("POST", "/data/sheet/map", wizard.remap),
@@ -44,6 +48,7 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/consent", home.consent),
     ("GET", "/activity", home.activity),
     ("POST", "/activity", home.verify),
+    ("GET", "/activity/left.csv", home.download),
     ("GET", "/network", home.network),
     ("POST", "/network", home.confirm),
     ("GET", "/people", people.show),
@@ -64,6 +69,7 @@ class Console:
     connected: Callable[[], bool]
     uploads: Uploads = field(default_factory=Uploads)
     invitations: Invitations = field(default_factory=Invitations)
+    imports: Imports = field(default_factory=Imports)
 
     def visit(self, request: Request, form: Form | None = None) -> Visit:
         said = Form() if form is None else form
@@ -74,6 +80,7 @@ class Console:
             self.connected(),
             self.uploads,
             self.invitations,
+            self.imports,
             said,
         )
 

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from node.console.door import ConsoleDoor
+from node.console.imports import Imports
 from node.console.invitations import Invitations
 from node.console.uploads import Uploads
 from node.member.links import MemberSession
@@ -42,6 +43,7 @@ class Visit:
     connected: bool
     uploads: Uploads
     invitations: Invitations
+    imports: Imports
     form: Form = field(default_factory=Form)
 
     @property

@@ -22,6 +22,10 @@ PAGES = (
     "/console/consent",
     "/console/activity",
     "/console/network",
+    "/console/people",
+    "/console/data/quality",
+    "/console/data/sheet",
+    "/console/people/leave",
 )
 
 
@@ -126,6 +130,7 @@ def test_records_are_checked_before_they_are_replaced(console: Console, tmp_path
         page.click("text=Check it")
         assert "Nothing has changed yet" in page.inner_text("[role=status]")
         page.click("text=Replace the records by it")
+        page.wait_for_selector("#state [role=status]")
         assert f"{members} members" in page.inner_text("[role=status]")
 
 

@@ -172,6 +172,7 @@ def test_a_spreadsheet_becomes_a_nodes_data(
         assert "Every row can be read" in page.inner_text("[role=status]")
         assert node.parts.records.members == before
         page.click("button[value=import]")
+        page.wait_for_selector("#state [role=status]")
         assert f"{len(people)} members" in page.inner_text("[role=status]")
         assert seen.troubles == []
     assert node.parts.records.members == len(people)
