@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from models.digits import many
 from node.parts import Parts
 from privacy.contract.time import parse_instant
 from privacy.ledger.state import LedgerState
@@ -57,7 +58,7 @@ def _setting_up(parts: Parts, now: datetime) -> Iterator[Step]:
     yield _step("peers confirmed that the ledger is whole", service.witnessing.done, waits)
     needed = service.policy.rules.approvers
     yield _step(
-        f"{needed} of your stewards have a key of their own",
+        f"{many(needed, 'steward')} {'has' if needed == 1 else 'have'} a key of their own",
         len(state.stewards) >= needed,
         "cairn-node steward invite NAME --out FILE",
         "/console/people",
