@@ -64,6 +64,7 @@ class Reader:
     context: BrowserContext
     page: Page
     url: str
+    scripts: bool = True
     troubles: list[str] = field(default_factory=list)
     heaviest: int = 0  # bytes of the largest page with what it loads
 
@@ -111,7 +112,7 @@ def reader(
     context.set_default_timeout(20_000)
     if cookie is not None:
         context.add_cookies([{"name": cookie[0], "value": cookie[1], "url": url}])
-    made = Reader(context, context.new_page(), url)
+    made = Reader(context, context.new_page(), url, scripts)
     host = urlsplit(url).netloc
 
     def hear(message: ConsoleMessage) -> None:
