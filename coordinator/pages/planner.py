@@ -175,7 +175,7 @@ def _page(visit: Visit, name: str, form: Form, status: int = 200) -> Response:
         **_swapped(visit, cohort, changed),
         researcher=visit.person.role is Role.RESEARCHER,
         delegated=visit.delegated(study),
-        delegate_key=visit.delegate_key.public.text,
+        here=f"{visit.request.url.path}?{visit.request.url.query}",
         **shown,
     )
 
