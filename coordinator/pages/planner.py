@@ -195,6 +195,7 @@ def _swapped(visit: Visit, cohort: Cohort, changed: str) -> dict[str, bool]:
     oob = "hx-request" in visit.request.headers
     return {
         "oob": oob,
+        "oob_code": oob and (changed == "where" or cohort.rewritten),
         "oob_rows": oob and cohort.redrawn(changed),
         "oob_much": oob and changed in ("slide", "amount"),
         "code_open": changed == "where",
