@@ -15,6 +15,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from coordinator.api.budgets import Budgets
 from coordinator.api.shelf import BundleShelf
 from coordinator.auth import Admitted, Gatekeeper, Shown
+from coordinator.leave_desk import LeaveDesk
 from coordinator.log import CoordinatorLog
 from coordinator.login.limits import address_group
 from coordinator.login.local import LocalLogin
@@ -106,6 +107,7 @@ class Services:
     budgets: Budgets
     waiting: CapacityLimiter
     links: OneTimeLinks
+    leave: LeaveDesk
     shelf: BundleShelf
 
 
