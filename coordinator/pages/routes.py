@@ -11,7 +11,16 @@ from fastapi import APIRouter, Request, Response
 from coordinator.api.problems import CATALOGUE
 from coordinator.api.services import services_of
 from coordinator.client.errors import Refused as Told
-from coordinator.pages import audits, insights, planner, releases, runs, signing_in, studies
+from coordinator.pages import (
+    audits,
+    insights,
+    ledgers,
+    planner,
+    releases,
+    runs,
+    signing_in,
+    studies,
+)
 from coordinator.pages.visit import Visit, go
 from pages.forms import Form, form_of
 from pages.kit import static_router
@@ -41,6 +50,12 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/studies/{study}/releases/{release}/file.{kind}", releases.file),
     ("GET", "/organisations", audits.organisations),
     ("GET", "/audit", audits.overview),
+    ("GET", "/audit/verify", ledgers.verification),
+    ("POST", "/audit/verify", ledgers.verify),
+    ("GET", "/audit/verify/state", ledgers.state),
+    ("GET", "/audit/ledgers/{node}", ledgers.one),
+    ("GET", "/audit/ledgers/{node}/{seq}", ledgers.entry),
+    ("GET", "/audit/ledgers/{node}/{seq}/{kind}.json", ledgers.entry_file),
     ("GET", "/insights", insights.every),
     ("GET", "/insights/{study}", insights.one),
 )
