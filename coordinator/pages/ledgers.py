@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -18,25 +19,19 @@ from privacy.errors import Code, Refused, VerificationFailed
 
 SOUGHT = ("kind", "study", "researcher", "since", "until")
 _MOST_PAGES = 10**6
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNDER_WAY = ("collecting", "verifying")
 
 
 def one(visit: Visit, node: str) -> Response:
     """A page of a ledger, with what is sought in the address."""
     audit = auditing(visit)
-    sought = {name: visit.request.query_params.get(name, "").strip() for name in SOUGHT}
-    form = Form({name: (text,) for name, text in sought.items()})
-    try:
-        said = audit.entries(node, **sought, page=_page(visit))
-    except Refused as refused:
-        if refused.code is not Code.BAD_REQUEST:
-            raise
-        form = form.with_trouble("A day is written 2026-11-22. Nothing was sought.", "bad_request")
-        said, sought = audit.entries(node), dict.fromkeys(SOUGHT, "")
-    status = 422 if form.trouble else 200
+    form = _form(visit)
+    sought = dict.fromkeys(SOUGHT, "") if form.wrongs else {n: form.value(n) for n in SOUGHT}
+    said = audit.entries(node, **sought, page=_page(visit))
     return visit.page(
         "ledger.html",
-        status,
+        422 if form.wrongs else 200,
         form=form,
         said=said,
         pages=_pages(said, sought),
@@ -48,6 +43,16 @@ def one(visit: Visit, node: str) -> Response:
             for kind, number in sorted(said["kinds"].items(), key=lambda each: -each[1])
         ],
     )
+
+
+def _form(visit: Visit) -> Form:
+    """What is sought, as it was typed."""
+    query = visit.request.query_params
+    form = Form({name: (query.get(name, "")[:128],) for name in SOUGHT})
+    for name in ("since", "until"):
+        if form.value(name) and not _DAY.fullmatch(form.value(name)):
+            form = form.with_wrong(name, "A day is written like 2026-11-22. Nothing was sought.")
+    return form
 
 
 def _page(visit: Visit) -> int:
