@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from coordinator.api import (
     audit_routes,
     auditor_routes,
+    catalogue_routes,
     delegation_routes,
     login_routes,
     network_routes,
@@ -55,6 +56,7 @@ ROUTERS = (
     people_routes.router,
     study_routes.router,
     study_steps.router,
+    catalogue_routes.router,
     delegation_routes.router,
     run_routes.router,
     audit_routes.router,

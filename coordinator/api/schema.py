@@ -448,6 +448,36 @@ class NodeList(Answer):
     nodes: list[NodeView]
 
 
+class BandView(Answer):
+    """How many members, between public edges; `below` is null above the last edge."""
+
+    at_least: int
+    below: int | None
+    release: str = Field(description="The release that tells so.")
+    study: str
+    epoch: str = Field(description="Of which data.")
+
+
+class VariableView(Answer):
+    """A declared column, with a band for each level of the catalogue's column."""
+
+    name: str
+    type: str
+    label: str
+    countable: bool = Field(description="Whether `count` by it would tell its bands.")
+    bands: list[BandView | None]
+
+
+class CatalogueView(Answer):
+    """Variables by the levels of the column `by`; `members` are the levels' own bands."""
+
+    by: str = Field(description="Empty where no column has levels.")
+    choices: list[str] = Field(description="Columns by which it can be laid out.")
+    levels: list[str]
+    members: list[BandView | None]
+    variables: list[VariableView]
+
+
 class LinkageView(Answer):
     """One linkage between organisations: queued, linked or failed (`code` says why)."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from coordinator.client.audit import Audit
+from coordinator.client.catalogue import Catalogue
 from coordinator.client.delegating import Delegated
 from coordinator.client.errors import BadInput, NotSignedIn, Refused
 from coordinator.client.job import Job
@@ -110,6 +111,13 @@ class Network:
     def register(self) -> list[dict[str, Any]]:
         """The public register: every approved study, and what it found, in plain words."""
         return list(self.transport.get("/api/register")["studies"])
+
+    def catalogue(self, by: str = "") -> Catalogue:
+        """Variables by the levels of a column (conditions without one), in bands of members.
+
+        Bands are read off releases that you may see, so they cost nothing.
+        """
+        return Catalogue.from_json(self.transport.get("/v1/catalogue", by=by))
 
     def nodes(self) -> list[NodeInfo]:
         """Every node with its public state."""

@@ -18,7 +18,7 @@ from coordinator.pages.code import codes_of
 from coordinator.pages.drawing import drawn
 from coordinator.pages.visit import Visit, go
 from models.lines import lines
-from pages.forms import Form, form_of_text
+from pages.forms import Form
 from privacy.contract.token import Role
 from privacy.errors import BadInput, Code, Refused
 
@@ -75,8 +75,7 @@ class Planned:
 
 def show(visit: Visit, study: str) -> Response:
     """The planner; with a question in the address, what that would cost."""
-    form = form_of_text(visit.request.url.query)
-    return _page(visit, study, form)
+    return _page(visit, study, visit.asked)
 
 
 def run(visit: Visit, study: str) -> Response:

@@ -13,6 +13,7 @@ from coordinator.api.services import services_of
 from coordinator.client.errors import Refused as Told
 from coordinator.pages import (
     audits,
+    catalogue,
     insights,
     ledgers,
     planner,
@@ -36,6 +37,7 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/open/{secret}", signing_in.ask_to_open),
     ("POST", "/open", signing_in.open_link),
     ("POST", "/sign-out", signing_in.sign_out),
+    ("GET", "/catalogue", catalogue.show),
     ("GET", "/studies", studies.every),
     ("GET", "/studies/{study}", studies.one),
     ("POST", "/studies/{study}/delegation", studies.take_delegation),

@@ -80,6 +80,7 @@ OPERATIONS = [
     Operation("listStudies", "GET", "/v1/studies", ALL),
     Operation("getStudy", "GET", "/v1/studies/als-progression", INSIDERS),
     Operation("getDictionary", "GET", "/v1/studies/als-progression/dictionary", INSIDERS),
+    Operation("getCatalogue", "GET", "/v1/catalogue", READERS),
     Operation("listSteps", "GET", "/v1/studies/als-progression/steps", INSIDERS),
     Operation("proposeStudy", "POST", "/v1/studies", frozenset({Role.RESEARCHER}), {"study": {}}),
     Operation(

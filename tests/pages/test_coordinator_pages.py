@@ -23,6 +23,8 @@ STUDY = "als-progression"
 PLAN = f"/studies/{STUDY}/ask?kind=histogram&columns=severity&amount=0.5"
 PAGES = {
     Role.RESEARCHER: (
+        "/catalogue",
+        "/catalogue?named=nothing",
         "/studies",
         f"/studies/{STUDY}",
         f"/studies/{STUDY}/ask",
@@ -33,7 +35,7 @@ PAGES = {
         "/organisations",
         "/studies/none",
     ),
-    Role.AUDITOR: ("/studies", "/audit", "/releases", f"/studies/{STUDY}"),
+    Role.AUDITOR: ("/catalogue", "/studies", "/audit", "/releases", f"/studies/{STUDY}"),
     Role.CLINICIAN: ("/releases", "/insights"),
     None: ("/sign-in", "/insights", f"/insights/{STUDY}"),
 }
@@ -129,6 +131,17 @@ def test_a_researcher_asks_by_clicking(site: Site, scripts: bool) -> None:
         assert shown == list(result.display["estimate"])
         assert result.asked.cohort == "members.condition == 'als'"
         assert seen.troubles == []
+
+
+def test_the_catalogue_leads_to_the_planner(site: Site) -> None:
+    with reader(site.browser, site.url, site.cookie(Role.RESEARCHER), scripts=False) as seen:
+        page = seen.go("/catalogue")
+        page.fill("#f-named", "sever")
+        page.click("button:has-text('Show')")
+        assert page.locator("tbody tr").count() == 2
+        page.click("a:has-text('not known') >> nth=-1")
+        assert page.input_value("#f-by") == "members.condition, members.severity"
+        assert page.inner_text("#h-what").startswith("Counts members by condition and severity")
 
 
 def test_what_a_page_offers_as_a_file_is_what_the_client_writes(site: Site, tmp_path: Path) -> None:
