@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from coordinator.api.services import ApiSettings
 from coordinator.client import connect
@@ -100,11 +100,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     network.close()
 
 
-def _verify(page: Page) -> None:
-    page.click("button:has-text('Verify')")
-    page.wait_for_selector("main [role=status], main [role=alert]")
-
-
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [NARROW, WIDE])
 def test_every_page_is_for_everybody(site: Site, width: int, dark: bool) -> None:
@@ -123,7 +118,7 @@ def test_an_auditor_verifies_by_clicking(site: Site, scripts: bool) -> None:
     with reader(site.browser, site.url, site.cookie, scripts=scripts) as seen:
         page = seen.go("/audit")
         assert "trust nobody" in page.inner_text("main")
-        _verify(page)
+        seen.verify()
         assert page.url == f"{site.url}/audit/verify"
         assert "Everything holds" in page.inner_text("[role=status]")
         assert "on your own machine" in page.inner_text("main")
@@ -146,7 +141,7 @@ def test_an_edited_ledger_is_named_by_its_entry(site: Site, scripts: bool) -> No
         site.edited(seq, b'"rho":"', b'"rho":"1'),
     ):
         page = seen.go("/audit/verify")
-        _verify(page)
+        seen.verify()
         said = page.inner_text("[role=alert]")
         assert f"Entry {seq} of the ledger of {NODE} does not hold" in said
         assert "cairn audit verify" in said
