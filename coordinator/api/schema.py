@@ -209,6 +209,7 @@ class RegisteredStudy(Answer):
     reviewed_by_patients_of: list[str]
     results: str = Field(description="In plain words, by its investigators; empty before.")
     published: str | None
+    releases: list[str] = Field(description="Answers that were published with the results.")
 
 
 class Register(Answer):
@@ -395,6 +396,14 @@ class ReleaseView(Answer):
     tops_up: list[str] = Field(description="Releases that this one is to be combined with.")
     answer: ReleasedAnswer
     envelope: dict[str, Any] = Field(description="The release as the coordinator signed it.")
+
+
+class RegisteredResults(RegisteredStudy):
+    """A study as the public sees it, with its published answers."""
+
+    organisations: list[str] = Field(description="Names of those whose members were counted.")
+    answers: list[ReleaseView]
+    titles: dict[str, dict[str, str]] = Field(description="Columns of the answers, in words.")
 
 
 class OpenedRound(Answer):

@@ -60,6 +60,8 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/audit/ledgers/{node}/{seq}/{kind}.json", ledgers.entry_file),
     ("GET", "/insights", insights.every),
     ("GET", "/insights/{study}", insights.one),
+    ("GET", "/insights/{study}/card", insights.framed_card),
+    ("GET", "/insights/{study}/file.{kind}", insights.file),
 )
 
 

@@ -99,6 +99,7 @@ OPERATIONS = [
         {"delegation": {}, "end": {}},
     ),
     Operation("getRegister", "GET", "/api/register", EVERYONE),
+    Operation("getRegistered", "GET", "/api/register/none", EVERYONE),
     Operation("previewQuestion", "POST", "/v1/previews", frozenset({Role.RESEARCHER}), PREVIEW),
     Operation("startRun", "POST", "/v1/runs", frozenset({Role.RESEARCHER}), {"question": {}}),
     Operation("listRuns", "GET", "/v1/runs", INSIDERS - {Role.STEWARD}),
@@ -182,6 +183,7 @@ def test_the_operations_and_their_names_are_stable(world: World) -> None:
         for method, operation in methods.items()
     }
     templates = {
+        "/api/register/none": "/api/register/{study}",
         "/v1/studies/als-progression": "/v1/studies/{study}",
         "/v1/studies/als-progression/dictionary": "/v1/studies/{study}/dictionary",
         "/v1/studies/als-progression/steps": "/v1/studies/{study}/steps",

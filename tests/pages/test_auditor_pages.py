@@ -16,11 +16,10 @@ from coordinator.client import connect
 from coordinator.client.audit import Audit
 from coordinator.client.errors import Refused
 from coordinator.client.network import Network as Client
-from coordinator.store.people import Credential
 from coordinator.store.tables import LedgerEntryRow
-from privacy.contract.time import instant_text
-from privacy.contract.token import Role, Token
+from privacy.contract.token import Role
 from privacy.errors import VerificationFailed
+from tests.support.auditor import AUDITOR, let_in
 from tests.support.browser import NARROW, WIDE, browser, reader
 from tests.support.fake_executor import serve
 from tests.support.network import Network, Shape, make_network
@@ -28,7 +27,6 @@ from tests.support.served import app_of
 
 pytestmark = pytest.mark.processes
 
-AUDITOR = Token(Role.AUDITOR, b"u" * 32)
 NODE = "ms-league"
 PAGES = (
     "/audit",
@@ -88,9 +86,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     steward = network.nodes[NODE].steward
     steward.pause()
     steward.resume()
-    network.store.people.add(
-        "Grace", Role.AUDITOR, Credential.of(AUDITOR), instant_text(network.clock())
-    )
+    let_in(network)
     network.settle()
     app = app_of(network, ApiSettings(secure_cookies=False))
     person = next(p for p in network.store.people.all() if p.role is Role.AUDITOR)
