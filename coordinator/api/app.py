@@ -33,6 +33,7 @@ from coordinator.api.services import ApiSettings, Clock, Executor, Services
 from coordinator.api.shelf import BundleShelf
 from coordinator.api.verifying import VerificationDesk
 from coordinator.auth import Gatekeeper
+from coordinator.leave_desk import LeaveDesk
 from coordinator.log import CoordinatorLog
 from coordinator.login.limits import RateLimit
 from coordinator.login.local import LocalLogin, TryLimits
@@ -110,6 +111,7 @@ def create_app(
         budgets=Budgets(store.ledgers),
         waiting=CapacityLimiter(settings.max_waiting),
         links=OneTimeLinks(entropy, clock),
+        leave=LeaveDesk(entropy, clock),
         shelf=shelf,
         reading=Reading(store.ledgers),
         verifications=VerificationDesk(shelf),

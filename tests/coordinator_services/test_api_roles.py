@@ -92,6 +92,21 @@ OPERATIONS = [
         {"step": {}},
     ),
     Operation(
+        "askForLeave",
+        "POST",
+        "/v1/delegations/asked",
+        frozenset({Role.RESEARCHER}),
+        {"study": "none", "epsilon": "1", "hours": 1},
+    ),
+    Operation("listLeaveAsked", "GET", "/v1/delegations/asked", frozenset({Role.RESEARCHER})),
+    Operation("getLeaveAsked", "GET", "/v1/delegations/asked/x", frozenset({Role.RESEARCHER})),
+    Operation(
+        "refuseLeave", "POST", "/v1/delegations/asked/x/refuse", frozenset({Role.RESEARCHER})
+    ),
+    Operation(
+        "giveLeave", "POST", "/v1/delegations", frozenset({Role.RESEARCHER}), {"delegation": {}}
+    ),
+    Operation(
         "endDelegation",
         "POST",
         "/v1/delegations/end",
@@ -187,6 +202,8 @@ def test_the_operations_and_their_names_are_stable(world: World) -> None:
         "/v1/studies/als-progression": "/v1/studies/{study}",
         "/v1/studies/als-progression/dictionary": "/v1/studies/{study}/dictionary",
         "/v1/studies/als-progression/steps": "/v1/studies/{study}/steps",
+        "/v1/delegations/asked/x": "/v1/delegations/asked/{asked}",
+        "/v1/delegations/asked/x/refuse": "/v1/delegations/asked/{asked}/refuse",
         "/v1/people/p-none/revoke": "/v1/people/{person}/revoke",
         "/v1/people/p-none/reset": "/v1/people/{person}/reset",
         "/v1/runs/none": "/v1/runs/{run}",
