@@ -17,6 +17,7 @@ from models.regression import made_up
 from models.regression.batch import Floats
 from models.regression.member_vectors import Gram, moment_places, unpacked
 from models.regression.outcome import Model
+from models.regression.unclear import Unclear, unclear
 
 PRIOR_VARIANCE = 0.1  # of a number scaled to [-1, 1], before anything is known
 PRIOR_SPREAD = 0.05  # and how far from it variances usually are
@@ -42,6 +43,7 @@ class Covariates:
     members: float = math.nan
     noise: float = 0.0
     unsure: Floats = field(default_factory=lambda: np.zeros(0))
+    unclear: Unclear = field(default_factory=Unclear)
 
     def others(self, members: float, noise: float) -> float:
         """At least so large a part of `members`, known with `noise`, or of those, is not of both:
@@ -73,6 +75,7 @@ class Population:
     weight: float = 1.0
     roughness: float = UNKNOWN
     unsure: Floats = field(default_factory=lambda: np.zeros(0))
+    unclear: Unclear = field(default_factory=Unclear)
 
     @cached_property
     def points(self) -> Floats:
@@ -133,6 +136,7 @@ def first_population(
         weight,
         math.hypot(law.roughness, apart),
         law.unsure,
+        law.unclear,
     )
 
 
@@ -219,9 +223,15 @@ def with_gram(
     known = _known_pairs(model, population)[np.ix_(free, free)]
     correlation, left = _shrunk_correlation(off, tau / math.sqrt(2), known)
     scale = np.sqrt(spread) / np.diag(asked.linear)[free]
+    off_mean = population.noise * model.most_rows / count * np.diag(asked.linear)[free]
     covariance = np.zeros_like(population.covariance)
     covariance[np.ix_(free, free)] = correlation * np.outer(scale, scale)
-    return replace(population, covariance=covariance, roughness=_roughness(left, error))
+    return replace(
+        population,
+        covariance=covariance,
+        roughness=_roughness(left, error),
+        unclear=unclear(free, second, tau, off_mean, known),
+    )
 
 
 def _roughness(left: float, error: Floats) -> float:
