@@ -54,9 +54,14 @@ UNSEEN = (
     "nothing can be said of single coefficients. Ask in the way gram."
 )
 BLURRED = (
-    "Noise on the information is too large for Newton's method, and nothing can be said of the "
+    "Noise is too large for Newton's method, and nothing can be said of the coefficients. Ask in "
+    "the way gram, or with more epsilon."
+)
+UNSETTLED = (
+    "The fit had not converged when the last round was opened, and nothing can be said of the "
     "coefficients. Ask in the way gram, or with more epsilon."
 )
+FARTHEST_LEFT = 1.0  # of the way to the fit, in standard errors of sampling
 BLUR = 0.5  # of the information, relatively and squared
 CLEAR = 5.0  # standard deviations of noise that no direction of the information exceeds by chance
 FARTHEST = 4.0  # of mapped coefficients from where the fit began, in the same
@@ -120,7 +125,7 @@ class Standing:
     sampling: Floats
     privacy: Floats
     lost: str = ""  # why nothing can be said of the coefficients
-    step: float = math.inf  # the last step's length, in standard errors of sampling
+    left: float = math.inf  # of Newton's way to the fit, in standard errors of sampling
     lifted: bool = False  # was a direction held up that the information does not determine?
 
 
@@ -133,7 +138,7 @@ def next_round(model: Model, course: Course, opened: Sequence[Opened]) -> Round:
         return Gram(gram_map(population), course.gram_clip)
     if course.method == "newton":
         last = course.kinds[len(opened)] == CLUSTERED
-        return Newton(standing(model, course, opened).theta, clustered=last)
+        return Newton(standing(model, course, opened).next, clustered=last)
     now = standing(model, course, opened)
     return Scores(now.next, now.whiten * model.loudness, course.score_clip)
 
@@ -153,7 +158,7 @@ def standing(model: Model, course: Course, opened: Sequence[Opened]) -> Standing
         return _after_scores(model, course, now, heard)
     for each in opened:
         if isinstance(each.asked, Newton):
-            now = _after_newton(model, now, each)
+            now = _after_newton(model, now, each, theta)
     return now
 
 
@@ -228,14 +233,21 @@ def _unseen(course: Course, population: Population) -> str:
 def _drawn(theta: Floats, begun: Floats, variance: Floats, whiten: Floats) -> Floats:
     """Drawn towards where the fit began as far as the error demands, so that noise alone cannot
     carry the next round to where the law means nothing."""
-    inverse = np.linalg.inv(whiten)
-    prior = inverse.T @ inverse / USUAL_EFFECT**2
-    way = np.linalg.solve(np.eye(len(theta)) + variance @ prior, theta - begun)
-    length = float(np.linalg.norm(inverse @ way))
+    way = _nearer(theta - begun, variance, whiten)
+    length = float(np.linalg.norm(np.linalg.solve(whiten, way)))
     return np.asarray(begun + way * min(1.0, FARTHEST / max(length, 1e-300)))
 
 
-def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
+def _nearer(way: Floats, variance: Floats, whiten: Floats) -> Floats:
+    """A way that is known with `variance`, as far as usual effects are likelier than noise."""
+    inverse = np.linalg.inv(whiten)
+    prior = inverse.T @ inverse / USUAL_EFFECT**2
+    return np.asarray(np.linalg.solve(np.eye(len(way)) + variance @ prior, way))
+
+
+def _after_newton(model: Model, now: Standing, each: Opened, begun: Floats) -> Standing:
+    """The next round asks at what was found, drawn towards `begun` as far as noise demands: where
+    a round is drowned in it, so that it carries the next one nowhere."""
     asked = each.asked
     if not isinstance(asked, Newton):
         return now
@@ -244,26 +256,45 @@ def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
     solved = np.asarray(np.linalg.solve(curve, score), dtype=np.float64)
     step = model.eased(solved)
     length = math.sqrt(max(float(step @ curve @ step), 0.0))
-    theta = repaired(model, asked.theta + _taken(model, now.population, asked.theta, step, length))
+    taken, bend = _taken(model, now.population, asked.theta, step, length)
+    theta = repaired(model, asked.theta + taken)
+    rest = _rest(model, solved, taken, bend)
+    left = math.sqrt(max(float(rest @ curve @ rest), 0.0))
     inverse = np.asarray(np.linalg.inv(curve), dtype=np.float64)
     root = math.sqrt(asked.parts)
     counted = _counted(model, now.population, float(each.sums[0] * root))
     wide, most = _blurred(inverse, blur)
+    loud = noise * math.sqrt(float(np.trace(inverse)) / len(inverse) / counted.rows)
     bent = blur**2 / 2 * (float(step @ step) * np.eye(len(step)) + np.outer(step, step))
     sampling = inverse * small_sample(model, counted) / model.largest_weight
     if asked.clustered:
         sampling = _sandwich(model, counted, inverse, asked, each.sums * root)
+    privacy = wide @ (inverse @ inverse * noise**2 + inverse @ bent @ inverse) @ wide.T
     return Standing(
         theta=theta,
-        next=theta,
+        next=repaired(model, begun + _nearer(theta - begun, privacy, now.whiten)),
         population=counted,
         whiten=now.whiten,
         sampling=wide @ sampling @ wide.T,
-        privacy=wide @ (inverse @ inverse * noise**2 + inverse @ bent @ inverse) @ wide.T,
-        step=length,
+        privacy=privacy + np.outer(rest, rest),
+        left=left,
         lifted=lifted,
-        lost=BLURRED if most > BLUR else "",
+        lost=_unsaid(blurred=most > BLUR or loud > LOUDEST, left=left),
     )
+
+
+def _unsaid(*, blurred: bool, left: float) -> str:
+    if blurred:
+        return BLURRED
+    return UNSETTLED if left > FARTHEST_LEFT else ""
+
+
+def _rest(model: Model, solved: Floats, taken: Floats, bend: float) -> Floats:
+    """What is left of the way to the fit after a step: what was not taken of it, and as much of
+    it as the information may have changed underway. A linear model is there at once."""
+    if isinstance(model.family, Linear):
+        return np.zeros_like(solved)
+    return np.asarray(solved - (1 - bend) * taken)
 
 
 def _sandwich(
@@ -317,18 +348,20 @@ def newton_sums(model: Model, theta: Floats, each: Opened) -> tuple[Floats, Floa
 
 def _taken(
     model: Model, population: Population, theta: Floats, step: Floats, length: float
-) -> Floats:
-    """As much of a step as is safe; for a linear model all of it, and its variance at once."""
+) -> tuple[Floats, float]:
+    """As much of a step as is safe; for a linear model all of it, and its variance at once. And
+    about how much of the information changes on that way: half of how far predictors move."""
     if isinstance(model.family, Linear):
         taken = step.copy()
         taken[-1] = math.log(max(1 + taken[-1], 0.02))
-        return taken
+        return taken, 0.0
     rows = model.pretend(population, theta)
     eta = rows.x @ theta[: model.width] + rows.offset
     usual = float(np.sum(model.family.average(eta, theta[model.width :]).eta)) / rows.members
     largest = SHORT_STEP if model.family.uneven else LARGEST_STEP
-    limit = largest * math.sqrt(max(usual, 1e-6) * population.rows)
-    return step * min(1.0, limit / max(length, 1e-300))
+    moved = length / math.sqrt(max(usual, 1e-6) * population.rows)
+    part = min(1.0, largest / max(moved, 1e-300))
+    return step * part, min(part * moved / 2, 1.0)
 
 
 def small_sample(model: Model, population: Population) -> float:
