@@ -22,7 +22,8 @@ from models.noise_law import NoiseLaw
 from models.opening import Opening, last_opening
 from models.regression.cox import RAN_AWAY, Cox
 from models.regression.fit import Fitted, fit_of
-from models.regression.fitting import ASTRAY, BLURRED, UNSEEN, UNSETTLED
+from models.regression.fitting import ASTRAY, UNSEEN
+from models.regression.newton import BLURRED, UNSETTLED
 from models.regression.progression import Progression
 from models.regression.request import Regression
 from models.released.card import (

@@ -177,6 +177,11 @@ class Model(ABC):
         return self.most_rows == 1
 
     @property
+    def vanishing(self) -> int:
+        """How many of the first columns may be without any row, and are then left out."""
+        return 0
+
+    @property
     def precise(self) -> bool:
         """Do weights say how precise a row is, instead of how many members it stands for?"""
         return False

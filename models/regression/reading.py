@@ -10,7 +10,8 @@ import numpy as np
 
 from models.regression.batch import Floats
 from models.regression.families import Linear, NegativeBinomial, Ordinal
-from models.regression.fitting import Course, Standing, small_sample
+from models.regression.fitting import Course
+from models.regression.newton import Standing, small_sample
 from models.regression.outcome import Glm, Model
 from models.regression.population import Covariates
 from models.result import NO_INFORMATION, Z95, Estimate, normal_estimate

@@ -115,6 +115,10 @@ class PiecewiseHazard(Model):
         return False
 
     @property
+    def vanishing(self) -> int:
+        return self.baselines
+
+    @property
     def independent(self) -> bool:
         return True
 
