@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from coordinator.client.audit import Audit
 from coordinator.client.catalogue import Catalogue
 from coordinator.client.delegating import Delegated, Leave
 from coordinator.client.errors import BadInput, NotSignedIn, Refused
@@ -143,6 +144,11 @@ class Network:
         names = NodeInfo.__dataclass_fields__
         said = self.transport.get("/v1/nodes")["nodes"]
         return [NodeInfo(**{name: node[name] for name in names}) for node in said]
+
+    @property
+    def audit(self) -> Audit:
+        """What an auditor reads: organisations at a glance, ledgers, their verification."""
+        return Audit(self.transport)
 
     def linkages(self) -> list[dict[str, Any]]:
         """Every linkage between organisations: who, by what, until when, what became of it."""

@@ -17,6 +17,7 @@ from tests.support.fake_executor import World
 ALL = frozenset(Role)
 INSIDERS = ALL - {Role.CLINICIAN}
 READERS = frozenset({Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN})
+AUDITORS = frozenset({Role.AUDITOR, Role.ADMIN})
 EVERYONE = None  # no credential needed
 PROVES = {  # open operations in which whoever calls brings a proof of their own
     "join",
@@ -145,6 +146,11 @@ OPERATIONS = [
         "/v1/audit/ledgers/none/lines",
         frozenset({Role.AUDITOR, Role.ADMIN}),
     ),
+    Operation("getAuditOverview", "GET", "/v1/audit/overview", AUDITORS),
+    Operation("listEntries", "GET", "/v1/audit/ledgers/none/entries", AUDITORS),
+    Operation("getEntry", "GET", "/v1/audit/ledgers/none/entries/0", AUDITORS),
+    Operation("startVerification", "POST", "/v1/audit/verifications", AUDITORS),
+    Operation("getVerification", "GET", "/v1/audit/verifications", AUDITORS),
     Operation(
         "addCosignature",
         "POST",
@@ -202,6 +208,8 @@ def test_the_operations_and_their_names_are_stable(world: World) -> None:
         "/v1/people/p-none/reset": "/v1/people/{person}/reset",
         "/v1/runs/none": "/v1/runs/{run}",
         "/v1/audit/ledgers/none/lines": "/v1/audit/ledgers/{node}/lines",
+        "/v1/audit/ledgers/none/entries": "/v1/audit/ledgers/{node}/entries",
+        "/v1/audit/ledgers/none/entries/0": "/v1/audit/ledgers/{node}/entries/{seq}",
         "/v1/runs/none/cancel": "/v1/runs/{run}/cancel",
         "/v1/releases/" + "0" * 64: "/v1/releases/{digest}",
         "/v1/releases/" + "0" * 64 + "/combined": "/v1/releases/{digest}/combined",
