@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from bench.bench_fit_coverage import EVERY, Seen, Setting, asked_in, fitted, laws, seen_in
-from bench.fit_worlds import DICTIONARY, WORLDS, World, drawn
+from bench.fit_worlds import DICTIONARY, GRID, WORLDS, World, drawn
 from models.regression.fitting import UNSEEN
 from models.result import NO_INFORMATION, Z95
 
-BY_NAME = {world.name: world for world in EVERY}
+BY_NAME = {world.name: world for world in (*EVERY, *GRID)}
 LEAST = 0.79  # of 105: a smaller share holds the truth with a chance of 1e-6, if 95 % do
 
 
@@ -80,6 +80,9 @@ CELLS = (
     ("negative_binomial", Setting(2000, "0.5", 0.5)),
     ("cox", Setting(2000, "0.5", 0.0)),
     ("effect ate", Setting(2000, "1", 0.5)),
+    ("linear, 2 of them", Setting(500, "1", 0.5)),
+    ("binomial, 1 of them", Setting(500, "0.5", 0.5)),
+    ("poisson, 2 of them", Setting(1000, "0.5", 0.5)),
 )
 
 
