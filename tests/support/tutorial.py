@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ _SAMPLE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _ENDS = re.compile(r" # ends with exit code (\d)$")
+_TRIES = 120  # half a second apart
 _WIDTH = 960  # pixels of a picture in the documents
 
 
@@ -85,8 +87,7 @@ class Walk:
 
     def _line(self, line: str) -> None:
         ends = _ENDS.search(line)
-        words = shlex.split(line, comments=True)
-        words = [self._filled(each) for each in words]
+        words = shlex.split(self._filled(line), comments=True)
         if words[0] == "export":
             name, _, value = words[1].partition("=")
             self.patch.setenv(name, value)
@@ -95,23 +96,19 @@ class Walk:
             while "=" in words[0]:
                 name, _, value = words.pop(0).partition("=")
                 own.setenv(name, value)
-            done = run(*words)
-        wanted = int(ends[1]) if ends else 0
-        assert done.exit_code == wanted, (line, done.stdout, done.stderr)
+            done = _until(int(ends[1]) if ends else 0, words)
         self.said = done.stdout
         self.seen.append(done.stdout)
 
-    def _filled(self, word: str) -> str:
-        read = re.fullmatch(r"(.*)\$\(cat (\S+)\)", word)
-        if read:
-            return read[1] + Path(read[2]).read_text("utf-8").strip()
+    def _filled(self, line: str) -> str:
+        line = re.sub(r"\$\(cat (\S+)\)", lambda it: Path(it[1]).read_text("utf-8").strip(), line)
         for name, pattern in {"DIGEST": r"\b[0-9a-f]{64}\b", "CODE": r"\bcairn_i_\w+"}.items():
             found = re.findall(pattern, self.said)
             if found:
                 self.known[name] = found[-1]
         for name, value in self.known.items():
-            word = re.sub(rf"\b{name}\b", value, word)
-        return word
+            line = re.sub(rf"\b{name}\b", value, line)
+        return line
 
     def look(self, seen: Reader, picture: str = "") -> None:
         """Remember what the page says; with a name, a picture of it for the documents."""
@@ -135,6 +132,16 @@ class Walk:
         bold = {" ".join(each.split()) for each in re.findall(r"\*\*(.+?)\*\*", self.text, re.S)}
         assert {each for each in bold if each not in everything} == set()
         assert set(PICTURE.findall(self.text)) == self.pictures
+
+
+def _until(wanted: int, words: list[str]) -> Result:
+    """The command, again while it ends otherwise: as tutorials say, news takes some seconds."""
+    for _ in range(_TRIES):
+        done = run(*words)
+        if done.exit_code == wanted:
+            return done
+        time.sleep(0.5)
+    raise AssertionError((words, done.exit_code, done.stdout, done.stderr))
 
 
 def run(program: str, *words: str) -> Result:
