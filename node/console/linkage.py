@@ -1,4 +1,4 @@
-"""Linkage: what the policy agrees to, what is and was in force, what it costs, and the end of it."""
+"""Linkage: what the policy agrees to, what is and was in force, its cost, and the end of it."""
 
 from __future__ import annotations
 
