@@ -546,7 +546,7 @@ def _set_up(
     setup.begin_ledger(
         node.home, settings, make_policy(shape, name), dictionary, by="steward", clock=node.clock
     )
-    documents = Documents(node.home.documents, settings.coordinator)
+    documents = Documents(node.home.documents, lambda: settings.coordinator)
     files = net_data.write(folder / "files" / name, shape.people(name), shape.rows(name))
     records = Records.open(node.home.records_file)
     import_folder(records, dictionary, files, consent_purposes={PURPOSE})
