@@ -75,6 +75,10 @@ def _node(ledger: Ledger, report: NodeReport, name: str) -> NodeOverview:
     )
 
 
+def _accepted(report: NodeReport) -> bool:
+    return any(each.kind == "coordinator-accepted" for each in report.breaks)
+
+
 def _remarks(state: LedgerState, report: NodeReport, share: float) -> list[str]:
     ahead = report.entries - report.witnessed_size
     unvouched = f"the last {ahead} entries are vouched for by nobody else"
@@ -82,6 +86,7 @@ def _remarks(state: LedgerState, report: NodeReport, share: float) -> list[str]:
         (not report.cosigners, "nobody else vouches for this ledger"),
         (bool(report.cosigners) and ahead > 0, unvouched),
         (bool(report.breaks), f"a history broke, {len(report.breaks)} times"),
+        (_accepted(report), "went by another key of the coordinator without the old one's word"),
         (state.paused, "paused"),
         (state.policy is None, "no policy was ever set"),
         (state.period is None, "no period was ever opened"),
