@@ -100,4 +100,10 @@ def _accept(state: LedgerState, body: CoordinatorAccepted, at: str) -> LedgerSta
     if body.key != body.old:  # what the old one signed last nobody knows: heads of its log are over
         former = (*former, (body.old, 0))
     faults = {of: each for of, each in after.faults.items() if of != LOG}
-    return after.having(coordinator=body.key, former_coordinators=former, forked="", faults=faults)
+    return after.having(
+        coordinator=body.key,
+        former_coordinators=former,
+        decided_coordinators=len(former),
+        forked="",
+        faults=faults,
+    )

@@ -560,9 +560,21 @@ def _set_up(
     ledger.close()
 
 
-def _connect(shape: Shape, clock: Clock, store: Store, nodes: dict[str, Node]) -> Network:
-    key = COORDINATOR
-    entropy = seeded_entropy("coordinator")
+def rekeyed(network: Network, key: SigningKey) -> None:
+    """The same coordinator, started again with another key."""
+    network.execution.close()
+    again = _connect(network.shape, network.clock, network.store, network.nodes, key)
+    vars(network).update(vars(again))
+
+
+def _connect(
+    shape: Shape,
+    clock: Clock,
+    store: Store,
+    nodes: dict[str, Node],
+    key: SigningKey = COORDINATOR,
+) -> Network:
+    entropy = seeded_entropy(f"coordinator {key.public.text}")
     wire = Wire(nodes)
 
     def roster() -> Roster:
