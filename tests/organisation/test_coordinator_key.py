@@ -257,13 +257,13 @@ def followed_once(network: Network, folder: Path) -> tuple[NodeService, Coordina
     return network.nodes[NODE].service, network.store.network.key_changes()[0]
 
 
-@pytest.mark.parametrize("name", mutants())
-def test_a_node_follows_no_mutant_and_shows_that_it_was_tried(name: str, network: Network) -> None:
-    service, size = network.nodes[NODE].service, network.nodes[NODE].service.ledger.size
-    changes = mutants()[name]
-    assert show(service, NEXT, *changes) is Code.BAD_SIGNATURE
-    assert (service.coordinator, service.ledger.size) == (COORDINATOR.public, size)
-    assert network.nodes[NODE].steward.status()["coordinator"]["refused"]
+def test_a_node_follows_no_mutant_and_shows_that_it_was_tried(network: Network) -> None:
+    node = network.nodes[NODE]
+    size = node.service.ledger.size
+    for name, changes in mutants().items():
+        assert show(node.service, NEXT, *changes) is Code.BAD_SIGNATURE, name
+        assert (node.service.coordinator, node.service.ledger.size) == (COORDINATOR.public, size)
+    assert len(node.steward.status()["coordinator"]["refused"]) == len(mutants())
 
 
 def test_the_old_key_alone_does_nothing_more(network: Network, tmp_path: Path) -> None:
