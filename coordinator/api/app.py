@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from coordinator.api import (
     audit_routes,
+    catalogue_routes,
     delegation_routes,
     login_routes,
     network_routes,
@@ -20,6 +21,7 @@ from coordinator.api import (
     own_routes,
     people_routes,
     problems,
+    register,
     run_routes,
     study_routes,
     study_steps,
@@ -52,6 +54,8 @@ ROUTERS = (
     people_routes.router,
     study_routes.router,
     study_steps.router,
+    register.router,
+    catalogue_routes.router,
     delegation_routes.router,
     run_routes.router,
     audit_routes.router,

@@ -11,8 +11,10 @@ from typing import Any
 
 import httpx
 
+from coordinator.client.catalogue import Catalogue
 from coordinator.client.delegating import Delegated
 from coordinator.client.errors import BadInput, NotSignedIn, Refused
+from coordinator.client.insight import Insight, insight_of
 from coordinator.client.job import Job
 from coordinator.client.proposing import propose, studies_of_file
 from coordinator.client.question import Question
@@ -109,6 +111,22 @@ class Network:
     def register(self) -> list[dict[str, Any]]:
         """The public register: every approved study, and what it found, in plain words."""
         return list(self.transport.get("/api/register")["studies"])
+
+    def insight(self, study: str, base: str = "") -> Insight:
+        """A study of the public register with the answers that it published; needs no token.
+
+        `base` is the coordinator's public address, if it is another than the one connected to.
+        Raises Refused(NOT_FOUND) for a study that is not in the register.
+        """
+        said = self.transport.get(f"/api/register/{_path_part(study)}")
+        return insight_of(said, base or self.transport.url)
+
+    def catalogue(self, by: str = "") -> Catalogue:
+        """Variables by the levels of a column (conditions without one), in bands of members.
+
+        Bands are read off releases that you may see, so they cost nothing.
+        """
+        return Catalogue.from_json(self.transport.get("/v1/catalogue", by=by))
 
     def nodes(self) -> list[NodeInfo]:
         """Every node with its public state."""

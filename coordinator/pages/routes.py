@@ -11,7 +11,16 @@ from fastapi import APIRouter, Request, Response
 from coordinator.api.problems import CATALOGUE
 from coordinator.api.services import services_of
 from coordinator.client.errors import Refused as Told
-from coordinator.pages import audits, insights, planner, releases, runs, signing_in, studies
+from coordinator.pages import (
+    audits,
+    catalogue,
+    insights,
+    planner,
+    releases,
+    runs,
+    signing_in,
+    studies,
+)
 from coordinator.pages.visit import Visit, go
 from pages.forms import Form, form_of
 from pages.kit import static_router
@@ -27,6 +36,7 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/open/{secret}", signing_in.ask_to_open),
     ("POST", "/open", signing_in.open_link),
     ("POST", "/sign-out", signing_in.sign_out),
+    ("GET", "/catalogue", catalogue.show),
     ("GET", "/studies", studies.every),
     ("GET", "/studies/{study}", studies.one),
     ("POST", "/studies/{study}/delegation", studies.take_delegation),
@@ -43,6 +53,8 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/audit", audits.overview),
     ("GET", "/insights", insights.every),
     ("GET", "/insights/{study}", insights.one),
+    ("GET", "/insights/{study}/card", insights.framed_card),
+    ("GET", "/insights/{study}/file.{kind}", insights.file),
 )
 
 

@@ -23,7 +23,7 @@ from coordinator.login.sessions import csrf_of
 from coordinator.pages.inside import BASE, Inside
 from coordinator.store.facts import Principal
 from coordinator.store.network import revoked_in
-from pages.forms import Form
+from pages.forms import Form, form_of_text
 from pages.kit import HEADERS, Kit, Link
 from privacy.contract.signing import SigningKey
 from privacy.contract.time import parse_instant
@@ -34,6 +34,7 @@ KIT = Kit("coordinator.pages")
 _EVERY = frozenset(Role)
 _PLACES = (
     ("/studies", "Studies", _EVERY - {Role.CLINICIAN}),
+    ("/catalogue", "Catalogue", frozenset({Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN})),
     ("/runs", "Runs", frozenset({Role.RESEARCHER, Role.AUDITOR, Role.ADMIN})),
     ("/releases", "Releases", frozenset({Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN})),
     ("/organisations", "Organisations", _EVERY - {Role.CLINICIAN}),
@@ -73,6 +74,11 @@ class Visit:
     @property
     def address(self) -> str:
         return address_of(self.request)
+
+    @property
+    def asked(self) -> Form:
+        """What stands in the address, as a form that was sent by GET."""
+        return form_of_text(self.request.url.query)
 
     @property
     def csrf(self) -> str:

@@ -80,6 +80,7 @@ OPERATIONS = [
     Operation("listStudies", "GET", "/v1/studies", ALL),
     Operation("getStudy", "GET", "/v1/studies/als-progression", INSIDERS),
     Operation("getDictionary", "GET", "/v1/studies/als-progression/dictionary", INSIDERS),
+    Operation("getCatalogue", "GET", "/v1/catalogue", READERS),
     Operation("listSteps", "GET", "/v1/studies/als-progression/steps", INSIDERS),
     Operation("proposeStudy", "POST", "/v1/studies", frozenset({Role.RESEARCHER}), {"study": {}}),
     Operation(
@@ -97,6 +98,7 @@ OPERATIONS = [
         {"delegation": {}, "end": {}},
     ),
     Operation("getRegister", "GET", "/api/register", EVERYONE),
+    Operation("getRegistered", "GET", "/api/register/none", EVERYONE),
     Operation("previewQuestion", "POST", "/v1/previews", frozenset({Role.RESEARCHER}), PREVIEW),
     Operation("startRun", "POST", "/v1/runs", frozenset({Role.RESEARCHER}), {"question": {}}),
     Operation("listRuns", "GET", "/v1/runs", INSIDERS - {Role.STEWARD}),
@@ -175,6 +177,7 @@ def test_the_operations_and_their_names_are_stable(world: World) -> None:
         for method, operation in methods.items()
     }
     templates = {
+        "/api/register/none": "/api/register/{study}",
         "/v1/studies/als-progression": "/v1/studies/{study}",
         "/v1/studies/als-progression/dictionary": "/v1/studies/{study}/dictionary",
         "/v1/studies/als-progression/steps": "/v1/studies/{study}/steps",
