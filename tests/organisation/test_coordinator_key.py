@@ -33,6 +33,7 @@ from privacy.ledger.coordinator_entry import CoordinatorKeyChanged, accept_word
 from tests.support.ledger_factory import COST, fresh_ledger, signing_key
 from tests.support.net_bundle import bundle
 from tests.support.network import COORDINATOR, NOW, Network, rekeyed
+from tests.support.rotating import coordinator_home, rotate
 from tests.support.seeded import seeded_entropy
 from tests.support.stewards import join_stewards, said
 
@@ -46,22 +47,6 @@ def change(
     old: SigningKey = COORDINATOR, new: SigningKey = NEXT, number: int = 1, until: int = 5
 ) -> CoordinatorKey:
     return CoordinatorKey.of(old, new, ("test", number, until), at=AT, reason="")
-
-
-def home(folder: Path) -> Home:
-    made = Home(folder / "coordinator")
-    if not made.identity_file.exists():
-        made.write_identity(COORDINATOR)
-    return made
-
-
-def rotate(network: Network, folder: Path, *, lost: bool = False) -> SigningKey:
-    """As the operator does, with the coordinator stopped; then it is started again."""
-    where, number = home(folder), len(network.store.network.key_changes())
-    entropy = seeded_entropy(f"rotation {number}")
-    rotate_key(where, network.store, lost=lost, reason="yearly", entropy=entropy, now=NOW)
-    rekeyed(network, check_own_key(where, network.store))
-    return network.key
 
 
 def keys_of(network: Network) -> set[str]:
@@ -224,7 +209,7 @@ def test_what_was_reserved_under_the_old_key_goes_on_and_is_charged_once(
 def test_a_change_goes_on_where_it_was_cut_off(
     network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    where, entropy = home(tmp_path), seeded_entropy("cut off")
+    where, entropy = coordinator_home(tmp_path), seeded_entropy("cut off")
 
     def stop(*_args: object) -> None:
         raise KeyboardInterrupt
@@ -352,7 +337,7 @@ def _verified_with_copy(network: Network, folder: Path) -> None:
 def test_a_lost_key_is_replaced_where_stewards_say_so(network: Network, tmp_path: Path) -> None:
     assert network.ask(COUNT).release
     before = network.spent(NODE)
-    home(tmp_path).identity_file.unlink()
+    coordinator_home(tmp_path).identity_file.unlink()
     with pytest.raises(BadInput, match="missing"):
         check_own_key(Home(tmp_path / "coordinator"), network.store)
     where = Home(tmp_path / "coordinator")
