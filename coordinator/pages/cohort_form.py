@@ -104,6 +104,7 @@ class Cohort:
     rows: tuple[Row, ...]
     text: str
     form: Form
+    rewritten: bool = False  # the text is another one than was sent
 
     def redrawn(self, changed: str) -> bool:
         """Whether the rows look otherwise than in the page in which the field `changed` was."""
@@ -155,7 +156,7 @@ def _of_rows(form: Form, text: str, dictionary: Dictionary, changed: str) -> Coh
         told = form.with_wrong("rows", "Something in the conditions has to change.")
         return Cohort(_with_blank(rows), text, told)
     made = cohort_of(whole, dictionary)
-    return Cohort(_with_blank(rows), made, form.with_value("where", made))
+    return Cohort(_with_blank(rows), made, form.with_value("where", made), made != text)
 
 
 def _typed(form: Form, changed: str) -> list[Condition | Written]:

@@ -175,7 +175,7 @@ def _page(visit: Visit, name: str, form: Form, status: int = 200) -> Response:
         **_swapped(visit, cohort, changed),
         researcher=visit.person.role is Role.RESEARCHER,
         delegated=visit.delegated(study),
-        delegate_key=visit.delegate_key.public.text,
+        here=f"{visit.request.url.path}?{visit.request.url.query}",
         **shown,
     )
 
@@ -195,6 +195,7 @@ def _swapped(visit: Visit, cohort: Cohort, changed: str) -> dict[str, bool]:
     oob = "hx-request" in visit.request.headers
     return {
         "oob": oob,
+        "oob_code": oob and (changed == "where" or cohort.rewritten),
         "oob_rows": oob and cohort.redrawn(changed),
         "oob_much": oob and changed in ("slide", "amount"),
         "code_open": changed == "where",

@@ -66,6 +66,7 @@ def test_a_researcher_asks_by_clicking(site: Site, scripts: bool) -> None:
     amount = "0.2" if scripts else "0.15"
     with reader(site.browser, site.url, site.cookie(Role.RESEARCHER), scripts=scripts) as seen:
         page = seen.go(f"/studies/{STUDY}")
+        page.click("summary:has-text('paste it')")
         key = page.locator("pre code").first.inner_text().split("--to ")[1].strip()
         page.fill("#f-delegation", "not what it printed")
         page.click("text=Give leave")

@@ -73,6 +73,12 @@ class Reader:
         self.page.goto(self.url + path)
         return self.page
 
+    def verify(self) -> None:
+        """Press an auditor's button, and wait for what the verification finds."""
+        with self.page.expect_navigation():
+            self.page.click("button:has-text('Verify')")
+        self.page.wait_for_selector("main [role=status], main [role=alert]")
+
     def complaints(self) -> list[str]:
         """What axe finds wrong with the page that is open, one line each."""
         self.page.evaluate(_axe())
