@@ -63,6 +63,7 @@ class Steward(UpkeepDesk, EvidenceDesk, InboxDesk, LinkingDesk):
             "members": self.parts.records.members,
             "dictionary": state.dictionary,
             "roster": state.roster,
+            "coordinator": self.coordinator(),
             "ledger_entries": service.ledger.size,
             "budget": self.budget(),
             "studies_approved": len(state.approvals),
@@ -83,7 +84,8 @@ class Steward(UpkeepDesk, EvidenceDesk, InboxDesk, LinkingDesk):
         if service.witnessing.stopped:
             return "ledger set back: see what is stopped, then recover"
         if service.ledger.state.halted:
-            return "the coordinator's log broke: see what is stopped"
+            what = "key has two successors" if service.ledger.state.forked else "log broke"
+            return f"the coordinator's {what}: see what is stopped"
         if self.parts.guard.set_back:
             return "records set back: import again"
         if self.parts.guard.unpublished:
