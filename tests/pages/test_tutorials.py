@@ -22,7 +22,7 @@ from tests.support.local_network import Local, local_network
 from tests.support.network import Shape, make_network
 from tests.support.tutorial import DOCS, PICTURE, PICTURES, Walk, walking
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(900)]  # real processes, many commands
 TUTORIALS = sorted(path.stem for path in (DOCS / "tutorials").glob("*.md"))
 LARGEST = 60_000  # bytes of a picture
 NODE = "als-forum"
