@@ -88,8 +88,9 @@ def _tried(audit: Audit, form: Form) -> tuple[Form, dict[str, Any] | None]:
     for name, text in limits.items():
         try:
             supposition([f"{name}={text}"])
-        except BadInput as wrong:
-            form = form.with_wrong(name, f"{wrong.what}: write an epsilon above 0, or none.")
+        except BadInput:
+            none = "." if name == Limit.PERIOD else ", or none for no limit of its own."
+            form = form.with_wrong(name, f"Write an epsilon above 0, for instance 1{none}")
     members = form.value("memberships")
     if members and not (members.isdecimal() and len(members) < 4):
         form = form.with_wrong("memberships", "Write a whole number, from 1 to 100.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -97,7 +97,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     steward = network.nodes[NODE].steward
     steward.pause()
     steward.resume()
-    tighter = replace(make_policy(network.shape, NODE), question_epsilon="5")
+    tighter = make_policy(network.shape, NODE).model_copy(update={"question_epsilon": "5"})
     changed = PolicySet.of(tighter, "ada", "after the board's meeting")
     network.nodes[NODE].service.ledger.append(changed)
     let_in(network)
@@ -347,7 +347,7 @@ def test_other_limits_are_tried_by_clicking(site: Site, scripts: bool) -> None:
         page.fill("#f-period", "a lot")
         page.fill("#f-noise", "0")
         page.click("button:has-text('Replay')")
-        assert "epsilon above 0" in page.inner_text("#e-period")
+        assert "an epsilon above 0, for instance 1." in page.inner_text("#e-period")
         assert page.input_value("#f-period") == "a lot"
         page.fill("#f-period", "")
         page.click("button:has-text('Replay')")
