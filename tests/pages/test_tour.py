@@ -184,6 +184,7 @@ def test_a_spreadsheet_becomes_a_nodes_data(
         page.set_input_files("#f-file", file)
         page.click("text=Look at it")
         page.click("button[value=import]")
+        page.wait_for_selector("#state [role=status]")
         assert "45 members" in page.inner_text("[role=status]")
         assert seen.troubles == []
     with local.steward(NODE) as steward:
