@@ -96,7 +96,7 @@ def checked_openings(
 def _body(envelope: Envelope, release: str, key: PublicKey) -> Mapping[str, Any]:
     if envelope.digest != release:
         raise VerificationFailed("another release than was asked for", where=release)
-    body: Mapping[str, Any] = envelope.open("release", key)
+    body: Mapping[str, Any] = envelope.open_kept("release", key)
     return body
 
 
