@@ -1,4 +1,4 @@
-"""Models that were released: fits and trained networks, each with card, figures and files."""
+"""Models that were released: fits and trained networks, with card, figures and files."""
 
 from __future__ import annotations
 
