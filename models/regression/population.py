@@ -229,16 +229,14 @@ def with_gram(
     return replace(
         population,
         covariance=covariance,
-        roughness=_roughness(left, error),
+        roughness=_roughness(left, error, len(free)),
         unclear=unclear(free, second, tau, off_mean, known),
     )
 
 
-def _roughness(left: float, error: Floats) -> float:
-    """Of products with error `left` and squares with `error` [f] together."""
-    size = len(error)
-    whole = size * (size - 1) * left**2 + float(np.sum(error**2))
-    return math.sqrt(2 * whole / (size * (size + 1)))
+def _roughness(left: float, error: float, size: int) -> float:
+    """Of products of `size` columns with error `left` and squares with `error` together."""
+    return math.sqrt(2 * ((size - 1) * left**2 + error**2) / (size + 1))
 
 
 def _clipped_products(z: Floats, clip: float) -> tuple[Floats, Floats, Floats]:
@@ -250,10 +248,12 @@ def _clipped_products(z: Floats, clip: float) -> tuple[Floats, Floats, Floats]:
     return z.T @ z / len(z), (z * inside).T @ z / len(z), np.maximum(kept, 0.1)
 
 
-def _shrunk_diagonal(found: Floats, tau: float, unsure: Floats) -> tuple[Floats, Floats]:
-    """Variances against what they were taken for, which was `unsure` [f]; and their error."""
-    kept = unsure**2 / (unsure**2 + tau**2)
-    return np.clip(1 + kept * (found - 1), 0.1, 10.0), np.sqrt(kept) * tau
+def _shrunk_diagonal(found: Floats, tau: float, unsure: Floats) -> tuple[Floats, float]:
+    """Variances against what they were taken for, which was `unsure` [f] or more where they lie
+    further apart; and their error. All are shrunk alike, as their products are divided by them."""
+    spread = max(float(np.mean((found - 1) ** 2)) - tau**2, float(np.mean(unsure**2)), 1e-9)
+    kept = spread / (spread + tau**2)
+    return np.clip(1 + kept * (found - 1), 0.1, 10.0), math.sqrt(kept) * tau
 
 
 def _known_pairs(model: Model, population: Population) -> Floats:
