@@ -9,9 +9,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from node.console.door import ConsoleDoor
-from node.console.imports import Imports
-from node.console.invitations import Invitations
-from node.console.uploads import Uploads
+from node.console.kept import Kept
 from node.member.links import MemberSession
 from node.parts import Parts
 from node.steward import Steward
@@ -42,9 +40,7 @@ class Visit:
     parts: Parts
     door: ConsoleDoor
     connected: bool
-    uploads: Uploads
-    invitations: Invitations
-    imports: Imports
+    kept: Kept
     form: Form = field(default_factory=Form)
 
     @property
@@ -85,6 +81,12 @@ class Visit:
             Link(to, words, here == to or (to != "/console/" and here.startswith(to)))
             for to, words in _PLACES
         ]
+
+
+def trouble_page(request: Request, status: int, code: Code, words: str) -> Response:
+    """A page that says what went wrong, for whoever has a session or none."""
+    nobody = {"links": [], "by": "", "token": "", "form": Form()}
+    return KIT.page(request, "trouble.html", status, words=words, code=code.value, **nobody)
 
 
 def go(address: str) -> Response:
