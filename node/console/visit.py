@@ -15,20 +15,21 @@ from node.parts import Parts
 from node.steward import Steward
 from pages.forms import Form
 from pages.kit import HEADERS, Kit, Link
+from pages.languages import N_
 from privacy.errors import Code, Refused
 
 KIT = Kit("node.console")
 _PLACES = (
-    ("/console/", "Home"),
-    ("/console/studies", "Requests"),
-    ("/console/questions", "Questions"),
-    ("/console/data", "Data"),
-    ("/console/policy", "Policy"),
-    ("/console/consent", "Members"),
-    ("/console/activity", "What left"),
-    ("/console/network", "Network"),
-    ("/console/linkage", "Linkage"),
-    ("/console/people", "People and keys"),
+    ("/console/", N_("Home")),
+    ("/console/studies", N_("Requests")),
+    ("/console/questions", N_("Questions")),
+    ("/console/data", N_("Data")),
+    ("/console/policy", N_("Policy")),
+    ("/console/consent", N_("Members")),
+    ("/console/activity", N_("What left")),
+    ("/console/network", N_("Network")),
+    ("/console/linkage", N_("Linkage")),
+    ("/console/people", N_("People and keys")),
 )
 
 
