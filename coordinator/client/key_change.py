@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from coordinator.client.transport import Transport
 from privacy.contract.researcher_key import ResearcherKey
@@ -23,7 +24,7 @@ def change_key(
         return
     network = str(transport.get("/v1/network")["id"])
     change = ResearcherKey.of(old.signing_key, key, network, instant_text(now))
-    body = {"change": change.to_json()}
+    body: dict[str, Any] = {"change": change.to_json()}
     if with_credential:
         body["bearer_sha256"] = new.bearer_sha256
     transport.post("/v1/me/key/change", body)
