@@ -6,8 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from coordinator.audit.verify import Pinned, verified
+from coordinator.cli.researcher import app
+from coordinator.client.session import KeptSession
 from coordinator.people import revoke
 from coordinator.store.facts import RunState
 from coordinator.store.people import Credential
@@ -29,6 +32,8 @@ from privacy.units import Rho
 from tests.support.ledger_factory import COST, fresh_ledger, signing_key
 from tests.support.net_bundle import bundle
 from tests.support.network import NOW, RESEARCHER, Network
+from tests.support.seeded import seeded_entropy
+from tests.support.served import asked_over_http
 
 COUNT = {"kind": "count"}
 NODE = "als-union"
@@ -223,3 +228,35 @@ def test_an_auditor_finds_a_change_that_is_none(network: Network, tmp_path: Path
     assert not network.nodes[NODE].service.ledger.state.successors
     with pytest.raises(VerificationFailed, match="researcher-key"):
         verified(bundle(network, tmp_path / "bundle"), pinned=Pinned(network.key.public))
+
+
+def test_a_token_is_changed_from_the_shell(
+    network: Network, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with asked_over_http(network, monkeypatch) as client:
+
+        def cairn(token: str, *line: str) -> Result:
+            values = {"CAIRN_URL": client.transport.url, "CAIRN_TOKEN": token, "NO_COLOR": "1"}
+            return CliRunner().invoke(app, list(line), env=values, catch_exceptions=False)
+
+        old, file = network.researcher.text, tmp_path / "token-2"
+        assert cairn(old, "key", "rotate").exit_code == 2
+        done = cairn(old, "key", "rotate", "--write", str(file))
+        assert done.exit_code == 0, done.stderr
+        new = file.read_text("ascii").strip()
+        assert Token.parse(new).signing_key.public.fingerprint in done.stdout
+        assert cairn(old, "study", "list").exit_code != 0
+        assert network.study.id in cairn(new, "study", "list").stdout
+        refused = cairn(old, "key", "rotate", "--write", str(tmp_path / "token-3"))
+        assert refused.exit_code != 0
+        assert not (tmp_path / "token-3").exists()
+
+
+def test_the_key_beside_a_session_is_made_once_until_it_is_in_force(tmp_path: Path) -> None:
+    kept = KeptSession("http://127.0.0.1:1", folder=tmp_path)
+    kept.keep_token(RESEARCHER)
+    made = kept.next_token(seeded_entropy("next"))
+    assert kept.next_token(seeded_entropy("another")).text == made.text
+    assert kept.token() == RESEARCHER
+    kept.use_next()
+    assert kept.token() == made
