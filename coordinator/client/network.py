@@ -25,7 +25,7 @@ from coordinator.client.remote import RemoteStudy
 from coordinator.client.result import Result
 from coordinator.client.session import KeptSession
 from coordinator.client.study import Study, mock_study
-from coordinator.client.transport import Transport
+from coordinator.client.transport import Transport, is_path_part
 from coordinator.study_file import load_study_file
 from models.aggregates.requests import Analysis, parse_analysis
 from models.dictionary_file import load_dictionary
@@ -300,8 +300,7 @@ def connect(
 
 
 def _path_part(name: str) -> str:
-    known = isinstance(name, str) and all(sign.isalnum() or sign in "-_." for sign in name)
-    if not known or not name or name[0] == ".":
+    if not is_path_part(name):
         raise Refused(Code.UNKNOWN_STUDY, f"There is no study {name!r} for you.")
     return name
 
