@@ -96,10 +96,12 @@ class Network:
         """A stored answer, for whoever may read releases; raises Refused. Costs nothing."""
         return self._study(study_id).release(digest)
 
-    def releases(self, text: str = "", *, study: str = "", kind: str = "") -> list[ReleaseInfo]:
-        """The newest answers that you may see, of one study and one kind of analysis where they
-        are named, in which every word of `text` stands."""
-        said = self.transport.get("/v1/releases", study=study, limit=_RELEASES)["releases"]
+    def releases(
+        self, text: str = "", *, study: str = "", kind: str = "", among: int = _RELEASES
+    ) -> list[ReleaseInfo]:
+        """Of the newest `among` answers that you may see, of one study where it is named, those of
+        one kind of analysis, in which every word of `text` stands."""
+        said = self.transport.get("/v1/releases", study=study, limit=among)["releases"]
         found = map(ReleaseInfo.of, said)
         return [each for each in found if kind in ("", each.kind) and each.says(text)]
 
