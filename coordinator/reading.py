@@ -17,7 +17,16 @@ from coordinator.store.ledgers import Ledgers
 from privacy.merkle import Tree, leaf_hash
 
 UNREADABLE = "unreadable"
-BREAKS = frozenset({"history-broken", "history-accepted", "recovered", "forfeited"})
+BREAKS = frozenset(
+    {
+        "history-broken",
+        "history-accepted",
+        "coordinator-forked",
+        "coordinator-accepted",
+        "recovered",
+        "forfeited",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
