@@ -82,7 +82,7 @@ CELLS = (
     ("effect ate", Setting(2000, "1", 0.5)),
     ("linear, 2 of them", Setting(500, "1", 0.5)),
     ("binomial, 1 of them", Setting(500, "0.5", 0.5)),
-    ("poisson, 2 of them", Setting(1000, "0.5", 0.5)),
+    ("poisson, 1 of them", Setting(500, "1", 0.5)),
 )
 
 
