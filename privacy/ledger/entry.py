@@ -382,7 +382,9 @@ class Entry(Fact):
     @cached_property
     def data(self) -> bytes:
         """The canonical bytes: what is hashed, stored and shown."""
-        return _ENCODER.encode(self.to_json()).encode("utf-8")
+        body = _ENCODER.encode(self.body.to_json())  # the other fields need no escaping
+        text = f'{{"at":"{self.at}","body":{body},"prev":"{self.prev}","seq":{self.seq}}}'
+        return text.encode("utf-8")
 
     @cached_property
     def leaf(self) -> bytes:

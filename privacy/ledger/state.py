@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, Self, TypeVar
 
@@ -80,8 +81,9 @@ class OpenPlan(_Value):
     lost: tuple[tuple[int, int], ...] = ()
     charged: Rho = Rho.ZERO
 
-    @property
+    @cached_property
     def reserved(self) -> Rho:
+        """What all rounds and attempts may cost; the same as long as the plan is open."""
         return Rho.total(each.cost for each in self.rounds) * self.max_attempts
 
     @property

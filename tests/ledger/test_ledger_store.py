@@ -104,7 +104,8 @@ def test_a_receipt_proves_its_entry(store: LedgerStore) -> None:
     store.append(reserve("p", "als", SOON))
     receipt = store.append(payment(), outbox=PAYLOAD)
     store.append(Released(plan=P, release=digest_of("r")))
-    head = open_checkpoint(receipt.checkpoint, KEY.public, node_origin(NETWORK, "alpha"))
+    covering = store.checkpoint_at(receipt.seq + 1)
+    head = open_checkpoint(covering, KEY.public, node_origin(NETWORK, "alpha"))
     assert head.size == receipt.seq + 1
     leaf = bytes.fromhex(receipt.leaf)
     proof = store.inclusion_proof(receipt.seq, head.size)
@@ -438,9 +439,16 @@ def test_an_edited_file_does_not_open_and_names_the_entry(path: Path, clock: Clo
     edited(path, "UPDATE head SET size = size - 1")
     assert opened_where(path, clock) == "head"
     path.write_bytes(pristine)
-    edited(path, "UPDATE head SET checkpoint = 'x' || checkpoint")
-    opened_where(path, clock)
-    path.write_bytes(pristine)
+    cut = "UPDATE head SET frontier = substr(frontier, 1, length(frontier) - 1) || x'00'"
+    for change in (
+        "UPDATE head SET seal = zeroblob(32)",
+        "UPDATE head SET seal = x''",
+        "UPDATE head SET frontier = x'', size = 0",
+        cut,
+    ):
+        edited(path, change)
+        assert opened_where(path, clock) == "head"
+        path.write_bytes(pristine)
     edited(path, "DELETE FROM head")
     assert opened_where(path, clock) == "head"
 
