@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from coordinator.audit.attempts import RefusedAttempt
 from coordinator.audit.breaks import Break, note_break
 from coordinator.audit.bundle import Bundle
 from coordinator.audit.documents import Network, Release, at, require
@@ -21,6 +22,7 @@ from privacy.contract.study import Study
 from privacy.contract.study_life import Act
 from privacy.contract.time import parse_instant
 from privacy.errors import Refused, VerificationFailed
+from privacy.ledger.attempt_entry import AttemptRefused
 from privacy.ledger.chain import Anchor, Replay, check_anchors, check_covered, replay
 from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.entry import (
@@ -82,6 +84,7 @@ class Ledger:
     decisions: set[tuple[str, str]] = field(default_factory=set)  # (study version, act)
     vouched: HeldBy = field(default_factory=HeldBy)
     breaks: list[Break] = field(default_factory=list)
+    refused: list[RefusedAttempt] = field(default_factory=list)
     given_up: list[tuple[int, int]] = field(default_factory=list)  # entries from .. up to
 
     def gave_up(self, anchor: Anchor) -> bool:
@@ -170,6 +173,8 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 note_break(context.bundle, context.network, ledger.breaks, entry, body)
                 if isinstance(body, BudgetForfeited):
                     ledger.given_up.append((entry.seq, _largest(context, ledger.node, body)))
+            case AttemptRefused() as body:
+                ledger.refused.append(RefusedAttempt.of(entry, body))
             case KeysRevoked() as body:
                 _check_revoked(context, body)
             case DictionaryAdopted(dictionary=digest):

@@ -82,6 +82,7 @@ def _remarks(state: LedgerState, report: NodeReport, share: float) -> list[str]:
         (not report.cosigners, "nobody else vouches for this ledger"),
         (bool(report.cosigners) and ahead > 0, unvouched),
         (bool(report.breaks), f"a history broke, {len(report.breaks)} times"),
+        (bool(report.refused), f"refused what no coordinator should ask: {_sorts(report)}"),
         (state.paused, "paused"),
         (state.policy is None, "no policy was ever set"),
         (state.period is None, "no period was ever opened"),
@@ -91,3 +92,7 @@ def _remarks(state: LedgerState, report: NodeReport, share: float) -> list[str]:
         (bool(state.plans), f"{len(state.plans)} runs are reserved and not ended"),
     )
     return [words for holds, words in checks if holds]
+
+
+def _sorts(report: NodeReport) -> str:
+    return ", ".join(sorted({each.what.value for each in report.refused}))

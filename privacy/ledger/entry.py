@@ -19,6 +19,7 @@ from privacy.contract.facts import Fact
 from privacy.contract.policy import Policy, Rules
 from privacy.contract.study import KeyText
 from privacy.errors import BadInput
+from privacy.ledger.attempt_entry import AttemptRefused
 from privacy.ledger.desk_entry import Delegated, Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.fields import (
     CodeText,
@@ -34,13 +35,8 @@ from privacy.ledger.fields import (
     RhoText,
     Words,
 )
-from privacy.ledger.history_entry import (
-    BudgetForfeited,
-    HistoryAccepted,
-    HistoryBroken,
-    LedgerRecovered,
-)
-from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
+from privacy.ledger.history_entry import Told
+from privacy.ledger.link_entry import LinkBody
 from privacy.ledger.steward_entry import Signed, StewardBody
 from privacy.ledger.upkeep_entry import UpkeepBody
 from privacy.mechanism import GaussianSum
@@ -361,13 +357,9 @@ Body = (
     | Witnessed
     | UpkeepBody
     | StewardBody
-    | HistoryBroken
-    | HistoryAccepted
-    | LedgerRecovered
-    | BudgetForfeited
-    | LinkBegun
-    | Linked
-    | LinkEnded
+    | AttemptRefused
+    | Told
+    | LinkBody
 )
 
 

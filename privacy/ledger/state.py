@@ -171,6 +171,7 @@ class LedgerState(_Value):
     period_charged: Rho = Rho.ZERO
     total_charged: Rho = Rho.ZERO
     total_held: Rho = Rho.ZERO
+    noticed: Mapping[str, str] = field(default_factory=dict)  # last day of each sort of attempt
     faults: Mapping[str, HistoryBroken] = field(default_factory=dict)  # by whose history
     abandoned: frozenset[str] = frozenset()  # checkpoints of entries that a backup lost
     linkage: Linkage | None = None

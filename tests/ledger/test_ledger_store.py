@@ -439,14 +439,16 @@ def test_an_edited_file_does_not_open_and_names_the_entry(path: Path, clock: Clo
     edited(path, "UPDATE head SET size = size - 1")
     assert opened_where(path, clock) == "head"
     path.write_bytes(pristine)
-    cut = "UPDATE head SET frontier = substr(frontier, 1, length(frontier) - 1) || x'00'"
-    for change in (
-        "UPDATE head SET seal = zeroblob(32)",
-        "UPDATE head SET seal = x''",
-        "UPDATE head SET frontier = x'', size = 0",
-        cut,
+    with sqlite3.connect(path) as db:
+        [frontier] = db.execute("SELECT frontier FROM head").fetchone()
+    db.close()
+    for change, value in (
+        ("UPDATE head SET seal = ?", bytes(32)),
+        ("UPDATE head SET seal = ?", b""),
+        ("UPDATE head SET size = 0, frontier = ?", b""),
+        ("UPDATE head SET frontier = ?", frontier[:-1] + bytes([frontier[-1] ^ 1])),
     ):
-        edited(path, change)
+        edited(path, change, value)
         assert opened_where(path, clock) == "head"
         path.write_bytes(pristine)
     edited(path, "DELETE FROM head")
