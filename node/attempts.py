@@ -94,7 +94,7 @@ def _planned(
 ) -> Noticed | None:
     try:
         envelope = Envelope.from_json(request.payload.get("plan"))
-        plan = Plan.from_json(envelope.body)
+        plan = Plan.from_json(parse_canonical(envelope.body))
     except BadInput:
         return Noticed(Attempted.MESSAGE, code, sha256_hex(header))
     what = _PLANS.get(code) if isinstance(error, Refused) else None

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from coordinator.audit.attempts import WORDS
 from coordinator.audit.verify import verify_bundle
 from coordinator.node_link import Body, Declined
 from privacy.checkpoint import LOG
@@ -27,6 +28,7 @@ from privacy.contract.study import Study
 from privacy.contract.study_life import Act, Signer, StudyStep
 from privacy.contract.time import instant_text
 from privacy.errors import Code, VerificationFailed
+from privacy.ledger.attempt_entry import Attempted, AttemptRefused
 from privacy.ledger.entry import Commit, Released, Reserve
 from privacy.ledger.history_entry import HistoryBroken
 from privacy.log import LogEntry
@@ -135,6 +137,14 @@ class Modified:
         return self.network.clock()
 
 
+def named(network: Network, folder: Path) -> dict[str, set[Attempted]]:
+    """What the auditor's report says that each organisation refused."""
+    report = verify_bundle(bundle(network, folder))
+    for node in report.nodes:
+        assert all(WORDS[each.what] in each.words for each in node.refused)
+    return {node.node: {each.what for each in node.refused} for node in report.nodes}
+
+
 def spent(network: Network) -> set[tuple[int, int]]:
     return {network.spent(node) for node in network.nodes}
 
@@ -154,7 +164,7 @@ def asked_outside_the_log(network: Network, node: str) -> dict[str, str]:
 
 
 def test_a_forged_study_and_raised_limits_are_refused_and_stand_in_no_log(
-    network: Network,
+    network: Network, tmp_path: Path
 ) -> None:
     coordinator = Modified(network)
     coordinator.forge_a_study()
@@ -166,6 +176,12 @@ def test_a_forged_study_and_raised_limits_are_refused_and_stand_in_no_log(
         seen = asked_outside_the_log(network, node)
         for each in coordinator.attempts:
             assert seen[each.plan] == each.refusals[node].value, each.name
+        entered = {each.evidence for each in ledger(network, node, AttemptRefused)}
+        assert entered == {each.plan for each in coordinator.attempts}
+    network.settle()
+    assert named(network, tmp_path / "bundle") == {
+        node: {Attempted.STUDY, Attempted.PLAN} for node in network.nodes
+    }
 
 
 def test_a_question_asked_twice_is_answered_once_and_both_plans_are_seen(
@@ -190,7 +206,9 @@ def test_a_question_asked_twice_is_answered_once_and_both_plans_are_seen(
         envelope = second.compiled.envelope
         session.add(PlanRow(digest=envelope.digest, envelope=envelope.to_bytes()))
         log_statement(session, Logged.PLAN, envelope.digest, "als-progression")
-    folder = bundle(network, tmp_path / "bundle")
+    folder = tmp_path / "bundle"
+    refused = named(network, folder)
+    assert refused == {node: {Attempted.REPLAY} for node in network.nodes}
     assert verify_bundle(folder).plans == 2
     plans = [json.loads(path.read_bytes())["body"] for path in (folder / "plans").iterdir()]
     questions = [Plan.from_json(plan).question_envelope.digest for plan in plans]
@@ -220,7 +238,10 @@ def test_different_questions_to_different_nodes_open_nothing_and_are_charged_apa
         assert None not in codes(answers), "no list is signed over two questions"
         assert None not in codes(steps.reveal(steps.attempt(keys), [], nodes))
     network.settle()
-    report = verify_bundle(bundle(network, tmp_path / "bundle"))
+    refused = named(network, tmp_path / "bundle")
+    both = {Attempted.CLAIMS, Attempted.OPENING}
+    assert refused == dict.fromkeys(network.nodes, both)
+    report = verify_bundle(tmp_path / "bundle")
     assert (report.plans, report.releases) == (2, 0)
     reserved = {node: [b.plan for b in ledger(network, node, Reserve)] for node in network.nodes}
     assert reserved == {TARGET: [one.digest], OTHER: [other.digest], THIRD: [other.digest]}
@@ -253,7 +274,10 @@ def test_a_node_that_answered_and_is_called_lost_is_not_unmasked(
     opened = {node for node, answer in shares.items() if isinstance(answer, Body)}
     assert opened <= set(everybody), "one kind of share, of the one list"
     network.settle()
-    report = verify_bundle(bundle(network, tmp_path / "bundle"))
+    refused = named(network, tmp_path / "bundle")
+    assert all(Attempted.OPENING in each for each in refused.values())
+    assert all(Attempted.SURVIVORS in refused[n] for n in everybody[:4] if n != TARGET)
+    report = verify_bundle(tmp_path / "bundle")
     assert report.releases == 0
     for found in report.nodes:
         assert found.spent.rho.units > 0
@@ -261,7 +285,7 @@ def test_a_node_that_answered_and_is_called_lost_is_not_unmasked(
     assert ledger(network, TARGET, Commit)[0].bytes > 0
 
 
-def test_code_is_not_run_and_the_node_says_so_signed(network: Network) -> None:
+def test_code_is_not_run_and_the_node_says_so_signed(network: Network, tmp_path: Path) -> None:
     node = network.nodes[TARGET]
     size = node.service.ledger.size
     for body in (
@@ -275,8 +299,10 @@ def test_code_is_not_run_and_the_node_says_so_signed(network: Network) -> None:
         said = Envelope.from_bytes(reply.header)
         refused = said.open("reply", node.service.key.public)
         assert refused["code"] == Code.BAD_SIGNATURE.value, "in the node's own hand"
-    assert node.service.ledger.size == size
+    assert node.service.ledger.size == size + 1, "once a day"
     assert node.steward.left_the_building() == []
+    network.settle()
+    assert named(network, tmp_path / "bundle")[TARGET] == {Attempted.MESSAGE}
 
 
 def test_a_log_that_is_rewound_stops_everybody_and_no_bundle_verifies(
