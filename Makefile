@@ -10,7 +10,7 @@ JOBS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core check install bench statistical system clean
+.PHONY: help demo test test-core check install docs bench statistical system clean
 
 help:  ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -34,20 +34,20 @@ $(VENV)/.base: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 # What the checks need besides.
 $(VENV)/.dev: $(VENV)/.base
 	@echo "installing what checks need"
-	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[audit,demo,dev]'
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[audit,demo,dev,docs]'
 	@touch $@
 
 # Every extra but Spark, as the tests need it. The CPU build of torch goes first, so that no other build is taken.
 $(VENV)/.all: $(VENV)/.dev
 	@echo "installing every extra: torch is large"
 	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) '$(TORCH)'
-	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[audit,demo,dev,neural,postgresql,postgresql-store]'
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[audit,demo,dev,docs,neural,postgresql,postgresql-store]'
 	@touch $@
 
 # What the engines' tests need besides; Spark is for who has one, and not part of `install`.
 $(VENV)/.engines: $(VENV)/.all
 	@echo "installing Spark: 400 MB"
-	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[audit,demo,dev,neural,postgresql,postgresql-store,spark]'
+	@$(PIP) install --progress-bar off -q -c $(CONSTRAINTS) -e '.[audit,demo,dev,docs,neural,postgresql,postgresql-store,spark]'
 	@touch $@
 
 install: $(VENV)/.all  ## make .venv with every extra but Spark
@@ -77,6 +77,10 @@ check: $(VENV)/.dev  ## formatting, lint, types, import arrows
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/.dev  ## build the documentation's site into build/docs; a broken link fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -f mkdocs.yml
+	@echo "$(CURDIR)/build/docs/index.html"
 
 bench: $(VENV)/.all  ## measure; prints a table and writes bench/results/*.json (QUICK=1 is shorter)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)

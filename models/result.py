@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from privacy.errors import BadInput
@@ -145,6 +145,15 @@ def display(result: Result) -> pd.DataFrame:
     if any(row.note for row in result.rows):
         columns["note"] = [row.note for row in result.rows]
     return pd.DataFrame(columns)
+
+
+def for_reading(result: Result) -> Result:
+    """The numbers of `display`: clipped to the legal range and rounded. Not for computing."""
+    rows = []
+    for row in result.rows:
+        estimate, low, high = _shown(result, row)
+        rows.append(replace(row, estimate=estimate, low=low, high=high))
+    return replace(result, rows=tuple(rows))
 
 
 def _shown(result: Result, row: Estimate) -> tuple[float, ...]:

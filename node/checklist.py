@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from models.digits import many
 from node.parts import Parts
 from privacy.contract.time import parse_instant
 from privacy.ledger.state import LedgerState
@@ -16,18 +17,21 @@ from privacy.ledger.state import LedgerState
 SILENT = timedelta(minutes=10)
 BACKUP_DAYS = 7
 PERIOD_DAYS = 30
+DATA = "/console/data"
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to see to. `command` is "" where there is nothing to do."""
+    """One thing to see to. `command` is "" where there is nothing to do; `page` is the console's
+    page on which it is done, "" for none."""
 
     what: str
     done: bool
     command: str = ""
+    page: str = ""
 
     def to_json(self) -> dict[str, str | bool]:
-        return {"what": self.what, "done": self.done, "command": self.command}
+        return dict(vars(self))
 
 
 def checklist(parts: Parts) -> list[Step]:
@@ -38,23 +42,26 @@ def checklist(parts: Parts) -> list[Step]:
 
 def _setting_up(parts: Parts, now: datetime) -> Iterator[Step]:
     service, state = parts.service, parts.service.ledger.state
-    yield _step("records are imported", parts.records.members > 0, "cairn-node import FOLDER")
+    imported = parts.records.members > 0
+    yield _step("records are imported", imported, "cairn-node import FOLDER", DATA)
     if parts.guard.set_back:
-        yield _step("records are those of before a restore", False, "cairn-node import FOLDER")
+        old = "records are those of before a restore"
+        yield _step(old, False, "cairn-node import FOLDER", DATA)
     heard = service.last_contact
     near = heard is not None and now - heard < SILENT
     yield _step("the coordinator was heard in the last minutes", near, "cairn-node start")
     offered = service.documents.rosters()
     newest = bool(offered) and state.roster == offered[-1].digest
     confirm = "cairn-node rosters, then cairn-node confirm DIGEST FINGERPRINT …"
-    yield _step("the newest roster is confirmed", newest, confirm)
+    yield _step("the newest roster is confirmed", newest, confirm, "/console/network")
     waits = "start the node, and wait until enough of the other organisations' nodes run"
     yield _step("peers confirmed that the ledger is whole", service.witnessing.done, waits)
     needed = service.policy.rules.approvers
     yield _step(
-        f"{needed} of your stewards have a key of their own",
+        f"{many(needed, 'steward')} {'has' if needed == 1 else 'have'} a key of their own",
         len(state.stewards) >= needed,
         "cairn-node steward invite NAME --out FILE",
+        "/console/people",
     )
 
 
@@ -67,7 +74,8 @@ def _deciding(parts: Parts) -> Iterator[Step]:
     ]
     for study in waiting:
         decide = f"cairn-node studies, then cairn-node decide {study.digest} DECISION"
-        yield _step(f"the study {study.id!r} is decided on", False, decide)
+        page = f"/console/studies/{study.digest}"
+        yield _step(f"the study {study.id!r} is decided on", False, decide, page)
     if not waiting:
         yield _step("every study that was offered is decided on", True)
     asks = [s for d in state.approvals if (s := service.documents.study(d)).consent_purpose]
@@ -80,7 +88,8 @@ def _deciding(parts: Parts) -> Iterator[Step]:
 def _keeping(parts: Parts, now: datetime) -> Iterator[Step]:
     state = parts.service.ledger.state
     recent = _within(state.backed_up, now, timedelta(days=BACKUP_DAYS))
-    yield _step(f"a backup of the last {BACKUP_DAYS} days", recent, "cairn-node backup FILE")
+    backup = f"a backup of the last {BACKUP_DAYS} days"
+    yield _step(backup, recent, "cairn-node backup FILE", "/console/people")
     over, soon = _period(state, now)
     if over:
         yield _step("a period is open", False, "cairn-node open-period")
@@ -89,11 +98,11 @@ def _keeping(parts: Parts, now: datetime) -> Iterator[Step]:
             f"the period ends on {soon}: then open the next", False, "cairn-node open-period"
         )
     if state.paused:
-        yield _step("the node answers", False, "cairn-node resume")
+        yield _step("the node answers", False, "cairn-node resume", "/console/")
 
 
-def _step(what: str, done: bool, command: str = "") -> Step:
-    return Step(what, done, "" if done else command)
+def _step(what: str, done: bool, command: str = "", page: str = "") -> Step:
+    return Step(what, done, "" if done else command, "" if done else page)
 
 
 def _within(at: str, now: datetime, span: timedelta) -> bool:

@@ -16,7 +16,7 @@ from node.consent_cli import add_consent_commands
 from node.evidence_cli import add_evidence_commands
 from node.home import Home
 from node.link_cli import link_app
-from node.steward_cli import steward_app
+from node.steward_cli import sign, steward_app
 from node.steward_link import hand
 from node.study_cli import add_study_commands, exit_codes, read_text, show
 from node.upkeep_cli import add_upkeep_commands
@@ -207,6 +207,7 @@ add_study_commands(app)
 add_consent_commands(app)
 add_upkeep_commands(app)
 app.add_typer(steward_app, name="steward")
+app.command()(sign)
 add_evidence_commands(app)
 app.add_typer(link_app, name="link")
 

@@ -78,18 +78,18 @@ class EvidenceDesk(StudyDesk):
             "checkpoint": store.checkpoint(),
         }
 
-    def left_the_building(self, compare: bool = False) -> list[dict[str, Any]]:
+    def left_the_building(self, compare: bool = False, newest: int = 0) -> list[dict[str, Any]]:
         """Every byte string that left: sentence, plan, size, hash and cost.
 
         With `compare`, each with what the coordinator has stored of it; raises BadInput where
-        it does not answer.
+        it does not answer. With `newest`, no more than so many of the last.
         """
         service = self.parts.service
         delta = service.ledger.state.delta
         asks = Comparison(self.parts.settings, service.key, service.clock)
         return [
             _departure(left, delta) | (asks.compare(left) if compare else {})
-            for left in departures(service.ledger)
+            for left in list(departures(service.ledger))[-newest:]
         ]
 
     def verify(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from node.import_consent import (
     with_classes,
 )
 from node.import_events import LAST
+from node.import_progress import Progress, Told, silent
 from node.import_source import SUFFIXES
 from node.import_stage import (
     Staged,
@@ -68,18 +69,25 @@ def import_folder(
     *,
     consent_purposes: Collection[str] = (),
     at: str = "",
+    told: Told = silent,
 ) -> ImportReport:
     """Replace all records by the files in `folder`, one per declared table.
 
     `consent_purposes` are the purposes for which studies ask members' consent, `at` is when
-    what the files say of consent is recorded. Raises BadInput naming file, column, row and rule;
-    the former records are then exactly as they were.
+    what the files say of consent is recorded; `told` hears of every step. Raises BadInput naming
+    file, column, row and rule; the former records are then exactly as they were.
     """
     paths = _paths(dictionary, folder)
+    steps = len(paths) + 2
     with records.transaction() as cursor:
-        staged = [stage_table(cursor, t, paths[t.name]) for t in dictionary.tables]
+        staged = []
+        for done, table in enumerate(dictionary.tables):
+            told(Progress(done, steps, f"reading and checking {paths[table.name].name}"))
+            staged.append(stage_table(cursor, table, paths[table.name]))
+        told(Progress(len(paths), steps, "reading what members consent to"))
         consent = plan_consent(cursor, dictionary, staged, folder, consent_purposes)
         warnings = _warnings(cursor, folder, staged, consent)
+        told(Progress(steps - 1, steps, "writing the records"))
         _drop_former(cursor)
         _number_members(cursor, staged)
         _build_members(cursor, staged, consent)

@@ -29,6 +29,11 @@ class Receipt:
     seq: int
     leaf: str
 
+    @property
+    def place(self) -> dict[str, int | str]:
+        """Where it stands, for whoever asks for a proof."""
+        return {"seq": self.seq, "leaf": self.leaf}
+
 
 def _taken() -> threading.Lock:
     lock = threading.Lock()

@@ -156,9 +156,7 @@ def _limit(
     elif policy.lifetime_rho is not None:
         most = parse_rho(policy.lifetime_rho)
         limits.append((Code.BUDGET_EXCEEDED, _LIFETIME, most, spending.lifetime))
-    passed = (
-        (code, words) for code, words, most, spent in limits if cost > remaining(most, spent)
-    )
+    passed = ((code, words) for code, words, most, spent in limits if cost > remaining(most, spent))
     return next(passed, None)
 
 

@@ -232,8 +232,7 @@ class Runner:
         receipt = self.ledger.append(body, outbox=data)
         self._reading.pop(_place(attempt), None)
         self.reached("committed")
-        covering = self.ledger.checkpoint()
-        claim = opening.claim(sha, covering, {"seq": receipt.seq, "leaf": receipt.leaf})
+        claim = opening.claim(sha, self.ledger.checkpoint(), receipt.place)
         with self._lock:
             self._forget(attempt.plan)
             live = _Live(masked.keys_made, attempt, opening, claim, data)

@@ -17,7 +17,9 @@ from node.consent_history import Note
 from node.consent_table import open_table
 from node.erasure import erase_member
 from node.evidence_desk import EvidenceDesk, amount
+from node.import_progress import Told, silent
 from node.importer import check_folder, import_folder
+from node.inbox_desk import InboxDesk
 from node.link_gate import fields_of
 from node.linkage_records import linked_numbers, opted_in, persons
 from node.member.links import MemberLinks
@@ -43,7 +45,7 @@ _WORDS_LOST = (
 
 
 @dataclass(frozen=True)
-class Steward(UpkeepDesk, EvidenceDesk):
+class Steward(UpkeepDesk, EvidenceDesk, InboxDesk):
     """Operations on one node, running or not. `by` is the name that goes into the ledger."""
 
     # home
@@ -107,7 +109,7 @@ class Steward(UpkeepDesk, EvidenceDesk):
 
     # data and consent
 
-    def import_data(self, folder: Path) -> dict[str, Any]:
+    def import_data(self, folder: Path, told: Told = silent) -> dict[str, Any]:
         """Replace all records by the folder's files, or change nothing and say why."""
         report = import_folder(
             self.parts.records,
@@ -115,6 +117,7 @@ class Steward(UpkeepDesk, EvidenceDesk):
             folder,
             consent_purposes=self._consent_purposes(),
             at=instant_text(self.parts.service.clock()),
+            told=told,
         )
         lost = [_WORDS_LOST] if self.parts.guard.imported() else []
         return {

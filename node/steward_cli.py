@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from node.home import Home
-from node.steward_keys import new_key_file, read_key_file, signing_hand
+from node.signing_text import ToSign, joined_text
+from node.steward_keys import LIFETIME, new_key_file, read_key_file, signing_hand
 from node.steward_link import hand
 from node.study_cli import HERE, STEWARD, By, Dir, Key, exit_codes, show
 from privacy.contract.time import instant_text
@@ -23,7 +24,6 @@ from privacy.ledger.steward_entry import (
     end_word,
 )
 
-LIFETIME = timedelta(days=7)
 steward_app = typer.Typer(no_args_is_help=True, help="Stewards, told apart by their keys.")
 
 
@@ -66,18 +66,43 @@ def steward_join(
     invitation: Annotated[Path, typer.Argument(help="The file you were sent.")],
     key: Annotated[Path, typer.Option(help="A new file for your key, which stays with you.")],
     dir: Dir = HERE,  # noqa: A002
+    away: Annotated[bool, typer.Option(help="Not the node's machine: print it instead.")] = False,
 ) -> None:
     """Make your key and put it in the place of your invitation."""
-    with exit_codes(), hand(Home(dir)) as node:
+    with exit_codes():
         invited = read_key_file(invitation)
         own = new_key_file(key, os.urandom).signing_key
+        print(f"your key is in {key}, its fingerprint is {own.public.fingerprint}", file=sys.stderr)
+        body = StewardJoined.of(invited, own)
+        if away:
+            print(joined_text(body))
+            return
         try:
-            node.change_stewards(StewardJoined.of(invited, own))
+            with hand(Home(dir)) as node:
+                node.change_stewards(body)
         except CairnError:
             key.unlink()
             raise
         invitation.unlink()
-        print(f"joined; your key is in {key}, its fingerprint is\n{own.public.fingerprint}")
+        print(f"joined\n{own.public.fingerprint}")
+
+
+def sign(
+    word: Annotated[str, typer.Argument(help="The line that the console shows.")],
+    key: Annotated[Path, typer.Option(envvar="CAIRN_STEWARD_KEY", help="Your key.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Sign a word for the console, wherever your key is; the line printed goes back there."""
+    from node.program import utc_now
+
+    with exit_codes():
+        asked = ToSign.parse(word)
+        secret = read_key_file(key)
+        for line in asked.lines:
+            print(line, file=sys.stderr)
+        if not yes and not typer.confirm("Sign it?", err=True):
+            raise BadInput("nothing was signed")
+        print(asked.signed(secret, utc_now()))
 
 
 @steward_app.command("end")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from node.home import Home, write_private
@@ -17,6 +17,7 @@ from privacy.errors import BadInput
 from privacy.ledger.steward_entry import Signed
 from privacy.randomness import Entropy
 
+LIFETIME = timedelta(days=7)  # of an invitation
 Sign = Callable[[Json], Signed | None]
 
 

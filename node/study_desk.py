@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from node.decisions import decide_by_policy, decide_study, rule_reason
 from node.desk import Asked, Voice
+from node.inbox import columns_touched, cost_words, policy_says, study_sentence
 from node.parts import Parts
 from node.policy_file import read_policy
 from node.policy_trial import try_policy
@@ -52,6 +53,8 @@ class StudyDesk:
 
         `words` says in full what an approval covers, `changes` what an amendment changes,
         `policy` which rule refuses it ("" if none), `answers` what researchers answered.
+        `sentence`, `columns`, `cost` and `says` are for the first look (see `node.inbox`),
+        `signatures` who has signed and whose signatures are missing.
         """
         return [self._shown(study) for study in self.parts.service.documents.studies()]
 
@@ -73,6 +76,21 @@ class StudyDesk:
             "reviewed": offered.reviewed,
             "answers": [note for note in notes if note],
             "fingerprints": sorted(_fingerprints(study)),
+            "sentence": study_sentence(study),
+            "columns": columns_touched(study, service.dictionary()),
+            "cost": cost_words(study, state),
+            "says": vars(policy_says(policy, offered, state.delta)),
+            "signatures": self._signatures(study.digest),
+        }
+
+    def _signatures(self, digest: str) -> dict[str, Any]:
+        """How many stewards' keys an approval needs, who signed, and who could be the next."""
+        state = self.parts.service.ledger.state
+        first = state.endorsed.get(digest)
+        return {
+            "needed": self.parts.service.policy.rules.approvers,
+            "signed": [each.name for key, each in state.stewards.items() if key == first],
+            "others": [each.name for key, each in state.stewards.items() if key != first],
         }
 
     def _decision(self, digest: str) -> str:

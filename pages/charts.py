@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from json import dumps
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 import vl_convert
@@ -29,6 +29,10 @@ class Charts:
     def warm(self) -> None:
         """Draw something, so that the first reader does not wait for the engine."""
         self._svg(_WARM)
+
+    def warm_beside(self) -> None:
+        """The same in a thread of its own."""
+        Thread(target=self.warm, name="charts", daemon=True).start()
 
     def figure(self, spec: Mapping[str, Any], title: str) -> Markup:
         """The drawing as an image, no wider than its box; `title` is for those who do not see it

@@ -59,8 +59,12 @@ class Kit:
     def text(self, request: Request, template: str, **values: Any) -> str:
         """The template in the reader's language."""
         language = language_of(request.headers.get("accept-language", ""))
-        said = _environment(self.package, language).get_template(template)
-        return said.render(language=language, direction=direction(language), **values)
+        return self.said(language, template, **values)
+
+    def said(self, language: str, template: str, **values: Any) -> str:
+        """The template in this language."""
+        found = _environment(self.package, language).get_template(template)
+        return found.render(language=language, direction=direction(language), **values)
 
 
 @cache
@@ -92,6 +96,11 @@ def _static(name: str) -> _Static:
     body = (files("pages") / "static" / name).read_bytes()
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     return _Static(body, gzip.compress(body, mtime=0), sha256(body).hexdigest()[:16], kind)
+
+
+def static_text(name: str) -> str:
+    """A file of the pages, for a document that carries it within."""
+    return _static(name).body.decode("utf-8")
 
 
 def static_address(name: str) -> str:

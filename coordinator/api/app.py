@@ -13,6 +13,8 @@ from fastapi import FastAPI
 
 from coordinator.api import (
     audit_routes,
+    auditor_routes,
+    catalogue_routes,
     delegation_routes,
     login_routes,
     network_routes,
@@ -20,6 +22,7 @@ from coordinator.api import (
     own_routes,
     people_routes,
     problems,
+    register,
     run_routes,
     study_routes,
     study_steps,
@@ -28,7 +31,9 @@ from coordinator.api.budgets import Budgets
 from coordinator.api.limits import AddressLimit, BodyLimit, SafeHeaders
 from coordinator.api.services import ApiSettings, Clock, Executor, Services
 from coordinator.api.shelf import BundleShelf
+from coordinator.api.verifying import VerificationDesk
 from coordinator.auth import Gatekeeper
+from coordinator.leave_desk import LeaveDesk
 from coordinator.log import CoordinatorLog
 from coordinator.login.limits import RateLimit
 from coordinator.login.local import LocalLogin, TryLimits
@@ -39,6 +44,7 @@ from coordinator.login.provider import Provider
 from coordinator.login.second_factor import FactorSeal
 from coordinator.login.sessions import Lifetimes, SessionDesk
 from coordinator.pages.routes import page_router
+from coordinator.reading import Reading
 from coordinator.store.store import Store
 from pages.links import OneTimeLinks
 from privacy.contract.signing import SigningKey
@@ -52,9 +58,12 @@ ROUTERS = (
     people_routes.router,
     study_routes.router,
     study_steps.router,
+    register.router,
+    catalogue_routes.router,
     delegation_routes.router,
     run_routes.router,
     audit_routes.router,
+    auditor_routes.router,
     own_routes.router,
 )
 
@@ -81,6 +90,7 @@ def create_app(
         responses=problems.responses(),
     )
     sessions = SessionDesk(store.sessions, clock, entropy, _lifetimes(settings))
+    shelf = BundleShelf(clock, entropy)
     app.state.services = Services(
         store=store,
         log=CoordinatorLog(store.log, key, store.network.id),
@@ -101,7 +111,10 @@ def create_app(
         budgets=Budgets(store.ledgers),
         waiting=CapacityLimiter(settings.max_waiting),
         links=OneTimeLinks(entropy, clock),
-        shelf=BundleShelf(clock, entropy),
+        leave=LeaveDesk(entropy, clock),
+        shelf=shelf,
+        reading=Reading(store.ledgers),
+        verifications=VerificationDesk(shelf),
     )
     app.add_middleware(
         BodyLimit, max_bytes=settings.max_body_bytes, max_seconds=settings.max_body_seconds

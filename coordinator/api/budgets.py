@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from coordinator.store.facts import Decision, StudyFacts
 from coordinator.store.ledgers import Ledgers
 from privacy.accounting.filter import remaining
+from privacy.errors import BadInput, VerificationFailed
 from privacy.ledger.entry import Approval, Entry
 from privacy.ledger.fold import apply
 from privacy.ledger.state import LedgerState, researcher_account
@@ -64,7 +65,7 @@ class Budgets:
         with self._lock:
             state = self._states.get(node, LedgerState())
             for data in self.ledgers.entries(node, state.size):
-                state = apply(state, Entry.from_bytes(data))
+                state = _applied(state, data)
             self._states[node] = state
             return state
 
@@ -84,6 +85,14 @@ class Budgets:
         for node, decision in sorted(approving.items()):
             if decision is Decision.APPROVED:
                 yield _node_budget(node, self.state(node), facts, researcher)
+
+
+def _applied(state: LedgerState, data: bytes) -> LedgerState:
+    try:
+        entry = Entry.from_bytes(data)
+    except BadInput as wrong:
+        raise VerificationFailed(wrong.what, where=f"entry {state.size}") from None
+    return apply(state, entry)
 
 
 def _node_budget(node: str, state: LedgerState, facts: StudyFacts, researcher: str) -> NodeBudget:

@@ -14,6 +14,8 @@ from coordinator.api.problems import SAFE_HEADERS, problem
 from coordinator.login.limits import RateLimit, address_group
 from privacy.errors import Code, Refused
 
+_NO_FRAME = "frame-ancestors 'none'"
+
 
 @dataclass(frozen=True)
 class SafeHeaders:
@@ -31,6 +33,8 @@ class SafeHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in SAFE_HEADERS.items():
                     headers.setdefault(name, value)
+                if _NO_FRAME not in headers["content-security-policy"]:
+                    del headers["x-frame-options"]  # older than the policy, and cannot say whom
             await send(message)
 
         await self.app(scope, receive, send_with_headers)

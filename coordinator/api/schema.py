@@ -209,6 +209,7 @@ class RegisteredStudy(Answer):
     reviewed_by_patients_of: list[str]
     results: str = Field(description="In plain words, by its investigators; empty before.")
     published: str | None
+    releases: list[str] = Field(description="Answers that were published with the results.")
 
 
 class Register(Answer):
@@ -397,6 +398,14 @@ class ReleaseView(Answer):
     envelope: dict[str, Any] = Field(description="The release as the coordinator signed it.")
 
 
+class RegisteredResults(RegisteredStudy):
+    """A study as the public sees it, with its published answers."""
+
+    organisations: list[str] = Field(description="Names of those whose members were counted.")
+    answers: list[ReleaseView]
+    titles: dict[str, dict[str, str]] = Field(description="Columns of the answers, in words.")
+
+
 class OpenedRound(Answer):
     """One round of a release. The release names the SHA-256 of both."""
 
@@ -446,6 +455,36 @@ class NodeView(Answer):
 
 class NodeList(Answer):
     nodes: list[NodeView]
+
+
+class BandView(Answer):
+    """How many members, between public edges; `below` is null above the last edge."""
+
+    at_least: int
+    below: int | None
+    release: str = Field(description="The release that tells so.")
+    study: str
+    epoch: str = Field(description="Of which data.")
+
+
+class VariableView(Answer):
+    """A declared column, with a band for each level of the catalogue's column."""
+
+    name: str
+    type: str
+    label: str
+    countable: bool = Field(description="Whether `count` by it would tell its bands.")
+    bands: list[BandView | None]
+
+
+class CatalogueView(Answer):
+    """Variables by the levels of the column `by`; `members` are the levels' own bands."""
+
+    by: str = Field(description="Empty where no column has levels.")
+    choices: list[str] = Field(description="Columns by which it can be laid out.")
+    levels: list[str]
+    members: list[BandView | None]
+    variables: list[VariableView]
 
 
 class LinkageView(Answer):

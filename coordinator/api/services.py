@@ -14,12 +14,15 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from coordinator.api.budgets import Budgets
 from coordinator.api.shelf import BundleShelf
+from coordinator.api.verifying import VerificationDesk
 from coordinator.auth import Admitted, Gatekeeper, Shown
+from coordinator.leave_desk import LeaveDesk
 from coordinator.log import CoordinatorLog
 from coordinator.login.limits import address_group
 from coordinator.login.local import LocalLogin
 from coordinator.login.oidc import OidcDesk
 from coordinator.login.sessions import SessionDesk
+from coordinator.reading import Reading
 from coordinator.store.facts import Principal
 from coordinator.store.store import Store
 from pages.links import OneTimeLinks
@@ -106,7 +109,14 @@ class Services:
     budgets: Budgets
     waiting: CapacityLimiter
     links: OneTimeLinks
+    leave: LeaveDesk
     shelf: BundleShelf
+    reading: Reading
+    verifications: VerificationDesk
+
+    def sync(self) -> None:
+        """Fetch the nodes' newest entries, for as long as the settings allow."""
+        self.executor.sync(self.settings.sync_seconds)
 
 
 def services_of(request: Request) -> Services:

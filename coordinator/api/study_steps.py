@@ -1,4 +1,4 @@
-"""The lives of studies: proposing, the log of signed steps, and the public register."""
+"""The lives of studies: proposing, and the log of signed steps."""
 
 from __future__ import annotations
 
@@ -8,28 +8,24 @@ from coordinator import operate
 from coordinator.api.entitlement import visible_study
 from coordinator.api.schema import (
     ProposalAsk,
-    Register,
-    RegisteredStudy,
     StepAsk,
     StepList,
     StepView,
     StudyStateView,
 )
 from coordinator.api.services import Insider, Researcher, Services, Use
-from coordinator.store.facts import Principal, StudyFacts
+from coordinator.store.facts import Principal, ReleaseFacts
 from coordinator.store.steps import LoggedStep
 from models.within import check_study
-from privacy.contract.canonical import rational
+from privacy.contract.canonical import parse_canonical, rational
 from privacy.contract.signing import Envelope
 from privacy.contract.study import Study
-from privacy.contract.study_life import Act, Life, State
-from privacy.contract.study_words import purpose_words
+from privacy.contract.study_life import Act, Life, State, StudyStep
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 MOST_WAITING = 20  # studies of one researcher that nobody has approved yet
-REGISTERED = (State.APPROVED, State.RUNNING, State.CLOSED, State.PUBLISHED)
 _UNTOLD = frozenset({Act.REFUSE, Act.WITHDRAW})
 
 router = APIRouter(tags=["studies"])
@@ -69,19 +65,16 @@ def take_step(study: str, ask: StepAsk, services: Use, caller: Researcher) -> St
     return _state(services, facts.study)
 
 
-@router.get("/api/register", operation_id="getRegister")
-def get_register(services: Use) -> Register:
-    """The public register: every study that was approved, and what it found, in plain words."""
-    newest: dict[str, RegisteredStudy] = {}
-    for facts in services.store.studies.every_version():
-        entry = _registered(services, facts)
-        if entry is not None:
-            newest[facts.study.id] = entry
-    return Register(studies=list(newest.values()))
-
-
 def life_of(services: Services, study: Study) -> Life:
     return services.store.steps.life(study, len(services.store.network.roster.nodes))
+
+
+def release_of(services: Services, study: str, digest: str) -> ReleaseFacts:
+    """A release of any version of this study; raises Refused(NOT_FOUND)."""
+    found = services.store.releases.get(digest)
+    if services.store.studies.version(found.study_digest).study.id != study:
+        raise Refused(Code.NOT_FOUND)
+    return found
 
 
 def begin(services: Services, study: Study) -> None:
@@ -145,6 +138,8 @@ def _step(value: object, caller: Principal) -> Envelope:
 
 
 def _take(services: Services, study: Study, envelope: Envelope) -> None:
+    for each in StudyStep.from_json(parse_canonical(envelope.body)).releases:
+        release_of(services, study.id, each)
     signers = operate.signers(services.store, services.key.public)
     try:
         services.store.steps.add(envelope, study, signers)
@@ -177,31 +172,4 @@ def _view(each: LoggedStep) -> StepView:
         at=step.at,
         note=step.note,
         envelope=each.envelope.to_json(),
-    )
-
-
-def _registered(services: Services, facts: StudyFacts) -> RegisteredStudy | None:
-    study, life = facts.study, life_of(services, facts.study)
-    if life.state not in REGISTERED:
-        return None
-    logged = services.store.steps.of(study.digest)
-    published = [each.step for each in logged if each.step.act is Act.PUBLISH]
-    reviewed = {each.step.by for each in logged if each.step.act is Act.REVIEW}
-    return RegisteredStudy(
-        id=study.id,
-        version=study.version,
-        title=study.title,
-        question=study.question,
-        summary=study.summary,
-        purpose=purpose_words(study),
-        investigators=[each.words for each in study.investigators],
-        for_profit=study.for_profit,
-        permit=study.permit,
-        starts=study.starts,
-        ends=study.ends,
-        state=life.state.value,
-        approving=life.approving,
-        reviewed_by_patients_of=sorted(reviewed),
-        results=published[-1].note if published else "",
-        published=published[-1].at if published else None,
     )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from coordinator.audit.ledgers import Ledger
 from coordinator.audit.report import NodeReport, Spent
 from coordinator.audit.verify import Verified
 from privacy.ledger.state import LedgerState
@@ -33,6 +33,12 @@ class NodeOverview:
     cosigned_size: int
     cosigners: tuple[str, ...]
     remarks: tuple[str, ...]
+    stopped: tuple[str, ...]  # what keeps it from answering
+
+    @property
+    def spent_share(self) -> float:
+        """Of the limit, without what is reserved."""
+        return _share(self.spent.rho, self.limit.rho)
 
     def to_json(self) -> dict[str, Any]:
         losses = {
@@ -42,47 +48,67 @@ class NodeOverview:
         return asdict(self) | losses
 
 
+@dataclass(frozen=True)
+class Vouched:
+    """How far others vouch for a ledger, and how often a history broke in it."""
+
+    size: int
+    cosigners: tuple[str, ...]
+    breaks: int = 0
+
+
 def overview(found: Verified) -> tuple[NodeOverview, ...]:
     """Every ledger of a verified bundle."""
     names = {node.id: node.name for node in found.context.network.roster.nodes}
-    return tuple(
-        _node(found.ledgers[report.node], report, names.get(report.node, report.node))
-        for report in found.report.nodes
+    return tuple(_of_report(found, report, names) for report in found.report.nodes)
+
+
+def _of_report(found: Verified, report: NodeReport, names: dict[str, str]) -> NodeOverview:
+    state = found.ledgers[report.node].replay.state
+    vouched = Vouched(report.witnessed_size, report.cosigners, len(report.breaks))
+    return node_overview(
+        report.node, names.get(report.node, report.node), state, report.root, vouched
     )
 
 
-def _node(ledger: Ledger, report: NodeReport, name: str) -> NodeOverview:
-    state = ledger.replay.state
-    period, policy = state.period, state.policy
-    limit = state.budget
-    share = float(state.spent.fraction / limit.fraction) if limit != Rho.ZERO else 0.0
+def node_overview(
+    node: str, name: str, state: LedgerState, root: str, vouched: Vouched
+) -> NodeOverview:
+    """One ledger that was folded to `state`, under the root of all its entries."""
+    period, policy, limit = state.period, state.policy, state.budget
+    share = _share(state.spent, limit)
     return NodeOverview(
-        node=report.node,
+        node=node,
         name=name,
         preset="" if policy is None else policy.rules.preset.value,
         period="" if period is None else f"{period.starts[:10]} to {period.ends[:10]}",
-        spent=report.period_spent,
+        spent=Spent(state.period_charged, state.delta),
         reserved=Spent(state.total_held, state.delta),
         limit=Spent(limit, state.delta),
-        lifetime=report.spent,
+        lifetime=Spent(state.total_charged, state.delta),
         share=share,
         last_entry=state.at,
-        entries=report.entries,
-        root=report.root,
-        cosigned_size=report.witnessed_size,
-        cosigners=report.cosigners,
-        remarks=tuple(_remarks(state, report, share)),
+        entries=state.size,
+        root=root,
+        cosigned_size=vouched.size,
+        cosigners=vouched.cosigners,
+        remarks=tuple(_remarks(state, vouched, share)),
+        stopped=tuple(_stops(state)),
     )
 
 
-def _remarks(state: LedgerState, report: NodeReport, share: float) -> list[str]:
-    ahead = report.entries - report.witnessed_size
+def _share(spent: Rho, limit: Rho) -> float:
+    return float(spent.fraction / limit.fraction) if limit != Rho.ZERO else 0.0
+
+
+def _remarks(state: LedgerState, vouched: Vouched, share: float) -> list[str]:
+    ahead = state.size - vouched.size
     unvouched = f"the last {ahead} entries are vouched for by nobody else"
     checks = (
-        (not report.cosigners, "nobody else vouches for this ledger"),
-        (bool(report.cosigners) and ahead > 0, unvouched),
-        (bool(report.breaks), f"a history broke, {len(report.breaks)} times"),
-        (bool(report.refused), f"refused what no coordinator should ask: {_sorts(report)}"),
+        (not vouched.cosigners, "nobody else vouches for this ledger"),
+        (bool(vouched.cosigners) and ahead > 0, unvouched),
+        (bool(vouched.breaks), f"a history broke, {vouched.breaks} times"),
+        (bool(state.noticed), f"refused what no coordinator should ask: {_sorts(state)}"),
         (state.paused, "paused"),
         (state.policy is None, "no policy was ever set"),
         (state.period is None, "no period was ever opened"),
@@ -94,5 +120,19 @@ def _remarks(state: LedgerState, report: NodeReport, share: float) -> list[str]:
     return [words for holds, words in checks if holds]
 
 
-def _sorts(report: NodeReport) -> str:
-    return ", ".join(sorted({each.what.value for each in report.refused}))
+def _sorts(state: LedgerState) -> str:
+    return ", ".join(sorted(state.noticed))
+
+
+def _stops(state: LedgerState) -> Iterator[str]:
+    """What keeps an organisation from answering, as its ledger says."""
+    if state.paused:
+        yield "paused by a steward"
+    if state.leaving:
+        yield "left the network" if state.leaving == "left" else "is leaving the network"
+    for of in sorted(state.faults):
+        yield f"the history of {of} broke, and no steward has accepted it"
+    if state.policy is None:
+        yield "no policy is in force"
+    if state.period is None:
+        yield "no period is open"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 import typer
@@ -17,10 +18,12 @@ from coordinator.client.network import Network
 from coordinator.client.session import KeptSession
 from coordinator.client.signing_in import DeviceCode, by_device, by_password, settle
 from coordinator.client.transport import Transport
+from privacy.contract.token import Role
 from privacy.errors import BadInput, Code
 
 account_app = typer.Typer(no_args_is_help=True, help="An account at the coordinator.")
 
+_LOOK_SECONDS = 2.0  # between two looks at what pages ask for
 _KEY_WORDS = {
     "made": "made a key to sign with, which stays on this machine",
     "here": "the key you sign with is on this machine",
@@ -53,12 +56,41 @@ def login(
             print(_KEY_WORDS[about_key])
 
 
-def browser(context: typer.Context) -> None:
-    """A link that signs a browser in as you. It opens once, within ten minutes."""
+def browser(
+    context: typer.Context,
+    stay: Annotated[
+        bool | None,
+        typer.Option("--stay/--once", help="Answer what the pages ask; usual on a terminal."),
+    ] = None,
+) -> None:
+    """Sign a browser in as you: prints a link that opens once, within ten minutes.
+
+    On a terminal it stays: when a page wants leave to ask in your name, it says what for, and signs
+    it here if you confirm. Ctrl-C ends it; what was given holds on.
+    """
     with outcome(), connection_of(context).network() as net:
         if not isinstance(net, Network):
             raise BadInput("made-up members have no pages", where="--mock")
-        print(net.browser_link())
+        print(net.browser_link(), flush=True)
+        asks = net.me()["role"] == Role.RESEARCHER.value
+        if asks and (sys.stdin.isatty() if stay is None else stay):
+            _say("What your pages ask for is shown here. Ctrl-C ends this.")
+            with suppress(KeyboardInterrupt):
+                _answering(net)
+
+
+def _answering(net: Network) -> None:
+    """Show every request of the pages, and sign those that the person confirms."""
+    while True:
+        for leave in net.leave_asked():
+            _say(leave.words)
+            if typer.confirm("Let them?", err=True):
+                net.give_leave(leave)
+                _say("given")
+            else:
+                net.refuse_leave(leave)
+                _say("refused")
+        time.sleep(_LOOK_SECONDS)
 
 
 def logout(

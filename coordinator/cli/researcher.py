@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli import audits, login, models, planned, runs, studies
+from coordinator.cli import audits, insights, login, models, planned, runs, studies
 from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.diagnosis import diagnose
 from coordinator.cli.options import (
@@ -61,6 +61,7 @@ for name, part in {
     "runs": runs_app,
     "audit": audits.audit_app,
     "node": node_app,
+    "insights": insights.insights_app,
     "account": login.account_app,
 }.items():
     app.add_typer(part, name=name)

@@ -59,6 +59,9 @@ def publish(
     context: typer.Context,
     study: StudyId,
     results: Annotated[Path, typer.Argument(help="A text file: what was found, in plain words.")],
+    release: Annotated[
+        list[str] | None, typer.Option(help="An answer that becomes public with it; repeatable.")
+    ] = None,
 ) -> None:
     """Publish what a closed study found in the public register."""
     with outcome(), connection_of(context).network() as net:
@@ -66,7 +69,7 @@ def publish(
             words = results.read_text("utf-8")
         except (OSError, UnicodeDecodeError):
             raise BadInput("cannot be read as UTF-8 text", where=str(results)) from None
-        print(net.study(study).publish(words))
+        print(net.study(study).publish(words, release or ()))
 
 
 def register(context: typer.Context) -> None:

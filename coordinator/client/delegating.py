@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -68,19 +68,66 @@ def delegate(
 
     Raises BadInput for a cap or a time that cannot be.
     """
+    made = SigningKey(entropy(32)) if to is None else None
+    public = made.public if made is not None else PublicKey.from_text(to or "")
+    said = _terms(study, public, epsilon, hours, now)
+    return Delegated(Envelope.seal(KIND, said.to_json(), key), made)
+
+
+def _terms(
+    study: Study, delegate: PublicKey, epsilon: str, hours: float, now: datetime
+) -> Delegation:
     if not 0 < hours <= LONGEST / timedelta(hours=1):
         most = int(LONGEST / timedelta(hours=1))
         rule = "a delegation lasts above 0 hours and at most a week"
         raise BadInput(rule, where="hours", instead=f"write 1 to {most}")
-    made = SigningKey(entropy(32)) if to is None else None
-    public = made.public if made is not None else PublicKey.from_text(to or "")
     said = Delegation(
         study=study.id,
         study_digest=study.digest,
-        delegate=public.text,
+        delegate=delegate.text,
         epsilon=epsilon,
         made=instant_text(now),
         expires=instant_text(now + timedelta(hours=hours)),
     )
     said.cap(study)
-    return Delegated(Envelope.seal(KIND, said.to_json(), key), made)
+    return said
+
+
+@dataclass(frozen=True)
+class Leave:
+    """What your pages ask for, made into the terms that would be signed.
+
+    Guarantee: `words` tells the study, the cap, the end and the key of `terms`, and `signed` signs
+    `terms` and nothing else, whatever the coordinator said besides.
+    """
+
+    asked: str
+    study: Study
+    terms: Delegation
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any], study: Study, now: datetime) -> Self:
+        """Of the coordinator's request about a study that was checked; raises BadInput where it
+        speaks of another version, or of terms that cannot be."""
+        if (said["study"], said["study_digest"]) != (study.id, study.digest):
+            raise BadInput("asked about another version of the study", where="delegation")
+        key = PublicKey.from_text(str(said["delegate"]))
+        terms = _terms(study, key, str(said["epsilon"]), float(said["hours"]), now)
+        return cls(str(said["id"]), study, terms)
+
+    @property
+    def code(self) -> str:
+        """To compare with what the page shows: of the key that would ask."""
+        return PublicKey.from_text(self.terms.delegate).fingerprint[:9]
+
+    @property
+    def words(self) -> str:
+        title = "".join(sign if sign.isprintable() else "?" for sign in self.study.title)
+        return (
+            f"Your pages (key {self.code}) want to ask the study {self.terms.study}, version "
+            f"{self.study.version} ({title}), in your name until {self.terms.expires}, for epsilon "
+            f"{self.terms.epsilon} at most."
+        )
+
+    def signed(self, key: SigningKey) -> Envelope:
+        return Envelope.seal(KIND, self.terms.to_json(), key)

@@ -274,9 +274,9 @@ class MockSource:
     def steps(self) -> list[Step]:
         return []
 
-    def take(self, act: Act, note: str) -> str:
+    def take(self, act: Act, note: str, releases: tuple[str, ...] = ()) -> str:
         """Refused: made-up members have no organisations that would decide."""
-        fields = {"act": act.value, "words": len(note)}
+        fields = {"act": act.value, "words": len(note), "releases": len(releases)}
         raise Refused(Code.NOT_PERMITTED, "A study on made-up members has no life.", fields)
 
     def organisations(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Any
 
 import httpx
 
-from coordinator.client.delegating import Delegated
+from coordinator.client.audit import Audit
+from coordinator.client.catalogue import Catalogue
+from coordinator.client.delegating import Delegated, Leave
 from coordinator.client.errors import BadInput, NotSignedIn, Refused
+from coordinator.client.insight import Insight, insight_of
 from coordinator.client.job import Job
 from coordinator.client.proposing import propose, studies_of_file
 from coordinator.client.question import Question
@@ -26,11 +30,12 @@ from models.aggregates.requests import Analysis, parse_analysis
 from models.dictionary_file import load_dictionary
 from models.sentences import sentence
 from models.within import check_study
+from privacy import errors
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.signing import SigningKey
 from privacy.contract.study import Investigator
 from privacy.contract.token import Token
-from privacy.errors import Code
+from privacy.errors import Code, VerificationFailed
 
 _MOCK = "mock:"
 
@@ -94,13 +99,17 @@ class Network:
         path, key = Path(study_file), self._signing_key()
         network = self.transport.get("/v1/network")
         dictionary = Dictionary.from_json(self.transport.get("/v1/network/dictionary"))
-        me = self.transport.get("/v1/me")
+        me = self.me()
         own = Investigator(key=key.public.text, name=me["name"])
         found = studies_of_file(_text(path), path.name, dictionary, network["delta"], own)
         for study in found:
             propose(self.transport, study, key)
             self._studies.pop(study.id, None)
         return [self._study(study.id) for study in found]
+
+    def me(self) -> dict[str, Any]:
+        """Whose credential this is: `name`, `role` and public key."""
+        return dict(self.transport.get("/v1/me"))
 
     def browser_link(self) -> str:
         """A link that signs a browser in as you. It opens once, within ten minutes."""
@@ -110,11 +119,32 @@ class Network:
         """The public register: every approved study, and what it found, in plain words."""
         return list(self.transport.get("/api/register")["studies"])
 
+    def insight(self, study: str, base: str = "") -> Insight:
+        """A study of the public register with the answers that it published; needs no token.
+
+        `base` is the coordinator's public address, if it is another than the one connected to.
+        Raises Refused(NOT_FOUND) for a study that is not in the register.
+        """
+        said = self.transport.get(f"/api/register/{_path_part(study)}")
+        return insight_of(said, base or self.transport.url)
+
+    def catalogue(self, by: str = "") -> Catalogue:
+        """Variables by the levels of a column (conditions without one), in bands of members.
+
+        Bands are read off releases that you may see, so they cost nothing.
+        """
+        return Catalogue.from_json(self.transport.get("/v1/catalogue", by=by))
+
     def nodes(self) -> list[NodeInfo]:
         """Every node with its public state."""
         names = NodeInfo.__dataclass_fields__
         said = self.transport.get("/v1/nodes")["nodes"]
         return [NodeInfo(**{name: node[name] for name in names}) for node in said]
+
+    @property
+    def audit(self) -> Audit:
+        """What an auditor reads: organisations at a glance, ledgers, their verification."""
+        return Audit(self.transport)
 
     def linkages(self) -> list[dict[str, Any]]:
         """Every linkage between organisations: who, by what, until when, what became of it."""
@@ -145,6 +175,29 @@ class Network:
         names = RunInfo.__dataclass_fields__
         said = self.transport.get("/v1/runs", limit=limit)["runs"]
         return [RunInfo(**{name: run[name] for name in names}) for run in said]
+
+    def leave_asked(self) -> list[Leave]:
+        """What your pages ask for and you have not answered: `give_leave` signs one.
+
+        Nothing of another version of a study than the one that is checked here is offered.
+        """
+        said = self.transport.get("/v1/delegations/asked")["asked"]
+        found: list[Leave] = []
+        for each in said:
+            with suppress(errors.BadInput, errors.Refused, VerificationFailed):
+                study = self._remote(str(each["study"])).facts()
+                found.append(Leave.of(each, study, datetime.now(UTC)))
+        return found
+
+    def give_leave(self, leave: Leave) -> str:
+        """Sign exactly what `leave.words` tells and let your pages ask; the delegation's digest."""
+        signed = leave.signed(self._signing_key())
+        ask = {"delegation": signed.to_json(), "asked": leave.asked}
+        return str(self.transport.post("/v1/delegations", ask)["delegation"])
+
+    def refuse_leave(self, leave: Leave) -> None:
+        """Tell your pages that they may not."""
+        self.transport.post(f"/v1/delegations/asked/{_path_part(leave.asked)}/refuse", {})
 
     def end_delegation(self, delegated: Delegated) -> str:
         """Take a delegation of yours back before its time; its digest. Every node refuses what is

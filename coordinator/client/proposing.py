@@ -60,10 +60,15 @@ def propose(transport: Transport, study: Study, key: SigningKey) -> Mapping[str,
 
 
 def take(
-    transport: Transport, study: Study, act: Act, key: SigningKey, note: str = ""
+    transport: Transport,
+    study: Study,
+    act: Act,
+    key: SigningKey,
+    note: str = "",
+    releases: tuple[str, ...] = (),
 ) -> Mapping[str, Any]:
     """Take a step with your own key: propose again with an answer, close, or publish."""
-    body = {"step": _step(study, act, key, note).to_json()}
+    body = {"step": _step(study, act, key, note, releases).to_json()}
     said: Mapping[str, Any] = transport.post(f"/v1/studies/{study.id}/steps", body)
     return said
 
@@ -75,6 +80,9 @@ def steps_of(transport: Transport, study_id: str) -> list[Step]:
     return [Step(**{name: each[name] for name in names}) for each in said]
 
 
-def _step(study: Study, act: Act, key: SigningKey, note: str) -> Envelope:
+def _step(
+    study: Study, act: Act, key: SigningKey, note: str, releases: tuple[str, ...] = ()
+) -> Envelope:
     at = instant_text(now_utc())
-    return StudyStep.of(study, act, Signer.RESEARCHER, at, note=note).sealed(key)
+    step = StudyStep.of(study, act, Signer.RESEARCHER, at, note=note, releases=releases)
+    return step.sealed(key)

@@ -103,8 +103,9 @@ class RemoteStudy:
     def steps(self) -> list[Step]:
         return steps_of(self.transport, self.study_id)
 
-    def take(self, act: Act, note: str) -> str:
-        return str(take(self.transport, self._facts, act, self.key(), note)["state"])
+    def take(self, act: Act, note: str, releases: tuple[str, ...] = ()) -> str:
+        said = take(self.transport, self._facts, act, self.key(), note, releases)
+        return str(said["state"])
 
     def organisations(self) -> tuple[str, ...]:
         """The nodes that would answer now, in a plan's order."""

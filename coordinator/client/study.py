@@ -119,9 +119,14 @@ class Study(Asking):
         """End the study: no question of it is answered any more."""
         return self._source.take(Act.CLOSE, "")
 
-    def publish(self, results: str) -> str:
-        """Publish what a closed study found, in plain words, in the network's public register."""
-        return self._source.take(Act.PUBLISH, results)
+    def publish(self, results: str, releases: Sequence[Result | str] = ()) -> str:
+        """Publish what a closed study found, in plain words, in the network's public register.
+
+        `releases`, answers of this study or their digests, become public with it, as charts and
+        tables; at most twenty. What is public stays so.
+        """
+        named = (self.release(each) if isinstance(each, str) else each for each in releases)
+        return self._source.take(Act.PUBLISH, results, tuple(each.release for each in named))
 
     def where(self, cohort: str) -> Selection:
         """The members for whom `cohort` holds, for instance "condition == 'als' and age >= 18"."""

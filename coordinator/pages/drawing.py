@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Thread
 from typing import TYPE_CHECKING
 
 import altair  # noqa: F401
@@ -26,7 +25,7 @@ CHARTS = Charts()
 
 def warm() -> None:
     """Load the engine beside the start, so that no reader waits for it."""
-    Thread(target=CHARTS.warm, name="charts", daemon=True).start()
+    CHARTS.warm_beside()
 
 
 @dataclass(frozen=True)

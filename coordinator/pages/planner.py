@@ -11,14 +11,18 @@ from fastapi import Response
 from coordinator.client.attrition import Attrition
 from coordinator.client.errors import BadInput as Wrong
 from coordinator.client.errors import Refused as Told
+from coordinator.client.facts import ColumnInfo
 from coordinator.client.kinds import Kind, Written, question_of, settings_of
 from coordinator.client.question import Question
 from coordinator.client.study import Study
+from coordinator.pages.amount_form import HIGHEST, LOWEST, USUAL, epsilon_at, place_of, stepped
 from coordinator.pages.code import codes_of
+from coordinator.pages.cohort_form import Cohort, in_step
 from coordinator.pages.drawing import drawn
 from coordinator.pages.visit import Visit, go
 from models.lines import lines
-from pages.forms import Form, form_of_text
+from pages.forms import Form
+from privacy.contract.dictionary import ColumnType
 from privacy.contract.token import Role
 from privacy.errors import BadInput, Code, Refused
 
@@ -60,7 +64,9 @@ _BY_PLACE = {
     "members": "members",
     "kind": "kind",
 }
-EPSILONS = ("0.1", "0.3", "1", "3")
+
+
+_CHANGE = "Something in the question has to change."
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,7 @@ class Planned:
 
 def show(visit: Visit, study: str) -> Response:
     """The planner; with a question in the address, what that would cost."""
-    form = form_of_text(visit.request.url.query)
-    return _page(visit, study, form)
+    return _page(visit, study, stepped(visit.asked))
 
 
 def run(visit: Visit, study: str) -> Response:
@@ -103,7 +108,7 @@ def planned(study: Study, form: Form) -> Planned:
     written = Written(kind, columns, tuple(_parts(form.value("by"))), settings)
     question = question_of(study, written, form.value("where"))
     exact = form.value("aim") == "error"
-    amount = form.value("amount", "1")
+    amount = form.value("amount", USUAL)
     members = form.value("members")
     if members and not (members.isascii() and members.isdigit()):
         raise BadInput("not a whole number", where="members")
@@ -142,11 +147,17 @@ def _rows(text: str) -> list[str]:
 def _page(visit: Visit, name: str, form: Form, status: int = 200) -> Response:
     study = visit.study(name)
     shown: dict[str, Any] = {"preview": None}
-    if form.value("kind"):
+    changed = visit.request.headers.get("hx-trigger-name", "")
+    cohort = in_step(form, study.dictionary, changed)
+    form = cohort.form
+    if form.wrong("rows") or form.wrong("where"):
+        form, status = form.with_trouble(_CHANGE), 422
+    elif form.value("kind"):
         try:
-            shown = _shown(study, planned(study, form))
+            shown = _shown(study, planned(study, form), cohort.text)
         except (Refused, BadInput, Wrong) as wrong:
             form, status = (form, status) if form.trouble else (_told(form, wrong), 422)
+    place = place_of(form.value("amount", USUAL))
     return visit.page(
         "ask.html",
         status,
@@ -154,16 +165,44 @@ def _page(visit: Visit, name: str, form: Form, status: int = 200) -> Response:
         form=form,
         kinds=[(kind.value, words) for kind, (words, _) in OFFERED.items()],
         wants={kind.value: wants for kind, (_, wants) in OFFERED.items()},
-        epsilons=EPSILONS,
+        cohort=cohort,
+        askable=_askable(study),
+        usual=USUAL,
+        slide=place,
+        slides=(LOWEST, HIGHEST),
+        slid_epsilon=epsilon_at(place),
         columns=study.columns,
+        **_swapped(visit, cohort, changed),
         researcher=visit.person.role is Role.RESEARCHER,
         delegated=visit.delegated(study),
-        delegate_key=visit.delegate_key.public.text,
+        here=f"{visit.request.url.path}?{visit.request.url.query}",
         **shown,
     )
 
 
-def _shown(study: Study, said: Planned) -> dict[str, Any]:
+def _askable(study: Study) -> dict[str, list[ColumnInfo]]:
+    """Columns that a condition can name, by table."""
+    found: dict[str, list[ColumnInfo]] = {}
+    for column in study.columns:
+        if column.type != ColumnType.TEXT.value:
+            found.setdefault(column.table, []).append(column)
+    return found
+
+
+def _swapped(visit: Visit, cohort: Cohort, changed: str) -> dict[str, bool]:
+    """Which parts of the form an open page takes besides the preview: those that follow what was
+    changed, never the one in which somebody is typing."""
+    oob = "hx-request" in visit.request.headers
+    return {
+        "oob": oob,
+        "oob_code": oob and (changed == "where" or cohort.rewritten),
+        "oob_rows": oob and cohort.redrawn(changed),
+        "oob_much": oob and changed in ("slide", "amount"),
+        "code_open": changed == "where",
+    }
+
+
+def _shown(study: Study, said: Planned, written: str) -> dict[str, Any]:
     """What the preview tells, drawn and in numbers."""
     epsilon = said.epsilon or None
     preview = said.question.preview(epsilon, target_error=said.target or None, members=said.members)
@@ -173,7 +212,7 @@ def _shown(study: Study, said: Planned) -> dict[str, Any]:
         "question": asked,
         "cells": lines(preview.planned, *preview.asked) if preview.asked else (),
         "drawing": drawn(preview.plot, said.question.sentence),
-        "attrition": _attrition(study, said.question.cohort),
+        "attrition": _attrition(study, written),
         "codes": codes_of(said.question, study, preview),
     }
 
@@ -195,5 +234,5 @@ def _told(form: Form, wrong: Exception) -> Form:
     field = _BY_CODE.get(code) or _BY_PLACE.get(where, "")
     if not field:
         return form.with_trouble(str(wrong))
-    told = form.with_trouble("Something in the question has to change.")
+    told = form.with_trouble(_CHANGE)
     return told.with_wrong(field, str(wrong))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 from fastapi import Response
 
 from coordinator.pages.drawing import drawn
 from coordinator.pages.visit import Visit
-from coordinator.pages.words import worded
+from coordinator.pages.words import cells_of, saved, worded
 from models.result import NUMBERS
 from pages.kit import HEADERS
 from privacy.errors import Code, Refused
@@ -40,7 +37,7 @@ def one(visit: Visit, study: str, release: str) -> Response:
         result=result,
         raw=raw,
         columns=columns,
-        rows=frame.astype(object).where(frame.notna(), "").values.tolist(),
+        rows=cells_of(frame),
         numbers=[name in NUMBERS for name in columns],
         drawing=drawn(lambda: result.plot(raw=raw), result.asked.sentence),
         noise=max((row.noise_share for row in result.answer.rows), default=0.0),
@@ -52,10 +49,7 @@ def file(visit: Visit, study: str, release: str, kind: str) -> Response:
     if kind not in _FILES:
         raise Refused(Code.NOT_FOUND)
     result = visit.network.study(study).release(release)
-    with TemporaryDirectory() as folder:
-        where = Path(folder) / f"file.{kind}"
-        result.save(where)
-        body = where.read_bytes()
+    body = saved(result.save, kind)
     name = f"{study}-{result.release[:12]}.{kind}"
     headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"'}
     return Response(body, headers=headers, media_type=_FILES[kind])

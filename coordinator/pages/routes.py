@@ -11,7 +11,17 @@ from fastapi import APIRouter, Request, Response
 from coordinator.api.problems import CATALOGUE
 from coordinator.api.services import services_of
 from coordinator.client.errors import Refused as Told
-from coordinator.pages import audits, insights, planner, releases, runs, signing_in, studies
+from coordinator.pages import (
+    audits,
+    catalogue,
+    insights,
+    ledgers,
+    planner,
+    releases,
+    runs,
+    signing_in,
+    studies,
+)
 from coordinator.pages.visit import Visit, go
 from pages.forms import Form, form_of
 from pages.kit import static_router
@@ -27,9 +37,12 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/open/{secret}", signing_in.ask_to_open),
     ("POST", "/open", signing_in.open_link),
     ("POST", "/sign-out", signing_in.sign_out),
+    ("GET", "/catalogue", catalogue.show),
     ("GET", "/studies", studies.every),
     ("GET", "/studies/{study}", studies.one),
-    ("POST", "/studies/{study}/delegation", studies.take_delegation),
+    ("POST", "/studies/{study}/leave", studies.ask_for_leave),
+    ("GET", "/studies/{study}/leave/{asked}", studies.leave),
+    ("POST", "/studies/{study}/delegation", studies.paste_delegation),
     ("GET", "/studies/{study}/ask", planner.show),
     ("POST", "/studies/{study}/ask", planner.run),
     ("GET", "/runs", runs.every),
@@ -41,8 +54,16 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/studies/{study}/releases/{release}/file.{kind}", releases.file),
     ("GET", "/organisations", audits.organisations),
     ("GET", "/audit", audits.overview),
+    ("GET", "/audit/verify", ledgers.verification),
+    ("POST", "/audit/verify", ledgers.verify),
+    ("GET", "/audit/verify/state", ledgers.state),
+    ("GET", "/audit/ledgers/{node}", ledgers.one),
+    ("GET", "/audit/ledgers/{node}/{seq}", ledgers.entry),
+    ("GET", "/audit/ledgers/{node}/{seq}/{kind}.json", ledgers.entry_file),
     ("GET", "/insights", insights.every),
     ("GET", "/insights/{study}", insights.one),
+    ("GET", "/insights/{study}/card", insights.framed_card),
+    ("GET", "/insights/{study}/file.{kind}", insights.file),
 )
 
 

@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from coordinator.api.login_routes import forget_cookie, open_web
 from coordinator.api.services import counting_failures
 from coordinator.login.local import Proof
-from coordinator.pages.visit import Visit, go
+from coordinator.pages.visit import Visit, go, inside
 from privacy.errors import Code, Refused
 
 _WRONG = "These do not belong together: name, password and code. Try again."
@@ -16,7 +16,7 @@ _BUSY = "Too many tries. Wait a minute, then try again."
 
 def form(visit: Visit) -> Response:
     """The form; whoever is signed in goes on."""
-    to = _inside(visit.request.query_params.get("to", ""))
+    to = inside(visit.request.query_params.get("to", ""))
     if visit.admitted is not None:
         return go(to)
     return visit.page("sign_in.html", to=to, oidc=_oidc(visit))
@@ -26,7 +26,7 @@ def sign_in(visit: Visit) -> Response:
     """Sign in with a local account. Whatever is wrong, the answer is the same."""
     _check_origin(visit.request)
     said, services = visit.form, visit.services
-    to = _inside(said.value("to"))
+    to = inside(said.value("to"))
     proof = Proof(said.value("login"), said.value("password"), said.value("code"))
     try:
         with counting_failures(services, visit.request):
@@ -70,12 +70,6 @@ def sign_out(visit: Visit) -> Response:
 
 def _oidc(visit: Visit) -> str:
     return visit.services.oidc.name if visit.services.oidc else ""
-
-
-def _inside(to: str) -> str:
-    """An address of this site; anything else is the first page."""
-    plain = to.startswith("/") and not to.startswith("//") and "\\" not in to
-    return to if plain and to.isprintable() else "/"
 
 
 def _check_origin(request: Request) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import Response
 
-from coordinator.client.delegating import Delegated
+from coordinator.api.delegation_routes import take_delegation
+from coordinator.client.delegating import Delegated, Leave
 from coordinator.client.facts import ColumnInfo
 from coordinator.client.study import Study
-from coordinator.pages.visit import Visit, go
+from coordinator.leave_desk import LeaveState
+from coordinator.pages.visit import Visit, go, go_on, inside
 from coordinator.pages.words import worded
-from privacy.contract.delegation import KIND, LONGEST, Delegation
-from privacy.contract.signing import Envelope
-from privacy.contract.time import instant_text, parse_instant
+from privacy.contract.delegation import Delegation
 from privacy.contract.token import Role
-from privacy.errors import BadInput, VerificationFailed
+from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 _NEWEST = 10
 
@@ -60,34 +61,43 @@ def _page(visit: Visit, name: str, status: int = 200, **more: Any) -> Response:
     )
 
 
-def take_delegation(visit: Visit, study: str) -> Response:
+def ask_for_leave(visit: Visit, study: str) -> Response:
+    """Ask the reader's own machine to let pages ask."""
+    visit.check_form()
+    form = visit.form
+    ask = {"study": study, "epsilon": form.value("epsilon"), "hours": form.value("hours")}
+    try:
+        asked = visit.network.transport.post("/v1/delegations/asked", ask)
+    except Refused as refused:
+        if refused.code is not Code.BAD_REQUEST:
+            raise
+        return _page(visit, study, 422, form=form.with_wrong("epsilon", "Write a number: 0.5"))
+    to = f"?to={quote(inside(form.value('to')))}" if form.value("to") else ""
+    return go(f"/studies/{study}/leave/{asked['id']}{to}")
+
+
+def leave(visit: Visit, study: str, asked: str) -> Response:
+    """What the reader's machine is asked; once it gave leave, on to what is to be asked."""
+    said = visit.network.transport.get(f"/v1/delegations/asked/{asked}")
+    to = inside(visit.asked.value("to"), f"/studies/{study}/ask")
+    if said["state"] == LeaveState.GIVEN.value:
+        return go_on(visit.request, to)
+    found = visit.network.study(study)
+    words = Leave.of(said, found.facts, visit.services.clock())
+    return visit.page("leave.html", study=found, leave=words, state=said["state"], to=to)
+
+
+def paste_delegation(visit: Visit, study: str) -> Response:
     """Register the delegation that `cairn delegate` printed."""
     visit.check_form()
-    found = visit.network.study(study)
     try:
-        envelope = _checked(visit, found)
+        envelope = Delegated.parse(visit.form.value("delegation")).envelope
+        facts = take_delegation(visit.services, visit.person, envelope)
     except (BadInput, VerificationFailed, ValueError, KeyError, TypeError) as wrong:
         words = str(wrong) if isinstance(wrong, BadInput) else "This is not a delegation for here."
         form = visit.form.with_wrong("delegation", words)
         return _page(visit, study, 422, form=form)
-    at = instant_text(visit.services.clock())
-    visit.services.store.delegations.add(visit.person.id, found.facts.digest, envelope, at)
-    return go(f"/studies/{study}/ask")
-
-
-def _checked(visit: Visit, study: Study) -> Envelope:
-    """Signed by the reader, of this study, for the key that signs here, and not over."""
-    envelope = Delegated.parse(visit.form.value("delegation")).envelope
-    if envelope.key.text != visit.person.public_key:
-        raise BadInput("signed with another key than yours", where="delegation")
-    said = Delegation.from_json(envelope.open(KIND, envelope.key))
-    if (said.study, said.study_digest) != (study.id, study.facts.digest):
-        raise BadInput("of another study, or another version of it", where="delegation")
-    if said.delegate != visit.delegate_key.public.text:
-        raise BadInput("for another key than the one above", where="delegation")
-    if said.lifetime > LONGEST or visit.services.clock() >= parse_instant(said.expires):
-        raise BadInput("over, or for longer than a week", where="delegation")
-    return envelope
+    return go(f"/studies/{facts.study.id}/ask")
 
 
 def _delegated(visit: Visit, study: Study) -> Delegation | None:

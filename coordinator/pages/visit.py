@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
@@ -20,10 +18,11 @@ from coordinator.client.network import Network
 from coordinator.client.study import Study
 from coordinator.client.transport import Transport
 from coordinator.login.sessions import csrf_of
+from coordinator.page_key import page_key
 from coordinator.pages.inside import BASE, Inside
 from coordinator.store.facts import Principal
 from coordinator.store.network import revoked_in
-from pages.forms import Form
+from pages.forms import Form, form_of_text
 from pages.kit import HEADERS, Kit, Link
 from privacy.contract.signing import SigningKey
 from privacy.contract.time import parse_instant
@@ -34,6 +33,7 @@ KIT = Kit("coordinator.pages")
 _EVERY = frozenset(Role)
 _PLACES = (
     ("/studies", "Studies", _EVERY - {Role.CLINICIAN}),
+    ("/catalogue", "Catalogue", frozenset({Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN})),
     ("/runs", "Runs", frozenset({Role.RESEARCHER, Role.AUDITOR, Role.ADMIN})),
     ("/releases", "Releases", frozenset({Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN})),
     ("/organisations", "Organisations", _EVERY - {Role.CLINICIAN}),
@@ -75,6 +75,11 @@ class Visit:
         return address_of(self.request)
 
     @property
+    def asked(self) -> Form:
+        """What stands in the address, as a form that was sent by GET."""
+        return form_of_text(self.request.url.query)
+
+    @property
     def csrf(self) -> str:
         """What a form here carries to show that it is from a page of this site."""
         return csrf_of(self._cookie) if self._cookie else ""
@@ -104,9 +109,7 @@ class Visit:
     @property
     def delegate_key(self) -> SigningKey:
         """The key that signs what this reader asks here, under a delegation of theirs."""
-        info = b"cairn/v1/web-delegate\n" + self.person.id.encode()
-        derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=info)
-        return SigningKey(derived.derive(self.services.key.secret_bytes()))
+        return page_key(self.services.key, self.person.id)
 
     def delegated(self, study: Study) -> Delegated | None:
         """The newest delegation of this study that its reader registered and that still holds."""
@@ -149,3 +152,16 @@ class Visit:
 def go(address: str) -> Response:
     """See another page, by GET."""
     return RedirectResponse(address, 303, headers=dict(HEADERS))
+
+
+def go_on(request: Request, address: str) -> Response:
+    """See another page from one that renews itself: the whole page goes, not its part."""
+    if "hx-request" not in request.headers:
+        return go(address)
+    return Response(status_code=204, headers={**HEADERS, "HX-Redirect": address})
+
+
+def inside(to: str, otherwise: str = "/") -> str:
+    """An address of this site; anything else is `otherwise`."""
+    plain = to.startswith("/") and not to.startswith("//") and "\\" not in to
+    return to if plain and to.isprintable() else otherwise

@@ -95,6 +95,21 @@ class Ledgers:
         with self._database.read() as session:
             return tuple(map(_facts, session.scalars(wanted)))
 
+    def newest_witnesses(self, node: str) -> tuple[CheckpointFacts, ...]:
+        """The newest checkpoint of `node` that each other one cosigned, and that each holds."""
+        newest = (
+            select(func.max(CheckpointRow.number))
+            .where(CheckpointRow.node == node, CheckpointRow.by != node)
+            .group_by(CheckpointRow.by, CheckpointRow.cosignature.is_(None))
+        )
+        wanted = (
+            select(CheckpointRow)
+            .where(CheckpointRow.number.in_(newest))
+            .order_by(CheckpointRow.by, CheckpointRow.number)
+        )
+        with self._database.read() as session:
+            return tuple(map(_facts, session.scalars(wanted)))
+
 
 def _append(session: Session, node: str, first_seq: int, entries: Sequence[bytes]) -> None:
     if not entries:

@@ -97,6 +97,17 @@ class Runs:
         with self._database.read() as session:
             return session.scalars(wanted).one()
 
+    def refused(self) -> dict[str, int]:
+        """How many runs were refused, by the catalogue's code."""
+        wanted = (
+            select(RunRow.code, func.count())
+            .where(RunRow.state == RunState.REFUSED.value)
+            .group_by(RunRow.code)
+            .order_by(RunRow.code)
+        )
+        with self._database.read() as session:
+            return {str(code): int(number) for code, number in session.execute(wanted)}
+
     def start(self, run_id: str) -> bool:
         """queued -> running; False if it was not queued any more."""
         with self._database.write() as session:

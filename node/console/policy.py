@@ -6,8 +6,10 @@ from typing import Any
 
 from fastapi import Response
 
+from node.console.signing import FIELD, is_signed, policy_needs_key, signer, to_sign
 from node.console.visit import Visit, go
-from privacy.errors import BadInput
+from privacy.errors import BadInput, Refused
+from privacy.ledger.steward_entry import Signed, policy_word
 
 
 def show(visit: Visit) -> Response:
@@ -24,11 +26,31 @@ def change(visit: Visit) -> Response:
         form = form.with_value("content", content)
     try:
         if form.value("do") == "set":
-            steward.set_policy(content, form.value("reason"))
-            return go("/console/policy")
+            return _set(visit, content)
         return _page(visit, form=form, trial=steward.try_policy(content))
     except BadInput as wrong:
         return _page(visit, 422, form=form.with_wrong("content", str(wrong)))
+    except Refused as refused:
+        return _page(visit, 409, form=form.with_trouble(str(refused), refused.code.value))
+
+
+def _set(visit: Visit, content: str) -> Response:
+    """Put a policy in force; one that asks for two stewards is changed by a key alone."""
+    steward, form = visit.steward, visit.form
+    reason = form.value("reason")
+    trial = steward.try_policy(content)
+    sign = to_sign(visit, policy_word(trial["digest"], reason))
+    if not is_signed(visit) and policy_needs_key(visit):
+        return _page(visit, form=form, trial=trial, sign=sign)
+    signed: Signed | None = None
+    if is_signed(visit):
+        try:
+            steward, signed = signer(visit)
+        except BadInput as wrong:
+            told = form.with_wrong(FIELD, str(wrong))
+            return _page(visit, 422, form=told, trial=trial, sign=sign)
+    steward.set_policy(content, reason, signed=signed)
+    return go("/console/policy")
 
 
 def _page(
@@ -41,5 +63,5 @@ def _page(
         policy=steward.policy(),
         presets=steward.presets(),
         trial=trial,
-        **more,
+        **{"sign": None, **more},
     )

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
-from node.console import data, decisions, home, policy, wizard
+from node.console import data, decisions, home, inbox, people, policy, wizard
 from node.console.door import COOKIE, PLACE, ConsoleDoor
+from node.console.imports import Imports
+from node.console.invitations import Invitations
 from node.console.uploads import Uploads
 from node.console.visit import Visit, go
 from node.parts import Parts
@@ -24,14 +26,20 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/", home.show),
     ("POST", "/pause", home.pause),
     ("POST", "/resume", home.resume),
-    ("GET", "/studies", decisions.studies),
+    ("GET", "/studies", inbox.show),
+    ("POST", "/studies", inbox.decide),
+    ("POST", "/rules", inbox.change_rule),
     ("GET", "/studies/{digest}", decisions.study),
     ("POST", "/studies/{digest}", decisions.decide),
     ("POST", "/studies/{digest}/members", decisions.tell_members),
     ("GET", "/questions", decisions.questions),
+    ("POST", "/questions", decisions.decide_questions),
     ("POST", "/questions/{mark}", decisions.decide_question),
     ("GET", "/data", data.show),
     ("POST", "/data", data.import_folder),
+    ("GET", "/data/quality", data.show_quality),
+    ("GET", "/data/import/{number:int}", data.imported),
+    ("GET", "/data/import/{number:int}/state", data.import_state),
     ("GET", "/data/sheet", wizard.show),
     ("GET", "/data/sheet/map", wizard.mapping),
     ("POST", "/data/sheet/map", wizard.remap),
@@ -40,8 +48,15 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/consent", home.consent),
     ("GET", "/activity", home.activity),
     ("POST", "/activity", home.verify),
+    ("GET", "/activity/left.csv", home.download),
     ("GET", "/network", home.network),
     ("POST", "/network", home.confirm),
+    ("GET", "/people", people.show),
+    ("POST", "/people/invite", people.invite),
+    ("POST", "/people/join", people.join),
+    ("POST", "/people/end", people.end),
+    ("GET", "/people/leave", people.leaving),
+    ("POST", "/people/leave", people.leave),
 )
 
 
@@ -53,10 +68,21 @@ class Console:
     door: ConsoleDoor
     connected: Callable[[], bool]
     uploads: Uploads = field(default_factory=Uploads)
+    invitations: Invitations = field(default_factory=Invitations)
+    imports: Imports = field(default_factory=Imports)
 
     def visit(self, request: Request, form: Form | None = None) -> Visit:
         said = Form() if form is None else form
-        return Visit(request, self.parts, self.door, self.connected(), self.uploads, said)
+        return Visit(
+            request,
+            self.parts,
+            self.door,
+            self.connected(),
+            self.uploads,
+            self.invitations,
+            self.imports,
+            said,
+        )
 
 
 def console_router(parts: Parts, door: ConsoleDoor, connected: Callable[[], bool]) -> APIRouter:
@@ -85,6 +111,7 @@ def _doors(router: APIRouter, console: Console) -> None:
             secret = door.open(form.value("secret"))
         except Refused:
             return console.visit(request).page("closed.html", 401)
+        decisions.CHARTS.warm_beside()
         response = go(f"{PLACE}/")
         door.set_cookie(response, secret)
         return response

@@ -9,6 +9,8 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from node.console.door import ConsoleDoor
+from node.console.imports import Imports
+from node.console.invitations import Invitations
 from node.console.uploads import Uploads
 from node.member.links import MemberSession
 from node.parts import Parts
@@ -20,13 +22,14 @@ from privacy.errors import Code, Refused
 KIT = Kit("node.console")
 _PLACES = (
     ("/console/", "Home"),
-    ("/console/studies", "Studies"),
+    ("/console/studies", "Requests"),
     ("/console/questions", "Questions"),
     ("/console/data", "Data"),
     ("/console/policy", "Policy"),
     ("/console/consent", "Members"),
     ("/console/activity", "What left"),
     ("/console/network", "Network"),
+    ("/console/people", "People and keys"),
 )
 
 
@@ -39,6 +42,8 @@ class Visit:
     door: ConsoleDoor
     connected: bool
     uploads: Uploads
+    invitations: Invitations
+    imports: Imports
     form: Form = field(default_factory=Form)
 
     @property

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from fastapi import Request, Response
 
+from node.console.data import begin
+from node.console.imports import Work
 from node.console.uploads import Upload, staged_folder
 from node.console.visit import Visit, go
 from node.import_problems import Problem, problems_of
+from node.import_progress import Told
 from node.layout import is_coded
 from node.spreadsheet.mapping import (
     LEFT_OUT,
@@ -19,6 +23,7 @@ from node.spreadsheet.mapping import (
     write_files,
 )
 from node.spreadsheet.reading import MAX_BYTES, Sheet, read_sheets
+from node.steward import Steward
 from pages.forms import Form
 from privacy.contract.dictionary import Table
 from privacy.errors import BadInput
@@ -74,16 +79,45 @@ def remap(visit: Visit) -> Response:
         for table, known in zip(tables, upload.mappings, strict=True)
     )
     upload = visit.uploads.remap(visit.session, mappings)
+    if form.value("do") == "suggest":
+        upload = visit.uploads.remap(visit.session, _as_suggested(visit, upload))
     if form.value("do") != "import":
         return _page(visit, upload)
-    with staged_folder(visit.parts.home.root) as folder:
-        write_files(visit.parts.service.dictionary(), upload.sheets, upload.mappings, folder)
-        try:
-            report = steward.import_data(folder)
-        except BadInput as wrong:
-            return _page(visit, upload, 422, form=form.with_trouble(str(wrong)))
-    visit.uploads.drop(visit.session)
-    return visit.page("sheet_done.html", report=report)
+    try:
+        return begin(visit, upload.file, "/console/data/sheet/map", _work(visit, steward, upload))
+    except BadInput as wrong:
+        return _page(visit, upload, 422, form=form.with_trouble(str(wrong)))
+
+
+def _work(visit: Visit, steward: Steward, upload: Upload) -> Work:
+    """Import an upload; it is forgotten once it is in the records."""
+    dictionary, session = visit.parts.service.dictionary(), visit.session
+
+    def work(told: Told) -> dict[str, Any]:
+        with staged_folder(visit.parts.home.root) as folder:
+            write_files(dictionary, upload.sheets, upload.mappings, folder)
+            report = steward.import_data(folder, told)
+        visit.uploads.drop(session)
+        return report
+
+    return work
+
+
+def _as_suggested(visit: Visit, upload: Upload) -> tuple[TableMapping, ...]:
+    """Every word that is no level taken for the level that it is most like."""
+    tables = visit.parts.service.dictionary().tables
+    pairs = zip(tables, upload.mappings, strict=True)
+    return tuple(_suggested(table, known, upload.sheets) for table, known in pairs)
+
+
+def _suggested(table: Table, known: TableMapping, sheets: dict[str, Sheet]) -> TableMapping:
+    if not known.sheet:
+        return known
+    words = {name: dict(said) for name, said in known.words.items()}
+    for term in unmapped(table, known, sheets[known.sheet]):
+        if term.suggested:
+            words.setdefault(term.column, {})[term.word] = term.suggested
+    return replace(known, words=words)
 
 
 def _said(form: Form, table: Table, known: TableMapping, sheets: dict[str, Sheet]) -> TableMapping:
@@ -122,6 +156,7 @@ def _page(visit: Visit, upload: Upload, status: int = 200, **more: Any) -> Respo
         problems=problems,
         unreadable=unreadable,
         left_out=LEFT_OUT,
+        suggestions=sum(bool(term.suggested) for each in tables for term in each["terms"]),
         **more,
     )
 

@@ -37,11 +37,13 @@ class TableMapping:
 
 @dataclass(frozen=True)
 class Term:
-    """A word that stands so often in a column and is no level of it."""
+    """A word that stands so often in a column and is no level of it; perhaps `suggested` is meant,
+    "" where no level is like it."""
 
     column: str
     word: str
     count: int
+    suggested: str = ""
 
 
 def fields_of(table: Table) -> tuple[str, ...]:
@@ -119,8 +121,28 @@ def unmapped(table: Table, mapping: TableMapping, sheet: Sheet) -> tuple[Term, .
             continue
         known = {*column.levels, *column.missing, "", *mapping.words.get(column.name, {})}
         counts = Counter(word for word in sheet.values(source) if word not in known)
-        found += [Term(column.name, word, n) for word, n in counts.most_common(MOST_TERMS)]
+        found += [
+            Term(column.name, word, n, suggested_level(column, word))
+            for word, n in counts.most_common(MOST_TERMS)
+        ]
     return tuple(found[:MOST_TERMS])
+
+
+def suggested_level(column: Column, word: str) -> str:
+    """The level that is written most like a word, or that it begins with; "" for none."""
+    levels = {plain(level): level for level in column.levels}
+    written = plain(word)
+    close = get_close_matches(written, levels, n=1)
+    if close:
+        return levels[close[0]]
+    begun = [level for name, level in levels.items() if _begins(written, name)]
+    return begun[0] if len(begun) == 1 else ""
+
+
+def _begins(one: str, other: str) -> bool:
+    """Whether one of two is the other with words after it."""
+    short, long = sorted((one, other), key=len)
+    return bool(short) and long.startswith(f"{short}_")
 
 
 def write_files(

@@ -27,6 +27,8 @@ from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 KIND = "study-step"
 MOST_WORDS = 20_000
+MOST_RELEASES = 20  # that are published with a study's results
+_Digest = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
 
 
 class State(StrEnum):
@@ -79,12 +81,12 @@ class StudyStep(Fact):
     `by` is the organisation's node, "" for the others, whom their key names. `number` counts an
     organisation's steps from 0, so that none is lost or repeated unnoticed. `note` is the reason,
     the question asked back, its answer, or the published results. `attached` is the statement
-    that a review stands on.
+    that a review stands on. `releases` are those that become public with the published results.
     """
 
     study: str
     version: int
-    study_digest: Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
+    study_digest: _Digest
     act: Act
     signer: Signer
     by: Annotated[str, StringConstraints(max_length=128)] = ""
@@ -92,6 +94,7 @@ class StudyStep(Fact):
     at: Annotated[str, AfterValidator(_instant)]
     note: Annotated[str, StringConstraints(max_length=MOST_WORDS)] = ""
     attached: dict[str, Any] | None = None
+    releases: Annotated[tuple[_Digest, ...], Field(max_length=MOST_RELEASES)] = ()
 
     @classmethod
     def of(cls, study: Study, act: Act, signer: Signer, at: str, **more: Any) -> Self:
@@ -114,7 +117,7 @@ class SignOff(Fact):
     """A patient reviewer's statement about one version of a study (envelope `patient-review`)."""
 
     study: str
-    study_digest: Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
+    study_digest: _Digest
     organisation: str
     reviewer: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     at: Annotated[str, AfterValidator(_instant)]
@@ -137,6 +140,8 @@ def open_step(
         raise VerificationFailed(
             f"a {step.signer.value} does not {step.act.value} studies", where=step.study
         )
+    if step.releases and step.act is not Act.PUBLISH:
+        raise VerificationFailed("publishes releases without results", where=step.study)
     return step
 
 

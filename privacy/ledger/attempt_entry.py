@@ -6,6 +6,7 @@ public facts alone, never on a record.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal
 
@@ -29,6 +30,23 @@ class Attempted(StrEnum):
     CLAIMS = "claims"
     SURVIVORS = "survivors"
     OPENING = "opening"
+
+
+ATTEMPT_WORDS: Mapping[Attempted, str] = {
+    Attempted.UNSIGNED: "a message that the coordinator's key did not sign",
+    Attempted.MESSAGE: "a message that is none: code, an unknown kind, or parts of two",
+    Attempted.FORGED: "a document, question or key whose signature does not hold",
+    Attempted.STUDY: "a plan for a study that was never approved here",
+    Attempted.ROSTER: "a plan with other organisations than were confirmed here",
+    Attempted.PLAN: "a plan other than the researcher signed, or beyond the study's limits",
+    Attempted.POLICY: "a plan beyond the policy in force",
+    Attempted.KEY: "a question signed by a key that may not ask it",
+    Attempted.REPLAY: "another plan for a question that was answered already",
+    Attempted.ATTEMPT: "an attempt other than was set aside, or one more",
+    Attempted.CLAIMS: "to sign for a total of different questions or attempts",
+    Attempted.SURVIVORS: "a second list of survivors: who answered was to count as lost",
+    Attempted.OPENING: "to open a total without the list that enough organisations signed",
+}
 
 
 class AttemptRefused(Fact):

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 
-from coordinator.audit.attempts import WORDS
 from coordinator.audit.verify import verify_bundle
 from coordinator.node_link import Body, Declined
 from privacy.checkpoint import LOG
@@ -28,7 +27,7 @@ from privacy.contract.study import Study
 from privacy.contract.study_life import Act, Signer, StudyStep
 from privacy.contract.time import instant_text
 from privacy.errors import Code, VerificationFailed
-from privacy.ledger.attempt_entry import Attempted, AttemptRefused
+from privacy.ledger.attempt_entry import ATTEMPT_WORDS, Attempted, AttemptRefused
 from privacy.ledger.entry import Commit, Released, Reserve
 from privacy.ledger.history_entry import HistoryBroken
 from privacy.log import LogEntry
@@ -141,7 +140,7 @@ def named(network: Network, folder: Path) -> dict[str, set[Attempted]]:
     """What the auditor's report says that each organisation refused."""
     report = verify_bundle(bundle(network, folder))
     for node in report.nodes:
-        assert all(WORDS[each.what] in each.words for each in node.refused)
+        assert all(ATTEMPT_WORDS[each.what] in each.words for each in node.refused)
     return {node.node: {each.what for each in node.refused} for node in report.nodes}
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from coordinator.audit.attempts import WORDS
 from coordinator.audit.overview import overview
 from coordinator.audit.verify import verified
 from coordinator.node_link import Body
@@ -20,7 +19,7 @@ from privacy.contract.packet import Packet
 from privacy.contract.signing import Envelope, SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import Code, Refused, VerificationFailed
-from privacy.ledger.attempt_entry import Attempted, AttemptRefused
+from privacy.ledger.attempt_entry import ATTEMPT_WORDS, Attempted, AttemptRefused
 from privacy.ledger.entry import Entry
 from privacy.ledger.fold import apply, step
 from tests.support.net_bundle import bundle
@@ -182,7 +181,7 @@ def test_the_auditor_reads_it_in_words(network: Network, tmp_path: Path) -> None
     found = verified(bundle(network, tmp_path / "bundle"))
     for node in found.report.nodes:
         [refused] = node.refused
-        assert refused.words == f"refused {WORDS[Attempted.PLAN]} (plan_mismatch)"
+        assert refused.words == f"refused {ATTEMPT_WORDS[Attempted.PLAN]} (plan_mismatch)"
         assert node.to_json()["refused"][0]["evidence"] == refused.evidence
     for glance in overview(found):
         assert "refused what no coordinator should ask: plan" in glance.remarks
@@ -197,5 +196,5 @@ def test_an_offer_with_another_signature_is_entered(network: Network) -> None:
 
 
 def test_every_sort_has_words() -> None:
-    assert set(WORDS) == set(Attempted)
-    assert len(set(WORDS.values())) == len(Attempted)
+    assert set(ATTEMPT_WORDS) == set(Attempted)
+    assert len(set(ATTEMPT_WORDS.values())) == len(Attempted)

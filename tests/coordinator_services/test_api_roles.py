@@ -17,6 +17,7 @@ from tests.support.fake_executor import World
 ALL = frozenset(Role)
 INSIDERS = ALL - {Role.CLINICIAN}
 READERS = frozenset({Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN})
+AUDITORS = frozenset({Role.AUDITOR, Role.ADMIN})
 EVERYONE = None  # no credential needed
 PROVES = {  # open operations in which whoever calls brings a proof of their own
     "join",
@@ -80,6 +81,7 @@ OPERATIONS = [
     Operation("listStudies", "GET", "/v1/studies", ALL),
     Operation("getStudy", "GET", "/v1/studies/als-progression", INSIDERS),
     Operation("getDictionary", "GET", "/v1/studies/als-progression/dictionary", INSIDERS),
+    Operation("getCatalogue", "GET", "/v1/catalogue", READERS),
     Operation("listSteps", "GET", "/v1/studies/als-progression/steps", INSIDERS),
     Operation("proposeStudy", "POST", "/v1/studies", frozenset({Role.RESEARCHER}), {"study": {}}),
     Operation(
@@ -90,6 +92,21 @@ OPERATIONS = [
         {"step": {}},
     ),
     Operation(
+        "askForLeave",
+        "POST",
+        "/v1/delegations/asked",
+        frozenset({Role.RESEARCHER}),
+        {"study": "none", "epsilon": "1", "hours": 1},
+    ),
+    Operation("listLeaveAsked", "GET", "/v1/delegations/asked", frozenset({Role.RESEARCHER})),
+    Operation("getLeaveAsked", "GET", "/v1/delegations/asked/x", frozenset({Role.RESEARCHER})),
+    Operation(
+        "refuseLeave", "POST", "/v1/delegations/asked/x/refuse", frozenset({Role.RESEARCHER})
+    ),
+    Operation(
+        "giveLeave", "POST", "/v1/delegations", frozenset({Role.RESEARCHER}), {"delegation": {}}
+    ),
+    Operation(
         "endDelegation",
         "POST",
         "/v1/delegations/end",
@@ -97,6 +114,7 @@ OPERATIONS = [
         {"delegation": {}, "end": {}},
     ),
     Operation("getRegister", "GET", "/api/register", EVERYONE),
+    Operation("getRegistered", "GET", "/api/register/none", EVERYONE),
     Operation("previewQuestion", "POST", "/v1/previews", frozenset({Role.RESEARCHER}), PREVIEW),
     Operation("startRun", "POST", "/v1/runs", frozenset({Role.RESEARCHER}), {"question": {}}),
     Operation("listRuns", "GET", "/v1/runs", INSIDERS - {Role.STEWARD}),
@@ -128,6 +146,11 @@ OPERATIONS = [
         "/v1/audit/ledgers/none/lines",
         frozenset({Role.AUDITOR, Role.ADMIN}),
     ),
+    Operation("getAuditOverview", "GET", "/v1/audit/overview", AUDITORS),
+    Operation("listEntries", "GET", "/v1/audit/ledgers/none/entries", AUDITORS),
+    Operation("getEntry", "GET", "/v1/audit/ledgers/none/entries/0", AUDITORS),
+    Operation("startVerification", "POST", "/v1/audit/verifications", AUDITORS),
+    Operation("getVerification", "GET", "/v1/audit/verifications", AUDITORS),
     Operation(
         "addCosignature",
         "POST",
@@ -175,13 +198,18 @@ def test_the_operations_and_their_names_are_stable(world: World) -> None:
         for method, operation in methods.items()
     }
     templates = {
+        "/api/register/none": "/api/register/{study}",
         "/v1/studies/als-progression": "/v1/studies/{study}",
         "/v1/studies/als-progression/dictionary": "/v1/studies/{study}/dictionary",
         "/v1/studies/als-progression/steps": "/v1/studies/{study}/steps",
+        "/v1/delegations/asked/x": "/v1/delegations/asked/{asked}",
+        "/v1/delegations/asked/x/refuse": "/v1/delegations/asked/{asked}/refuse",
         "/v1/people/p-none/revoke": "/v1/people/{person}/revoke",
         "/v1/people/p-none/reset": "/v1/people/{person}/reset",
         "/v1/runs/none": "/v1/runs/{run}",
         "/v1/audit/ledgers/none/lines": "/v1/audit/ledgers/{node}/lines",
+        "/v1/audit/ledgers/none/entries": "/v1/audit/ledgers/{node}/entries",
+        "/v1/audit/ledgers/none/entries/0": "/v1/audit/ledgers/{node}/entries/{seq}",
         "/v1/runs/none/cancel": "/v1/runs/{run}/cancel",
         "/v1/releases/" + "0" * 64: "/v1/releases/{digest}",
         "/v1/releases/" + "0" * 64 + "/combined": "/v1/releases/{digest}/combined",

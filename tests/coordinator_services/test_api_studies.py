@@ -36,9 +36,11 @@ def post(http: httpx.Client, world: World, body: dict[str, Any], path: str = "")
     return http.post(f"/v1/studies{path}", json=body, headers=researcher(world))
 
 
-def take(http: httpx.Client, world: World, study: Study, act: Act, note: str = "") -> Any:
+def take(
+    http: httpx.Client, world: World, study: Study, act: Act, note: str = "", *releases: str
+) -> Any:
     key = world.tokens[Role.RESEARCHER].signing_key
-    step = StudyStep.of(study, act, Signer.RESEARCHER, AT, note=note).sealed(key)
+    step = StudyStep.of(study, act, Signer.RESEARCHER, AT, note=note, releases=releases).sealed(key)
     return post(http, world, {"step": step.to_json()}, f"/{study.id}/steps")
 
 
@@ -72,7 +74,12 @@ def test_a_researcher_proposes_and_the_public_reads_the_results(
     assert listed["ms-fatigue"]["results"] == ""
     assert take(http, world, study, Act.PUBLISH, "Early.").status_code == 409
     assert take(http, world, study, Act.CLOSE).json()["state"] == "closed"
+    other = run(http, world, key="other").json()["answer"]["release"]
+    for release in (other, "0" * 64):  # of another study, and none
+        said = take(http, world, study, Act.PUBLISH, "It helps a little.", release)
+        assert said.status_code == 404
     assert take(http, world, study, Act.PUBLISH, "It helps a little.").status_code == 201
+    assert http.get("/api/register/ms-fatigue").json()["answers"] == []
     listed = {each["id"]: each for each in http.get("/api/register").json()["studies"]}
     assert listed["ms-fatigue"]["results"] == "It helps a little."
     assert listed["ms-fatigue"]["question"] == "Does it help?"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from coordinator.client.network import Network as Client
-from tests.support.auditor import cairn, let_in
+from tests.support.auditor import AUDITOR, cairn, let_in
 from tests.support.network import Network
 from tests.support.served import asked_over_http
 
@@ -69,7 +69,8 @@ def test_every_command_of_the_page_shows_what_it_says(
             assert shown(line, output), f"{command}: {line!r} is not in\n{output}"
     code = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.S | re.M)
     for sample in code:
-        exec(compile(sample, str(PAGE), "exec"), {})  # noqa: S102 - the page's own sample
+        given = {"url": served.transport.url, "token": AUDITOR.text}
+        exec(compile(sample, str(PAGE), "exec"), given)  # noqa: S102 - the page's own sample
 
 
 def test_a_line_that_is_not_shown_is_found() -> None:

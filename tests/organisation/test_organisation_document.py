@@ -94,7 +94,7 @@ def test_the_commands_run_in_order(
 def test_the_list_of_what_is_left_to_do(network: Network) -> None:
     node = network.nodes[NODE]
     todo = {each["what"]: each["command"] for each in node.steward.doctor() if not each["done"]}
-    assert todo["1 of your stewards have a key of their own"].startswith("cairn-node steward")
+    assert todo["1 steward has a key of their own"].startswith("cairn-node steward")
     assert todo["a backup of the last 7 days"] == "cairn-node backup FILE"
     assert "records are imported" not in todo
     node.steward.pause()

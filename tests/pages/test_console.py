@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
-from playwright.sync_api import Browser
 
-from node.api import create_app
-from node.steward import Steward
 from privacy.ledger.entry import Paused, Resumed
-from tests.support.browser import NARROW, WIDE, Reader, browser, reader
-from tests.support.fake_executor import serve
-from tests.support.network import Network, Shape, make_network
+from tests.support.browser import NARROW, WIDE, reader
+from tests.support.console import Console, opened_console
 
 pytestmark = pytest.mark.processes
 
@@ -28,46 +22,17 @@ PAGES = (
     "/console/consent",
     "/console/activity",
     "/console/network",
+    "/console/people",
+    "/console/data/quality",
+    "/console/data/sheet",
+    "/console/people/leave",
 )
-
-
-@dataclass
-class Console:
-    network: Network
-    url: str
-    token: str
-    browser: Browser
-
-    @property
-    def steward(self) -> Steward:
-        return self.network.nodes["als-union"].steward
-
-    def link(self) -> str:
-        """As `cairn-node console` asks for it."""
-        asked = httpx.post(
-            f"{self.url}/v1/console",
-            json={"by": "ada"},
-            headers={"Authorization": f"Bearer {self.token}"},
-            trust_env=False,
-            timeout=60,
-        )
-        return str(asked.json()["path"])
-
-    def enter(self, seen: Reader) -> None:
-        seen.go(self.link())
-        seen.page.click("button:has-text('Open the console')")
-        seen.page.wait_for_url("**/console/")
 
 
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
-    network = make_network(tmp_path_factory.mktemp("console"), Shape())
-    run = network.ask({"kind": "histogram", "column": "severity"}, epsilon="0.5")
-    assert run.release, run.code
-    parts = network.nodes["als-union"].parts
-    with serve(create_app(parts, lambda: True)) as url, browser() as chromium:
-        yield Console(network, url, parts.home.steward_token(), chromium)
-    network.close()
+    with opened_console(tmp_path_factory.mktemp("console")) as made:
+        yield made
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -165,6 +130,7 @@ def test_records_are_checked_before_they_are_replaced(console: Console, tmp_path
         page.click("text=Check it")
         assert "Nothing has changed yet" in page.inner_text("[role=status]")
         page.click("text=Replace the records by it")
+        page.wait_for_selector("#state [role=status]")
         assert f"{members} members" in page.inner_text("[role=status]")
 
 

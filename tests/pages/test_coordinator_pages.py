@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
 
-from coordinator.api.services import ApiSettings
-from coordinator.client import connect
-from coordinator.client.network import Network
 from privacy.contract.token import Role
-from tests.support.browser import NARROW, WIDE, browser, reader
-from tests.support.fake_executor import World, make_world, serve
+from tests.support.browser import NARROW, WIDE, reader
+from tests.support.site import STUDY, Site, open_site
 
 pytestmark = pytest.mark.processes
 
-STUDY = "als-progression"
 PLAN = f"/studies/{STUDY}/ask?kind=histogram&columns=severity&amount=0.5"
 PAGES = {
     Role.RESEARCHER: (
+        "/catalogue",
+        "/catalogue?named=nothing",
         "/studies",
         f"/studies/{STUDY}",
         f"/studies/{STUDY}/ask",
@@ -33,50 +28,17 @@ PAGES = {
         "/organisations",
         "/studies/none",
     ),
-    Role.AUDITOR: ("/studies", "/audit", "/releases", f"/studies/{STUDY}"),
+    Role.AUDITOR: ("/catalogue", "/studies", "/audit", "/releases", f"/studies/{STUDY}"),
     Role.CLINICIAN: ("/releases", "/insights"),
     None: ("/sign-in", "/insights", f"/insights/{STUDY}"),
 }
 
 
-@dataclass
-class Site:
-    """A world that is served, with a browser."""
-
-    world: World
-    url: str
-    browser: Browser
-
-    def cookie(self, role: Role | None) -> tuple[str, str] | None:
-        """A session of the world's person of this role."""
-        if role is None:
-            return None
-        key = self.world.tokens[role].signing_key.public.text
-        people = self.world.store.people.all()
-        person = next(each for each in people if each.public_key == key)
-        return "cairn", self.world.app.state.services.sessions.open_web(person).cookie
-
-    def network(self) -> Network:
-        """The researcher's own program."""
-        made = connect(self.url, self.world.tokens[Role.RESEARCHER].text)
-        assert isinstance(made, Network)
-        return made
-
-    def give_leave(self, key: str) -> str:
-        """What `cairn delegate` prints for the pages' key."""
-        return self.network().study(STUDY).delegate("1", 8, key).text
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    settings = ApiSettings(secure_cookies=False)
-    folder: Path = tmp_path_factory.mktemp("pages")
-    world = make_world(folder, settings=settings, clock=lambda: datetime.now(UTC))
-    with serve(world.app) as url, browser() as chromium:
-        made = Site(world, url, chromium)
+    with open_site(tmp_path_factory.mktemp("pages")) as made:
         made.network().study(STUDY).mean("severity").run(epsilon=0.3)
         yield made
-    world.store.close()
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -104,6 +66,7 @@ def test_a_researcher_asks_by_clicking(site: Site, scripts: bool) -> None:
     amount = "0.2" if scripts else "0.15"
     with reader(site.browser, site.url, site.cookie(Role.RESEARCHER), scripts=scripts) as seen:
         page = seen.go(f"/studies/{STUDY}")
+        page.click("summary:has-text('paste it')")
         key = page.locator("pre code").first.inner_text().split("--to ")[1].strip()
         page.fill("#f-delegation", "not what it printed")
         page.click("text=Give leave")
@@ -113,6 +76,7 @@ def test_a_researcher_asks_by_clicking(site: Site, scripts: bool) -> None:
         page.click("text=Give leave")
         page.select_option("#f-kind", "histogram")
         page.fill("#f-columns", "severity")
+        page.click("#code summary")
         page.fill("#f-where", "condition == 'als'")
         page.fill("#f-amount", amount)
         page.click("button:has-text('Preview')")
@@ -129,6 +93,17 @@ def test_a_researcher_asks_by_clicking(site: Site, scripts: bool) -> None:
         assert shown == list(result.display["estimate"])
         assert result.asked.cohort == "members.condition == 'als'"
         assert seen.troubles == []
+
+
+def test_the_catalogue_leads_to_the_planner(site: Site) -> None:
+    with reader(site.browser, site.url, site.cookie(Role.RESEARCHER), scripts=False) as seen:
+        page = seen.go("/catalogue")
+        page.fill("#f-named", "sever")
+        page.click("button:has-text('Show')")
+        assert page.locator("tbody tr").count() == 2
+        page.click("a:has-text('not known') >> nth=-1")
+        assert page.input_value("#f-by") == "members.condition, members.severity"
+        assert page.inner_text("#h-what").startswith("Counts members by condition and severity")
 
 
 def test_what_a_page_offers_as_a_file_is_what_the_client_writes(site: Site, tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def test_text_files_of_any_spreadsheet_are_read(sign: str, code: str) -> None:
         ("people.csv", b"a,a\n1,2\n", "stands twice"),
         ("../../etc/passwd", b"", "passwd: no spreadsheet"),
     ],
+    ids=["former", "no-workbook", "empty-workbook", "empty-text", "twice", "no-suffix"],
 )
 def test_what_is_no_spreadsheet_is_told(name: str, body: bytes, words: str) -> None:
     with pytest.raises(BadInput) as wrong:
@@ -171,6 +172,7 @@ def test_a_spreadsheet_becomes_a_nodes_data(
         assert "Every row can be read" in page.inner_text("[role=status]")
         assert node.parts.records.members == before
         page.click("button[value=import]")
+        page.wait_for_selector("#state [role=status]")
         assert f"{len(people)} members" in page.inner_text("[role=status]")
         assert seen.troubles == []
     assert node.parts.records.members == len(people)

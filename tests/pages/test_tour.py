@@ -3,7 +3,9 @@ organisation that pauses, an auditor who verifies, a spreadsheet that becomes a 
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -44,6 +46,7 @@ def _enter(seen: Reader, local: Local, token: str) -> Page:
 
 def _give_leave(local: Local, page: Page) -> None:
     """As the study's page asks for it."""
+    page.click("summary:has-text('paste it')")
     command = page.locator("pre code").first.inner_text().split()
     assert command[:3] == ["cairn", "delegate", STUDY]
     printed = local.cairn(local.facts["token"], *command[1:])
@@ -113,22 +116,56 @@ def test_an_auditor_verifies_and_an_edited_ledger_is_named(
     local: Local, chromium: Browser, tmp_path: Path
 ) -> None:
     token = local.facts["auditor_token"]
-    with reader(chromium, local.facts["url"]) as seen:
-        page = _enter(seen, local, token)
-        page.click("a[href='/audit']")
-        assert NODE in page.inner_text("main")
-        seen.keep("tour-audit")
-        assert seen.troubles == []
     bundle = tmp_path / "bundle"
     pulled = local.cairn(token, "audit", "pull", "--out", str(bundle))
     assert pulled.returncode == 0, pulled.stderr
     checked = local.cairn("", "audit", "verify", str(bundle))
     assert checked.returncode == 0, checked.stdout + checked.stderr
     entries = bundle / "nodes" / NODE / "entries.jsonl"
+    seq = next(n for n, e in enumerate(entries.read_bytes().splitlines()) if b'"commit"' in e)
     entries.write_bytes(entries.read_bytes().replace(b'"commit"', b'"Commit"', 1))
     broken = local.cairn("", "audit", "verify", str(bundle))
     assert broken.returncode == 6
-    assert NODE in broken.stdout + broken.stderr
+    assert f"nodes/{NODE}/entries.jsonl: entry {seq}" in broken.stdout + broken.stderr
+    with reader(chromium, local.facts["url"]) as seen:
+        page = _enter(seen, local, token)
+        page.click("a[href='/audit']")
+        assert NODE in page.inner_text("main")
+        seen.keep("tour-audit")
+        seen.verify()
+        assert "Everything holds" in page.inner_text("main [role=status]")
+        with _edited(local, seq):
+            seen.verify()
+            said = page.inner_text("main [role=alert]")
+            assert f"Entry {seq} of the ledger of {NODE} does not hold" in said
+            seen.keep("tour-audit-edited")
+        seen.verify()
+        assert "Everything holds" in page.inner_text("main [role=status]")
+        assert seen.troubles == []
+
+
+@contextmanager
+def _edited(local: Local, seq: int) -> Iterator[None]:
+    """The coordinator's own file with one charge of a ledger changed, while the block runs."""
+    where = "WHERE node = ? AND seq = ?"
+    with closing(sqlite3.connect(_database(local), timeout=20)) as store:
+        (data,) = store.execute(f"SELECT data FROM ledger_entries {where}", (NODE, seq)).fetchone()  # noqa: S608
+
+        def put(value: bytes) -> None:
+            with store:
+                change = f"UPDATE ledger_entries SET data = ? {where}"  # noqa: S608
+                assert store.execute(change, (value, NODE, seq)).rowcount == 1
+
+        put(data.replace(b'"commit"', b'"Commit"', 1))
+        try:
+            yield
+        finally:
+            put(data)
+
+
+def _database(local: Local) -> Path:
+    node = Path(local.facts["nodes"][0]["dir"])
+    return node.parent.parent / "coordinator" / "store.sqlite"
 
 
 def test_a_spreadsheet_becomes_a_nodes_data(
@@ -147,6 +184,7 @@ def test_a_spreadsheet_becomes_a_nodes_data(
         page.set_input_files("#f-file", file)
         page.click("text=Look at it")
         page.click("button[value=import]")
+        page.wait_for_selector("#state [role=status]")
         assert "45 members" in page.inner_text("[role=status]")
         assert seen.troubles == []
     with local.steward(NODE) as steward:

@@ -150,6 +150,14 @@ def test_only_the_right_key_takes_a_step(act: Act, signer: Signer, key: SigningK
             opened(sealed)
 
 
+def test_releases_become_public_with_results_alone() -> None:
+    named = step(Act.PUBLISH, Signer.RESEARCHER, note="It helps.", releases=("1" * 64,))
+    assert opened(named.sealed(ADA)).releases == ("1" * 64,)
+    for act in (Act.PROPOSE, Act.CLOSE):
+        with pytest.raises(VerificationFailed):
+            opened(step(act, Signer.RESEARCHER, releases=("1" * 64,)).sealed(ADA))
+
+
 def test_a_changed_or_borrowed_step_is_refused() -> None:
     sealed = decided(Act.REFUSE, "north").sealed(NODES["north"])
     said = sealed.to_json()

@@ -30,6 +30,7 @@ from tests.support.from_npm import installed
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 NARROW, WIDE = 390, 1440
 _HERE = Path(__file__).parent
+SCREENS = Path(os.environ.get("CAIRN_SCREENS") or _HERE.parents[1] / "artefacts" / "screens")
 _EXPECTED = "Failed to load resource: the server responded with a status of 4"  # of a refusal
 _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
@@ -63,6 +64,7 @@ class Reader:
     context: BrowserContext
     page: Page
     url: str
+    scripts: bool = True
     troubles: list[str] = field(default_factory=list)
     heaviest: int = 0  # bytes of the largest page with what it loads
 
@@ -70,6 +72,12 @@ class Reader:
         """Open a page of the site."""
         self.page.goto(self.url + path)
         return self.page
+
+    def verify(self) -> None:
+        """Press an auditor's button, and wait for what the verification finds."""
+        with self.page.expect_navigation():
+            self.page.click("button:has-text('Verify')")
+        self.page.wait_for_selector("main [role=status], main [role=alert]")
 
     def complaints(self) -> list[str]:
         """What axe finds wrong with the page that is open, one line each."""
@@ -86,10 +94,8 @@ class Reader:
 
     def keep(self, name: str) -> None:
         """A picture of the whole page among the artefacts of the run."""
-        folder = os.environ.get("CAIRN_SCREENS")
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+        SCREENS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
 
 
 @contextmanager
@@ -112,7 +118,7 @@ def reader(
     context.set_default_timeout(20_000)
     if cookie is not None:
         context.add_cookies([{"name": cookie[0], "value": cookie[1], "url": url}])
-    made = Reader(context, context.new_page(), url)
+    made = Reader(context, context.new_page(), url, scripts)
     host = urlsplit(url).netloc
 
     def hear(message: ConsoleMessage) -> None:

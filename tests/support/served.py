@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from coordinator.api.app import create_app
 from coordinator.api.services import ApiSettings
@@ -37,6 +38,18 @@ class InProcess:
         self.network.settle()
 
 
+def app_of(network: Network, settings: ApiSettings) -> FastAPI:
+    """The coordinator's application over the network."""
+    return create_app(
+        network.store,
+        InProcess(network),
+        network.key,
+        settings=settings,
+        clock=network.clock,
+        entropy=network.entropy,
+    )
+
+
 @contextmanager
 def asked_over_http(network: Network, patch: pytest.MonkeyPatch) -> Iterator[Client]:
     """A researcher connected to `network`, on the network's own clock."""
@@ -47,16 +60,8 @@ def asked_over_http(network: Network, patch: pytest.MonkeyPatch) -> Iterator[Cli
             return network.clock().astimezone(tz)
 
     patch.setattr(remote, "datetime", Now)
-    app = create_app(
-        network.store,
-        InProcess(network),
-        network.key,
-        settings=ApiSettings(),
-        clock=network.clock,
-        entropy=network.entropy,
-    )
     network.settle()
-    with serve(app) as url:
+    with serve(app_of(network, ApiSettings())) as url:
         client = connect(url, token=RESEARCHER.text)
         assert isinstance(client, Client)
         try:

@@ -15,7 +15,6 @@ from coordinator.audit.history import entries_of
 from coordinator.audit.report import Change
 from coordinator.audit.verify import Verified
 from privacy.accounting.conversion import epsilon_of_rho
-from privacy.contract.signing import PublicKey
 from privacy.contract.study import Study
 from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.entry import (
@@ -28,6 +27,7 @@ from privacy.ledger.entry import (
     Released,
     Reserve,
 )
+from privacy.ledger.entry_words import key_words
 from privacy.ledger.fields import parse_rho
 from privacy.ledger.link_entry import LinkBegun
 from privacy.units import Rho
@@ -66,12 +66,7 @@ class Asked:
     @property
     def researcher(self) -> str:
         """The fingerprint of the key that asked, its first four groups."""
-        return fingerprint(self.reserve.researcher)
-
-
-def fingerprint(key: str) -> str:
-    """The first four groups of a key's fingerprint."""
-    return "-".join(PublicKey.from_text(key).fingerprint.split("-")[:4])
+        return key_words(self.reserve.researcher)
 
 
 Decision = Approval | Endorsement | Reviewed | QuestionDecided

@@ -30,7 +30,6 @@ from coordinator.audit.dossier.material import (
     Material,
     columns_named,
     consent_texts,
-    fingerprint,
     methods_used,
 )
 from coordinator.audit.dossier.outputs import (
@@ -42,6 +41,7 @@ from coordinator.audit.dossier.outputs import (
 )
 from privacy.contract.study import Study
 from privacy.contract.study_words import changes, describe
+from privacy.ledger.entry_words import key_words
 from privacy.ledger.policy_words import policy_words
 from privacy.ledger.state import LedgerState
 from privacy.units import Rho
@@ -130,7 +130,7 @@ def _people(material: Material, study: Study) -> Section:
     asked = material.of_study(study.id)
     questions = Counter(each.reserve.researcher for each in asked)
     rows = tuple(
-        (person.words, fingerprint(person.key), f"{questions[person.key]}")
+        (person.words, key_words(person.key), f"{questions[person.key]}")
         for person in study.investigators
     )
     columns = ("investigator", "key, first digits of its fingerprint", "questions")

@@ -1,0 +1,286 @@
+"""What the mirror says, as auditors are shown it on line. Offline they need none of this."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from fractions import Fraction
+
+from coordinator.api.audit_schema import (
+    AuditOverview,
+    EntryDetail,
+    EntryList,
+    EntryView,
+    FindingView,
+    LedgerOverview,
+    ProofView,
+    VerificationState,
+    VerificationView,
+    WitnessView,
+)
+from coordinator.api.schema import Amount
+from coordinator.api.services import Services
+from coordinator.api.verifying import Verification
+from coordinator.api.views import amount
+from coordinator.audit.advice import Found
+from coordinator.audit.overview import NodeOverview, Vouched, node_overview
+from coordinator.audit.report import Spent
+from coordinator.reading import LedgerIndex, Place, Sought
+from coordinator.store.facts import CheckpointFacts, NodeFacts
+from privacy.checkpoint import (
+    AUDITOR,
+    COORDINATOR,
+    LOG,
+    Checkpoint,
+    check_cosignature,
+    note_text,
+    witness_name,
+)
+from privacy.contract.canonical import parse_canonical
+from privacy.contract.signing import PublicKey
+from privacy.contract.time import instant_text
+from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.ledger.entry import Entry
+from privacy.ledger.entry_words import KIND_WORDS, entry_words, key_words
+from privacy.ledger.state import LedgerState
+from privacy.merkle import leaf_hash
+
+PAGE = 50
+_UNREADABLE = "This entry cannot be read: it is not the canonical form of any"
+
+
+def overview_view(services: Services) -> AuditOverview:
+    """Every organisation that ever had a ledger here, and the coordinator's own log."""
+    return AuditOverview(
+        network=services.store.network.id,
+        log_size=services.log.size(),
+        log_witnesses=_witnesses(services, LOG),
+        nodes=[_ledger(services, node) for node in services.store.nodes.all()],
+        runs_refused=services.store.runs.refused(),
+        verification=verification_state(services),
+    )
+
+
+def verification_state(services: Services) -> VerificationState:
+    """The newest verification and the newest that held."""
+    newest, held = services.verifications.newest, services.verifications.held
+    return VerificationState(
+        newest=None if newest is None else verification_view(newest),
+        held_at="" if held is None else held.at,
+    )
+
+
+def verification_view(found: Verification) -> VerificationView:
+    checked = found.checked
+    return VerificationView(
+        number=found.number,
+        by=found.by,
+        started=found.started,
+        finished=found.finished,
+        stage=found.stage.value,
+        file=found.file,
+        share=found.share,
+        report=None if checked is None else checked.found.report.to_json(),
+        failed=None if found.failed is None else _finding(found.failed),
+    )
+
+
+def _finding(found: Found) -> FindingView:
+    return FindingView(**found.to_json())
+
+
+def _ledger(services: Services, node: NodeFacts) -> LedgerOverview:
+    witnesses, index = _witnesses(services, node.id), services.reading.of(node.id)
+    cosigned = [each for each in witnesses if each.cosigned]
+    vouched = Vouched(
+        max((each.size for each in cosigned), default=0),
+        tuple(each.by for each in cosigned),
+        index.breaks,
+    )
+    trouble, state = None, LedgerState()
+    try:
+        state = services.budgets.state(node.id)
+    except VerificationFailed as wrong:
+        place = f"nodes/{node.id}/entries.jsonl: {wrong.where}"
+        trouble = _finding(Found.of(VerificationFailed(wrong.what, where=place)))
+    said = node_overview(node.id, node.name, state, index.tree.root().hex(), vouched)
+    return _shown(services, node, said, witnesses, trouble)
+
+
+def _shown(
+    services: Services,
+    node: NodeFacts,
+    said: NodeOverview,
+    witnesses: list[WitnessView],
+    trouble: FindingView | None,
+) -> LedgerOverview:
+    index, held = services.reading.of(node.id), services.verifications.held
+    ledger = None if held is None else held.found.ledgers.get(node.id)
+    newest = services.store.ledgers.newest_checkpoint(node.id)
+    return LedgerOverview(
+        node=node.id,
+        name=node.name,
+        state=node.state,
+        last_contact=node.last_contact,
+        preset=said.preset,
+        period=said.period,
+        spent=_amount(services, said.spent),
+        reserved=_amount(services, said.reserved),
+        limit=_amount(services, said.limit),
+        lifetime=_amount(services, said.lifetime),
+        share=said.share,
+        spent_share=said.spent_share,
+        last_entry=said.last_entry,
+        entries=len(index.places),
+        root=said.root,
+        checkpoint_size=0 if newest is None else newest.size,
+        witnesses=witnesses,
+        verified_size=0 if ledger is None else ledger.replay.state.size,
+        stopped=[] if trouble else list(said.stopped),
+        remarks=[] if trouble else list(said.remarks),
+        refusals=dict(sorted(index.refusals.items())),
+        trouble=trouble,
+    )
+
+
+def _amount(services: Services, spent: Spent) -> Amount:
+    return amount(spent.rho, spent.delta or services.store.network.delta)
+
+
+def _witnesses(services: Services, of: str) -> list[WitnessView]:
+    """The newest that each other one cosigned; of those who only hold one, that."""
+    found: dict[str, WitnessView] = {}
+    for facts in services.store.ledgers.newest_witnesses(of):
+        view = _witness(services, facts)
+        known = found.get(view.by)
+        if known is None or (view.cosigned, view.size) > (known.cosigned, known.size):
+            found[view.by] = view
+    return list(found.values())
+
+
+def _witness(services: Services, facts: CheckpointFacts) -> WitnessView:
+    """A cosignature counts when it holds; whatever else is there is only held."""
+    network, at = services.store.network, ""
+    keys = {COORDINATOR: services.key.public, **network.roster.keys, **_auditors(services)}
+    if facts.cosignature is not None and facts.by in keys:
+        try:
+            head = Checkpoint.parse(note_text(facts.text))
+            name = witness_name(network.id, facts.by)
+            stamp = check_cosignature(head, facts.cosignature, name, keys[facts.by])
+            at = instant_text(datetime.fromtimestamp(stamp, UTC))
+        except (BadInput, VerificationFailed):
+            at = ""
+    return WitnessView(by=facts.by, size=facts.size, cosigned=bool(at), at=at)
+
+
+def _auditors(services: Services) -> dict[str, PublicKey]:
+    return {f"{AUDITOR}{name}": key for name, key in services.store.people.auditors()}
+
+
+def entries_view(services: Services, node: str, sought: Sought, page: int) -> EntryList:
+    """A page of what is looked for; of a page beyond the last, the last."""
+    facts, index = known_node(services, node), services.reading.of(node)
+    keys = {key_words(key): key for key in index.count("researcher") if key}
+    if sought.researcher:
+        key = keys.get(sought.researcher, sought.researcher)
+        sought = Sought(sought.kind, sought.study, key, sought.since, sought.until)
+    found = index.find(sought)
+    pages = max(1, -(-len(found) // PAGE))
+    page = min(page, pages)
+    kinds = index.count("kind")
+    return EntryList(
+        node=node,
+        name=facts.name,
+        entries=[
+            _entry(services, node, index, place)[0]
+            for place in found[(page - 1) * PAGE : page * PAGE]
+        ],
+        found=len(found),
+        page=page,
+        pages=pages,
+        size=len(index.places),
+        kinds=kinds,
+        kind_words={kind: _kind_words(kind) for kind in kinds},
+        studies=[study for study in index.count("study") if study],
+        researchers=sorted(keys),
+    )
+
+
+def known_node(services: Services, node: str) -> NodeFacts:
+    """The organisation; raises Refused(NOT_FOUND)."""
+    for facts in services.store.nodes.all():
+        if facts.id == node:
+            return facts
+    raise Refused(Code.NOT_FOUND)
+
+
+def _kind_words(kind: str) -> str:
+    return KIND_WORDS.get(kind, kind)
+
+
+def _entry(
+    services: Services, node: str, index: LedgerIndex, place: Place
+) -> tuple[EntryView, bytes]:
+    (data,) = services.store.ledgers.entries(node, place.seq, place.seq + 1)
+    _, _, question = index.asked.get(place.plan, ("", "", ""))
+    try:
+        body = Entry.from_bytes(data).body
+        words = entry_words(body, _delta(services, node), question)
+    except BadInput as wrong:
+        words = f"{_UNREADABLE} ({wrong.what})."
+    view = EntryView(
+        seq=place.seq,
+        at=place.at,
+        kind=place.kind,
+        kind_words=_kind_words(place.kind),
+        words=words,
+        study=place.study,
+        researcher=key_words(place.researcher) if place.researcher else "",
+    )
+    return view, data
+
+
+def _delta(services: Services, node: str) -> Fraction:
+    """At which the ledger states epsilon; where it does not hold, the network's."""
+    try:
+        return services.budgets.state(node).delta or services.store.network.delta
+    except VerificationFailed:
+        return services.store.network.delta
+
+
+def entry_view(services: Services, node: str, seq: int) -> EntryDetail:
+    """One entry with the proof that it stands under the node's newest checkpoint."""
+    facts, index = known_node(services, node), services.reading.of(node)
+    if not 0 <= seq < len(index.places):
+        raise Refused(Code.NOT_FOUND, size=len(index.places))
+    view, data = _entry(services, node, index, index.places[seq])
+    try:
+        value = parse_canonical(data)
+    except BadInput:
+        value = None
+    witnesses = [each for each in _witnesses(services, node) if each.size > seq]
+    return EntryDetail(
+        **view.model_dump(),
+        node=node,
+        name=facts.name,
+        text=data.decode("utf-8", "replace"),
+        value=value,
+        leaf=leaf_hash(data).hex(),
+        proof=_proof(services, node, index, seq),
+        witnesses=witnesses,
+        newest=len(index.places) - 1,
+    )
+
+
+def _proof(services: Services, node: str, index: LedgerIndex, seq: int) -> ProofView | None:
+    newest = services.store.ledgers.newest_checkpoint(node)
+    key = services.store.network.roster.keys.get(node)
+    if newest is None or key is None or not seq < newest.size <= index.tree.size:
+        return None
+    head = Checkpoint.parse(note_text(newest.text))
+    return ProofView(
+        size=head.size,
+        root=head.root.hex(),
+        hashes=[each.hex() for each in index.tree.inclusion_proof(seq, head.size)],
+        checkpoint=newest.text,
+        key=key.text,
+    )

@@ -1,0 +1,105 @@
+"""A page asks for leave and the researcher's machine gives it: what the terminal shows is signed,
+and nothing else is."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from privacy.contract.token import Role
+from tests.support.browser import NARROW, Reader, reader
+from tests.support.site import STUDY, Site, open_site
+
+pytestmark = pytest.mark.processes
+ASK = f"/studies/{STUDY}/ask?kind=histogram&columns=severity&amount="
+_CODE = "from coordinator.cli.researcher import main; main()"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with open_site(tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def terminal(site: Site) -> Iterator[subprocess.Popen[str]]:
+    """`cairn browser`, as it stays on a terminal."""
+    token = site.world.tokens[Role.RESEARCHER].text
+    with subprocess.Popen(
+        [sys.executable, "-c", _CODE, "browser", "--stay"],
+        env={**os.environ, "CAIRN_URL": site.url, "CAIRN_TOKEN": token},
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _enter(seen: Reader, process: subprocess.Popen[str], site: Site) -> None:
+    assert process.stdout is not None
+    seen.go(process.stdout.readline().strip().removeprefix(site.url))
+    seen.page.click("button:has-text('Open the pages')")
+
+
+def _say(process: subprocess.Popen[str], word: str) -> str:
+    """What the terminal shows of the next request, which is then answered."""
+    assert process.stderr is not None
+    assert process.stdin is not None
+    shown = next(line for line in process.stderr if "want to ask" in line)
+    process.stdin.write(word + "\n")
+    process.stdin.flush()
+    return shown.strip()
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_leave_is_given_in_the_terminal_and_the_question_runs(site: Site, scripts: bool) -> None:
+    with terminal(site) as process, reader(site.browser, site.url, scripts=scripts) as seen:
+        _enter(seen, process, site)
+        page = seen.go(ASK + "0.3")
+        page.fill("#f-epsilon", "much")
+        page.click("text=Ask on my machine")
+        assert page.input_value("#f-epsilon") == "much"
+        assert page.locator("#e-epsilon").count() == 1
+        page.fill("#f-epsilon", "0.7")
+        page.click("text=Ask on my machine")
+        said = page.inner_text("#leave strong")
+        assert page.inner_text("dd.mono") in said
+        shown = _say(process, "y")
+        assert _but_time(shown) == _but_time(said)
+        assert "epsilon 0.7 at most" in shown
+        page.wait_for_selector("#f-sure")
+        page.check("#f-sure")
+        page.click("button:has-text('Run')")
+        page.wait_for_selector("text=See the answer")
+        assert seen.troubles == []
+
+
+def test_who_says_no_is_believed(site: Site) -> None:
+    with terminal(site) as process, reader(site.browser, site.url, width=NARROW) as seen:
+        _enter(seen, process, site)
+        page = seen.go(f"/studies/{STUDY}")
+        page.fill("#f-epsilon", "0.5")
+        page.click("text=Ask on my machine")
+        assert seen.complaints() == []
+        seen.keep("leave-waiting")
+        _say(process, "n")
+        page.wait_for_selector("text=You said no")
+        assert seen.complaints() == []
+        assert seen.go(ASK + "0.3").locator("#f-sure").count() == 0
+        assert seen.troubles == []
+
+
+def _but_time(words: str) -> str:
+    return re.sub(r"until \S+", "until", words)
