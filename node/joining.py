@@ -26,7 +26,7 @@ _WHY = {
     ),
     Code.CONFLICT: (
         "the network has a node with this name or key already",
-        "ask for an invitation under another name; a known node takes new keys by `cairn-node rotate-key`",
+        "ask for one under another name; to take new keys, run `cairn-node rotate-key`",
     ),
     Code.RATE_LIMITED: ("too many were tried from here", "wait some minutes and try again"),
 }
