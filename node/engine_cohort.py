@@ -7,7 +7,7 @@ is a subquery for members with a row that meets it, so it is true or false, neve
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, reduce
