@@ -22,7 +22,8 @@ from models.noise_law import NoiseLaw
 from models.opening import Opening, last_opening
 from models.regression.cox import RAN_AWAY, Cox
 from models.regression.fit import Fitted, fit_of
-from models.regression.fitting import ASTRAY, BLURRED, UNSEEN
+from models.regression.fitting import ASTRAY, UNSEEN
+from models.regression.newton import BLURRED, UNSETTLED
 from models.regression.progression import Progression
 from models.regression.request import Regression
 from models.released.card import (
@@ -45,7 +46,7 @@ from privacy.mechanism import GaussianSum
 if TYPE_CHECKING:
     from coordinator.client.result import Result
 
-LOST = (ASTRAY, UNSEEN, BLURRED, RAN_AWAY)
+LOST = (ASTRAY, UNSEEN, BLURRED, UNSETTLED, RAN_AWAY)
 NOTHING_SAID = "Noise leaves the coefficients unknown. Ask with more epsilon."
 _USE = "Research for the study's purpose; not decisions about one person."
 
@@ -95,7 +96,7 @@ def checked_openings(
 def _body(envelope: Envelope, release: str, key: PublicKey) -> Mapping[str, Any]:
     if envelope.digest != release:
         raise VerificationFailed("another release than was asked for", where=release)
-    body: Mapping[str, Any] = envelope.open("release", key)
+    body: Mapping[str, Any] = envelope.open_kept("release", key)
     return body
 
 

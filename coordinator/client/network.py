@@ -90,6 +90,10 @@ class Network:
         _ = found.facts
         return found
 
+    def release(self, study_id: str, digest: str) -> Result:
+        """A stored answer, for whoever may read releases; raises Refused. Costs nothing."""
+        return self._study(study_id).release(digest)
+
     def propose(self, study_file: str | Path) -> list[Study]:
         """Propose the studies of a study.toml, signed by you, to every organisation.
 

@@ -51,6 +51,7 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("POST", "/runs/{run}/cancel", runs.cancel),
     ("GET", "/releases", releases.every),
     ("GET", "/studies/{study}/releases/{release}", releases.one),
+    ("POST", "/studies/{study}/releases/{release}", releases.top_up),
     ("GET", "/studies/{study}/releases/{release}/file.{kind}", releases.file),
     ("GET", "/organisations", audits.organisations),
     ("GET", "/audit", audits.overview),

@@ -1,7 +1,8 @@
 """Which way a regression is fitted, from public facts, and how its cost is divided.
 
-- *newton*: scores and information, every round anew. Noise must be negligible against the
-  sampling error even with the dictionary's full bounds; the fit is then the pooled one.
+- *newton*: scores and information, every round anew. Its noise grows with the dictionary's full
+  bounds, so that it is chosen only where even data that tell little leave it small against the
+  sampling error; the fit is then the pooled one.
 - *gram*: one noisy matrix of products, then scores mapped by it. The usual way.
 - *gradient*: scores mapped by means and variances alone; never chosen. With few members and little
   epsilon it predicts best, but it says nothing of single coefficients.
@@ -29,10 +30,14 @@ _MOMENTS, _GRAM = 0.10, 0.18  # parts of the cost
 _GRADIENT_MOMENTS = 0.20
 _OUTCOME = 0.04  # for the outcome's moments alone
 _FINER = 10  # so that parts of small weights are whole too
-NEGLIGIBLE = 0.05  # noise against the sampling error
+SMALL = 0.25  # noise against the sampling error, of data that tell little: 3 % of an interval
+CLEAR = 0.08  # noise on the information, of the same: rounds before the last have some six times it
 LOUD = 0.5  # noise against products of columns
 _LAST = 5.0  # how much more Newton's last round costs than all before it
-_USUAL_INFORMATION = 0.1  # of a row and a scaled column, against the largest
+_HARDLY_VARIES = 0.01  # variance of a scaled column: a level that one of a hundred has
+_RARE = 0.05  # information of one row on its predictor, of a yes or an event that few have
+_FEW = 0.2  # mean of a count, whatever its bound
+_PRECISE = 0.01  # variance of a scaled outcome about its line
 
 
 @dataclass(frozen=True)
@@ -100,16 +105,12 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
     """For a cohort of about `members`; `unit_noise` is the standard deviation of the noise on a
     number to which each member adds at most 1, if the whole cost went into one opening."""
     noise = _relative(model, unit_noise, members)
-    bound = math.sqrt(model.bound_squared) * model.most_rows
-    part = _LAST / (1 + _LAST)
-    parts = 3 if model.independent else 4
-    full = bound * math.sqrt(parts / part) * unit_noise
-    newton = full / math.sqrt(_USUAL_INFORMATION**2 * members)
-    if newton <= NEGLIGIBLE:
+    newton, blur = newton_noise(model, unit_noise, members)
+    if newton <= SMALL and blur <= CLEAR:
         return Choice(
             "newton",
             _clip(model, noise, 1.1),
-            f"newton, since even with full bounds the noise is about {newton:.2g} "
+            f"newton, since even if the data tell little the noise is about {newton:.2g} "
             f"of the sampling error with {members:,} members",
         )
     gram = gram_noise(model, unit_noise, members)
@@ -119,6 +120,26 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
         f"gram, since the noise on the products is about {gram:.0%} of them "
         f"with {members:,} members",
     )
+
+
+def newton_noise(model: Model, unit_noise: float, members: int) -> tuple[float, float]:
+    """The noise on a coefficient against its sampling error, and on its information relatively, in
+    a fit by newton of data that tell little: of a column that hardly varies, of a rare outcome."""
+    theta = np.full(model.size, math.log(_PRECISE))
+    score, information = model.row_bounds(theta)
+    tau = math.sqrt((3 if model.independent else 4) * (1 + _LAST) / _LAST) * unit_noise
+    told = members * _HARDLY_VARIES * _least_told(model)
+    full = tau * model.most_rows
+    return full * score / math.sqrt(told), full * information / told
+
+
+def _least_told(model: Model) -> float:
+    """The information of a row on its predictor, where an outcome tells little."""
+    if isinstance(model.family, Linear):
+        return 1 / _PRECISE
+    if model.counts:
+        return _FEW
+    return _RARE
 
 
 def gram_noise(model: Model, unit_noise: float, members: int) -> float:

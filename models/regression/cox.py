@@ -17,8 +17,8 @@ from models.noise_law import NoiseLaw
 from models.opening import Opening
 from models.regression.choosing import LOUD, gram_noise
 from models.regression.design import compile_design
-from models.regression.fitting import Standing
 from models.regression.formula import parse_formula
+from models.regression.newton import Standing
 from models.regression.reading import (
     COEFFICIENT,
     Figures,
@@ -42,6 +42,10 @@ OFTENEST = 5.0  # cumulative baseline hazard of one interval, beyond which it ra
 RAN_AWAY = (
     "In an interval of the grid hardly anyone is at risk, and noise decided its hazard: nothing "
     "can be said of the coefficients. Ask again with fewer, wider intervals."
+)
+NOBODY = (
+    "As far as the noise lets one see, hardly anyone is at risk in {}: the hazard there is left "
+    "out, and the coefficients rest on the other intervals."
 )
 RATIO, BASELINE = "hazard ratio", "baseline hazard"
 
@@ -132,17 +136,21 @@ class Cox(InRounds):
         rows = found.coefficients()
         rows += [_exponential((RATIO, row.cell[1]), row) for row in rows]
         rows += found.predictions()
+        labels = _baseline_labels(self, model)
         seen = np.tile(model.seen(now.population.outcome, _noise(model, now)), model.sites)
+        seen[list(now.absent)] = False
         told_of = [
             (v, s if here else math.nan, p)
             for here, (v, s, p) in zip(seen, errors[len(names) :], strict=True)
         ]
         rows += [
             _exponential((BASELINE, label), with_errors((BASELINE, label), *error))
-            for label, error in zip(_baseline_labels(self, model), told_of, strict=True)
+            for label, error in zip(labels, told_of, strict=True)
         ]
         rows.append(members_row(now, noise))
         lost = [RAN_AWAY] if self.way != "newton" and _ran_away(model, now) else []
+        if now.absent:
+            lost.append(NOBODY.format(", ".join(labels[at] for at in now.absent)))
         said = (*warnings(model, course, now), *lost)
         missing = "Members with a missing value are left out."
         made = Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))

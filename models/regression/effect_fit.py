@@ -34,8 +34,9 @@ from models.regression.effect_vectors import (
     curved_columns,
     free_columns,
 )
-from models.regression.fitting import Standing, whitening
+from models.regression.fitting import whitening
 from models.regression.joining import Doubt
+from models.regression.newton import Standing
 from models.regression.special import logistic
 from models.regression.treated import Propensity
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from models.regression.effect_fit import Contrast, Summed, arm_sums, balance, contrast
 from models.regression.effect_vectors import free_columns
-from models.regression.fitting import UNSEEN, Standing
+from models.regression.fitting import UNSEEN
+from models.regression.newton import Standing
 from models.regression.reading import UNBOUNDED, members_row, told, with_errors
 from models.regression.syntax import Levels
 from models.regression.treated import Propensity

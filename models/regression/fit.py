@@ -18,7 +18,7 @@ from models.opening import Opening
 from models.regression.batch import Floats
 from models.regression.cox import BASELINE, Cox, hazards
 from models.regression.families import Linear, NegativeBinomial
-from models.regression.fitting import Standing
+from models.regression.newton import Standing
 from models.regression.outcome import Glm
 from models.regression.progression import Progression
 from models.regression.reading import figures, outside

@@ -16,18 +16,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.regression.batch import Floats
-from models.regression.families import Linear
-from models.regression.joining import LARGEST_STEP, Heard, held, joined, repaired
+from models.regression.joining import Heard, held, joined, repaired
 from models.regression.member_vectors import (
     Gram,
     Moments,
     Newton,
     Round,
     Scores,
-    newton_bounds,
-    newton_places,
-    unpacked,
 )
+from models.regression.newton import LOUDEST, Opened, Standing, after_newton, nearer, small_sample
 from models.regression.outcome import Model
 from models.regression.population import (
     Covariates,
@@ -38,12 +35,8 @@ from models.regression.population import (
 )
 
 CLUSTERED = "newton, clustered"
-SHORT_STEP = 0.5  # a step's root mean square, where the likelihood is not concave
 PASSES = 2
-USUAL_EFFECT = 0.5  # of a mapped coefficient, in the root of a row's information
-RIDGE = 1e-9
-FAR = 0.5  # between estimate and where it was seen from, in the same: too far for a line
-LOUDEST = 0.1  # noise on a mapped coefficient, in the same
+FAR = 0.5  # between estimate and where it was seen from, in the root of a row's information
 HEAVY = 1.5  # noise on those of counts, which tell unequally, and of slopes, which are weighted
 ASTRAY = (
     "The run diverged: noise carried the fit away, and nothing can be said of the coefficients. "
@@ -53,12 +46,6 @@ UNSEEN = (
     "The way gradient serves prediction alone: it does not learn how covariates go together, and "
     "nothing can be said of single coefficients. Ask in the way gram."
 )
-BLURRED = (
-    "Noise on the information is too large for Newton's method, and nothing can be said of the "
-    "coefficients. Ask in the way gram, or with more epsilon."
-)
-BLUR = 0.5  # of the information, relatively and squared
-CLEAR = 5.0  # standard deviations of noise that no direction of the information exceeds by chance
 FARTHEST = 4.0  # of mapped coefficients from where the fit began, in the same
 
 
@@ -99,31 +86,6 @@ class Course:
                 return (first, *["scores"] * (len(self.weights) - 1))
 
 
-@dataclass(frozen=True, eq=False)
-class Opened:
-    """One round's sums, in its own numbers (not grid units), and the noise on each."""
-
-    asked: Round
-    sums: Floats
-    noise: float
-
-
-@dataclass(frozen=True, eq=False)
-class Standing:
-    """What is known after some rounds. Covariances are of `theta`, [size, size] each; `next` are
-    the coefficients to ask at."""
-
-    theta: Floats
-    next: Floats
-    population: Population
-    whiten: Floats
-    sampling: Floats
-    privacy: Floats
-    lost: str = ""  # why nothing can be said of the coefficients
-    step: float = math.inf  # the last step's length, in standard errors of sampling
-    lifted: bool = False  # was a direction held up that the information does not determine?
-
-
 def next_round(model: Model, course: Course, opened: Sequence[Opened]) -> Round:
     """What round `len(opened)` asks."""
     if not opened:
@@ -133,7 +95,7 @@ def next_round(model: Model, course: Course, opened: Sequence[Opened]) -> Round:
         return Gram(gram_map(population), course.gram_clip)
     if course.method == "newton":
         last = course.kinds[len(opened)] == CLUSTERED
-        return Newton(standing(model, course, opened).theta, clustered=last)
+        return Newton(standing(model, course, opened).next, clustered=last)
     now = standing(model, course, opened)
     return Scores(now.next, now.whiten * model.loudness, course.score_clip)
 
@@ -153,7 +115,7 @@ def standing(model: Model, course: Course, opened: Sequence[Opened]) -> Standing
         return _after_scores(model, course, now, heard)
     for each in opened:
         if isinstance(each.asked, Newton):
-            now = _after_newton(model, now, each)
+            now = after_newton(model, now, each, theta)
     return now
 
 
@@ -228,129 +190,6 @@ def _unseen(course: Course, population: Population) -> str:
 def _drawn(theta: Floats, begun: Floats, variance: Floats, whiten: Floats) -> Floats:
     """Drawn towards where the fit began as far as the error demands, so that noise alone cannot
     carry the next round to where the law means nothing."""
-    inverse = np.linalg.inv(whiten)
-    prior = inverse.T @ inverse / USUAL_EFFECT**2
-    way = np.linalg.solve(np.eye(len(theta)) + variance @ prior, theta - begun)
-    length = float(np.linalg.norm(inverse @ way))
+    way = nearer(theta - begun, variance, whiten)
+    length = float(np.linalg.norm(np.linalg.solve(whiten, way)))
     return np.asarray(begun + way * min(1.0, FARTHEST / max(length, 1e-300)))
-
-
-def _after_newton(model: Model, now: Standing, each: Opened) -> Standing:
-    asked = each.asked
-    if not isinstance(asked, Newton):
-        return now
-    score, information, noise, blur = newton_sums(model, asked.theta, each)
-    curve, lifted = positive(information, blur)
-    solved = np.asarray(np.linalg.solve(curve, score), dtype=np.float64)
-    step = model.eased(solved)
-    length = math.sqrt(max(float(step @ curve @ step), 0.0))
-    theta = repaired(model, asked.theta + _taken(model, now.population, asked.theta, step, length))
-    inverse = np.asarray(np.linalg.inv(curve), dtype=np.float64)
-    root = math.sqrt(asked.parts)
-    counted = _counted(model, now.population, float(each.sums[0] * root))
-    wide, most = _blurred(inverse, blur)
-    bent = blur**2 / 2 * (float(step @ step) * np.eye(len(step)) + np.outer(step, step))
-    sampling = inverse * small_sample(model, counted) / model.largest_weight
-    if asked.clustered:
-        sampling = _sandwich(model, counted, inverse, asked, each.sums * root)
-    return Standing(
-        theta=theta,
-        next=theta,
-        population=counted,
-        whiten=now.whiten,
-        sampling=wide @ sampling @ wide.T,
-        privacy=wide @ (inverse @ inverse * noise**2 + inverse @ bent @ inverse) @ wide.T,
-        step=length,
-        lifted=lifted,
-        lost=BLURRED if most > BLUR else "",
-    )
-
-
-def _sandwich(
-    model: Model, population: Population, inverse: Floats, asked: Newton, sums: Floats
-) -> Floats:
-    """The covariance of sampling where a member's rows may be alike in any way.
-
-    Source: Liang and Zeger (1986), Biometrika 73, 13-22; for G members, N rows and k coefficients
-    times G / (G - 1) and (N - 1) / (N - k), as statsmodels has it.
-    """
-    first, _ = newton_bounds(model, asked.theta)
-    _, both = newton_places(model)
-    meat = unpacked(sums[both.stop :] * first**2, model.size)
-    values, axes = np.linalg.eigh(inverse @ meat @ inverse)
-    found = (axes * np.maximum(values, 0.0)) @ axes.T
-    fitted = model.width if isinstance(model.family, Linear) else model.size
-    members, rows = population.members, population.rows
-    few = members / max(members - 1, 1.0) * (rows - 1) / max(rows - fitted, 1.0)
-    return np.asarray(found * few)
-
-
-def _blurred(inverse: Floats, blur: float) -> tuple[Floats, float]:
-    """By what errors are multiplied, since the information is known with noise `blur` on each
-    number: its inverse is (1 + D^2) of the true one on average, to second order; and the largest
-    eigenvalue of D^2."""
-    root = np.linalg.cholesky((inverse + inverse.T) / 2)
-    square = root.T @ root
-    extra = blur**2 / 2 * (np.trace(square) * square + square @ square)
-    values, axes = np.linalg.eigh(extra)
-    wide = root @ (axes * np.sqrt(1 + values)) @ axes.T @ np.linalg.inv(root)
-    return np.asarray(wide), float(values[-1])
-
-
-def _counted(model: Model, population: Population, members: float) -> Population:
-    """With the number of members, which a Newton round counts without clipping."""
-    least = max(members, 2.0 * model.size)
-    if model.most_rows > 1 or (model.weighted and not model.precise):
-        return replace(population, members=least)
-    return replace(population, members=least, rows=least)
-
-
-def newton_sums(model: Model, theta: Floats, each: Opened) -> tuple[Floats, Floats, float, float]:
-    """Score, information, and the noise on each number of the one and the other."""
-    first, second = newton_bounds(model, theta)
-    score, both = newton_places(model)
-    parts = each.asked.parts if isinstance(each.asked, Newton) else 3
-    sums, tau = each.sums * math.sqrt(parts), each.noise * math.sqrt(parts)
-    information = unpacked(sums[both] * second, model.size)
-    return sums[score] * first, information, tau * first, tau * second
-
-
-def _taken(
-    model: Model, population: Population, theta: Floats, step: Floats, length: float
-) -> Floats:
-    """As much of a step as is safe; for a linear model all of it, and its variance at once."""
-    if isinstance(model.family, Linear):
-        taken = step.copy()
-        taken[-1] = math.log(max(1 + taken[-1], 0.02))
-        return taken
-    rows = model.pretend(population, theta)
-    eta = rows.x @ theta[: model.width] + rows.offset
-    usual = float(np.sum(model.family.average(eta, theta[model.width :]).eta)) / rows.members
-    largest = SHORT_STEP if model.family.uneven else LARGEST_STEP
-    limit = largest * math.sqrt(max(usual, 1e-6) * population.rows)
-    return step * min(1.0, limit / max(length, 1e-300))
-
-
-def small_sample(model: Model, population: Population) -> float:
-    """A linear model's variance is estimated with as many degrees of freedom less."""
-    if not isinstance(model.family, Linear):
-        return 1.0
-    return population.rows / max(population.rows - model.width, 1.0)
-
-
-def positive(matrix: Floats, noise: float) -> tuple[Floats, bool]:
-    """The matrix with the size of its eigenvalues kept above the noise, and whether one could be
-    nothing but noise.
-
-    A negative one is far from the fit, where its size still says how far a step may go.
-    """
-    blur = noise * math.sqrt(len(matrix))
-    scale = np.sqrt(np.maximum(np.diag(matrix), 2 * blur + 1e-12))
-    unit = matrix / np.outer(scale, scale)
-    values, axes = np.linalg.eigh((unit + unit.T) / 2)
-    least = max(RIDGE, min(blur / float(np.median(scale) ** 2), 0.05))
-    within = np.diag(matrix) < 2 * blur + 1e-12
-    heard = CLEAR * noise * np.sum((axes / scale[:, None]) ** 2, axis=0)
-    lifted = bool(np.any(np.abs(values) < np.maximum(least, heard)) or np.any(within))
-    fixed = (axes * np.maximum(np.abs(values), least)) @ axes.T
-    return np.asarray(fixed * np.outer(scale, scale), dtype=np.float64), lifted

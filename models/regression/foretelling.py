@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from models.aggregates.expected import Expected
 from models.regression.choosing import gram_noise
 from models.regression.families import Linear, Logistic, NegativeBinomial, Ordinal
@@ -19,6 +21,7 @@ from models.result import Z95
 
 _KEPT = 0.65  # of a product, after clipping
 _NEWTON_SPREAD = 0.3  # of a scaled column
+_USUAL_ERROR = 0.25  # of a scaled outcome
 
 
 def foretold(model: Model, course: Course, unit_noise: float, members: int) -> Expected:
@@ -33,9 +36,7 @@ def foretold(model: Model, course: Course, unit_noise: float, members: int) -> E
     )
     if course.method == "newton":
         kept, rough = 1.0, 0.0
-        parts = 4 if course.clustered else 3
-        bound = math.sqrt(parts * model.bound_squared * whole / course.weights[-1]) / _NEWTON_SPREAD
-        noise = bound * unit_noise / members
+        noise = _newton(model, course) / math.sqrt(told) * unit_noise / members
     else:
         kept = usual_gain(model, course)
         rough = _rough(model, course, unit_noise, members)
@@ -48,6 +49,17 @@ def foretold(model: Model, course: Course, unit_noise: float, members: int) -> E
         f"{members:,} members, uncorrelated covariates, {assumed}",
         "a coefficient",
     )
+
+
+def _newton(model: Model, course: Course) -> float:
+    """The noise on a score with full bounds, of a column of a usual spread."""
+    variance = _USUAL_ERROR**2
+    score, _ = model.row_bounds(np.full(model.size, math.log(variance)))
+    if isinstance(model.family, Linear):
+        score *= math.sqrt(variance)
+    parts = 4 if course.clustered else 3
+    each = parts * course.whole / course.weights[-1]
+    return score * model.most_rows * math.sqrt(each) / _NEWTON_SPREAD
 
 
 def _heavier(model: Model) -> float:

@@ -185,9 +185,8 @@ def newton_places(model: Model) -> tuple[slice, slice]:
 
 def newton_bounds(model: Model, theta: Floats) -> tuple[float, float]:
     """Public bounds of a member's score and information at `theta`: the dictionary's, in full."""
-    size = model.largest_score(theta) * model.most_rows
-    bound = model.bound_squared + (16.0 if model.family.extras else 0.0)
-    return size * math.sqrt(bound), 2 * size * bound
+    score, information = model.row_bounds(theta)
+    return score * model.most_rows, information * model.most_rows
 
 
 def _moments(model: Model, rows: ModelRows, outcome_alone: bool) -> Floats:

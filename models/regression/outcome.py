@@ -24,6 +24,7 @@ from models.regression.syntax import Levels, Number
 from models.rows import Codes
 from privacy.contract.dictionary import ColumnRef
 
+THRESHOLDS = 16.0  # squared: how much a row tells of thresholds, at most, near the fit
 LARGEST_FACTOR = math.e  # by which a dispersion changes in one of Newton's rounds
 
 
@@ -83,8 +84,9 @@ class Model(ABC):
         """No row of `x` has a larger squared L2 norm."""
 
     @abstractmethod
-    def largest_score(self, theta: Floats) -> float:
-        """A row's |d log-likelihood / d eta|, weight included, is not above it near the fit."""
+    def row_bounds(self, theta: Floats) -> tuple[float, float]:
+        """The norms that a row's score and its information do not exceed near the fit, weight
+        included: the dictionary's, in full."""
 
     @property
     @abstractmethod
@@ -173,6 +175,11 @@ class Model(ABC):
     def independent(self) -> bool:
         """Do a member's rows add to the likelihood as if they were of different members?"""
         return self.most_rows == 1
+
+    @property
+    def vanishing(self) -> int:
+        """How many of the first columns may be without any row, and are then left out."""
+        return 0
 
     @property
     def precise(self) -> bool:
@@ -282,10 +289,23 @@ class Glm(Model):
             return 1.0
         return 1.0 if isinstance(self.family, Linear) else self.outcome.upper
 
-    def largest_score(self, theta: Floats) -> float:
-        if isinstance(self.family, Linear):
-            return 2.0 / math.exp(float(np.clip(theta[-1], -10.0, 10.0)))
-        return 2 * self.highest if self.family.log_link else 1.0
+    def row_bounds(self, theta: Floats) -> tuple[float, float]:
+        """With residuals within the outcome's range, and means within twice its upper bound."""
+        bound, count = self.bound_squared, 2 * max(self.highest, 1.0)
+        match self.family:
+            case Linear():
+                precision = math.exp(-float(np.clip(theta[-1], -10.0, 10.0)))
+                furthest = 2.0 * (1 + self.largest_offset)
+                level = max(furthest**2 * precision / 2, 0.5)
+                score = math.hypot(furthest * precision * math.sqrt(bound), level)
+                return score, math.hypot(precision * bound, 0.5)
+            case Ordinal():
+                return math.sqrt(bound + THRESHOLDS), 2 * (bound + THRESHOLDS)
+            case _ if self.family.log_link:
+                whole = bound + self.family.extras / 4
+                return count * math.sqrt(whole), count * whole
+            case _:
+                return math.sqrt(bound), bound / 4
 
     def rows(self, batch: Batch) -> ModelRows:
         found = self.design.rows(batch)

@@ -10,7 +10,8 @@ import numpy as np
 
 from models.regression.batch import Floats
 from models.regression.families import Linear, NegativeBinomial, Ordinal
-from models.regression.fitting import Course, Standing, small_sample
+from models.regression.fitting import Course
+from models.regression.newton import Standing, small_sample
 from models.regression.outcome import Glm, Model
 from models.regression.population import Covariates
 from models.result import NO_INFORMATION, Z95, Estimate, normal_estimate
@@ -25,6 +26,7 @@ BY_ROW = (
 )
 FEWEST = 3.0  # members behind a coefficient, below which it is not to be relied on
 ALIKE = 0.05  # part of members, up to which the covariates reused pass for those asked about
+NEAR = 0.1  # of the way to the fit that may be left, in standard errors of sampling
 SEPARATED = 6.0  # a predictor's spread beyond which outcomes are nearly certain
 
 
@@ -181,7 +183,7 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
             "The outcome is nearly certain from the covariates (separation): coefficients have "
             "no finite best value, and those shown are where the search stopped."
         )
-    if course.method == "newton" and not now.step < 0.1:
+    if course.method == "newton" and not now.lost and not now.left < NEAR:
         found.append("The fit had not converged when the last round was opened.")
     variance = np.diag(now.sampling) + np.diag(now.privacy)
     if np.any(np.diag(now.privacy)[: model.width] > variance[: model.width] / 2):

@@ -18,10 +18,11 @@ from models.noise_law import NoiseLaw
 from models.opening import Opening
 from models.regression.by_organisation import ByOrganisation, lost_during
 from models.regression.choosing import Way, choose, course_of
-from models.regression.fitting import CLUSTERED, Course, Opened, Standing, next_round, standing
+from models.regression.fitting import CLUSTERED, Course, next_round, standing
 from models.regression.foretelling import foretold
 from models.regression.member_sum import MemberSum, UnitVectors, check_memory
 from models.regression.member_vectors import Gram, Moments, Newton, Round, Scores, length
+from models.regression.newton import Opened, Standing
 from models.regression.outcome import Model
 from models.regression.states import close, round_of, state_bytes
 from models.regression.syntax import Formula

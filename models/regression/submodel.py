@@ -23,9 +23,9 @@ import numpy as np
 from models.opening import Opening
 from models.regression.batch import Floats
 from models.regression.families import Linear
-from models.regression.fitting import Opened, Standing, newton_sums
 from models.regression.formula import parse_formula
 from models.regression.member_vectors import Gram, Newton, unpacked
+from models.regression.newton import Opened, Standing, newton_sums
 from models.regression.outcome import Glm
 from models.regression.reading import COEFFICIENT, FACT, members_row, outside, with_errors
 from models.regression.request import Regression, model_of

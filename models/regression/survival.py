@@ -9,6 +9,7 @@ Source: Holford (1980), Biometrics 36, 299-305; Laird and Olivier (1981), JASA 7
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -87,8 +88,9 @@ class PiecewiseHazard(Model):
     def bound_squared(self) -> float:
         return 1.0 + self.design.bound_squared
 
-    def largest_score(self, theta: Floats) -> float:
-        return 1.0 + LARGEST_HAZARD
+    def row_bounds(self, theta: Floats) -> tuple[float, float]:
+        bound = self.bound_squared
+        return (1.0 + LARGEST_HAZARD) * math.sqrt(bound), LARGEST_HAZARD * bound
 
     @property
     def flat(self) -> tuple[bool, ...]:
@@ -111,6 +113,10 @@ class PiecewiseHazard(Model):
     def counts(self) -> bool:
         """An event comes once at most."""
         return False
+
+    @property
+    def vanishing(self) -> int:
+        return self.baselines
 
     @property
     def independent(self) -> bool:

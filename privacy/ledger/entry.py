@@ -20,6 +20,7 @@ from privacy.contract.policy import Policy, Rules
 from privacy.contract.study import KeyText
 from privacy.errors import BadInput
 from privacy.ledger.attempt_entry import AttemptRefused
+from privacy.ledger.coordinator_entry import CoordinatorBody
 from privacy.ledger.desk_entry import Delegated, Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.fields import (
     CodeText,
@@ -46,7 +47,6 @@ from privacy.units import Rho
 MAX_ENTRY_BYTES = 2**18
 FIRST_PREV = "0" * 64
 MAX_ROUNDS = 1024
-
 
 # Field names are ASCII and every number is bounded below, so this is the canonical encoding,
 # ten times faster than the general one; a test holds the two together.
@@ -360,6 +360,7 @@ Body = (
     | AttemptRefused
     | Told
     | LinkBody
+    | CoordinatorBody
 )
 
 

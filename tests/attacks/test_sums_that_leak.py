@@ -15,8 +15,8 @@ from models.aggregates.prevalence import Prevalence
 from models.contribution import Stack
 from models.reference import total
 from models.regression.cox import Cox
-from models.regression.fitting import Opened, newton_sums
 from models.regression.member_vectors import Newton
+from models.regression.newton import Opened, newton_sums
 from models.rows import Rows, from_tables
 from privacy.accounting.conversion import rho_of_epsilon
 from privacy.contract.dictionary import Column, ColumnType, Dictionary

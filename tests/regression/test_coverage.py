@@ -56,7 +56,7 @@ def test_the_way_gradient_tells_nothing_of_several_coefficients() -> None:
 
 def test_newton_under_noise_tells_nothing_false() -> None:
     """Noise on the information is large, and so nothing is told."""
-    seen = seen_in(BY_NAME["linear"], Setting(2000, "8", 0.5, "newton"), 5)
+    seen = seen_in(BY_NAME["linear"], Setting(2000, "3", 0.5, "newton"), 5)
     assert seen.untold > 0.7
 
 

@@ -20,8 +20,9 @@ from statsmodels.tools.numdiff import approx_fprime_cs, approx_hess_cs
 from models.regression.batch import batch_of
 from models.regression.choosing import Way
 from models.regression.cox import Cox
-from models.regression.fitting import Opened, next_round, standing
+from models.regression.fitting import next_round, standing
 from models.regression.member_vectors import vectors
+from models.regression.newton import Opened
 from models.regression.progression import Progression
 from models.regression.reading import figures
 from models.regression.request import Regression, model_of

@@ -8,8 +8,8 @@ from scipy import integrate, stats
 from scipy.optimize import minimize
 
 from models.regression.batch import batch_of
-from models.regression.fitting import Standing
 from models.regression.member_vectors import Moments, moment_places, vectors
+from models.regression.newton import Standing
 from models.regression.outcome import Glm
 from models.regression.population import (
     CORRELATIONS,
