@@ -53,7 +53,7 @@ from privacy.ledger.history_entry import (
     LedgerRecovered,
 )
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
-from privacy.ledger.permission import question_mark, question_rule
+from privacy.ledger.permission import FLOORS, known_to, question_mark, question_rule, study_rule
 from privacy.ledger.policy_words import policy_changes
 from privacy.ledger.state import LedgerState
 from privacy.ledger.upkeep_entry import NodeKeyChanged
@@ -170,7 +170,7 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 require(release is not None, "names a release that is not in the bundle")
                 require(_plan_of(release) == body.plan, "names the release of another plan")
             case Approval() as body:
-                _check_approval(context, body)
+                _check_approval(context, body, before)
                 ledger.decisions.add((body.study_digest, _ACTS[body.decision]))
             case Reviewed() as body:
                 ledger.decisions.add((body.study_digest, Act.REVIEW.value))
@@ -284,7 +284,7 @@ def _check_genesis(context: Context, node: str, body: Genesis) -> None:
     require(parse_rational(body.delta) <= network.delta, "delta is larger than the network's")
 
 
-def _check_approval(context: Context, body: Approval) -> None:
+def _check_approval(context: Context, body: Approval, before: LedgerState) -> None:
     study = context.network.studies.get(body.study_digest)
     if body.decision == "approved":
         require(study is not None, "approves a study that is not in the bundle")
@@ -294,6 +294,21 @@ def _check_approval(context: Context, body: Approval) -> None:
             _check_part(study, body)
             allowance = study.rho * study.memberships**2
             require(Rho.parse(body.rho) <= allowance, "allows more than the study's allowance")
+            _check_allowed(body, study, before)
+
+
+def _check_allowed(body: Approval, study: Study, before: LedgerState) -> None:
+    """The policy in force allows the study, and approved it only for people known there."""
+    policy = before.policy
+    if policy is None:
+        return
+    reviewed = body.study_digest in before.reviewed
+    rule = study_rule(policy, study, before.delta, reviewed=reviewed)
+    require(
+        rule is None, f"approves what the policy in force refuses: {rule.value if rule else ''}"
+    )
+    known = body.how != "policy" or known_to(policy.rules, study.keys)
+    require(known, "is by a policy that does not know every investigator's key")
 
 
 def _check_part(study: Study, body: Approval) -> None:
@@ -357,6 +372,9 @@ def _check_policy(body: Reserve, plan: Plan, study: Study, before: LedgerState) 
     mark = question_mark(plan.study_digest, plan.analysis, plan.cohort, question.epsilon)
     looked = before.looked.get(mark)
     rule = question_rule(before.policy, study, str(plan.analysis["kind"]), cost, looked)
+    if rule is None:
+        found = study_rule(before.policy, study, before.delta)
+        rule = found if found in FLOORS else None
     require(rule is None, f"the policy in force refuses it: {rule.value if rule else ''}")
 
 
