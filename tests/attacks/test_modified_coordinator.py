@@ -7,6 +7,7 @@ learns a member; against the real ones nothing, and an auditor sees every attemp
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from coordinator.audit.verify import verify_bundle
+from coordinator.cli.researcher import app
 from coordinator.node_link import Body, Declined
 from privacy.checkpoint import LOG
 from privacy.contract.canonical import canonical_bytes
@@ -322,3 +325,70 @@ def test_a_log_that_is_rewound_stops_everybody_and_no_bundle_verifies(
         verify_bundle(bundle(network, tmp_path / "rewound"))
     assert found.value.what == "names a release that is not in the bundle", "the ledgers do"
     assert found.value.where.startswith("nodes/als-union/entries.jsonl: entry")
+
+
+def _ship_code(network: Network) -> None:
+    shipped = Envelope.seal("request", {"ask": "run-code", "code": "6 * 7"}, COORDINATOR)
+    packet = Packet(canonical_bytes(shipped.to_json()), b"import os")
+    network.nodes[TARGET].service.handle_all([packet])
+
+
+def _call_lost(network: Network, steps: Steps) -> None:
+    """Everybody answers, and two lists of survivors are asked for: one without the target."""
+    network.queue(steps.compiled)
+    steps.reserve()
+    keys = steps.keys()
+    attempt = steps.attempt(keys)
+    claims = signed(steps.contribute(attempt, keys), "claim")
+    steps.sign(attempt, claims, [OTHER, THIRD])
+    without = {node: claim for node, claim in claims.items() if node != TARGET}
+    steps.sign(attempt, without, [OTHER, THIRD])
+
+
+def _ask_apart(network: Network, one: Steps, other: Steps) -> None:
+    for steps in (one, other):
+        network.queue(steps.compiled)
+    rest = [node for node in network.nodes if node != TARGET]
+    one.reserve([TARGET])
+    other.reserve(rest)
+    keys = one.keys()
+    claims = signed(one.contribute(one.attempt(keys), keys, [TARGET]), "claim")
+    claims |= signed(other.contribute(other.attempt(keys), keys, rest), "claim")
+    one.sign(one.attempt(keys), claims, [TARGET])
+
+
+def test_all_seven_stand_in_what_an_auditor_reads(
+    make: Callable[..., Network], tmp_path: Path
+) -> None:
+    """The seventh, a log that is rewound, leaves nothing to verify; see the story before."""
+    network = make(nodes=(TARGET, OTHER, THIRD, "stroke-club", "ataxia-group"), t_drop=1)
+    question = network.question(ASKED)
+    assert network.run(network.plan(question)).release
+    Steps(network, network.plan(question)).reserve()
+    coordinator = Modified(network)
+    coordinator.forge_a_study()
+    coordinator.raise_limits()
+    plans = [
+        Steps(network, network.plan(network.question({"kind": "count", "by": by})))
+        for by in ([], ["condition"], ["age"])
+    ]
+    _call_lost(network, plans[0])
+    _ask_apart(network, plans[1], plans[2])
+    _ship_code(network)
+    network.settle()
+    folder, out = str(bundle(network, tmp_path / "bundle")), tmp_path / "dossiers"
+    verify = CliRunner().invoke(app, ["audit", "verify", folder])
+    wanted = ["--out", str(out), "--node", TARGET, "--no-pdf"]
+    report = CliRunner().invoke(app, ["audit", "report", folder, *wanted])
+    assert (verify.exit_code, report.exit_code) == (0, 0)
+    page = html.unescape((out / f"node-{TARGET}.html").read_text("utf-8"))
+    for what in ("replay", "study", "plan", "survivors", "claims", "message"):
+        words = ATTEMPT_WORDS[Attempted(what)]
+        assert f"refused {words}" in verify.stdout, what
+        here = what != "survivors"  # the target was not asked to sign itself away
+        assert (words in page) is here, what
+    cut_log(network, network.contact.witnesses.log.size() - 1)
+    network.settle()
+    with pytest.raises(VerificationFailed):
+        verify_bundle(bundle(network, tmp_path / "rewound"))
+    assert all(ledger(network, node, HistoryBroken) for node in network.nodes)
