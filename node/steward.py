@@ -22,6 +22,7 @@ from node.importer import check_folder, import_folder
 from node.inbox_desk import InboxDesk
 from node.link_gate import fields_of
 from node.linkage_records import linked_numbers, opted_in, persons
+from node.linking_desk import LinkingDesk
 from node.member.links import MemberLinks
 from node.scoring import read_model, score
 from node.setup import confirm_roster, year_from
@@ -45,7 +46,7 @@ _WORDS_LOST = (
 
 
 @dataclass(frozen=True)
-class Steward(UpkeepDesk, EvidenceDesk, InboxDesk):
+class Steward(UpkeepDesk, EvidenceDesk, InboxDesk, LinkingDesk):
     """Operations on one node, running or not. `by` is the name that goes into the ledger."""
 
     # home

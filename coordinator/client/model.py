@@ -171,6 +171,18 @@ def _judgement(result: Result, of: tuple[str, Any]) -> Judgement:
     )
 
 
+def judging(result: Result, among: Sequence[Result]) -> list[Result]:
+    """Those answers of `study.evaluate(...)` that judge the model of `result`."""
+    found = []
+    for each in among:
+        try:
+            model_of(result, judged=[each])
+        except BadInput:
+            continue
+        found.append(each)
+    return found
+
+
 def _provenance(result: Result, origin: Origin, intended_use: str) -> Provenance:
     asked = result.asked
     nodes = tuple(sorted({receipt.node for receipt in result.receipts}))

@@ -7,11 +7,13 @@ from typing import Any
 from fastapi import Response
 
 from coordinator.client.errors import Refused as Told
+from coordinator.client.kinds import Kind
+from coordinator.client.library import MODELS
 from coordinator.client.question import Question, TopUp
 from coordinator.client.result import Result
 from coordinator.pages.drawing import drawn
 from coordinator.pages.visit import Visit, go
-from coordinator.pages.words import cells_of, saved, worded
+from coordinator.pages.words import cells_of, saved
 from models.result import NUMBERS
 from pages.forms import Form
 from pages.kit import HEADERS
@@ -29,9 +31,20 @@ _FILES = {
 
 
 def every(visit: Visit) -> Response:
-    """The newest releases of the studies that the reader may see."""
-    said = visit.network.transport.get("/v1/releases", limit=_SHOWN)["releases"]
-    return visit.page("releases.html", releases=[worded(each) for each in said])
+    """The library: the newest answers that the reader may see, or those that are looked for."""
+    form = visit.asked
+    wanted = {name: form.value(name) for name in ("text", "study", "kind")}
+    found = visit.network.releases(wanted["text"], study=wanted["study"], kind=wanted["kind"])
+    studies = visit.network.transport.get("/v1/studies")["studies"]
+    return visit.page(
+        "releases.html",
+        releases=found[:_SHOWN],
+        more=max(0, len(found) - _SHOWN),
+        searched=any(wanted.values()),
+        studies=[("", "all"), *((each["id"], each["title"]) for each in studies)],
+        kinds=[("", "all"), *((kind.value, kind.value.replace("_", " ")) for kind in Kind)],
+        form=form,
+    )
 
 
 def one(visit: Visit, study: str, release: str) -> Response:
@@ -89,6 +102,7 @@ def _page(visit: Visit, study: str, release: str, form: Form, status: int = 200)
         drawing=drawn(lambda: result.plot(raw=raw), result.asked.sentence),
         noise=max((row.noise_share for row in result.answer.rows), default=0.0),
         half=max(((row.high - row.low) / 2 for row in result.answer.rows), default=0.0),
+        has_model=result.asked.analysis["kind"] in MODELS,
         can_top_up=asking is not None and result.question is not None and result.rounds == 1,
         more=more,
         delegated=visit.delegated(asking) if asking else None,

@@ -25,6 +25,8 @@ PAGES = {
         PLAN.replace("severity", "sverity"),
         "/runs",
         "/releases",
+        "/releases?text=nothing",
+        "/models",
         "/organisations",
         "/studies/none",
     ),
