@@ -14,7 +14,7 @@ from privacy.errors import Code
 from privacy.ledger.entry import Approval, PolicySet
 from privacy.ledger.fields import parse_rho
 from privacy.ledger.permission import RULE_WORDS, Rule, question_rule, study_rule
-from privacy.ledger.state import LedgerState, researcher_account
+from privacy.ledger.state import LedgerState
 from privacy.units import Rho
 
 _YEAR = "the year's budget would have been spent"
@@ -91,7 +91,7 @@ def try_policy(
             renewed, spending = None, replace(spending, period=Rho.ZERO)
         outcome = _try(policy, asked, studies.get(asked.study_digest), approved, spending, now)
         if outcome.allowed:
-            own = researcher_account(asked.study, asked.researcher)
+            own = now.own_account(asked.study, asked.researcher)
             spending = spending.plus(parse_rho(asked.rho), asked.study, own)
         tried.append(outcome)
     return tried
@@ -114,7 +114,8 @@ def _try(
     rule = _rule(policy, asked, study, now)
     if rule is not None:
         return Tried(asked, False, rule.value, _reason(policy, study, rule))
-    limit = _limit(policy, asked, approved[asked.study_digest], spending)
+    own = spending.of(now.own_account(asked.study, asked.researcher))
+    limit = _limit(policy, asked, approved[asked.study_digest], spending, own)
     if limit is not None:
         code, reason = limit
         return Tried(asked, False, code.value, reason)
@@ -136,14 +137,13 @@ def _reason(policy: PolicySet, study: Study, rule: Rule) -> str:
 
 
 def _limit(
-    policy: PolicySet, asked: Asked, approval: Approval, spending: _Spending
+    policy: PolicySet, asked: Asked, approval: Approval, spending: _Spending, own: Rho
 ) -> tuple[Code, str] | None:
     """The first limit that the request would have passed, and in words, as the ledger's rules say.
 
     Where members are charged one by one, a lifetime's limit is each member's, at the node.
     """
     cost = parse_rho(asked.rho)
-    own = spending.of(researcher_account(asked.study, asked.researcher))
     quota = _least(approval.rho, policy.study_rho)
     part = _least(quota.text, approval.researcher_rho, policy.researcher_rho)
     limits = [

@@ -9,6 +9,7 @@ from coordinator.audit.breaks import Break, note_break
 from coordinator.audit.bundle import Bundle
 from coordinator.audit.documents import Network, Release, at, require
 from coordinator.audit.held import HeldBy, head_of, text_of, witnesses_of
+from coordinator.audit.in_force import check_allowed, check_part, check_policy
 from coordinator.audit.linkages import Linkage, check_begun, check_counts_by, check_linked
 from coordinator.audit.own_key import check_in_force, note_coordinator
 from coordinator.audit.report import Change
@@ -18,6 +19,7 @@ from privacy.checkpoint import COORDINATOR, Checkpoint, open_checkpoint
 from privacy.contract.canonical import parse_rational
 from privacy.contract.delegation import authority_of
 from privacy.contract.plan import Plan
+from privacy.contract.researcher_key import ResearcherKey, ever, standing
 from privacy.contract.signing import PublicKey
 from privacy.contract.study import Study
 from privacy.contract.study_life import Act
@@ -53,9 +55,9 @@ from privacy.ledger.history_entry import (
     LedgerRecovered,
 )
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
-from privacy.ledger.permission import FLOORS, known_to, question_mark, question_rule, study_rule
 from privacy.ledger.policy_words import policy_changes
 from privacy.ledger.state import LedgerState
+from privacy.ledger.successors import ResearcherKeyChanged
 from privacy.ledger.upkeep_entry import NodeKeyChanged
 from privacy.merkle import Tree
 from privacy.units import Rho
@@ -184,6 +186,8 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 ledger.refused.append(RefusedAttempt.of(entry, body))
             case CoordinatorKeyChanged() | CoordinatorForked() | CoordinatorAccepted() as body:
                 note_coordinator(context.bundle.changes, ledger.breaks, entry, body)
+            case ResearcherKeyChanged() as body:
+                _check_successor(context, body.change)
             case KeysRevoked() as body:
                 _check_revoked(context, body)
             case DictionaryAdopted(dictionary=digest):
@@ -207,6 +211,9 @@ def _change_of(
             return body.by, f"{body.study}: {body.decision}, {_limit(context, body.rho)}"
         case Endorsement() | Reviewed() | QuestionDecided():
             return body.by, _decided(body)
+        case ResearcherKeyChanged(change=change):
+            was, now = (PublicKey.from_text(k).fingerprint for k in (change.old, change.new))
+            return COORDINATOR, f"a researcher took the key {now} for {was}"
         case KeysRevoked():
             prints = (PublicKey.from_text(key).fingerprint for key in body.keys)
             return COORDINATOR, "revoked " + ", ".join([*prints, *body.delegations])
@@ -233,6 +240,15 @@ def _check_key_change(context: Context, node: str, body: NodeKeyChanged) -> None
     require((body.old, body.until) in known, "changes the key otherwise than the roster")
     following = [text for text, _ in known[known.index((body.old, body.until)) + 1 :]]
     require([*following, key.text][0] == body.new, "changes the key to another than the roster's")
+
+
+def _check_successor(context: Context, change: ResearcherKey) -> None:
+    network = context.network
+    known = network.researcher_keys.get(change.digest)
+    require(known is not None, "names a change of a researcher's key that is not in the bundle")
+    successors = {each.old: each.new for each in network.researcher_keys.values()}
+    named = (key for study in network.studies.values() for key in study.keys)
+    require(change.old in ever(named, successors), "the key is no investigator's")
 
 
 def _check_revoked(context: Context, body: KeysRevoked) -> None:
@@ -291,31 +307,10 @@ def _check_approval(context: Context, body: Approval, before: LedgerState) -> No
     if study is not None:
         require(study.id == body.study, "names the study by another id")
         if body.decision == "approved":
-            _check_part(study, body)
+            check_part(study, body)
             allowance = study.rho * study.memberships**2
             require(Rho.parse(body.rho) <= allowance, "allows more than the study's allowance")
-            _check_allowed(body, study, before)
-
-
-def _check_allowed(body: Approval, study: Study, before: LedgerState) -> None:
-    """The policy in force allows the study, and approved it only for people known there."""
-    policy = before.policy
-    if policy is None:
-        return
-    reviewed = body.study_digest in before.reviewed
-    rule = study_rule(policy, study, before.delta, reviewed=reviewed)
-    require(
-        rule is None, f"approves what the policy in force refuses: {rule.value if rule else ''}"
-    )
-    known = body.how != "policy" or known_to(policy.rules, study.keys)
-    require(known, "is by a policy that does not know every investigator's key")
-
-
-def _check_part(study: Study, body: Approval) -> None:
-    own = study.researcher_rho
-    stated = None if body.researcher_rho is None else Rho.parse(body.researcher_rho)
-    more = own is not None and (stated is None or stated > own * study.memberships**2)
-    require(not more, "allows one researcher more than the study's part")
+            check_allowed(body, study, before)
 
 
 def _check_reserve(
@@ -329,8 +324,8 @@ def _check_reserve(
     plan = context.plans.get(body.plan)
     if plan is None:
         raise VerificationFailed("reserves for a plan that is not in the bundle")
-    _check_authority(body, plan, study)
-    _check_policy(body, plan, study, before)
+    _check_authority(body, plan, study, before)
+    check_policy(body, plan, study, before)
     check_counts_by(body, plan, before)
     agreements = (
         (node in plan.participants, "the plan does not name this node"),
@@ -347,12 +342,16 @@ def _check_reserve(
         require(holds, f"does not agree with its plan: {what}")
 
 
-def _check_authority(body: Reserve, plan: Plan, study: Study) -> None:
-    """Asked by an investigator, or under a delegation that one of them signed and that held."""
+def _check_authority(body: Reserve, plan: Plan, study: Study, before: LedgerState) -> None:
+    """Asked by an investigator, or under a delegation that one of them signed and that held.
+
+    Which key is an investigator's by now stands in the ledger.
+    """
     question = plan.open_question()
     asked = parse_instant(question.asked_at)
     try:
-        found = authority_of(plan.signer, question, study, asked)
+        keys = standing(study.keys, before.successors)
+        found = authority_of(plan.signer, question, study, asked, keys)
     except Refused as refused:
         raise VerificationFailed(f"researcher is no investigator: {refused}") from None
     require(body.researcher == found.researcher.text, "does not agree with its plan: researcher")
@@ -361,21 +360,6 @@ def _check_authority(body: Reserve, plan: Plan, study: Study) -> None:
     own = found.delegation
     due = (found.statement, own.delegate, own.cap(study).text, own.expires) if own else None
     require(named == due, "does not agree with its plan: delegation")
-
-
-def _check_policy(body: Reserve, plan: Plan, study: Study, before: LedgerState) -> None:
-    """The policy in force allowed the study and this very question."""
-    if before.policy is None:
-        return
-    question = plan.open_question()
-    cost = Rho.parse(body.rho)
-    mark = question_mark(plan.study_digest, plan.analysis, plan.cohort, question.epsilon)
-    looked = before.looked.get(mark)
-    rule = question_rule(before.policy, study, str(plan.analysis["kind"]), cost, looked)
-    if rule is None:
-        found = study_rule(before.policy, study, before.delta)
-        rule = found if found in FLOORS else None
-    require(rule is None, f"the policy in force refuses it: {rule.value if rule else ''}")
 
 
 def _costs(body: Reserve) -> list[tuple[dict[str, int], str]]:

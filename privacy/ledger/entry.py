@@ -1,5 +1,4 @@
 """What a ledger holds: one closed set of statements, one canonical line each.
-
 An entry names its place (`seq`), its predecessor's leaf hash (`prev`), the time and one body.
 Bodies hold public facts only: nothing computed from members stands in a ledger.
 
@@ -39,6 +38,7 @@ from privacy.ledger.fields import (
 from privacy.ledger.history_entry import Told
 from privacy.ledger.link_entry import LinkBody
 from privacy.ledger.steward_entry import Signed, StewardBody
+from privacy.ledger.successors import ResearcherKeyChanged
 from privacy.ledger.upkeep_entry import UpkeepBody
 from privacy.mechanism import GaussianSum
 from privacy.merkle import leaf_hash
@@ -48,8 +48,7 @@ MAX_ENTRY_BYTES = 2**18
 FIRST_PREV = "0" * 64
 MAX_ROUNDS = 1024
 
-# Field names are ASCII and every number is bounded below, so this is the canonical encoding,
-# ten times faster than the general one; a test holds the two together.
+# Names are ASCII and numbers bounded: the canonical encoding, faster; a test holds them together.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
@@ -361,6 +360,7 @@ Body = (
     | Told
     | LinkBody
     | CoordinatorBody
+    | ResearcherKeyChanged
 )
 
 

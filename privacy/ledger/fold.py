@@ -71,6 +71,7 @@ from privacy.ledger.stewards import (
     check_policy_change,
     decided_by,
 )
+from privacy.ledger.successors import ResearcherKeyChanged, succeed
 from privacy.ledger.upkeep import kept_up
 from privacy.ledger.upkeep_entry import BackedUp, Leaving, Left, NodeKeyChanged, Restored
 
@@ -130,6 +131,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return state.having(reviewed=state.reviewed | {body.study_digest})
         case KeysRevoked():
             return _revoke(state, body)
+        case ResearcherKeyChanged():
+            return succeed(state, body.change)
         case QuestionDecided():
             allowed = body.decision == "allowed"
             return state.having(looked={**state.looked, body.mark: allowed})

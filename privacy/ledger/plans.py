@@ -22,7 +22,6 @@ from privacy.ledger.state import (
     OpenPlan,
     OpenRound,
     delegation_account,
-    researcher_account,
 )
 from privacy.units import Rho
 
@@ -35,8 +34,8 @@ def reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
     if state.knows(body.plan, body.question):
         raise Refused(Code.REPLAYED)
     given = body.delegation
-    named = set() if given is None else {given.key, given.statement}
-    if not state.revoked.isdisjoint(named | {body.researcher}):
+    named = {body.researcher} | (set() if given is None else {given.key, given.statement})
+    if body.researcher in state.successors or not state.revoked.isdisjoint(named):
         raise Refused(Code.KEY_REVOKED)
     _check_period(state, at)
     if not at < body.expires:
@@ -53,7 +52,7 @@ def reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
         plan=body.plan,
         study=body.study,
         study_digest=body.study_digest,
-        accounts=_accounts(body),
+        accounts=_accounts(state, body),
         rounds=rounds,
         max_attempts=body.max_attempts,
         reserved_at=at,
@@ -65,8 +64,8 @@ def reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
     return state.reserved_plan(plan, body.question)
 
 
-def _accounts(body: Reserve) -> tuple[str, ...]:
-    own = researcher_account(body.study, body.researcher)
+def _accounts(state: LedgerState, body: Reserve) -> tuple[str, ...]:
+    own = state.own_account(body.study, body.researcher)
     if body.delegation is None:
         return (own,)
     return (own, delegation_account(body.delegation.statement))
@@ -121,7 +120,7 @@ def _limits(
     state: LedgerState, body: Reserve, approval: Approval
 ) -> tuple[tuple[Code, Rho, Rho], ...]:
     """Every limit inside the period's budget: what refuses, how much, and what counts so far."""
-    own = researcher_account(body.study, body.researcher)
+    own = state.own_account(body.study, body.researcher)
     found = [
         (Code.STUDY_BUDGET_EXCEEDED, state.study_quota(approval), state.study_spent(body.study))
     ]
