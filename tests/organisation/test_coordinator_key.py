@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from coordinator.audit.overview import overview
 from coordinator.audit.verify import Pinned, verified
 from coordinator.home import Home
 from coordinator.own_key import check_own_key, rotate_key
 from coordinator.store.facts import CheckpointFacts
+from node.cli import app
 from node.service import NodeService
 from node.steward import Steward
 from privacy.contract.canonical import b64
@@ -381,6 +384,20 @@ def test_where_two_stewards_decide_a_key_is_accepted_by_a_stewards_own(network: 
     assert node.service.coordinator == NEXT.public
     with pytest.raises(Refused):
         Steward(node.parts, "Ina").accept_coordinator(key, why, signed)
+
+
+def test_a_key_is_accepted_from_the_shell(network: Network) -> None:
+    node = network.nodes[NODE]
+    node.stop()
+    line = ["accept-coordinator", "--key", NEXT.public.text, "--reason", "fire"]
+    done = CliRunner().invoke(app, [*line, "--dir", str(node.home.root)])
+    assert done.exit_code == 0, done.stderr
+    assert NEXT.public.fingerprint in done.stdout
+    again = CliRunner().invoke(app, [*line, "--dir", str(node.home.root)])
+    assert again.exit_code == 3
+    said = CliRunner().invoke(app, ["coordinator", "--dir", str(node.home.root)])
+    assert json.loads(said.stdout)["fingerprint"] == NEXT.public.fingerprint
+    assert node.home.settings().coordinator == COORDINATOR.public, "the ledger says, not the file"
 
 
 def test_a_node_that_was_restored_writes_no_change_before_its_peers_confirmed_it(
