@@ -198,8 +198,7 @@ def test_what_was_reserved_under_the_old_key_goes_on_and_is_charged_once(
     run = network.queue(compiled)
     network.rounds.reserve(compiled.envelope, compiled.plan)
     assert network.spent(NODE) == (cost, cost)
-    rotate(network, tmp_path)
-    network.settle()
+    rotate(network, tmp_path)  # runs go on before any node was greeted
     network.execution.execute(run.id)
     assert network.execution.wait(run.id, 600)
     network.execution.over(run.id)
