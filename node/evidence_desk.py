@@ -57,7 +57,7 @@ class EvidenceDesk(StudyDesk):
             "fingerprint": keys.key.fingerprint,
             "changes": len(state.former_coordinators),
             "offered": "" if offered is None else offered.fingerprint,
-            "refused": [r for r in keys.refused if r["fingerprint"] != keys.key.fingerprint],
+            "refused": list(keys.refused),
             **({"named": keys.named(named).text} if named else {}),
         }
 

@@ -171,6 +171,7 @@ def test_the_network_goes_on_under_the_new_key(network: Network, tmp_path: Path)
     network.settle()
     assert keys_of(network) == {network.key.public.text}
     for node in network.nodes.values():
+        assert node.steward.coordinator()["refused"] == [], "what was followed is refused no more"
         assert node.kinds("coordinator-key") == ["coordinator-key"] * 2
         assert say(node.service, COORDINATOR, Ask.HELLO, {}) is Code.BAD_SIGNATURE
     assert network.spent(NODE) == before
