@@ -47,8 +47,8 @@ class Reusing(Protocol):
 
 @dataclass(frozen=True)
 class Suited:
-    """Chooses the way of a fit once epsilon is known, unless it is written, and then what is
-    reused; the question that is sent states both."""
+    """Chooses the way of a fit once epsilon is known, unless it is written, how closely members'
+    parts are clipped in it, and what is reused; the question that is sent states it all."""
 
     dictionary: Dictionary
     members: int
@@ -67,12 +67,10 @@ class Suited:
     def _chosen(self, analysis: Analysis, epsilon: str) -> tuple[Analysis, str]:
         if not isinstance(analysis, InRounds):
             return analysis, ""
-        if self.way is not None:
-            return analysis, f"{self.way}, as it was written"
         rho = rho_of_epsilon(parse_epsilon(epsilon), _DELTA)
         law = NoiseLaw(plan_mechanism(rho, _NODES, _MARGIN), _NODES)
         with checking(Code.BAD_REQUEST):
-            return analysis.chosen(self.dictionary, law, self.members)
+            return analysis.chosen(self.dictionary, law, self.members, self.way)
 
 
 class Fitting(ABC):
@@ -216,14 +214,14 @@ class Fitting(ABC):
             return replace(plain, suit=Suited(self.declared(), members, way, find))
         earlier = plain.backend.release(reuse) if isinstance(reuse, str) else reuse
         known = self.asked(changed(asked, way=way or asked.way, reuse=reused_from(earlier)))
-        return known if way else replace(known, suit=Suited(self.declared(), members))
+        return replace(known, suit=Suited(self.declared(), members, way))
 
     def _fitted(self, analysis: Any, members: int, way: Way | None) -> Question:
         if way is not None:
             if way not in WAYS:
                 raise BadInput(f"no way {way!r}", where="way", instead="write " + ", ".join(WAYS))
-            return self.asked(analysis.model_copy(update={"way": way}))
-        return replace(self.asked(analysis), suit=Suited(self.declared(), members))
+            analysis = analysis.model_copy(update={"way": way})
+        return replace(self.asked(analysis), suit=Suited(self.declared(), members, way))
 
 
 def _made(kind: type[Made], **fields: Any) -> Made:

@@ -101,12 +101,13 @@ def _whole(*parts: float) -> tuple[int, ...]:
     return tuple(round(1200 * part) for part in parts)
 
 
-def choose(model: Model, unit_noise: float, members: int) -> Choice:
+def choose(model: Model, unit_noise: float, members: int, way: Way | None = None) -> Choice:
     """For a cohort of about `members`; `unit_noise` is the standard deviation of the noise on a
-    number to which each member adds at most 1, if the whole cost went into one opening."""
+    number to which each member adds at most 1, if the whole cost went into one opening. Where
+    `way` is written, the clip alone is chosen, as it would be in that way."""
     noise = _relative(model, unit_noise, members)
     newton, blur = newton_noise(model, unit_noise, members)
-    if newton <= SMALL and blur <= CLEAR:
+    if way is None and newton <= SMALL and blur <= CLEAR:
         return Choice(
             "newton",
             _clip(model, noise, 1.1),
@@ -114,9 +115,12 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
             f"of the sampling error with {members:,} members",
         )
     gram = gram_noise(model, unit_noise, members)
+    clip = _clip(model, noise, 1.1 if gram <= LOUD else 0.7)
+    if way is not None:
+        return Choice(way, clip, f"{way}, as it was written")
     return Choice(
         "gram",
-        _clip(model, noise, 1.1 if gram <= LOUD else 0.7),
+        clip,
         f"gram, since the noise on the products is about {gram:.0%} of them "
         f"with {members:,} members",
     )

@@ -11,7 +11,7 @@ from models.aggregates.request import Labels
 from models.changed import changed
 from models.noise_law import NoiseLaw
 from models.opening import Opening
-from models.regression.choosing import reusing
+from models.regression.choosing import Way, reusing
 from models.regression.design import compile_design
 from models.regression.families import (
     Family,
@@ -84,8 +84,10 @@ class Regression(InRounds):
             return plain
         return reusing(self.model(dictionary), plain, known_to(self, dictionary))
 
-    def chosen(self, dictionary: Dictionary, law: NoiseLaw, members: int) -> tuple[Self, str]:
-        found, why = super().chosen(dictionary, law, members)
+    def chosen(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int, way: Way | None = None
+    ) -> tuple[Self, str]:
+        found, why = super().chosen(dictionary, law, members, way)
         if self.reuse is not None:
             why += f"; {self.reuse.words}"
         return found, why
