@@ -16,6 +16,7 @@ from coordinator.client.derived import reused_from
 from coordinator.client.errors import BadInput, checking
 from coordinator.client.question import Question
 from coordinator.client.result import Result
+from coordinator.client.slopes import terms_of, visits
 from models.aggregates.requests import Analysis
 from models.changed import changed
 from models.noise_law import NoiseLaw
@@ -150,24 +151,33 @@ class Fitting(ABC):
     def progression(
         self,
         outcome: str,
-        time: str,
-        formula: str,
+        time: str = "",
+        formula: str = "",
         *,
-        lower: Numeral,
-        upper: Numeral,
+        by: str = "",
+        covariates: str = "",
+        lower: Numeral | None = None,
+        upper: Numeral | None = None,
         slope_sd: Numeral | None = None,
         visit_sd: Numeral | None = None,
         members: int = MEMBERS,
         way: Way | None = None,
     ) -> Question:
-        """How fast `outcome` changes with `time`, by terms; slopes count within the bounds."""
+        """How fast `outcome` changes with `time`, by terms; slopes count within the bounds.
+
+        The terms are a `formula`, or `by`, what is compared, and `covariates`, terms it is adjusted
+        for. Unless written, `time` is that of the outcome's table, and the bounds are slopes that
+        cross the outcome's declared range within that of the time.
+        """
+        with checking(Code.BAD_REQUEST):
+            of = visits(self.declared(), outcome, time, lower, upper)
         asked = _made(
             Progression,
-            outcome=outcome,
-            time=time,
-            formula=formula,
-            lower=str(lower),
-            upper=str(upper),
+            outcome=of.outcome,
+            time=of.time,
+            formula=terms_of(formula, by, covariates),
+            lower=of.lower,
+            upper=of.upper,
             slope_sd="" if slope_sd is None else str(slope_sd),
             visit_sd="" if visit_sd is None else str(visit_sd),
         )

@@ -12,6 +12,7 @@ from models.changed import changed
 from models.noise_law import NoiseLaw
 from models.opening import Opening
 from models.regression.choosing import Way, reusing
+from models.regression.coding import columns_read
 from models.regression.design import compile_design
 from models.regression.families import (
     Family,
@@ -190,6 +191,13 @@ def model_of(request: Regression, dictionary: Dictionary) -> Glm:
     ordinal = request.family == "ordinal"
     if ordinal and not tree.intercept:
         raise BadInput("thresholds stand for the intercept", where="formula", instead="leave 0 out")
+    explained = {ref for term in tree.terms for each in term for ref in columns_read(each)}
+    if tree.outcome.column in explained:
+        raise BadInput(
+            f"{tree.outcome.column.name!r} is the outcome, and cannot explain itself",
+            where="formula",
+            instead="leave it out of the terms",
+        )
     design = compile_design(
         tree, intercept=not ordinal, sites=request.organisations, absorbs=ordinal
     )
@@ -234,6 +242,12 @@ _INSTEAD = {
 
 def _happened(request: Regression, tree: Formula) -> str:
     """The level that is a yes: the second of two unless written; none for other families."""
+    if request.happened and request.family != "binomial":
+        raise BadInput(
+            f"a {request.family.replace('_', ' ')} regression has no yes",
+            where="happened",
+            instead="leave happened out, or ask the family binomial",
+        )
     if request.family != "binomial" or not isinstance(tree.outcome, Levels):
         return ""
     levels = tree.outcome.column.column.levels
