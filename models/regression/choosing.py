@@ -18,7 +18,6 @@ import numpy as np
 
 from models.regression.families import Linear
 from models.regression.fitting import Course
-from models.regression.member_vectors import moment_places
 from models.regression.outcome import Glm, Model
 from models.regression.population import Covariates
 
@@ -54,7 +53,7 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
     free = [flat for at, flat in enumerate(model.flat) if model.constant(at) is None]
     columns = sum(0.25 if flat else 0.5 for flat in free)
     offset = model.largest_offset**2 if isinstance(model, Glm) else 0.0  # moments hold it as it is
-    size = math.sqrt(1 + columns + model.usual_moments + offset)
+    size = math.sqrt(2 + columns + model.usual_moments + offset)
     match way:
         case "newton":
             early = NEWTON_ROUNDS - 1
@@ -79,14 +78,13 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
 def reusing(model: Glm, course: Course, known: Covariates) -> Course:
     """The same course where an earlier fit opened the covariates' law: the outcome's moments
     alone, what comes after with as much noise as ever, and the rest of the cost is spared."""
-    counts = 2 if "members" in moment_places(model, outcome_alone=True) else 1
     weights = tuple(_FINER * each for each in course.weights)
     later = weights[course.kinds.index("gram") + 1 :] if "gram" in course.kinds else weights[1:]
     outcome = min(round(_OUTCOME * sum(weights)), weights[0] // 2)
     return replace(
         course,
         weights=(outcome, *later),
-        moments_clip=math.sqrt(counts + model.usual_moments + model.largest_offset**2),
+        moments_clip=math.sqrt(2 + model.usual_moments + model.largest_offset**2),
         known=known,
         spared=sum(weights) - outcome - sum(later),
     )
