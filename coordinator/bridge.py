@@ -29,6 +29,7 @@ from coordinator.linking import Linking
 from coordinator.log import CoordinatorLog
 from coordinator.mirror import Mirror
 from coordinator.node_link import NodeLink
+from coordinator.own_key import check_own_key
 from coordinator.rounds import Rounds
 from coordinator.store.store import Store
 from coordinator.witnesses import Witnesses
@@ -169,7 +170,7 @@ def build(
 ) -> Bridge:
     """Put the bridge together and start listening for nodes."""
     store = Store.open(home.database_url(settings))
-    key = home.identity()
+    key = check_own_key(home, store)
     tls = TlsFiles(home.tls / "server.crt", home.tls / "server.key")
     keys = [node.transport_key for node in store.nodes.all()]
     flower = start_bridge(

@@ -102,6 +102,17 @@ class BridgeSocket:
     path: Path
     store: Store
 
+    @property
+    def there(self) -> bool:
+        """Whether a bridge listens."""
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+                link.settimeout(CONNECT_SECONDS)
+                link.connect(str(self.path))
+        except OSError:
+            return False
+        return True
+
     def execute(self, run_id: str) -> None:
         """Start a queued run; if the bridge is away it takes the run up when it is back."""
         self._ask({"do": "execute", "run": run_id}, CONNECT_SECONDS)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from coordinator.fleet_tls import authority_files
 from coordinator.home import Home
 from coordinator.log import CoordinatorLog
+from coordinator.own_key import key_in_force
 from coordinator.store.store import Store
 from privacy.checkpoint import open_checkpoint
 from privacy.contract.signing import Envelope, PublicKey
@@ -35,8 +36,10 @@ def check_store(home: Home, store: Store) -> list[Checked]:
 
 
 def _keys(home: Home, store: Store) -> Iterator[Checked]:
-    key = home.identity().public
-    yield Checked("the coordinator's key signed the roster", 1, _signed(store, key))
+    known = key_in_force(store)
+    own = "" if home.identity().public == known else "keys/identity.key is not the key in force"
+    yield Checked("the coordinator's key", 1, own)
+    yield Checked("the coordinator's key signed the roster", 1, _signed(store, known))
     there = authority_files(home.tls).certificate.is_file()
     yield Checked("the network's authority", 1, "" if there else "tls/ is missing")
 
@@ -44,16 +47,17 @@ def _keys(home: Home, store: Store) -> Iterator[Checked]:
 def _signed(store: Store, key: PublicKey) -> str:
     envelope: Envelope = store.network.roster_envelope
     try:
-        envelope.open("roster", key)
+        envelope.open_kept("roster", key)
     except VerificationFailed as failed:
         return str(failed)
     return ""
 
 
 def _log(home: Home, store: Store) -> Checked:
-    """Rosters and releases that are stored, each of which has its line."""
+    """Rosters, changes of the own key and releases that are stored, each of which has its line."""
     log = CoordinatorLog(store.log, home.identity(), store.network.id)
     made = [(Logged.ROSTER, envelope.digest) for envelope in store.network.rosters()]
+    made += [(Logged.KEY, each.digest) for each in store.network.key_changes()]
     made += [(Logged.RELEASE, digest) for digest in store.releases.digests()]
     missing = 0
     for kind, digest in made:

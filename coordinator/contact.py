@@ -17,6 +17,7 @@ from coordinator.key_stock import KeyStock, Margin
 from coordinator.linking import all_learnt
 from coordinator.mirror import Mirror
 from coordinator.node_link import Answer, Body, NodeLink
+from coordinator.own_key import said_now
 from coordinator.store.facts import NodeState, StudyFacts
 from coordinator.store.network import revoked_in
 from coordinator.store.steps import Signers
@@ -27,7 +28,7 @@ from privacy.contract.canonical import parse_canonical
 from privacy.contract.facts import Fact
 from privacy.contract.messages import Ask
 from privacy.contract.roster import Roster
-from privacy.contract.signing import Envelope, PublicKey
+from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.contract.study_life import StudyStep
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
@@ -82,6 +83,7 @@ class Contact:
         nodes = sorted(self.connected() & set(self.roster().keys))
         greetings, again = self._greet(nodes)
         greetings |= self._greet(again)[0]
+        greetings |= self._greet(self._follow([n for n in nodes if n not in greetings]))[0]
         for node, said in greetings.items():
             self._notice_restart(node, said)
             self._offer(node, said)
@@ -106,6 +108,19 @@ class Contact:
         again = [n for n in said if self.witnesses.note_log(n, shown[n], said[n])]
         return said, again
 
+    def _follow(self, silent: list[str]) -> list[str]:
+        """Show nodes that do not answer how this coordinator's key changed; who follows it."""
+        changes = self.store.network.key_changes()
+        if not changes or not silent:
+            return []
+        wish = {"changes": [each.to_json() for each in changes]}
+        answers = self.link.ask_all(Ask.FOLLOW_KEY, tuple(silent), wish, TIMEOUT_SECONDS)
+        return [node for node, answer in answers.items() if isinstance(answer, Body)]
+
+    @property
+    def _key(self) -> SigningKey:
+        return self.mirror.key
+
     def mirrored(self, node: str) -> int:
         return self.store.ledgers.size(node)
 
@@ -119,11 +134,14 @@ class Contact:
         if said["roster"] != self.roster().digest:
             envelope = self.store.network.roster_envelope
             mark = (node, boot, envelope.digest)
-            self._offer_once(mark, Ask.OFFER_ROSTER, {"roster": envelope.to_json()})
+            self._offer_once(
+                mark, Ask.OFFER_ROSTER, {"roster": envelope.resaid(self._key).to_json()}
+            )
         revoked = self.store.network.revocation_envelope
         if revoked is not None and said["revoked"] < len(revoked_in(revoked)):
             mark = (node, boot, revoked.digest)
-            self._offer_once(mark, Ask.OFFER_REVOCATION, {"revocation": revoked.to_json()})
+            listed = revoked.resaid(self._key).to_json()
+            self._offer_once(mark, Ask.OFFER_REVOCATION, {"revocation": listed})
         self._offer_linkage(node, boot, str(said["linkage"]))
         for facts in () if said["leaving"] else self.store.studies.newest():
             self._offer_study(node, boot, facts, facts.study.digest in said["approved"])
@@ -148,8 +166,8 @@ class Contact:
         if self.store.steps.life(facts.study, len(self.roster().nodes)).closed:
             return
         wish = {
-            "study": facts.envelope.to_json(),
-            "proposals": [each.to_json() for each in proposals],
+            "study": facts.envelope.resaid(self._key).to_json(),
+            "proposals": [said_now(each, self._key).to_json() for each in proposals],
         }
         mark = (node, boot, f"{facts.study.digest} {len(proposals)}")
         self._offer_once(mark, Ask.OFFER_STUDY, wish)

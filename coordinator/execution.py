@@ -187,7 +187,7 @@ class Execution:
         course = Course(
             rounds=self.rounds,
             openings=self.store.openings,
-            envelope=run.plan_envelope,
+            envelope=run.plan_envelope.resaid(self.key),
             plan=plan,
             analysis=analysis,
             dictionary=dictionary,

@@ -17,6 +17,7 @@ from coordinator.api.bundles import Settled, pack_bundle
 from coordinator.fleet_tls import authority_files, create_authority, issue_server_certificate
 from coordinator.home import Home, Settings
 from coordinator.log import CoordinatorLog
+from coordinator.own_key import check_own_key
 from coordinator.store.database import check_address
 from coordinator.store.facts import NodeState
 from coordinator.store.people import Credential
@@ -192,7 +193,7 @@ def hand_over_bundle(home: Home, store: Store, archive: Path, now: datetime) -> 
         raise BadInput("is there already", where=str(archive), instead="name a new file")
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".cairn-audit-", dir=archive.parent) as work:
-        key = home.identity()
+        key = check_own_key(home, store)
         log = CoordinatorLog(store.log, key, store.network.id)
         holder = _Holder(store, log, key, lambda: now)
         pack_bundle(holder, Path(work), Settled((), 0)).replace(archive)

@@ -20,6 +20,7 @@ from coordinator.bridge_socket import BridgeSocket
 from coordinator.fleet_tls import authority_files
 from coordinator.home import Home, Settings
 from coordinator.http_server import make_server
+from coordinator.own_key import check_own_key
 from coordinator.pages.drawing import warm as warm_charts
 from coordinator.store.store import Store
 from privacy.errors import BadInput
@@ -38,6 +39,7 @@ def run(root: Path) -> None:
     _listen(settings.fleet_host, settings.fleet_port, "fleet_port").close()
     listener = _listen(settings.host, settings.port, "port")
     store = Store.open(home.database_url(settings))
+    key = check_own_key(home, store)
     stop = threading.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
@@ -48,7 +50,7 @@ def run(root: Path) -> None:
     app = create_app(
         store,
         executor,
-        home.identity(),
+        key,
         settings=api_settings(home, settings),
         clock=lambda: datetime.now(UTC),
         entropy=os.urandom,

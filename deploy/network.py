@@ -257,7 +257,7 @@ def _set_up_node(
     setup.begin_ledger(
         node.home, node.settings, policy, layout.dictionary, by="steward", clock=utc_now
     )
-    documents = Documents(node.home.documents, node.settings.coordinator)
+    documents = Documents(node.home.documents, lambda: node.settings.coordinator)
     _import(layout, node)
     ledger = setup.open_ledger(node.home, utc_now)
     try:

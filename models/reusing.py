@@ -52,8 +52,8 @@ def _opened(reused: Reused, plan: Plan, coordinator: PublicKey) -> tuple[Plan, M
     _require(len(plan.evidence) == 2, "release")
     try:
         signed, released = map(Envelope.from_json, plan.evidence)
-        earlier = Plan.from_json(signed.open("plan", coordinator))
-        release: Mapping[str, Any] = released.open("release", coordinator)
+        earlier = Plan.from_json(signed.open_kept("plan", coordinator))
+        release: Mapping[str, Any] = released.open_kept("release", coordinator)
     except (BadInput, VerificationFailed):
         raise Refused(Code.NOT_REUSABLE, differs="signature") from None
     _require(released.digest == reused.release, "release")

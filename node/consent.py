@@ -208,7 +208,8 @@ def _update(
 def consent_of(records: Records, member: str) -> dict[str, Consent]:
     """What is in force for one member, by purpose key. Stays in the building.
 
-    Raises BadInput for a member who is not there.
+    Consent to all is none to being linked: that takes a word of its own. Raises BadInput for a
+    member who is not there.
     """
     with records.snapshot() as cursor:
         columns = columns_of(cursor, MEMBERS)
@@ -219,8 +220,13 @@ def consent_of(records: Records, member: str) -> dict[str, Consent]:
         terms = known_terms(cursor)
     parts = [row[len(_PARTS) * i :][: len(_PARTS)] for i in range(len(keys))]
     return {
-        key: Consent(given, start, end, None if number is None else terms[number])
-        for key, (given, start, end, _, number, _) in zip(keys, parts, strict=True)
+        key: Consent(
+            given and (key != LINKAGE or bool(own)),
+            start,
+            end,
+            None if number is None else terms[number],
+        )
+        for key, (given, start, end, own, number, _) in zip(keys, parts, strict=True)
     }
 
 
@@ -229,9 +235,11 @@ def consent_counts(records: Records) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     with records.snapshot() as cursor:
         for key in purposes_in(columns_of(cursor, MEMBERS)):
-            given = quote(consent_columns(key)[0])
+            given, _, _, own, *_ = map(quote, consent_columns(key))
+            if key == LINKAGE:
+                given = f"CASE WHEN {own} THEN {given} END"
             counted = cursor.execute(
-                f"SELECT {given}, count(*) FROM {MEMBERS} GROUP BY {given}"  # noqa: S608 - quoted
+                f"SELECT {given}, count(*) FROM {MEMBERS} GROUP BY ALL"  # noqa: S608 - quoted
             ).fetchall()
             by = {said: int(count) for said, count in counted}
             found[key] = {"yes": by.get(True, 0), "no": by.get(False, 0), "": by.get(None, 0)}

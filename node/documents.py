@@ -6,12 +6,13 @@ only carry the text that the digests name, so a file changed on disk is a file n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from node.home import write_private
 from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
+from privacy.contract.coordinator_key import CoordinatorKey
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.revocation import Revocation
 from privacy.contract.roster import Roster
@@ -26,7 +27,7 @@ F = TypeVar("F", Dictionary, Roster, Study)
 class Documents:
     """Reads and writes the documents folder; verifies every signature on the way in and out."""
 
-    def __init__(self, folder: Path, coordinator: PublicKey) -> None:
+    def __init__(self, folder: Path, coordinator: Callable[[], PublicKey]) -> None:
         self._folder = folder
         self._coordinator = coordinator
         self._known: dict[str, Dictionary | Roster | Study] = {}  # immutable: named by digest
@@ -44,7 +45,7 @@ class Documents:
 
     def keep_roster(self, envelope: Envelope) -> Roster:
         """Keep an offered roster; raises VerificationFailed unless the coordinator signed it."""
-        roster = Roster.from_json(envelope.open("roster", self._coordinator))
+        roster = Roster.from_json(envelope.open("roster", self._coordinator()))
         self._write(f"roster-{roster.digest}", envelope.to_json())
         return roster
 
@@ -54,7 +55,7 @@ class Documents:
         if isinstance(known, Roster):
             return known
         envelope = Envelope.from_json(self._read(f"roster-{digest}", Code.ROSTER_MISMATCH))
-        roster = Roster.from_json(envelope.open("roster", self._coordinator))
+        roster = Roster.from_json(envelope.open_kept("roster", self._coordinator()))
         return self._remember(_of_digest(roster, digest))
 
     def rosters(self) -> list[Roster]:
@@ -65,13 +66,13 @@ class Documents:
 
     def keep_revocation(self, envelope: Envelope) -> Revocation:
         """Keep a list of revoked keys, as signed by the coordinator; raises VerificationFailed."""
-        listed = Revocation.from_json(envelope.open("revocation", self._coordinator))
+        listed = Revocation.from_json(envelope.open("revocation", self._coordinator()))
         self._write(f"revocation-{listed.digest}", envelope.to_json())
         return listed
 
     def keep_study(self, envelope: Envelope) -> Study:
         """Keep an offered study; raises VerificationFailed unless the coordinator signed it."""
-        study = Study.from_json(envelope.open("study", self._coordinator))
+        study = Study.from_json(envelope.open("study", self._coordinator()))
         self._write(f"study-{study.digest}", envelope.to_json())
         return study
 
@@ -81,7 +82,7 @@ class Documents:
         Each is signed by one of its investigators, or by the coordinator for them.
         """
         for each in proposals:
-            if open_step(each, study, self._coordinator, {}).act is not Act.PROPOSE:
+            if open_step(each, study, self._coordinator(), {}).act is not Act.PROPOSE:
                 raise VerificationFailed("is no proposal", where=study.id)
         self._write(f"proposals-{study.digest}", [each.to_json() for each in proposals])
 
@@ -92,7 +93,19 @@ class Documents:
         except Refused:
             return []
         found = map(Envelope.from_json, kept)
-        return [open_step(each, study, self._coordinator, {}) for each in found]
+        return [open_step(each, study, self._coordinator(), {}, kept=True) for each in found]
+
+    def keep_offered_key(self, change: CoordinatorKey) -> None:
+        """Keep a change of the coordinator's key that a steward has to look at."""
+        if self.offered_key() != change:
+            self._write("coordinator-key", change.to_json())
+
+    def offered_key(self) -> CoordinatorKey | None:
+        """The newest of them; None if there was none."""
+        try:
+            return CoordinatorKey.from_json(self._read("coordinator-key", Code.NOT_FOUND))
+        except (Refused, BadInput):
+            return None
 
     def keep_sign_off(self, envelope: Envelope) -> None:
         """Keep a patient reviewer's statement; which one counts is the ledger's to say."""
@@ -108,7 +121,7 @@ class Documents:
         if isinstance(known, Study):
             return known
         envelope = Envelope.from_json(self._read(f"study-{digest}", Code.UNKNOWN_STUDY))
-        study = Study.from_json(envelope.open("study", self._coordinator))
+        study = Study.from_json(envelope.open_kept("study", self._coordinator()))
         return self._remember(_of_digest(study, digest))
 
     def studies(self) -> list[Study]:

@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 
 from node.home import Home
+from node.steward_keys import signing_hand
 from node.steward_link import hand
 from node.study_cli import HERE, STEWARD, By, Dir, exit_codes, show
 from privacy.checkpoint import LOG
+from privacy.contract.signing import PublicKey
 from privacy.errors import BadInput
+from privacy.ledger.coordinator_entry import accept_word
 
 Reason = Annotated[str, typer.Option(help="Why, for the ledger: others read it.")]
 
@@ -19,6 +22,8 @@ Reason = Annotated[str, typer.Option(help="Why, for the ledger: others read it."
 def add_evidence_commands(app: typer.Typer) -> None:
     """Add every command of this module to `cairn-node`."""
     app.command(name="accept-history")(accept)
+    app.command()(coordinator)
+    app.command(name="accept-coordinator")(accept_coordinator)
     app.command()(recover)
 
 
@@ -32,6 +37,36 @@ def accept(
     with exit_codes(), hand(Home(dir), by) as node:
         node.accept_history(of, reason)
         print("accepted")
+
+
+def coordinator(dir: Dir = HERE) -> None:  # noqa: A002
+    """Which key the coordinator's word counts with here, which is offered, and what was refused."""
+    with exit_codes(), hand(Home(dir)) as node:
+        show(node.coordinator())
+
+
+def accept_coordinator(
+    key: Annotated[
+        str, typer.Option(help="The fingerprint that the operator told you, or the key itself.")
+    ],
+    reason: Reason,
+    dir: Dir = HERE,  # noqa: A002
+    by: By = STEWARD,
+    steward_key: Annotated[
+        Path | None,
+        typer.Option(envvar="CAIRN_STEWARD_KEY", help="Your own key, where one is asked for."),
+    ] = None,
+) -> None:
+    """Go by another key of the coordinator, where the old one was lost or stolen. It is recorded.
+
+    Compare the fingerprint with the coordinator's operator, by telephone or in person.
+    """
+    from node.program import utc_now
+
+    with exit_codes(), signing_hand(Home(dir), by, steward_key, utc_now) as (node, sign):
+        meant = str(node.coordinator(key)["named"])
+        node.accept_coordinator(meant, reason, sign(accept_word(meant, reason)))
+        print(f"accepted; this node goes by\n{PublicKey.from_text(meant).fingerprint}")
 
 
 def recover(

@@ -13,7 +13,10 @@ from node.witnessing import read_copy
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.checkpoint import LOG
 from privacy.contract.canonical import parse_canonical
+from privacy.contract.signing import PublicKey
 from privacy.errors import BadInput
+from privacy.ledger.state import LedgerState
+from privacy.ledger.steward_entry import Signed
 from privacy.units import Rho
 
 
@@ -39,8 +42,24 @@ class EvidenceDesk(StudyDesk):
         keys = service.roster().keys if service.ledger.state.roster else {}
         known = {**keys, LOG: service.coordinator}
         stops = [explained(each, known) for each in service.ledger.state.faults.values()]
+        if service.ledger.state.forked:
+            stops.append(_forked(service.ledger.state))
         lost = service.witnessing.explained()
         return [lost, *stops] if lost else stops
+
+    def coordinator(self, named: str = "") -> dict[str, Any]:
+        """Which key the coordinator's word counts with here, which one is offered, what was
+        refused since the start; with `named`, the key that a fingerprint or a key names."""
+        keys = self.parts.service.coordinators
+        state, offered = self.parts.service.ledger.state, keys.offered
+        return {
+            "key": keys.key.text,
+            "fingerprint": keys.key.fingerprint,
+            "changes": len(state.former_coordinators),
+            "offered": "" if offered is None else offered.fingerprint,
+            "refused": list(keys.refused),
+            **({"named": keys.named(named).text} if named else {}),
+        }
 
     # ways out
 
@@ -49,6 +68,11 @@ class EvidenceDesk(StudyDesk):
         if of != LOG and of not in self.parts.service.roster().keys:
             raise BadInput(f"no history of {of!r}", instead=f"write {LOG} or a node's id")
         accept_history(self.parts.service.ledger, of, self.by, reason)
+
+    def accept_coordinator(self, key: str, reason: str, signed: Signed | None = None) -> None:
+        """Go by another key of the coordinator, whose fingerprint a steward compared."""
+        keys = self.parts.service.coordinators
+        keys.accept(keys.named(key), self.by, reason, signed)
 
     def recover(self, reason: str, copy: Path | None = None) -> dict[str, Any]:
         """Take the entries that a restored ledger has lost from a copy of it.
@@ -96,6 +120,15 @@ class EvidenceDesk(StudyDesk):
         """Read the whole ledger again from disk; raises VerificationFailed naming the entry."""
         self.parts.service.ledger.verify()
         return {"entries": self.parts.service.ledger.size, "holds": True}
+
+
+def _forked(state: LedgerState) -> str:
+    here, there = (PublicKey.from_text(k).fingerprint for k in (state.coordinator, state.forked))
+    return (
+        f"the coordinator's former key signed two successors: {here}, which is in force, and "
+        f"{there}. Somebody else holds that key. Ask the operator by telephone which of them is "
+        "right; then `cairn-node accept-coordinator --key FINGERPRINT --reason …`"
+    )
 
 
 def _departure(left: Departure, delta: Any) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def decide(envelope: Envelope, facts: Facts, *, reserved: bool = False) -> Permi
     A plan that is `reserved` here already answered its question in time: a run of many rounds
     may outlast the question, though not the plan.
     """
-    plan = _open_plan(envelope, facts)
+    plan = _open_plan(envelope, facts, reserved)
     check_ready(facts)
     _check_time(plan, facts)
     _check_roster(plan, facts)
@@ -111,9 +111,11 @@ def decide(envelope: Envelope, facts: Facts, *, reserved: bool = False) -> Permi
     return Permit(plan, envelope.digest, question, authority, study, derivation)
 
 
-def _open_plan(envelope: Envelope, facts: Facts) -> Plan:
+def _open_plan(envelope: Envelope, facts: Facts, reserved: bool) -> Plan:
+    """What was reserved goes on, though the coordinator took another key since."""
+    opened = envelope.open_kept if reserved else envelope.open
     try:
-        return Plan.from_json(envelope.open("plan", facts.coordinator))
+        return Plan.from_json(opened("plan", facts.coordinator))
     except (VerificationFailed, BadInput):
         raise Refused(Code.BAD_SIGNATURE, what="plan") from None
 

@@ -63,9 +63,7 @@ class InboxDesk(StudyDesk):
         signed: Signed | None = None,
     ) -> list[dict[str, str]]:
         """Put `with_rule` in force; returns what that decides at once of the studies that wait."""
-        changed = {"by": self.by, "reason": reason, "signed": signed}
-        body = self.with_rule(rule, on, known).model_copy(update=changed)
-        self.parts.service.ledger.append(body)
+        self.put_policy(self.with_rule(rule, on, known), reason, signed)
         return self._decide_waiting()
 
     def _decide_waiting(self) -> list[dict[str, str]]:

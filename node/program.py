@@ -25,6 +25,7 @@ from node.api import create_app
 from node.balances import Balances
 from node.charges import Charge
 from node.consent_calendar import ConsentCalendar
+from node.coordinator_keys import CoordinatorKeys
 from node.cut import Beginning, Cut, cut_now, joined_since
 from node.desk import Desk
 from node.documents import Documents
@@ -106,14 +107,16 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         return cut_now(records)
 
     desk = Desk.open(home.desk_file, clock)
+    documents = Documents(home.documents, lambda: coordinators.key)
+    coordinators = CoordinatorKeys(settings.coordinator, ledger, documents, clock)
     linker = Linker(settings.node, key, settings.network, ledger, records, guard, entropy, clock)
     linker.settle()
     service = NodeService(
         node=settings.node,
         key=key,
-        coordinator=settings.coordinator,
+        coordinators=coordinators,
         ledger=ledger,
-        documents=Documents(home.documents, settings.coordinator),
+        documents=documents,
         desk=desk,
         runner=Runner(settings.node, ledger, engine, cut, entropy, clock, reached),
         witnessing=Witnessing.begin(settings.node, ledger, ledger.own_key, entropy),

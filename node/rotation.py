@@ -26,6 +26,7 @@ from privacy.contract.canonical import b64, unb64
 from privacy.contract.roster import RosterNode
 from privacy.contract.signing import SigningKey
 from privacy.errors import BadInput, VerificationFailed
+from privacy.ledger.coordinators import coordinator_of
 from privacy.ledger.upkeep_entry import NodeKeyChanged
 from privacy.randomness import Entropy
 
@@ -38,14 +39,13 @@ def rotate_keys(
     Raises BadInput for an invitation that does not count, with everything as it was.
     """
     settings = home.settings()
-    if (invite["network"], invite["coordinator_key"]) != (
-        settings.network,
-        settings.coordinator_key,
-    ):
+    if invite["network"] != settings.network:
         raise BadInput("the invitation is of another network", instead="ask for a new one")
     key, transport = _next_keys(home, entropy)
     ledger = _opened(home, key, clock)
     try:
+        if invite["coordinator_key"] != coordinator_of(ledger.state, settings.coordinator).text:
+            raise BadInput("the invitation is by another key", instead="ask for a new one")
         if ledger.state.key != key.public.text:
             old = home.identity()
             place = (settings.network, settings.node, ledger.size)

@@ -15,6 +15,7 @@ from typing import Any, assert_never
 
 import structlog
 
+from node.coordinator_keys import CoordinatorKeys
 from node.decision_log import DecisionLog
 from node.decisions import Offered, decide_by_policy
 from node.desk import Desk
@@ -29,8 +30,9 @@ from node.software import load_ahead
 from node.watch import Watch
 from node.witness_door import WitnessDoor
 from node.witnessing import Witnessing
+from privacy.contract.coordinator_key import parse_changes
 from privacy.contract.dictionary import Dictionary
-from privacy.contract.messages import Ask, Request, open_request, seal_refusal, seal_reply
+from privacy.contract.messages import Ask, Request, seal_refusal, seal_reply
 from privacy.contract.packet import Packet
 from privacy.contract.parts import cut_head, cut_parts, join_parts
 from privacy.contract.roster import Roster
@@ -65,7 +67,7 @@ class NodeService:
 
     node: str
     key: SigningKey
-    coordinator: PublicKey
+    coordinators: CoordinatorKeys
     ledger: LedgerStore
     documents: Documents
     desk: Desk
@@ -85,9 +87,7 @@ class NodeService:
     @cached_property
     def door(self) -> WitnessDoor:
         """Its answers as a witness, and to its own witnesses."""
-        return WitnessDoor(
-            self.key, self.coordinator, self.runner, self.witnessing, self.watch, self
-        )
+        return WitnessDoor(self.key, self.runner, self.witnessing, self.watch, self)
 
     @cached_property
     def decisions(self) -> DecisionLog:
@@ -95,6 +95,11 @@ class NodeService:
         return DecisionLog(self.node, self.key, self.ledger, self.documents)
 
     # what decisions depend on
+
+    @property
+    def coordinator(self) -> PublicKey:
+        """The coordinator's key in force."""
+        return self.coordinators.key
 
     def roster(self) -> Roster:
         """The roster a steward confirmed; raises Refused(ROSTER_MISMATCH) before that."""
@@ -164,7 +169,7 @@ class NodeService:
 
     def _begin(self, packet: Packet) -> _Begun:
         try:
-            request = open_request(packet, self.coordinator, self.node)
+            request = self.coordinators.open(packet, self.node)
         except (VerificationFailed, BadInput):
             refusal = seal_refusal(self.key, self.node, "", Refused(Code.BAD_SIGNATURE))
             return _Begun(None, lambda: refusal)
@@ -194,6 +199,9 @@ class NodeService:
         match request.ask:
             case Ask.HELLO:
                 return self._hello(payload, request.at), b""
+            case Ask.FOLLOW_KEY:
+                changes = parse_changes(payload["changes"])
+                return self.coordinators.follow(changes, self.witnessing.done), b""
             case Ask.OFFER_ROSTER:
                 return self._offer_roster(payload), b""
             case Ask.OFFER_STUDY:
@@ -244,6 +252,8 @@ class NodeService:
     # getting to know each other
 
     def _hello(self, payload: dict[str, Any], said: str) -> dict[str, Any]:
+        if self.witnessing.done:
+            self.coordinators.settle()
         greeted = self.door.greet(payload, said)
         state = self.ledger.state
         return {

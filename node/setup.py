@@ -78,7 +78,7 @@ def begin_ledger(
     clock: Clock,
 ) -> None:
     """The first entries: whose ledger it is, the policy, the first period, the dictionary."""
-    Documents(home.documents, settings.coordinator).keep_dictionary(dictionary)
+    Documents(home.documents, lambda: settings.coordinator).keep_dictionary(dictionary)
     ledger = LedgerStore.create(
         home.ledger_file,
         home.identity(),

@@ -22,6 +22,7 @@ from node.importer import check_folder, import_folder
 from node.inbox_desk import InboxDesk
 from node.link_gate import fields_of
 from node.linkage_records import linked_numbers, opted_in, persons
+from node.linking_desk import LinkingDesk
 from node.member.links import MemberLinks
 from node.scoring import read_model, score
 from node.setup import confirm_roster, year_from
@@ -45,7 +46,7 @@ _WORDS_LOST = (
 
 
 @dataclass(frozen=True)
-class Steward(UpkeepDesk, EvidenceDesk, InboxDesk):
+class Steward(UpkeepDesk, EvidenceDesk, InboxDesk, LinkingDesk):
     """Operations on one node, running or not. `by` is the name that goes into the ledger."""
 
     # home
@@ -62,6 +63,7 @@ class Steward(UpkeepDesk, EvidenceDesk, InboxDesk):
             "members": self.parts.records.members,
             "dictionary": state.dictionary,
             "roster": state.roster,
+            "coordinator": self.coordinator(),
             "ledger_entries": service.ledger.size,
             "budget": self.budget(),
             "studies_approved": len(state.approvals),
@@ -82,7 +84,8 @@ class Steward(UpkeepDesk, EvidenceDesk, InboxDesk):
         if service.witnessing.stopped:
             return "ledger set back: see what is stopped, then recover"
         if service.ledger.state.halted:
-            return "the coordinator's log broke: see what is stopped"
+            what = "key has two successors" if service.ledger.state.forked else "log broke"
+            return f"the coordinator's {what}: see what is stopped"
         if self.parts.guard.set_back:
             return "records set back: import again"
         if self.parts.guard.unpublished:

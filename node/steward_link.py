@@ -16,9 +16,10 @@ from typing import Any, Protocol
 import httpx
 
 from node.home import Home
-from node.study_link import RunningStudies, StudyHand
+from node.study_link import RunningStudies, StudyHand, signed_json
 from node.upkeep_link import RunningUpkeep, UpkeepHand
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.ledger.steward_entry import Signed
 
 LONG_SECONDS = 3600.0
 
@@ -58,6 +59,8 @@ class Hand(StudyHand, UpkeepHand, Protocol):
     def confirm(self, digest: str, fingerprints: list[str]) -> None: ...
     def open_period(self) -> None: ...
     def accept_history(self, of: str, reason: str) -> None: ...
+    def coordinator(self, named: str = "") -> dict[str, Any]: ...
+    def accept_coordinator(self, key: str, reason: str, signed: Signed | None = None) -> None: ...
     def recover(self, reason: str, copy: Path | None = None) -> dict[str, Any]: ...
     def assume_spent(self, reason: str) -> dict[str, Any]: ...
     def ledger(self, start: int, stop: int) -> dict[str, Any]: ...
@@ -163,6 +166,13 @@ class RunningNode(RunningStudies, RunningUpkeep):
 
     def accept_history(self, of: str, reason: str) -> None:
         self._ask("POST", "/v1/history/accept", {"of": of, "reason": reason, "by": self.by})
+
+    def coordinator(self, named: str = "") -> dict[str, Any]:
+        return dict(self._ask("POST", "/v1/coordinator", {"named": named}))
+
+    def accept_coordinator(self, key: str, reason: str, signed: Signed | None = None) -> None:
+        form = {"key": key, "reason": reason, "by": self.by, **signed_json(signed)}
+        self._ask("POST", "/v1/coordinator/accept", form)
 
     def recover(self, reason: str, copy: Path | None = None) -> dict[str, Any]:
         file = None if copy is None else str(copy.resolve())

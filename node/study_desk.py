@@ -248,6 +248,11 @@ class StudyDesk:
         service.ledger.append(new.model_copy(update={"signed": signed}))
         return _lines(policy_changes(old, new, state.delta))
 
+    def put_policy(self, body: PolicySet, reason: str = "", signed: Signed | None = None) -> None:
+        """Put a changed policy in force, in this steward's name."""
+        said = {"by": self.by, "reason": reason, "signed": signed}
+        self.parts.service.ledger.append(body.model_copy(update=said))
+
     def _read(self, content: str, reason: str, where: str) -> PolicySet:
         delta = rational(self.parts.service.ledger.state.delta)
         return PolicySet.of(read_policy(content, where, delta), self.by, reason)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from node.parts import Parts
 from node.steward import Steward
-from privacy.ledger.steward_entry import StewardBody
+from privacy.ledger.steward_entry import Signed, StewardBody
 
 
 class _Form(BaseModel):
@@ -30,6 +30,21 @@ class LeaveForm(_Form):
 
     reason: str = ""
     by: str = "steward"
+
+
+class NamedForm(_Form):
+    """A key of the coordinator, or its fingerprint; "" for none."""
+
+    named: str = ""
+
+
+class AcceptForm(_Form):
+    """A key of the coordinator that a steward compared, with why it is another one."""
+
+    key: str
+    reason: str
+    by: str = "steward"
+    signed: Signed | None = None
 
 
 def add_upkeep_routes(app: FastAPI, parts: Parts, guard: list[Any]) -> None:
@@ -57,6 +72,15 @@ def add_upkeep_routes(app: FastAPI, parts: Parts, guard: list[Any]) -> None:
     ) -> dict[str, str]:
         Steward(parts).change_stewards(body)
         return {"status": "entered"}
+
+    @app.post("/v1/coordinator", operation_id="coordinator_key", dependencies=guard)
+    def coordinator(form: NamedForm) -> dict[str, Any]:
+        return Steward(parts).coordinator(form.named)
+
+    @app.post("/v1/coordinator/accept", operation_id="accept_coordinator", dependencies=guard)
+    def accept_coordinator(form: AcceptForm) -> dict[str, str]:
+        Steward(parts, form.by).accept_coordinator(form.key, form.reason, form.signed)
+        return {"accepted": form.key}
 
     @app.get("/v1/backups", operation_id="list_backups", dependencies=guard)
     def backups() -> list[dict[str, str]]:

@@ -23,6 +23,8 @@ class InForce(Protocol):
 
     @property
     def policy(self) -> PolicySet: ...
+    @property
+    def coordinator(self) -> PublicKey: ...
     def roster(self) -> Roster: ...
     def peers(self) -> Mapping[str, PublicKey]: ...
 
@@ -32,7 +34,6 @@ class WitnessDoor:
     """One node's answers."""
 
     key: SigningKey
-    coordinator: PublicKey
     runner: Runner
     witnessing: Witnessing
     watch: Watch
@@ -55,7 +56,7 @@ class WitnessDoor:
         line = ""
         if self.witnessing.done:
             self.runner.sweep()
-            line = self.watch.log(Growth.from_json(payload["log"]), self.coordinator, said)
+            line = self.watch.log(Growth.from_json(payload["log"]), self.now.coordinator, said)
         return {
             "nonce": "" if self.witnessing.done else self.witnessing.nonce,
             "log": self.watch.size,

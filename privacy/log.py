@@ -31,6 +31,7 @@ MAX_LOG_LINE = 8192
 class Logged(StrEnum):
     """The kinds of statements that stand in the log."""
 
+    KEY = "key"  # the coordinator's own, changed
     ROSTER = "roster"
     DICTIONARY = "dictionary"
     REVOCATION = "revocation"

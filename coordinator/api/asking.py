@@ -121,7 +121,7 @@ def _new_run(
         now=now,
         entropy=services.entropy,
         known=linkage_in_force(store, facts.study, now),
-        evidence=_evidence(store, principal, analysis),
+        evidence=_evidence(services, principal, analysis),
     )
     check_tops_up(store, principal, compiled.plan)
     run_id = f"run-{services.entropy(12).hex()}"
@@ -138,14 +138,15 @@ def linkage_in_force(store: Store, study: Study, now: datetime) -> LinkSession |
     return None if known is None else known.session
 
 
-def _evidence(store: Store, principal: Principal, analysis: Analysis) -> tuple[Envelope, ...]:
+def _evidence(services: Services, principal: Principal, analysis: Analysis) -> tuple[Envelope, ...]:
     """Plan and release of what the analysis reuses; raises Refused(NOT_FOUND) for a release that
     the caller may not see."""
     reused = reused_by(analysis)
     if reused is None:
         return ()
+    store, key = services.store, services.key
     release, _ = visible_release(store, principal, reused.release)
-    return store.releases.plan_envelope(release), release.envelope
+    return store.releases.plan_envelope(release).resaid(key), release.envelope.resaid(key)
 
 
 def _open_question(services: Services, principal: Principal, envelope: Envelope) -> Question:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, JsonValue
 
-from coordinator.api.schema import Amount, Answer
+from coordinator.api.schema import Amount, Answer, Ask
 from coordinator.store.facts import NodeState
 
 
@@ -140,3 +140,97 @@ class EntryDetail(EntryView):
     proof: ProofView | None = Field(description="None while no checkpoint covers the entry.")
     witnesses: list[WitnessView] = Field(description="Who vouches for a history with it.")
     newest: int
+
+
+class PolicyView(Answer):
+    """One policy of an organisation, numbered from 1, and what it changed."""
+
+    node: str
+    number: int
+    seq: int
+    at: str
+    by: str
+    reason: str
+    preset: str
+    words: dict[str, str]
+    changes: dict[str, str]
+
+
+class PolicyList(Answer):
+    """Every policy that was in force at one organisation, and what members are promised."""
+
+    node: str
+    name: str
+    versions: list[PolicyView]
+    promise: dict[str, Any] | None = Field(description="None before a policy was set.")
+
+
+class WithdrawalView(Answer):
+    """Something that was taken back, and whether it held from then on."""
+
+    node: str
+    seq: int
+    at: str
+    kind: str
+    what: str
+    until: str
+    under_way: int
+    charged_after: int
+    after_seconds: float | None
+
+
+class WithdrawalList(Answer):
+    """What was taken back, in the newest copy that was verified and held."""
+
+    made_at: str
+    withdrawals: list[WithdrawalView]
+
+
+class DossierView(Answer):
+    """A dossier that can be made: of a study, or of an organisation."""
+
+    name: str
+    of: str
+    kind: str = Field(description="study or node.")
+    title: str
+
+
+class DossierList(Answer):
+    """The dossiers of the newest copy that was verified and held."""
+
+    made_at: str
+    dossiers: list[DossierView]
+    paper: bool = Field(description="Whether PDF can be set here.")
+
+
+class Dossier(Answer):
+    """One dossier, section by section."""
+
+    name: str
+    title: str
+    made_at: str
+    about: list[tuple[str, str]]
+    sections: list[dict[str, Any]]
+
+
+class ReplayAsk(Ask):
+    """What is supposed; see `cairn audit replay`."""
+
+    limits: dict[str, str] = Field(default={}, max_length=4)
+    preset: str = Field(default="", max_length=32)
+    margin: str = Field(default="", max_length=8)
+    memberships: int | None = None
+    noise: str = Field(default="", max_length=32)
+    nodes: list[str] = Field(default=[], max_length=1000)
+
+
+class ReplayView(Answer):
+    """What the supposition would have changed, in the newest copy that held."""
+
+    made_at: str
+    supposed: list[str]
+    questions: int
+    refused: list[dict[str, Any]]
+    admitted: list[dict[str, Any]]
+    looks: int
+    nodes: list[dict[str, Any]]

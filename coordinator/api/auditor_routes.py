@@ -4,22 +4,36 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
+from coordinator.api import dossiers
 from coordinator.api.audit_schema import (
     AuditOverview,
+    Dossier,
+    DossierList,
+    DossierView,
     EntryDetail,
     EntryList,
+    PolicyList,
+    ReplayAsk,
+    ReplayView,
     VerificationState,
+    WithdrawalList,
+    WithdrawalView,
 )
 from coordinator.api.auditor_views import (
     entries_view,
     entry_view,
     overview_view,
+    policies_view,
     verification_state,
 )
-from coordinator.api.services import AuditorOrAdmin, Use
+from coordinator.api.services import AuditorOrAdmin, Services, Use
+from coordinator.api.verifying import Checked
+from coordinator.audit.replay import replay_bundle
+from coordinator.audit.supposition import supposition
 from coordinator.reading import Sought
+from privacy.errors import Code, Refused
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
@@ -68,3 +82,86 @@ def start_verification(services: Use, caller: AuditorOrAdmin) -> VerificationSta
 def get_verification(services: Use, _caller: AuditorOrAdmin) -> VerificationState:
     """How far the newest verification is, or what it found."""
     return verification_state(services)
+
+
+@router.get("/ledgers/{node}/policies", operation_id="listPolicies")
+def list_policies(services: Use, _caller: AuditorOrAdmin, node: str) -> PolicyList:
+    """What every policy of an organisation changed, who set it, when and why; and what its
+    members are promised."""
+    return policies_view(services, node)
+
+
+@router.get("/withdrawals", operation_id="listWithdrawals")
+def list_withdrawals(services: Use, _caller: AuditorOrAdmin) -> WithdrawalList:
+    """Approvals taken back, keys revoked and pauses, and whether they held. 404 until a
+    verification held."""
+    checked = _held(services)
+    taken = [WithdrawalView(**each.to_json()) for each in checked.withdrawn]
+    return WithdrawalList(made_at=checked.at, withdrawals=taken)
+
+
+@router.post("/replays", operation_id="replayLedgers")
+def replay_ledgers(services: Use, _caller: AuditorOrAdmin, ask: ReplayAsk) -> ReplayView:
+    """Which questions other limits, rules or noise would have refused. 404 until a verification
+    held."""
+    checked = _held(services)
+    suppose = supposition(
+        [f"{name}={text}" for name, text in ask.limits.items()],
+        preset_name=ask.preset,
+        margin=ask.margin,
+        memberships=ask.memberships,
+        noise=ask.noise,
+        nodes=ask.nodes,
+    )
+    return ReplayView(made_at=checked.at, **replay_bundle(checked.found, suppose).to_json())
+
+
+@router.get("/dossiers", operation_id="listDossiers")
+def list_dossiers(services: Use, _caller: AuditorOrAdmin) -> DossierList:
+    """The studies and organisations of which there is a dossier. 404 until a verification held."""
+    checked = _held(services)
+    made = [
+        DossierView(name=name, of=of, kind=kind, title=title)
+        for name, of, kind, title in dossiers.names(checked)
+    ]
+    return DossierList(made_at=checked.at, dossiers=made, paper=dossiers.can_set_paper())
+
+
+@router.get("/dossiers/{name}", operation_id="getDossier")
+def get_dossier(services: Use, _caller: AuditorOrAdmin, name: str) -> Dossier:
+    """One dossier, section by section."""
+    checked = _held(services)
+    found = dossiers.document(checked, name)
+    value = found.to_json()
+    return Dossier(
+        name=found.name,
+        title=found.title,
+        made_at=checked.at,
+        about=list(found.about),
+        sections=value["sections"],
+    )
+
+
+@router.get(
+    "/dossiers/{name}/file",
+    operation_id="getDossierFile",
+    response_class=Response,
+    responses={200: {"content": {each: {} for each in dossiers.FORMS.values()}}},
+)
+def get_dossier_file(
+    services: Use,
+    _caller: AuditorOrAdmin,
+    name: str,
+    form: Annotated[str, Query(pattern=r"\A(html|pdf|json)\z")] = "html",
+) -> Response:
+    """The dossier as a page, as PDF, or (of a study) as a draft for the registry of deployments."""
+    body = dossiers.file(_held(services), name, form)
+    return Response(body, media_type=dossiers.FORMS[form])
+
+
+def _held(services: Services) -> Checked:
+    """The newest copy that held; raises Refused(NOT_FOUND) before there is one."""
+    checked = services.verifications.held
+    if checked is None:
+        raise Refused(Code.NOT_FOUND, what="verification")
+    return checked

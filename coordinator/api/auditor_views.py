@@ -12,6 +12,8 @@ from coordinator.api.audit_schema import (
     EntryView,
     FindingView,
     LedgerOverview,
+    PolicyList,
+    PolicyView,
     ProofView,
     VerificationState,
     VerificationView,
@@ -22,6 +24,7 @@ from coordinator.api.services import Services
 from coordinator.api.verifying import Verification
 from coordinator.api.views import amount
 from coordinator.audit.advice import Found
+from coordinator.audit.history import versions_of
 from coordinator.audit.overview import NodeOverview, Vouched, node_overview
 from coordinator.audit.report import Spent
 from coordinator.reading import LedgerIndex, Place, Sought
@@ -43,6 +46,7 @@ from privacy.ledger.entry import Entry
 from privacy.ledger.entry_words import KIND_WORDS, entry_words, key_words
 from privacy.ledger.state import LedgerState
 from privacy.merkle import leaf_hash
+from privacy.promise import Promise
 
 PAGE = 50
 _UNREADABLE = "This entry cannot be read: it is not the canonical form of any"
@@ -283,4 +287,21 @@ def _proof(services: Services, node: str, index: LedgerIndex, seq: int) -> Proof
         hashes=[each.hex() for each in index.tree.inclusion_proof(seq, head.size)],
         checkpoint=newest.text,
         key=key.text,
+    )
+
+
+def policies_view(services: Services, node: str) -> PolicyList:
+    """Every policy of one organisation and what is promised under the one in force."""
+    facts, index = known_node(services, node), services.reading.of(node)
+    state = services.budgets.state(node)
+    found = [
+        Entry.from_bytes(services.store.ledgers.entries(node, each.seq, each.seq + 1)[0])
+        for each in reversed(index.find(Sought(kind="policy")))
+    ]
+    promise = Promise.of(state)
+    return PolicyList(
+        node=node,
+        name=facts.name,
+        versions=[PolicyView(**each.to_json()) for each in versions_of(node, found, state.delta)],
+        promise=None if promise is None else promise.to_json(),
     )

@@ -9,14 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from coordinator.audit.bundle import (
+from coordinator.audit.bundle import write_bundle
+from coordinator.audit.bundle_facts import (
     BundleFacts,
     Held,
     LedgerFacts,
     LinkageEvidence,
     LogFacts,
     ReleaseFacts,
-    write_bundle,
 )
 from coordinator.log import CoordinatorLog
 from coordinator.store.facts import CheckpointFacts
@@ -86,6 +86,7 @@ def write_from_store(services: Holder, folder: Path, settled: Settled) -> None:
         ledgers=ledgers,
         plans=(plan for plan in store.releases.plans() if plan.digest in logged),
         releases=_releases(store, settled.releases, covered, logged),
+        key_changes=tuple(each for each in store.network.key_changes() if each.digest in logged),
         linkages=tuple(
             LinkageEvidence(each.envelope, each.transcript, each.learnt)
             for each in store.linkages.all()

@@ -66,7 +66,7 @@ CATALOGUE: Mapping[Code, tuple[int, str]] = {
     Code.LEDGER_STOPPED: (503, "A node's ledger has stopped."),
     Code.HISTORY_BROKEN: (503, "The coordinator's log is not the one that a node has seen."),
     Code.NOT_LINKED: (409, "Members are not linked between the organisations that answer."),
-    Code.MISSING_SOFTWARE: (503, "A node lacks software that this analysis needs."),
+    Code.MISSING_SOFTWARE: (503, "Software that this needs is not installed."),
     Code.NODE_OFFLINE: (503, "A node is offline."),
     Code.NOT_ENOUGH_NODES: (503, "Fewer nodes than needed can answer now."),
     Code.ATTEMPT_LOST: (503, "The attempt was lost."),

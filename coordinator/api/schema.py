@@ -46,6 +46,9 @@ class NetworkView(Answer):
     delta: str
     coordinator_key: str
     coordinator_fingerprint: str
+    key_changes: list[dict[str, Any]] = Field(
+        description="Every change of the coordinator's key, oldest first."
+    )
     dictionary: str
     roster_digest: str
     roster_epoch: int

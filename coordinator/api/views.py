@@ -153,10 +153,11 @@ def network_view(services: Services) -> NetworkView:
         delta=rational(network.delta),
         coordinator_key=public.text,
         coordinator_fingerprint=public.fingerprint,
+        key_changes=[each.to_json() for each in network.key_changes()],
         dictionary=network.dictionary.digest,
         roster_digest=roster.digest,
         roster_epoch=roster.epoch,
-        roster=signed.to_json(),
+        roster=signed.resaid(services.key).to_json(),
         nodes=[
             NetworkNode(id=node.id, name=node.name, fingerprint=node.public.fingerprint)
             for node in roster.nodes

@@ -24,22 +24,32 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from fractions import Fraction
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from coordinator.audit.bundle_facts import (
+    BundleFacts,
+    Held,
+    LedgerFacts,
+    LinkageEvidence,
+    LogFacts,
+    ReleaseFacts,
+)
+from coordinator.audit.key_chain import chained
 from coordinator.audit.meter import Meter, Progress, silent
 from privacy.checkpoint import LOG, Checkpoint, note_text
 from privacy.contract.canonical import canonical_bytes, parse_canonical, rational
-from privacy.contract.dictionary import Dictionary
+from privacy.contract.coordinator_key import CoordinatorKey, parse_changes
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, VerificationFailed
 from privacy.ledger.entry import MAX_ENTRY_BYTES
+from privacy.log import LogEntry, Logged
 
 FORMAT = "cairn-audit-bundle/1"
 MANIFEST_KIND = "audit-bundle"
@@ -47,6 +57,7 @@ MANIFEST = "manifest.json"
 NETWORK = "network.json"
 STEPS = "steps.jsonl"
 LOG_FOLDER = "log"
+LOG_LINES = f"{LOG_FOLDER}/lines.jsonl"
 MAX_FILE_BYTES = 2**31
 MAX_LINE_BYTES = MAX_ENTRY_BYTES + 2  # one more than an entry and its newline
 
@@ -59,85 +70,6 @@ _LAYOUT = re.compile(
     rf"|nodes/{_NODE}/(entries\.jsonl|checkpoint\.txt|witnesses\.jsonl)"
     r"|log/(lines\.jsonl|checkpoint\.txt|witnesses\.jsonl)"
 )
-
-
-@dataclass(frozen=True)
-class Held:
-    """A checkpoint of a ledger in somebody else's hands.
-
-    With a `cosignature` line, `by` vouches for its history; without, `by` only stores it (the
-    node's own signature still binds the node to it).
-    """
-
-    by: str
-    checkpoint: str
-    cosignature: str | None
-
-
-@dataclass(frozen=True)
-class LedgerFacts:
-    """One node's ledger. Lines beyond what `checkpoint` covers are left out of the bundle.
-
-    Collect `held` first and the lines and checkpoint after: a ledger that is shorter than a
-    checkpoint somebody holds is what a truncated one looks like.
-    """
-
-    node: str
-    lines: Iterable[bytes]
-    checkpoint: str
-    held: tuple[Held, ...]
-
-
-@dataclass(frozen=True)
-class LogFacts:
-    """The coordinator's log up to `checkpoint`. Every statement of it is in the bundle, but for
-    releases from line `settled` on."""
-
-    lines: Iterable[bytes]
-    checkpoint: str
-    held: tuple[Held, ...]
-    settled: int
-
-
-@dataclass(frozen=True)
-class ReleaseFacts:
-    """A signed release with the evidence that its body names, one by one.
-
-    `transcripts` are canonical bytes, one per round; `states` what rounds were asked with.
-    """
-
-    envelope: Envelope
-    transcripts: Iterable[bytes]
-    states: Iterable[bytes] = ()
-
-
-@dataclass(frozen=True)
-class LinkageEvidence:
-    """A signed session; of one that came to its end, the transcript (canonical bytes) and every
-    node's word that it learnt by it."""
-
-    envelope: Envelope
-    transcript: bytes
-    learnt: tuple[Envelope, ...]
-
-
-@dataclass(frozen=True)
-class BundleFacts:
-    """Everything that goes into a bundle. Rosters, dictionaries and studies are every version."""
-
-    network: str
-    rosters: tuple[Envelope, ...]
-    dictionaries: tuple[Dictionary, ...]
-    studies: tuple[Envelope, ...]
-    steps: tuple[Envelope, ...]
-    revocations: tuple[Envelope, ...]
-    auditors: Mapping[str, PublicKey]
-    delta: Fraction
-    log: LogFacts
-    ledgers: Iterable[LedgerFacts]
-    plans: Iterable[Envelope]
-    releases: Iterable[ReleaseFacts]
-    linkages: Iterable[LinkageEvidence] = ()
 
 
 @dataclass
@@ -205,6 +137,7 @@ def _network(facts: BundleFacts, key: PublicKey) -> dict[str, Any]:
         "revocations": [listed.to_json() for listed in facts.revocations],
         "auditors": {name: each.text for name, each in sorted(facts.auditors.items())},
         "coordinator": key.text,
+        "key_changes": [each.to_json() for each in facts.key_changes],
         "delta": rational(facts.delta),
     }
 
@@ -278,6 +211,27 @@ class Bundle:
     cosigners: dict[str, list[str]]
     settled: int
     meter: Meter
+    changes: tuple[CoordinatorKey, ...] = ()
+
+    @cached_property
+    def _places(self) -> dict[tuple[Logged, str], int]:
+        """The line of the log on which each statement stands first."""
+        places: dict[tuple[Logged, str], int] = {}
+        with (self.folder / LOG_LINES).open("rb") as file:
+            for number, line in enumerate(file):
+                try:
+                    entry = LogEntry.from_bytes(line.rstrip(b"\n"))
+                except BadInput:
+                    break  # the log itself is read later, and names the line
+                places.setdefault((entry.kind, entry.statement), number)
+        return places
+
+    def signer(self, kind: Logged, digest: str) -> PublicKey:
+        """The coordinator's key in force where a statement stands in its log."""
+        if not self.changes:
+            return self.coordinator
+        place = self._places.get((kind, digest))
+        return PublicKey(self.coordinator.raw) if place is None else self.coordinator.at(place)
 
     @property
     def nodes(self) -> list[str]:
@@ -335,8 +289,8 @@ def open_bundle(folder: Path, coordinator: PublicKey | None, progress: Progress 
     try:
         value = parse_canonical(path.read_bytes(), max_bytes=MAX_FILE_BYTES)
         envelope = Envelope.from_json(value)
-        if envelope.kind != MANIFEST_KIND or envelope.key != (coordinator or envelope.key):
-            raise BadInput("not a manifest by the expected key")
+        if envelope.kind != MANIFEST_KIND:
+            raise BadInput("not a manifest")
         envelope.key.verify(MANIFEST_KIND, envelope.body, envelope.signature)
         bundle = _bundle(folder, envelope.key, value["body"], progress)
     except BadInput as error:
@@ -344,8 +298,27 @@ def open_bundle(folder: Path, coordinator: PublicKey | None, progress: Progress 
     except VerificationFailed as error:
         raise VerificationFailed(error.what, where=MANIFEST) from None
     _check_files(bundle)
+    bundle = _keyed(bundle, coordinator)
     bundle.meter.total = sum(_read_bytes(folder / name) for name in bundle.files)
     return bundle
+
+
+def _keyed(bundle: Bundle, pinned: PublicKey | None) -> Bundle:
+    """The bundle with its coordinator's keys, of which the newest signed the manifest."""
+    data = (bundle.folder / NETWORK).read_bytes()
+    if hashlib.sha256(data).hexdigest() != bundle.files[NETWORK]:
+        raise VerificationFailed("is not the file that the manifest signed", where=NETWORK)
+    try:
+        value = parse_canonical(data, max_bytes=MAX_FILE_BYTES)
+        said = value.get("key_changes") if isinstance(value, dict) else None
+        changes = parse_changes(said)
+    except BadInput as error:
+        raise VerificationFailed(str(error), where=NETWORK) from None
+    try:
+        key = chained(changes, bundle.coordinator, pinned, bundle.network)
+    except VerificationFailed as error:
+        raise VerificationFailed(error.what, where=MANIFEST) from None
+    return replace(bundle, coordinator=key, changes=changes)
 
 
 def _read_bytes(path: Path) -> int:

@@ -25,6 +25,7 @@ from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study import Study
 from privacy.errors import BadInput, Refused, VerificationFailed
+from privacy.log import Logged
 from privacy.mechanism import GaussianSum
 from privacy.units import Rho
 
@@ -39,6 +40,7 @@ _FIELDS = {
     "revocations",
     "auditors",
     "coordinator",
+    "key_changes",
     "delta",
 }
 _DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,40})?(e[+-][0-9]{1,3})?", re.ASCII)
@@ -159,7 +161,8 @@ def _revocations(bundle: Bundle, value: dict[str, Any]) -> dict[str, Revocation]
 
 def _signed(bundle: Bundle, value: dict[str, Any], field: str, kind: str) -> list[Any]:
     require(isinstance(value[field], list), f"{field} is not a list")
-    return [Envelope.from_json(item).open(kind, bundle.coordinator) for item in value[field]]
+    found = [Envelope.from_json(item) for item in value[field]]
+    return [each.open(kind, bundle.signer(Logged(kind), each.digest)) for each in found]
 
 
 def read_plans(bundle: Bundle, network: Network) -> dict[str, Plan]:
@@ -180,7 +183,8 @@ def _body(bundle: Bundle, name: str, digest: str, kind: str) -> Any:
         envelope = Envelope.from_json(value)
         require(envelope.digest == digest, "is filed under another digest")
         require(envelope.kind == kind, f"is not a {kind}")
-        require(envelope.key == bundle.coordinator, "is signed by another key")
+        signer = bundle.signer(Logged(kind), digest)
+        require(envelope.key == signer, "is signed by another key")
         envelope.key.verify(kind, envelope.body, envelope.signature)
     return value["body"]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
+from fractions import Fraction
 from typing import Any
 
 from coordinator.audit.verify import Verified
@@ -58,10 +59,14 @@ class PolicyVersion:
 
 def policy_versions(found: Verified, node: str) -> tuple[PolicyVersion, ...]:
     """Every policy that was in force at one organisation, the first one in full."""
-    delta = found.ledgers[node].replay.state.delta
+    return versions_of(node, entries_of(found, node), found.ledgers[node].replay.state.delta)
+
+
+def versions_of(node: str, entries: Iterable[Entry], delta: Fraction) -> tuple[PolicyVersion, ...]:
+    """The policies among these entries of one ledger, which states epsilon at `delta`."""
     versions: list[PolicyVersion] = []
     before: PolicySet | None = None
-    for entry in entries_of(found, node):
+    for entry in entries:
         match entry.body:
             case PolicySet() as body:
                 versions.append(

@@ -9,6 +9,7 @@ from coordinator.audit.bundle import Bundle
 from coordinator.audit.documents import Network, Release, at, require
 from coordinator.audit.held import HeldBy, head_of, text_of, witnesses_of
 from coordinator.audit.linkages import Linkage, check_begun, check_counts_by, check_linked
+from coordinator.audit.own_key import check_in_force, note_coordinator
 from coordinator.audit.report import Change
 from coordinator.audit.upkeep import upkeep_change
 from privacy.accounting.conversion import epsilon_of_rho
@@ -22,6 +23,11 @@ from privacy.contract.study_life import Act
 from privacy.contract.time import parse_instant
 from privacy.errors import Refused, VerificationFailed
 from privacy.ledger.chain import Anchor, Replay, check_anchors, check_covered, replay
+from privacy.ledger.coordinator_entry import (
+    CoordinatorAccepted,
+    CoordinatorForked,
+    CoordinatorKeyChanged,
+)
 from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.entry import (
     Approval,
@@ -116,6 +122,7 @@ def verify_ledger(context: Context, node: str) -> Ledger:
     with at(entries):
         check_anchors(result.tree, anchors)
         check_covered(result.tree, head)
+        check_in_force(result.state, bundle.coordinator, ledger.breaks)
     with at(f"{place}/checkpoint.txt"):  # by the key that the ledger itself names, not the roster
         note = text_of(bundle.read(f"{place}/checkpoint.txt"))
         open_checkpoint(note, PublicKey.from_text(result.state.key))
@@ -170,6 +177,8 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 note_break(context.bundle, context.network, ledger.breaks, entry, body)
                 if isinstance(body, BudgetForfeited):
                     ledger.given_up.append((entry.seq, _largest(context, ledger.node, body)))
+            case CoordinatorKeyChanged() | CoordinatorForked() | CoordinatorAccepted() as body:
+                note_coordinator(context.bundle.changes, ledger.breaks, entry, body)
             case KeysRevoked() as body:
                 _check_revoked(context, body)
             case DictionaryAdopted(dictionary=digest):

@@ -21,6 +21,7 @@ from privacy.ledger.link_entry import LinkBegun, Linked
 from privacy.ledger.state import LedgerState
 from privacy.linkage.session import SESSION, LinkAdvert, LinkSession, list_size
 from privacy.linkage.transcript import LinkTranscript, check_transcript, open_learnt
+from privacy.log import Logged
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,8 @@ def read_linkages(bundle: Bundle, network: Network) -> dict[str, Linkage]:
 
 def _linkage(bundle: Bundle, network: Network, digest: str, value: Any) -> Linkage:
     require(isinstance(value, dict) and set(value) == {"session", "transcript", "learnt"}, "form")
-    session = LinkSession.from_json(
-        Envelope.from_json(value["session"]).open(SESSION, bundle.coordinator)
-    )
+    signer = bundle.signer(Logged.LINKAGE, digest)
+    session = LinkSession.from_json(Envelope.from_json(value["session"]).open(SESSION, signer))
     require(session.digest == digest, "is filed under another digest")
     require(session.network == network.name, "is of another network")
     roster = network.rosters.get(session.roster)

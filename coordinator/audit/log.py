@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from coordinator.audit.bundle import LOG_FOLDER, STEPS, Bundle
+from coordinator.audit.bundle import LOG_FOLDER, LOG_LINES, STEPS, Bundle
 from coordinator.audit.documents import Network, at, require
 from coordinator.audit.held import HeldBy, text_of, witnesses_of
+from coordinator.audit.key_chain import check_lines
 from privacy.checkpoint import LOG, log_origin, open_checkpoint
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.signing import Envelope
@@ -22,8 +23,6 @@ from privacy.ledger.chain import Anchor, check_anchors, check_covered
 from privacy.log import LogEntry, Logged
 from privacy.merkle import Tree
 from privacy.secure_sum.attempt import fewest_nodes
-
-_LINES = f"{LOG_FOLDER}/lines.jsonl"
 
 
 @dataclass(frozen=True)
@@ -46,15 +45,17 @@ def read_log(bundle: Bundle, network: Network, stored: Mapping[Logged, Iterable[
     known = {kind: frozenset(digests) for kind, digests in stored.items()}
     known[Logged.STEP] = frozenset(steps)
     tree, entries = Tree(), list[LogEntry]()
-    with at(_LINES):
-        for number, line in enumerate(bundle.lines(_LINES)):
+    with at(LOG_LINES):
+        for number, line in enumerate(bundle.lines(LOG_LINES)):
             with at(f"entry {number}"):
                 entry = LogEntry.from_bytes(line)
                 require(entry.seq == number, f"numbered {entry.seq}: out of order or missing")
                 _check_statement(bundle, entry, known)
             entries.append(entry)
             tree.append(entry.leaf)
-    bundle.read(_LINES)
+    with at(LOG_LINES):
+        check_lines(bundle.changes, [entry.statement for entry in entries])
+    bundle.read(LOG_LINES)
     _check_logged(known, entries)
     _check_lives(network, entries, steps)
     vouched = witnesses_of(bundle, network, LOG)
@@ -67,7 +68,7 @@ def check_log(bundle: Bundle, log: Log, seen: Iterable[Anchor]) -> None:
     with at(name):
         origin = log_origin(bundle.network)
         head = open_checkpoint(text_of(bundle.read(name)), bundle.coordinator, origin)
-    with at(_LINES):
+    with at(LOG_LINES):
         anchors = [Anchor(head.size, head.root, "the coordinator"), *log.vouched.anchors, *seen]
         check_anchors(log.tree, anchors)
         check_covered(log.tree, head)
@@ -118,7 +119,8 @@ def _open_step(bundle: Bundle, network: Network, envelope: Envelope) -> StudySte
     study = network.studies.get(_study_of(envelope))
     if study is None:
         raise VerificationFailed("is about a study that is not in the bundle")
-    step = open_step(envelope, study, bundle.coordinator, network.keys)
+    signer = bundle.signer(Logged.STEP, envelope.digest)
+    step = open_step(envelope, study, signer, network.keys)
     if step.act is Act.REVIEW:
         open_sign_off(step)
     return step

@@ -12,6 +12,7 @@ from privacy.ledger.state import LedgerState
 from privacy.units import Rho
 
 NEARLY = 0.9  # of a limit
+_DECIDED = "a steward decided which key is the coordinator's, without the old one's word"
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def _remarks(state: LedgerState, vouched: Vouched, share: float) -> list[str]:
         (not vouched.cosigners, "nobody else vouches for this ledger"),
         (bool(vouched.cosigners) and ahead > 0, unvouched),
         (bool(vouched.breaks), f"a history broke, {vouched.breaks} times"),
+        (state.decided_coordinators > 0, _DECIDED),
         (state.paused, "paused"),
         (state.policy is None, "no policy was ever set"),
         (state.period is None, "no period was ever opened"),
@@ -127,6 +129,8 @@ def _stops(state: LedgerState) -> Iterator[str]:
         yield "left the network" if state.leaving == "left" else "is leaving the network"
     for of in sorted(state.faults):
         yield f"the history of {of} broke, and no steward has accepted it"
+    if state.forked:
+        yield "the coordinator's former key signed two successors, and no steward has decided"
     if state.policy is None:
         yield "no policy is in force"
     if state.period is None:

@@ -97,6 +97,26 @@ class LogReport:
 
 
 @dataclass(frozen=True)
+class KeyReport:
+    """A change of the coordinator's key; `signed` by the old one or not, `until` how many lines
+    of the log that one signed."""
+
+    at: str
+    until: int
+    old: str  # fingerprints
+    new: str
+    signed: bool
+    reason: str
+
+    @property
+    def words(self) -> str:
+        """The change in one line."""
+        how = "signed by both" if self.signed else "NOT signed by the old one"
+        why = f": {self.reason}" if self.reason else ""
+        return f"{self.at}, line {self.until}: {self.old} -> {self.new}, {how}{why}"
+
+
+@dataclass(frozen=True)
 class Report:
     """The outcome of a verification that found nothing wrong.
 
@@ -117,12 +137,14 @@ class Report:
     plans: int
     releases: int
     transcripts: int
+    key_changes: tuple[KeyReport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
             "network": self.network,
             "made_at": self.made_at,
             "coordinator": self.coordinator,
+            "key_changes": [asdict(each) for each in self.key_changes],
             "pinned": self.pinned,
             "unpinned": list(self.unpinned),
             "keys": self.keys,

@@ -153,7 +153,10 @@ def _margin(text: str) -> int | None:
 def _noise(text: str) -> Fraction:
     if not text:
         return Fraction(1)
-    factor = parse_budget(text)
+    try:
+        factor = parse_budget(text)
+    except BadInput as wrong:
+        raise BadInput(wrong.what, where="--noise", instead="from 0.001 to 1000") from None
     if not 1 / MOST_NOISE <= factor <= MOST_NOISE:
         raise BadInput("noise is out of range", where="--noise", instead="from 0.001 to 1000")
     return factor

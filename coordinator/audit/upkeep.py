@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from privacy.checkpoint import COORDINATOR
 from privacy.contract.signing import PublicKey
+from privacy.ledger.coordinator_entry import CoordinatorAccepted, CoordinatorKeyChanged
 from privacy.ledger.entry import Body
 from privacy.ledger.state import LedgerState
 from privacy.ledger.steward_entry import (
@@ -34,6 +36,13 @@ def upkeep_change(body: Body, before: LedgerState) -> tuple[str, str] | None:
             by, what = body.by, f"restored from a backup of {body.size} entries"
         case NodeKeyChanged():
             by, what = body.by, f"the node's new key {_print(body.new)} {body.reason}".rstrip()
+        case CoordinatorKeyChanged(change=change):
+            by, what = (
+                COORDINATOR,
+                f"took the new key {_print(change.new)} {change.reason}".rstrip(),
+            )
+        case CoordinatorAccepted():
+            by, what = body.by, f"accepts the coordinator's key {_print(body.key)}: {body.reason}"
         case Leaving():
             by, what = body.by, f"the organisation leaves the network {body.reason}".rstrip()
         case Left():

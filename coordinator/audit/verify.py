@@ -27,8 +27,9 @@ from coordinator.audit.linkages import read_linkages
 from coordinator.audit.log import Decided, Log, check_decisions, check_log, read_log
 from coordinator.audit.meter import Progress, silent
 from coordinator.audit.releases import check_receipts, check_transcripts
-from coordinator.audit.report import LogReport, NodeReport, Report, Spent
+from coordinator.audit.report import KeyReport, LogReport, NodeReport, Report, Spent
 from coordinator.audit.suspects import first_bad_entry
+from privacy.contract.coordinator_key import CoordinatorKey
 from privacy.contract.signing import PublicKey
 from privacy.errors import VerificationFailed
 from privacy.log import Logged
@@ -99,6 +100,7 @@ def verified(
         plans=len(plans),
         releases=len(context.releases),
         transcripts=transcripts,
+        key_changes=tuple(map(_key_report, bundle.changes)),
     )
     return Verified(context, ledgers, report)
 
@@ -148,10 +150,22 @@ def _log_report(log: Log) -> LogReport:
     )
 
 
+def _key_report(change: CoordinatorKey) -> KeyReport:
+    return KeyReport(
+        at=change.at,
+        until=change.until,
+        old=change.old_key.fingerprint,
+        new=change.new_key.fingerprint,
+        signed=change.signed,
+        reason=change.reason,
+    )
+
+
 def _stored(context: Context) -> dict[Logged, Iterable[str]]:
     """The digests of every statement in the bundle but the steps."""
     network = context.network
     return {
+        Logged.KEY: [change.digest for change in context.bundle.changes],
         Logged.ROSTER: network.rosters,
         Logged.DICTIONARY: network.dictionaries,
         Logged.REVOCATION: network.revocations,

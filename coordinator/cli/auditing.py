@@ -44,6 +44,8 @@ def show_vouched(report: Report) -> None:
     log = report.log
     print(f"the coordinator's log: {log.lines} lines, cosigned up to {log.witnessed_size} by")
     print(", ".join(log.cosigners) or "nobody")
+    for change in report.key_changes:
+        print("the coordinator's key changed:", change.words)
     for node in report.nodes:
         for each in node.breaks:
             by = f", by {each.by}" if each.by else ""

@@ -23,6 +23,7 @@ from coordinator.bridge_socket import BridgeSocket
 from coordinator.home import Home, Settings
 from coordinator.linking import STEP_SECONDS, linkage_json, new_session
 from coordinator.login.resets import RESET_LIFETIME, new_reset_code
+from coordinator.own_key import rotate_key as change_key
 from coordinator.people import revoke as shut_out
 from coordinator.store.accounts import ResetKind
 from coordinator.store.events import OPERATOR
@@ -238,6 +239,29 @@ def linkages(dir: Dir = HERE) -> None:  # noqa: A002
     """Every linkage, oldest first: who, by what, until when, and what became of it."""
     with _exit_codes(), _opened(dir) as (_, _, store):
         print(json.dumps([linkage_json(each) for each in store.linkages.all()], indent=2))
+
+
+@app.command(name="rotate-key")
+def rotate_key(
+    dir: Dir = HERE,  # noqa: A002
+    reason: Annotated[str, typer.Option(help="Why, in words for everybody.")] = "",
+    lost: Annotated[
+        bool, typer.Option("--lost", help="The old key is lost or stolen: every steward decides.")
+    ] = False,
+) -> None:
+    """Take a new key, signed by the old one. The coordinator is stopped."""
+    with _exit_codes(), _opened(dir) as (home, _, store):
+        if BridgeSocket(home.socket_file, store).there:
+            raise BadInput("the coordinator is running", where=str(dir), instead="stop it first")
+        change = change_key(home, store, lost=lost, reason=reason, entropy=os.urandom, now=_now())
+        print(f"changed; the coordinator's new fingerprint:\n{change.new_key.fingerprint}")
+        if not change.signed:
+            print(_TELL_STEWARDS, file=sys.stderr)
+
+
+_TELL_STEWARDS = """The old key did not sign this one, so no node follows it by itself. Tell every
+organisation's steward the fingerprint, by telephone or in person; each of them runs
+`cairn-node accept-coordinator --key FINGERPRINT --reason …`."""
 
 
 @app.command(name="close-study")

@@ -7,10 +7,11 @@ nobody, pull a bundle and verify it (`coordinator.client.auditing`, `cairn audit
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from coordinator.audit.supposition import supposition
 from coordinator.client.transport import Transport
 from privacy.checkpoint import open_checkpoint
 from privacy.contract.signing import PublicKey
@@ -19,6 +20,7 @@ from privacy.merkle import leaf_hash, verify_inclusion
 
 _OVER = ("held", "failed", "broken")
 _PAUSE_SECONDS = 1.0
+_FILE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,62 @@ class Audit:
             return dict(said["report"])
         failed = said["failed"] or {"what": "the verification could not be ended", "where": ""}
         raise VerificationFailed(failed["what"], where=failed["where"])
+
+    def policies(self, node: str) -> dict[str, Any]:
+        """Every policy of an organisation, what each changed, who, when and why; the promise."""
+        return self._get(f"ledgers/{path_part(node)}/policies")
+
+    def withdrawals(self) -> dict[str, Any]:
+        """What was taken back, and whether it held; of the newest copy that was verified."""
+        return self._get("withdrawals")
+
+    def replay(
+        self,
+        limits: Mapping[str, str] | None = None,
+        *,
+        preset: str = "",
+        margin: str = "",
+        memberships: int | None = None,
+        noise: str = "",
+        nodes: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """What other limits, rules or noise would have refused; of the newest verified copy.
+
+        `limits` are epsilon as text (or "none") by period, study, researcher, question. Raises
+        BadInput for what cannot be supposed.
+        """
+        asked = {
+            "limits": dict(limits or {}),
+            "preset": preset,
+            "margin": margin,
+            "memberships": memberships,
+            "noise": noise,
+            "nodes": list(nodes),
+        }
+        supposition(
+            [f"{name}={text}" for name, text in (limits or {}).items()],
+            preset_name=preset,
+            margin=margin,
+            memberships=memberships,
+            noise=noise,
+            nodes=nodes,
+        )
+        said: dict[str, Any] = self.transport.post("/v1/audit/replays", asked)
+        return said
+
+    def dossiers(self) -> dict[str, Any]:
+        """The dossiers that there are, of the newest copy that was verified."""
+        return self._get("dossiers")
+
+    def dossier(self, name: str) -> dict[str, Any]:
+        """One dossier, section by section; `name` as `dossiers` says, for instance study-als."""
+        return self._get(f"dossiers/{path_part(name)}")
+
+    def dossier_file(self, name: str, form: str = "html") -> bytes:
+        """The dossier as `html`, as `pdf`, or a study's as `json` for the registry."""
+        path = f"/v1/audit/dossiers/{path_part(name)}/file?form={path_part(form)}"
+        with self.transport.download(path, _FILE_SECONDS) as fetched:
+            return b"".join(fetched.pieces)
 
     def _get(self, path: str, **query: str | float) -> dict[str, Any]:
         said: dict[str, Any] = self.transport.get(f"/v1/audit/{path}", wait_seconds=0.0, **query)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from coordinator.client.errors import BadInput
 from coordinator.client.model import save_model
+from coordinator.client.scripts import notebook, r_script
 
 if TYPE_CHECKING:
     from coordinator.client.result import Result
@@ -19,7 +20,8 @@ _KEY = b"cairn"
 def save(
     result: Result, path: str | Path, intended_use: str = "", judged: Sequence[Result] = ()
 ) -> None:
-    """Write `path` as its ending says: .csv, .parquet or .json, or .safetensors for a model.
+    """Write `path` as its ending says: .csv, .parquet, .json, .ipynb (a notebook) or .r (a script),
+    or .safetensors for a model.
 
     A CSV file begins with lines of `#` that say what it is (pandas reads it with comment="#"); a
     Parquet file has the same as JSON in its schema's metadata, under `cairn`. Raises BadInput
@@ -36,6 +38,10 @@ def save(
             where.write_text(text + "\n", "utf-8", newline="\n")
         case ".parquet":
             _parquet(result, where)
+        case ".ipynb":
+            where.write_text(notebook(result, _header(result)), "utf-8", newline="\n")
+        case ".r":
+            where.write_text(r_script(result, _header(result)), "utf-8", newline="\n")
         case ".safetensors":
             save_model(result, where, intended_use, judged)
         case _:

@@ -96,7 +96,7 @@ def checked_openings(
 def _body(envelope: Envelope, release: str, key: PublicKey) -> Mapping[str, Any]:
     if envelope.digest != release:
         raise VerificationFailed("another release than was asked for", where=release)
-    body: Mapping[str, Any] = envelope.open("release", key)
+    body: Mapping[str, Any] = envelope.open_kept("release", key)
     return body
 
 
@@ -169,6 +169,18 @@ def _judgement(result: Result, of: tuple[str, Any]) -> Judgement:
         release=result.release,
         figures=result.answer,
     )
+
+
+def judging(result: Result, among: Sequence[Result]) -> list[Result]:
+    """Those answers of `study.evaluate(...)` that judge the model of `result`."""
+    found = []
+    for each in among:
+        try:
+            model_of(result, judged=[each])
+        except BadInput:
+            continue
+        found.append(each)
+    return found
 
 
 def _provenance(result: Result, origin: Origin, intended_use: str) -> Provenance:

@@ -18,6 +18,7 @@ from coordinator.client.delegating import Delegated, Leave
 from coordinator.client.errors import BadInput, NotSignedIn, Refused
 from coordinator.client.insight import Insight, insight_of
 from coordinator.client.job import Job
+from coordinator.client.library import ReleaseInfo
 from coordinator.client.proposing import propose, studies_of_file
 from coordinator.client.question import Question
 from coordinator.client.remote import RemoteStudy
@@ -38,6 +39,7 @@ from privacy.contract.token import Token
 from privacy.errors import Code, VerificationFailed
 
 _MOCK = "mock:"
+_RELEASES = 500  # the most that are listed together
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,17 @@ class Network:
         found = self._study(study_id)
         _ = found.facts
         return found
+
+    def release(self, study_id: str, digest: str) -> Result:
+        """A stored answer, for whoever may read releases; raises Refused. Costs nothing."""
+        return self._study(study_id).release(digest)
+
+    def releases(self, text: str = "", *, study: str = "", kind: str = "") -> list[ReleaseInfo]:
+        """The newest answers that you may see, of one study and one kind of analysis where they
+        are named, in which every word of `text` stands."""
+        said = self.transport.get("/v1/releases", study=study, limit=_RELEASES)["releases"]
+        found = map(ReleaseInfo.of, said)
+        return [each for each in found if kind in ("", each.kind) and each.says(text)]
 
     def propose(self, study_file: str | Path) -> list[Study]:
         """Propose the studies of a study.toml, signed by you, to every organisation.

@@ -2,7 +2,8 @@
 
 The auditor reads every line that is new, puts it onto the tree of those read before, and signs
 the head only if it is that tree's. So what was shown once cannot be told otherwise later: a log
-that shrinks, forks or is signed by another key is named, and nothing of it is signed.
+that shrinks, forks or is signed by another key is named, and nothing of it is signed. A key that
+the one before it signed over is followed (`coordinator.client.followed_keys`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from coordinator.client.followed_keys import LogKeys, NodeKeys
 from coordinator.client.transport import Transport
 from privacy.checkpoint import (
     LOG,
@@ -24,6 +26,7 @@ from privacy.checkpoint import (
     witness_name,
 )
 from privacy.contract.canonical import b64, unb64
+from privacy.contract.coordinator_key import parse_changes
 from privacy.contract.signing import PublicKey, SigningKey
 from privacy.errors import BadInput, VerificationFailed
 from privacy.merkle import Frontier, leaf_hash
@@ -35,13 +38,14 @@ _FORMAT = "cairn-notebook/1"
 
 @dataclass(frozen=True)
 class Noted:
-    """One log as far as it was read."""
+    """One log as far as it was read, and whose keys signed it, oldest first."""
 
-    key: PublicKey
+    keys: tuple[PublicKey, ...]
     frontier: Frontier
 
-    def to_json(self) -> dict[str, str]:
-        return {"key": self.key.text, "frontier": b64(self.frontier.to_bytes())}
+    def to_json(self) -> dict[str, Any]:
+        keys = [each.text for each in self.keys]
+        return {"keys": keys, "frontier": b64(self.frontier.to_bytes())}
 
 
 @dataclass
@@ -79,7 +83,8 @@ class Notebook:
 
 
 def _noted(value: Any) -> Noted:
-    return Noted(PublicKey.from_text(value["key"]), Frontier.from_bytes(unb64(value["frontier"])))
+    keys = tuple(PublicKey.from_text(text) for text in value["keys"])
+    return Noted(keys, Frontier.from_bytes(unb64(value["frontier"])))
 
 
 @dataclass(frozen=True)
@@ -118,32 +123,37 @@ class Visit:
 
     def _visit(self, of: str, said: Mapping[str, Any]) -> Visited:
         known = self.notebook.logs.get(of)
-        key = self._key(of, PublicKey.from_text(str(said["key"])), known)
+        key, keys = PublicKey.from_text(str(said["key"])), self._keys(of, known)
         note = str(said["checkpoint"])
         try:
             head = open_checkpoint(note, key, origin_of(self.notebook.network, of))
             before = Frontier() if known is None else known.frontier
-            after = self._read(of, before, head)
+            after = self._read(of, before, head, keys)
+            keys.check(key, self.pinned.get("coordinator" if of == LOG else of))
         except VerificationFailed as error:
             raise VerificationFailed(error.what, where=of) from None
         # noted before the signature leaves: a witness never signs two histories
-        self.notebook.logs[of] = Noted(key, after)
+        self.notebook.logs[of] = Noted(tuple(keys.keys), after)
         self.notebook.save()
         self._hand_in(of, note, head)
         return Visited(of, before.size, after.size, known is None)
 
-    def _key(self, of: str, stated: PublicKey, known: Noted | None) -> PublicKey:
-        pinned = self.pinned.get("coordinator" if of == LOG else of)
-        for expected in (pinned, known.key if known else None):
-            if expected is not None and expected != stated:
-                raise VerificationFailed("is signed by another key than the one known", where=of)
-        return stated
+    def _keys(self, of: str, known: Noted | None) -> NodeKeys | LogKeys:
+        """The keys of a log as they were known, to be followed by its new lines."""
+        keys = [] if known is None else list(known.keys)
+        if of != LOG:
+            return NodeKeys(self.notebook.network, of, keys)
+        changes = parse_changes(self.transport.get("/v1/network")["key_changes"])
+        return LogKeys(self.notebook.network, changes, keys)
 
-    def _read(self, of: str, frontier: Frontier, head: Checkpoint) -> Frontier:
+    def _read(
+        self, of: str, frontier: Frontier, head: Checkpoint, keys: NodeKeys | LogKeys
+    ) -> Frontier:
         """The tree grown up to `head`; raises VerificationFailed unless it is the head's."""
         if head.size < frontier.size:
             raise VerificationFailed(f"had {frontier.size} entries and shows {head.size}")
         for line in self._lines(of, frontier.size, head.size):
+            keys.read(line, frontier.size)
             frontier = frontier.append(leaf_hash(line))
         if frontier.size != head.size:
             raise VerificationFailed(f"shows a head of {head.size} entries and not all of them")

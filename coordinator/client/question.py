@@ -16,8 +16,10 @@ from coordinator.client.result import Result
 from models.aggregates.requests import Analysis
 from models.sentences import sentence
 from models.target import parse_target
-from privacy.accounting.conversion import parse_epsilon
+from privacy import errors
+from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon
 from privacy.errors import Code
+from privacy.units import Rho
 
 MOST_MEMBERS = 10**9
 _ANY_TIME = 86_400.0  # of a run that is only started
@@ -47,6 +49,25 @@ class Terms:
     max_attempts: int
     timeout_seconds: float
     tops_up: tuple[str, ...] = ()  # releases that this one is to be combined with
+
+
+@dataclass(frozen=True)
+class TopUp:
+    """`asked` is the price of asking again, `combined` one question of both losses, whose interval
+    the combined answer has; None where that is more than one question may cost."""
+
+    asked: Preview
+    combined: Preview | None
+
+    @property
+    def epsilon(self) -> float:
+        """What asking again is charged."""
+        return self.asked.planned.epsilon_charged
+
+    @property
+    def half_width(self) -> float | None:
+        """Expected of the combined answer, of a 95 % interval."""
+        return None if self.combined is None else self.combined.half_width
 
 
 class Backend(Protocol):
@@ -117,12 +138,17 @@ class Question:
         """
         return self._run(terms_of(epsilon, max_attempts, timeout_seconds))
 
-    def start(self, epsilon: Epsilon, *, max_attempts: int = 1) -> Job:
+    def start(
+        self, epsilon: Epsilon, *, max_attempts: int = 1, tops_up: Result | None = None
+    ) -> Job:
         """Ask the network and go on; the job tells how far the run is, waits for it and stops it.
 
-        Where a run has many rounds, `max_attempts` counts for each of them.
+        Where a run has many rounds, `max_attempts` counts for each of them. With `tops_up` the
+        answer is combined with an earlier one; see `Result.top_up`.
         """
         terms = terms_of(epsilon, max_attempts, _ANY_TIME)
+        if tops_up is not None:
+            terms = replace(terms, tops_up=self._topped_up(tops_up))
         return self.backend.start(self.suited(terms.epsilon), terms)
 
     def top_up(
@@ -134,12 +160,27 @@ class Question:
         timeout_seconds: float = 120.0,
     ) -> Result:
         """Ask again for `epsilon` more and combine with `earlier`; see `Result.top_up`."""
+        terms = terms_of(epsilon, max_attempts, timeout_seconds)
+        return self._run(replace(terms, tops_up=self._topped_up(earlier)))
+
+    def top_up_preview(self, earlier: Result, epsilon: Epsilon) -> TopUp:
+        """What topping `earlier` up would cost and bring; spends nothing."""
+        self._topped_up(earlier)
+        asked = self.preview(epsilon)
+        memberships = asked.planned.memberships**2
+        both = (Rho.parse(asked.rho).fraction + earlier.rho) / memberships
+        whole = epsilon_of_rho(Rho.round_down(both), earlier.delta)
+        try:
+            return TopUp(asked, self.preview(f"{whole:.6g}"))
+        except errors.BadInput:  # of more than a single question may cost
+            return TopUp(asked, None)
+
+    def _topped_up(self, earlier: Result) -> tuple[str, ...]:
+        """The releases of a result of this question; raises BadInput for another one's."""
         same = earlier.asked.analysis == self.analysis_json and earlier.asked.cohort == self.cohort
         if earlier.asked.study != self.study or not same:
             raise BadInput("that result answers another question", code=Code.NOT_COMBINABLE)
-        digests = tuple(release.digest for release in earlier.releases)
-        terms = terms_of(epsilon, max_attempts, timeout_seconds)
-        return self._run(replace(terms, tops_up=digests))
+        return tuple(release.digest for release in earlier.releases)
 
     def _run(self, terms: Terms) -> Result:
         asked = self.suited(terms.epsilon)

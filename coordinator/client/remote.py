@@ -16,6 +16,7 @@ from coordinator.client.delegating import Delegated, delegate
 from coordinator.client.errors import BadInput, Refused, Unreachable, refusal
 from coordinator.client.facts import Budget, Loss
 from coordinator.client.job import Job
+from coordinator.client.known_coordinator import KnownCoordinator
 from coordinator.client.model import Origin, checked_opening, checked_openings
 from coordinator.client.preview import Preview, reworded
 from coordinator.client.proposing import Step, steps_of, take
@@ -28,6 +29,7 @@ from models.opening import Opening
 from models.related import Relation
 from models.sentences import sentence
 from models.within import declared
+from privacy.checkpoint import Checkpoint
 from privacy.contract import plan, study
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.dictionary import Dictionary
@@ -66,10 +68,15 @@ class RemoteStudy:
         return self._dictionary
 
     def titles(self) -> Titles:
-        """Of the dictionary's columns, for charts; none where the coordinator is away."""
+        """Of the dictionary's columns, for charts; none where the coordinator is away, and for
+        those who only read releases."""
         try:
             return titles_of(self._dictionary)
         except Unreachable:
+            return {}
+        except Refused as refused:
+            if refused.code is not Code.NOT_PERMITTED:
+                raise
             return {}
 
     def attrition(self, conditions: Sequence[str]) -> Attrition:
@@ -178,34 +185,48 @@ class RemoteStudy:
         raise refusal(Code(run["code"]), run["title"], run["fields"], delta, openings)
 
     def _read(self, run: Mapping[str, Any], words: str) -> Result:
-        found = result_from_run(run, self._facts.purpose, words, self.titles)
+        found = result_from_run(run, self._purpose, words, self.titles)
         return replace(
             found, origin=partial(self._origin, found.release), logged=self._logged(run["answer"])
         )
 
+    @cached_property
+    def _purpose(self) -> str:
+        """As approved; to those who only read releases, as the list of studies says it."""
+        try:
+            return self._facts.purpose
+        except Refused as refused:
+            if refused.code is not Code.NOT_PERMITTED:
+                raise
+        said = self.transport.get("/v1/studies")["studies"]
+        return next((str(each["purpose"]) for each in said if each["id"] == self.study_id), "")
+
     def _logged(self, answer: Mapping[str, Any]) -> Logging:
         """Where the release stands in the log; raises VerificationFailed if nothing shows it."""
-        key, network = self._coordinator
         proof = LogProof.from_json(answer["log"])
-        head = proof.check_of(Logged.RELEASE, answer["release"], key, network)
+        known = self._coordinator
+
+        def held(key: PublicKey) -> Checkpoint:
+            return proof.check_of(Logged.RELEASE, answer["release"], key, known.network)
+
+        head = known.check(held)
         return Logging(proof.entry.seq, head.size, head.root.hex(), proof.checkpoint)
 
     @cached_property
-    def _coordinator(self) -> tuple[PublicKey, str]:
-        said = self.transport.get("/v1/network")
-        return PublicKey.from_text(said["coordinator_key"]), str(said["id"])
+    def _coordinator(self) -> KnownCoordinator:
+        return KnownCoordinator(self.transport)
 
     def _origin(self, release: str) -> Origin:
         """The last round of a release, checked against the coordinator's signature."""
         path = f"/v1/releases/{release}"
-        key, _ = self._coordinator
         envelope = Envelope.from_json(self.transport.get(path)["envelope"])
         with self.transport.download(f"{path}/state", _DOWNLOAD_SECONDS) as fetched:
             state = b"".join(fetched.pieces)
-        last = checked_opening(envelope, release, key, state)
+        last = self._coordinator.check(lambda key: checked_opening(envelope, release, key, state))
 
         def every() -> tuple[Opening, ...]:
             said = self.transport.get(f"{path}/rounds")
+            key = self._coordinator.key
             return checked_openings(envelope, release, key, said["rounds"])
 
         return Origin(self._dictionary, self._facts.max_memberships, last, every)

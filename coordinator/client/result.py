@@ -294,7 +294,8 @@ class Result:
         intended_use: str = "",
         judged: Sequence[Result] = (),
     ) -> None:
-        """Write the table with its notes, cost and receipts: .csv, .parquet or .json.
+        """Write the table with its notes, cost and receipts: .csv, .parquet or .json; .ipynb is a
+        notebook with them, .r a script.
 
         Of a run of training, and of `glm`, `cox` and `progression`, .safetensors writes the model,
         and its card to the .json beside it; `card` says what the other two are.

@@ -158,7 +158,10 @@ class Study(Asking):
             raise BadInput("a release is named by its digest", where="release")
         found = self._source.backend.release(digest)
         analysis = parse_analysis(found.asked.analysis)
-        return replace(found, question=self.ask(analysis, found.asked.cohort))
+        try:
+            return replace(found, question=self.ask(analysis, found.asked.cohort))
+        except Refused:  # of who only reads releases, or of a question not taken any more
+            return found
 
     def declared(self) -> Dictionary:
         return self.dictionary

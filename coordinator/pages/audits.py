@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import Response
@@ -26,6 +27,16 @@ def auditing(visit: Visit) -> Audit:
     if visit.person.role not in AUDITORS:
         raise Refused(Code.NOT_PERMITTED)
     return visit.network.audit
+
+
+def held(ask: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    """What is made of a verified copy; None before a verification held."""
+    try:
+        return ask()
+    except Refused as refused:
+        if refused.public_fields.get("what") == "verification":
+            return None
+        raise
 
 
 def overview(visit: Visit) -> Response:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Response
 
+from coordinator.client.errors import BUDGET_CODES
+from coordinator.client.network import NodeInfo
 from coordinator.pages.visit import KIT, Visit, go
 from coordinator.pages.words import worded
 from pages.kit import HEADERS
 
 _SHOWN = 50
 UNDER_WAY = ("queued", "running")
+_OVER_BUDGET = {code.value for code in BUDGET_CODES}
 
 
 def every(visit: Visit) -> Response:
@@ -40,11 +44,37 @@ def cancel(visit: Visit, run: str) -> Response:
 
 def _facts(visit: Visit, name: str) -> dict[str, Any]:
     run = worded(visit.network.transport.get(f"/v1/runs/{name}"))
-    nodes = visit.network.nodes()
     taking = set(run["participants"])
+    study = visit.network.transport.get(f"/v1/studies/{run['study']}")
+    nodes = [node for node in visit.network.nodes() if node.id in taking]
     return {
         "run": run,
         "under_way": run["state"] in UNDER_WAY,
-        "nodes": [node for node in nodes if node.id in taking],
+        "chips": [(node.name, *_chip(run, node)) for node in nodes],
+        "declining": study["declining"],
         "release": (run["answer"] or {}).get("release", ""),
     }
+
+
+def _chip(run: Mapping[str, Any], node: NodeInfo) -> tuple[str, str]:
+    """What everybody may know of a node in this run, and how it is shown. Whether its policy or
+    its members' consent kept it away is in no chip."""
+    if run["state"] == "released":
+        return "done", "good"
+    if node.state != "online":
+        return node.state, "wait"
+    match run["state"]:
+        case "queued":
+            return "waiting", ""
+        case "running":
+            return "running", "good"
+        case _:
+            return _ended(run, node)
+
+
+def _ended(run: Mapping[str, Any], node: NodeInfo) -> tuple[str, str]:
+    """Of a run without an answer: only a budget that is used up has a name."""
+    named = run["fields"].get("node") == node.id
+    if named and run["code"] in _OVER_BUDGET:
+        return "over budget", "bad"
+    return "stopped", "wait"

@@ -36,6 +36,7 @@ _PLACES = (
     ("/catalogue", "Catalogue", frozenset({Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN})),
     ("/runs", "Runs", frozenset({Role.RESEARCHER, Role.AUDITOR, Role.ADMIN})),
     ("/releases", "Releases", frozenset({Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN})),
+    ("/models", "Models", frozenset({Role.RESEARCHER, Role.AUDITOR})),
     ("/organisations", "Organisations", _EVERY - {Role.CLINICIAN}),
     ("/audit", "Audit", frozenset({Role.AUDITOR, Role.ADMIN})),
     ("/insights", "Public results", _EVERY),

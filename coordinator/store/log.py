@@ -15,14 +15,16 @@ from privacy.log import LogEntry, Logged
 _BATCH = 5_000
 
 
-def log_statement(session: Session, kind: Logged, digest: str, subject: str) -> None:
-    """Add one line. The writer holds the store's one lock, so two lines never get one number."""
+def log_statement(session: Session, kind: Logged, digest: str, subject: str) -> int:
+    """Add one line; its number. The writer holds the store's one lock, so two lines never get
+    one number."""
     session.flush()
     last = session.scalars(select(func.max(LogRow.seq))).first()
     entry = LogEntry(
         seq=0 if last is None else last + 1, kind=kind, statement=digest, subject=subject
     )
     session.add(LogRow(seq=entry.seq, kind=kind.value, digest=digest, data=entry.data))
+    return entry.seq
 
 
 class Log:
@@ -43,6 +45,12 @@ class Log:
             if len(found) < high - low:
                 return
             low = high
+
+    def size(self) -> int:
+        """How many lines there are."""
+        with self._database.read() as session:
+            last = session.scalars(select(func.max(LogRow.seq))).first()
+        return 0 if last is None else last + 1
 
     def find(self, kind: Logged, digest: str) -> LogEntry:
         """The first line of this statement; raises Refused(NOT_FOUND)."""

@@ -12,6 +12,7 @@ from coordinator.store.log import log_statement
 from coordinator.store.tables import DocumentRow
 from privacy.accounting.conversion import DEFAULT_DELTA
 from privacy.contract.canonical import canonical_bytes, parse_canonical, parse_rational, rational
+from privacy.contract.coordinator_key import CoordinatorKey
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.revocation import Revocation
 from privacy.contract.roster import Roster
@@ -114,15 +115,36 @@ class NetworkDocuments:
         """Every list of revoked keys, oldest first."""
         return self._series("revocation-")
 
+    def key_changes(self) -> tuple[CoordinatorKey, ...]:
+        """Every change of the coordinator's own key, oldest first."""
+        found = self._values("key-change-")
+        return tuple(CoordinatorKey.from_json(parse_canonical(value)) for value in found)
+
+    def put_key_change(self, change: CoordinatorKey) -> None:
+        """Enter a change of the coordinator's key as the line of the log that it names.
+
+        Raises Refused(CONFLICT) where that line is taken.
+        """
+        with self._database.write() as session:
+            name = f"key-change-{change.number:012d}"
+            if session.get(DocumentRow, name) is not None:
+                raise Refused(Code.CONFLICT, what="number")
+            session.add(DocumentRow(name=name, value=canonical_bytes(change.to_json())))
+            said = change.new_key.fingerprint
+            if log_statement(session, Logged.KEY, change.digest, said) != change.until:
+                raise Refused(Code.CONFLICT, what="line of the log")
+
     def rosters(self) -> tuple[Envelope, ...]:
         """The roster of every epoch, oldest first."""
         return self._series("roster-")
 
     def _series(self, prefix: str) -> tuple[Envelope, ...]:
+        return tuple(Envelope.from_bytes(value) for value in self._values(prefix))
+
+    def _values(self, prefix: str) -> tuple[bytes, ...]:
         wanted = select(DocumentRow.value).where(DocumentRow.name.startswith(prefix))
         with self._database.read() as session:
-            found = session.scalars(wanted.order_by(DocumentRow.name))
-            return tuple(Envelope.from_bytes(value) for value in found)
+            return tuple(session.scalars(wanted.order_by(DocumentRow.name)))
 
 
 def revoked_in(envelope: Envelope) -> frozenset[str]:

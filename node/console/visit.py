@@ -29,6 +29,7 @@ _PLACES = (
     ("/console/consent", "Members"),
     ("/console/activity", "What left"),
     ("/console/network", "Network"),
+    ("/console/linkage", "Linkage"),
     ("/console/people", "People and keys"),
 )
 

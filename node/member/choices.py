@@ -15,6 +15,7 @@ from typing import Any
 from node.consent import ALL, Consent, consent_of, purpose_key, set_consent
 from node.consent_history import Note, history
 from node.ledger_store import LedgerStore
+from node.linked import LINKAGE
 from node.parts import Parts
 from privacy.contract.consent import ConsentState, Word
 from privacy.contract.diseases import Diseases
@@ -99,6 +100,7 @@ class Choices:
             "purposes": self._purposes(said, known, today),
             "studies": [self._study(each, said, known, today) for each in self._studies()],
             "risk": self._risk(),
+            "linkage": self._linkage(),
             "own": self._own(member),
             "promise": None if promise is None else promise.to_json(),
             "words": [_word(number, word) for number, word in self.words(member)],
@@ -143,10 +145,26 @@ class Choices:
     def _purposes(
         self, said: dict[str, Consent], known: Evidence, today: date
     ) -> list[dict[str, Any]]:
+        unsaid = {LINKAGE: Consent(given=False)}  # consent to all is none to being linked
         return [
-            self._purpose(name, said.get(name, said[ALL]), known, today)
+            self._purpose(name, said.get(name, unsaid.get(name, said[ALL])), known, today)
             for name in self._names(said)
         ]
+
+    def _linkage(self) -> dict[str, Any] | None:
+        """With whom this organisation links members, by what, and until when; None: with nobody."""
+        service = self.parts.service
+        agreed = service.policy.rules.linking
+        if agreed is None:
+            return None
+        state = service.ledger.state
+        named = {each.id: each.name for each in service.roster().nodes} if state.roster else {}
+        labels = (service.dictionary().refs[name].column for name in agreed.fields)
+        return {
+            "partners": [named.get(name, name) for name in agreed.partners],
+            "fields": [column.label or column.name.replace("_", " ") for column in labels],
+            "until": state.linkage.begun.ends if state.linkage else None,
+        }
 
     def _names(self, said: Iterable[str]) -> list[str]:
         """Every purpose that the page speaks of, "all" first."""

@@ -21,6 +21,7 @@ class Ask(StrEnum):
     """Everything a coordinator can ask of a node. There is no other door."""
 
     HELLO = "hello"
+    FOLLOW_KEY = "follow-key"
     OFFER_ROSTER = "offer-roster"
     OFFER_STUDY = "offer-study"
     STUDY_STEPS = "study-steps"

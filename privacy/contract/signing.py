@@ -50,6 +50,16 @@ class PublicKey:
     raw: bytes
     former: tuple[FormerKey, ...] = field(default=(), compare=False, repr=False)
 
+    def at(self, place: int) -> PublicKey:
+        """The key that signed at `place`, counted from 0, of its owner's log."""
+        later = [former for former in self.former if place < former.until]
+        return later[0].key if later else PublicKey(self.raw)
+
+    @property
+    def every(self) -> tuple[PublicKey, ...]:
+        """This key and those before it, the newest first."""
+        return (self, *(former.key for former in reversed(self.former)))
+
     @classmethod
     def from_text(cls, text: str) -> Self:
         """Read the base64 form; raises BadInput unless it is 32 bytes."""
@@ -123,6 +133,17 @@ class Envelope:
             raise VerificationFailed(f"not a {kind} by the expected key")
         key.verify(kind, self.body, self.signature)
         return parse_canonical(self.body)
+
+    def open_kept(self, kind: str, key: PublicKey) -> Any:
+        """The body of what was checked when it came: a former key of the owner counts too."""
+        known = [each for each in key.every if each == self.key]
+        return self.open(kind, known[0] if known else key)
+
+    def resaid(self, key: SigningKey) -> Self:
+        """The same statement, of the same digest, said again under `key`."""
+        if self.key == key.public:
+            return self
+        return type(self)(self.kind, self.body, key.public, key.sign(self.kind, self.body))
 
     @property
     def digest(self) -> str:

@@ -125,16 +125,23 @@ class SignOff(Fact):
 
 
 def open_step(
-    envelope: Envelope, study: Study, coordinator: PublicKey, nodes: Mapping[str, PublicKey]
+    envelope: Envelope,
+    study: Study,
+    coordinator: PublicKey,
+    nodes: Mapping[str, PublicKey],
+    *,
+    kept: bool = False,
 ) -> StudyStep:
     """The step, if it is about this version and signed by a key that may take it.
 
+    Of one that was checked when it came, and `kept`, a former key of the coordinator counts too.
     Raises VerificationFailed otherwise, and BadInput for what is no step.
     """
     step = StudyStep.from_json(envelope.open(KIND, envelope.key))
     if (step.study, step.version, step.study_digest) != (study.id, study.version, study.digest):
         raise VerificationFailed("is about another version of the study", where=step.study)
-    if not _signed_by(envelope.key, step, study, coordinator, nodes):
+    keys = coordinator.every if kept else (coordinator,)
+    if not _signed_by(envelope.key, step, study, keys, nodes):
         raise VerificationFailed(f"is not signed by its {step.signer.value}", where=step.study)
     if step.act not in MAY[step.signer]:
         raise VerificationFailed(
@@ -149,7 +156,7 @@ def _signed_by(
     key: PublicKey,
     step: StudyStep,
     study: Study,
-    coordinator: PublicKey,
+    coordinator: tuple[PublicKey, ...],
     nodes: Mapping[str, PublicKey],
 ) -> bool:
     match step.signer:
@@ -159,7 +166,7 @@ def _signed_by(
             known = nodes.get(step.by)
             return known is not None and key in (known, *(each.key for each in known.former))
         case Signer.COORDINATOR:
-            return key == coordinator and not step.by
+            return key in coordinator and not step.by
         case _:
             assert_never(step.signer)
 

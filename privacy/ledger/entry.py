@@ -19,6 +19,7 @@ from privacy.contract.facts import Fact
 from privacy.contract.policy import Policy, Rules
 from privacy.contract.study import KeyText
 from privacy.errors import BadInput
+from privacy.ledger.coordinator_entry import CoordinatorBody
 from privacy.ledger.desk_entry import Delegated, Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.fields import (
     CodeText,
@@ -361,6 +362,7 @@ Body = (
     | Witnessed
     | UpkeepBody
     | StewardBody
+    | CoordinatorBody
     | HistoryBroken
     | HistoryAccepted
     | LedgerRecovered

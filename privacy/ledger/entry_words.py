@@ -12,6 +12,12 @@ from typing import assert_never
 
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.signing import PublicKey
+from privacy.ledger.coordinator_entry import (
+    CoordinatorAccepted,
+    CoordinatorBody,
+    CoordinatorForked,
+    CoordinatorKeyChanged,
+)
 from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.entry import (
     Aborted,
@@ -77,6 +83,9 @@ KIND_WORDS: Mapping[str, str] = {
     "leaving": "leaving",
     "left": "left",
     "node-key": "node's key",
+    "coordinator-key": "coordinator's key",
+    "coordinator-forked": "coordinator's key forked",
+    "coordinator-accepted": "coordinator's key accepted",
     "steward-invited": "steward invited",
     "steward-joined": "steward joined",
     "steward-key": "steward's key",
@@ -111,6 +120,8 @@ def entry_words(body: Body, delta: Fraction, question: str = "") -> str:
             return _of_upkeep(body)
         case StewardInvited() | StewardJoined() | StewardKeyChanged() | StewardEnded():
             return _of_stewards(body)
+        case CoordinatorKeyChanged() | CoordinatorForked() | CoordinatorAccepted():
+            return _of_coordinator(body)
         case HistoryBroken() | HistoryAccepted() | LedgerRecovered() | BudgetForfeited():
             return _of_history(body)
         case LinkBegun() | Linked() | LinkEnded():
@@ -254,6 +265,21 @@ def _of_stewards(
             return f"A steward took key {key_words(body.new)} for {key_words(body.old)}"
         case StewardEnded():
             return f"{body.by} ended steward's key {key_words(body.key)}{_for(body.reason)}"
+        case _:
+            assert_never(body)
+
+
+def _of_coordinator(body: CoordinatorBody) -> str:
+    match body:
+        case CoordinatorKeyChanged(change=change):
+            keys = f"from {key_words(change.old)} to {key_words(change.new)}"
+            return f"The coordinator changed its key {keys}{_for(change.reason)}"
+        case CoordinatorForked(change=change):
+            keys = f"{key_words(change.old)} signed a second successor, {key_words(change.new)}"
+            return f"The coordinator's former key {keys}: nothing is answered"
+        case CoordinatorAccepted():
+            key = key_words(body.key)
+            return f"{body.by} accepted the coordinator's key {key} by hand{_for(body.reason)}"
         case _:
             assert_never(body)
 

@@ -15,6 +15,12 @@ from privacy.accounting.individual import MOST_CEILING
 from privacy.contract.policy import Rules
 from privacy.contract.time import epoch_of, instant_text, parse_instant
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.ledger.coordinator_entry import (
+    CoordinatorAccepted,
+    CoordinatorForked,
+    CoordinatorKeyChanged,
+)
+from privacy.ledger.coordinators import change_coordinator
 from privacy.ledger.desk_entry import Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.entry import (
     MAX_ENTRY_BYTES,
@@ -153,6 +159,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return change_stewards(state, body, at)
         case BackedUp() | Restored() | Leaving() | Left() | NodeKeyChanged():
             return kept_up(state, body, at)
+        case CoordinatorKeyChanged() | CoordinatorForked() | CoordinatorAccepted():
+            return change_coordinator(state, body, at)
         case HistoryBroken() | HistoryAccepted() | LedgerRecovered() | BudgetForfeited():
             return told(state, body, at)
         case LinkBegun() | Linked() | LinkEnded():

@@ -140,6 +140,11 @@ class LedgerState(_Value):
     genesis: Genesis | None = None
     key: str = ""  # the node's, in force
     former_keys: tuple[tuple[str, int], ...] = ()  # and how many entries each of them signed
+    coordinator: str = ""  # its key in force; "" for the one that the node was set up with
+    former_coordinators: tuple[tuple[str, int], ...] = ()  # and how many lines each of them signed
+    decided_coordinators: int = 0  # how many of them a steward decided about
+    forked: str = ""  # a second successor of a former key, until a steward has decided
+    forks: frozenset[str] = frozenset()  # digests of such changes
     policy: PolicySet | None = None
     period: PeriodOpened | None = None
     periods: int = 0
@@ -249,8 +254,8 @@ class LedgerState(_Value):
 
     @property
     def halted(self) -> bool:
-        """Whether the coordinator's log broke: nothing is reserved and nothing leaves."""
-        return LOG in self.faults
+        """Whether the coordinator's log or key broke: nothing is reserved and nothing leaves."""
+        return LOG in self.faults or bool(self.forked)
 
     @property
     def approved(self) -> frozenset[str]:

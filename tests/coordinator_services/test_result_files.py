@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +52,34 @@ def test_a_parquet_file_holds_the_same_with_everything_beside_it(
 def test_a_json_file_is_to_json(result: Result, tmp_path: Path) -> None:
     result.save(tmp_path / "r.JSON")
     assert json.loads((tmp_path / "r.JSON").read_text("utf-8")) == result.to_json()
+
+
+def test_a_notebook_holds_the_numbers_and_runs(result: Result, tmp_path: Path) -> None:
+    result.save(tmp_path / "r.ipynb")
+    book = json.loads((tmp_path / "r.ipynb").read_text("utf-8"))
+    assert (book["nbformat"], book["nbformat_minor"]) == (4, 5)
+    codes = ["".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code"]
+    for code in codes:
+        ast.parse(code)
+    said: dict[str, object] = {}
+    exec(codes[0], said)  # noqa: S102
+    read = said["table"]
+    assert isinstance(read, pd.DataFrame)
+    pd.testing.assert_frame_equal(read, result.table)
+    texts = "".join("".join(cell["source"]) for cell in book["cells"])
+    assert result.methods() in texts
+    assert repr(result.release) in texts
+    assert len({cell["id"] for cell in book["cells"]}) == len(book["cells"])
+
+
+def test_a_script_in_r_holds_the_numbers(result: Result, tmp_path: Path) -> None:
+    result.save(tmp_path / "r.R")
+    text = (tmp_path / "r.R").read_text("utf-8")
+    rows = [line[3:].rstrip(",")[:-1] for line in text.splitlines() if line.startswith('  "')]
+    table = "\n".join(row.replace('\\"', '"').replace("\\\\", "\\") for row in rows)
+    pd.testing.assert_frame_equal(pd.read_csv(io.StringIO(table)), result.table)
+    commented = [line for line in text.splitlines() if line.startswith("# ")]
+    assert commented[0] == f"# {result.asked.sentence}"
 
 
 def test_another_ending_is_refused(result: Result, tmp_path: Path) -> None:

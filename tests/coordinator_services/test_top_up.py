@@ -41,7 +41,12 @@ def test_a_top_up_is_charged_and_narrows_the_interval(net: Network, live_world: 
     question = net.study("als-progression").count(by="treatment")
     first = question.run(epsilon=0.1)
     once = charged(live_world)
+    expected = question.top_up_preview(first, 0.2)
+    assert charged(live_world) == once
     both = first.top_up(epsilon=0.2)
+    assert expected.epsilon == pytest.approx(both.spent)
+    half = (both.answer.rows[0].high - both.answer.rows[0].low) / 2
+    assert expected.half_width == pytest.approx(half, rel=1e-3)
     assert charged(live_world).fraction == both.rho
     assert both.rho > once.fraction == first.rho
     assert both.spent == both.releases[-1].epsilon == pytest.approx(0.2, rel=1e-5)

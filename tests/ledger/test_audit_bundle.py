@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from coordinator.audit.bundle import Held, LedgerFacts, ReleaseFacts, write_bundle
+from coordinator.audit.bundle import write_bundle
+from coordinator.audit.bundle_facts import Held, LedgerFacts, ReleaseFacts
 from coordinator.audit.verify import Pinned, verify_bundle
 from coordinator.statement import totals_digest
 from privacy.accounting.conversion import epsilon_of_rho

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from coordinator.audit.bundle import LogFacts
+from coordinator.audit.bundle_facts import LogFacts
 from coordinator.audit.verify import Pinned, verify_bundle
 from privacy.checkpoint import Checkpoint, log_origin, sign_checkpoint
 from privacy.contract.canonical import parse_canonical

@@ -8,10 +8,16 @@ from typing import Any, get_args
 import pytest
 
 from coordinator.audit.advice import Found
+from privacy.contract.coordinator_key import CoordinatorKey
 from privacy.errors import VerificationFailed
+from privacy.ledger.coordinator_entry import (
+    CoordinatorAccepted,
+    CoordinatorForked,
+    CoordinatorKeyChanged,
+)
 from privacy.ledger.entry import Approval, Body, Commit, Mechanism, Paused
-from privacy.ledger.entry_words import KIND_WORDS, entry_words
-from tests.support.ledger_factory import digest_of
+from privacy.ledger.entry_words import KIND_WORDS, entry_words, key_words
+from tests.support.ledger_factory import digest_of, signing_key
 
 DELTA = Fraction(1, 10**6)
 BODIES: tuple[type[Any], ...] = get_args(Body)
@@ -70,6 +76,22 @@ def test_a_decision_says_who_and_why(decision: Any, begins: str) -> None:
 
 def test_a_pause_says_what_it_means() -> None:
     assert entry_words(Paused(by="ada"), DELTA) == "ada paused: nothing is answered until resumed"
+
+
+def test_a_key_of_the_coordinator_says_whose_word_stands_behind_it() -> None:
+    old, new = signing_key("old"), signing_key("new")
+    place = ("test", 1, 5)
+    change = CoordinatorKey.of(old, new, place, at="2026-03-10T12:00:00Z", reason="yearly")
+    prints = [key_words(key.public.text) for key in (old, new)]
+    said = entry_words(CoordinatorKeyChanged(change=change), DELTA)
+    assert said == f"The coordinator changed its key from {prints[0]} to {prints[1]}: yearly"
+    forked = entry_words(CoordinatorForked(change=change), DELTA)
+    assert f"{prints[0]} signed a second successor, {prints[1]}" in forked
+    accepted = CoordinatorAccepted(
+        old=change.old, key=change.new, by="Ina", reason="compared by telephone"
+    )
+    said = entry_words(accepted, DELTA)
+    assert said.startswith(f"Ina accepted the coordinator's key {prints[1]} by hand")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from privacy.errors import BadInput, VerificationFailed
 from tests.support.net_bundle import bundle
 from tests.support.network import Network
 from tests.support.rewinding import cut_log, say
+from tests.support.rotating import rotate
 from tests.support.served import asked_over_http
 
 AUDITOR = Token(Role.AUDITOR, b"a" * 32)
@@ -177,3 +178,25 @@ def test_a_bundle_whose_log_is_not_the_one_that_was_witnessed_does_not_verify(
     for found in report.nodes:
         assert [each.kind for each in found.breaks] == ["history-broken", "history-accepted"]
         assert "rewound" in found.breaks[0].what
+
+
+def test_a_notebook_follows_the_coordinators_key_where_the_old_one_signed(
+    network: Network, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    notebook = tmp_path / "notebook.json"
+
+    def visit() -> Result:
+        with asked_over_http(network, monkeypatch) as client:
+            return _witness(client, notebook)
+
+    assert visit().exit_code == 0
+    rotate(network, tmp_path)
+    followed = visit()
+    assert followed.exit_code == 0, followed.stderr
+    kept = notebook.read_bytes()
+    assert len(json.loads(kept)["logs"][LOG]["keys"]) == 2
+    rotate(network, tmp_path, lost=True)
+    stopped = visit()
+    assert stopped.exit_code == 6
+    assert f"{LOG}: is signed by another key than the one known" in stopped.stderr
+    assert notebook.read_bytes() == kept

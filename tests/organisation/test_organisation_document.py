@@ -18,7 +18,13 @@ from tests.support.network import Network
 PAGE = (Path(__file__).parents[2] / "docs" / "organisation.md").read_text("utf-8")
 COMMANDS = re.findall(r"^(?: {4}| {7})cairn-node (.+)$", PAGE, re.MULTILINE)
 NODE = "als-union"
-ELSEWHERE = ("init", "start", "rotate-key", "recover")  # they need a coordinator
+ELSEWHERE = (
+    "init",
+    "start",
+    "rotate-key",
+    "recover",
+    "accept-coordinator",
+)  # they need a coordinator
 
 
 class Hand:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
+from coordinator.api import dossiers
 from coordinator.api.services import ApiSettings
 from coordinator.client import connect
 from coordinator.client.audit import Audit
@@ -19,10 +20,11 @@ from coordinator.client.network import Network as Client
 from coordinator.store.tables import LedgerEntryRow
 from privacy.contract.token import Role
 from privacy.errors import VerificationFailed
+from privacy.ledger.entry import PolicySet
 from tests.support.auditor import AUDITOR, let_in
 from tests.support.browser import NARROW, WIDE, browser, reader
 from tests.support.fake_executor import serve
-from tests.support.network import Network, Shape, make_network
+from tests.support.network import Network, Shape, make_network, make_policy
 from tests.support.served import app_of
 
 pytestmark = pytest.mark.processes
@@ -36,7 +38,16 @@ PAGES = (
     f"/audit/ledgers/{NODE}?since=yesterday",
     f"/audit/ledgers/{NODE}/0",
     "/audit/verify",
+    "/audit/dossiers",
+    "/audit/dossiers/study-als-progression",
+    f"/audit/dossiers/node-{NODE}",
+    f"/audit/organisations/{NODE}?old=1&new=2",
+    "/audit/withdrawals",
+    "/audit/what-if",
+    "/audit/what-if?period=0.3",
+    "/audit/what-if?period=lots&memberships=x",
 )
+LATER = ("/audit", "/audit/verify", "/audit/dossiers", "/audit/withdrawals", "/audit/what-if")
 
 
 @dataclass
@@ -86,13 +97,18 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     steward = network.nodes[NODE].steward
     steward.pause()
     steward.resume()
+    tighter = make_policy(network.shape, NODE).model_copy(update={"question_epsilon": "5"})
+    changed = PolicySet.of(tighter, "ada", "after the board's meeting")
+    network.nodes[NODE].service.ledger.append(changed)
     let_in(network)
     network.settle()
     app = app_of(network, ApiSettings(secure_cookies=False))
     person = next(p for p in network.store.people.all() if p.role is Role.AUDITOR)
     cookie = app.state.services.sessions.open_web(person).cookie
     with serve(app) as url, browser() as chromium:
-        yield Site(network, url, ("cairn", cookie), chromium)
+        made = Site(network, url, ("cairn", cookie), chromium)
+        made.audit.verify(pause=lambda _seconds: None)
+        yield made
     network.close()
 
 
@@ -245,3 +261,96 @@ def test_nobody_else_reads_or_verifies(site: Site) -> None:
     for ask in (researcher.audit.overview, researcher.audit.start_verification):
         with pytest.raises(Refused, match="role"):
             ask()
+
+
+def test_before_a_verification_every_page_says_what_to_do(site: Site) -> None:
+    app = app_of(site.network, ApiSettings(secure_cookies=False))
+    with serve(app) as url, reader(site.browser, url, site.cookie, width=NARROW) as seen:
+        for path in LATER:
+            text = seen.go(path).inner_text("main")
+            assert "since the coordinator started" in text, path
+            assert seen.page.locator("button:has-text('Verify')").count() == 1
+            assert seen.complaints() == [], path
+            assert seen.overflow() == 0, path
+        assert seen.troubles == []
+
+
+@pytest.mark.parametrize("name", ["study-als-progression", f"node-{NODE}"])
+def test_a_dossier_is_what_the_report_writes(site: Site, name: str) -> None:
+    audit = site.audit
+    said = audit.dossier(name)
+    assert name in {each["name"] for each in audit.dossiers()["dossiers"]}
+    with reader(site.browser, site.url, site.cookie) as seen:
+        page = seen.go("/audit/dossiers")
+        page.click(f"a[href='/audit/dossiers/{name}']")
+        text = page.inner_text("main")
+        for section in said["sections"]:
+            assert section["title"] in text
+        for form, begins in (("PDF", b"%PDF-"), ("HTML", b"<!doctype html>")):
+            with page.expect_download() as download:
+                page.click(f"text={form} >> nth=0")
+            body = Path(download.value.path()).read_bytes()
+            assert body.startswith(begins)
+            assert body == audit.dossier_file(name, form.lower())
+        assert seen.troubles == []
+
+
+def test_without_typst_a_dossier_says_what_to_install(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dossiers, "can_set_paper", lambda: False)
+    with reader(site.browser, site.url, site.cookie) as seen:
+        text = seen.go(f"/audit/dossiers/node-{NODE}").inner_text("main")
+        assert "pip install 'cairn-network[audit]'" in text
+        assert seen.complaints() == []
+        seen.go(f"/audit/dossiers/node-{NODE}/file.pdf")
+        assert "missing_software" in seen.page.inner_text("main")
+
+
+def test_policies_say_who_changed_what_and_why(site: Site) -> None:
+    with reader(site.browser, site.url, site.cookie, scripts=False) as seen:
+        page = seen.go(f"/audit/organisations/{NODE}")
+        text = page.inner_text("main")
+        first, second = site.audit.policies(NODE)["versions"]
+        assert "after the board's meeting" in text
+        assert "by ada" in text
+        assert "in 100 instead of 10 in 100" in text
+        assert second["changes"]["one question"] in text.replace("\t", " -> ")
+        page.select_option("#f-old", "2")
+        page.select_option("#f-new", "1")
+        page.click("button:has-text('Compare')")
+        assert page.inner_text("ins >> nth=0") == first["words"]["one question"]
+        assert page.inner_text("del >> nth=0") == second["words"]["one question"]
+
+
+def test_what_was_taken_back_is_what_the_client_returns(site: Site) -> None:
+    (pause,) = site.audit.withdrawals()["withdrawals"]
+    assert (pause["node"], pause["kind"], pause["charged_after"]) == (NODE, "paused", 0)
+    with reader(site.browser, site.url, site.cookie) as seen:
+        text = seen.go("/audit/withdrawals").inner_text("main")
+        assert "paused: every question" in text
+        assert "at once" in text
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_other_limits_are_tried_by_clicking(site: Site, scripts: bool) -> None:
+    with reader(site.browser, site.url, site.cookie, scripts=scripts) as seen:
+        page = seen.go("/audit/what-if")
+        page.fill("#f-period", "0.3")
+        page.check(f"#n-{NODE}")
+        page.click("button:has-text('Replay')")
+        assert "1 of 1 question would have been refused" in page.inner_text("main")
+        assert page.input_value("#f-period") == "0.3"
+        assert page.is_checked(f"#n-{NODE}")
+        found = site.audit.replay({"period": "0.3"}, nodes=[NODE])
+        assert found["refused"][0]["words"] in page.inner_text("main")
+        page.fill("#f-period", "a lot")
+        page.fill("#f-noise", "0")
+        page.click("button:has-text('Replay')")
+        assert "an epsilon above 0, for instance 1." in page.inner_text("#e-period")
+        assert page.input_value("#f-period") == "a lot"
+        page.fill("#f-period", "")
+        page.click("button:has-text('Replay')")
+        assert page.inner_text("#e-noise")
+        assert page.input_value("#f-noise") == "0"
+        assert seen.troubles == []

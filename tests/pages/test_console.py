@@ -23,6 +23,7 @@ PAGES = (
     "/console/activity",
     "/console/network",
     "/console/people",
+    "/console/linkage",
     "/console/data/quality",
     "/console/data/sheet",
     "/console/people/leave",

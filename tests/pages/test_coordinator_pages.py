@@ -25,6 +25,8 @@ PAGES = {
         PLAN.replace("severity", "sverity"),
         "/runs",
         "/releases",
+        "/releases?text=nothing",
+        "/models",
         "/organisations",
         "/studies/none",
     ),
@@ -56,6 +58,7 @@ def test_every_page_is_for_everybody(site: Site, role: Role | None, width: int, 
         release = site.network().study(STUDY).mean("severity").run(epsilon=0.3).release
         if role in (Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN):
             seen.go(f"/studies/{STUDY}/releases/{release}")
+            assert seen.page.locator("h2:has-text('Methods')").count() == 1
             assert seen.complaints() == []
             assert seen.overflow() == 0
         assert seen.troubles == []
@@ -111,9 +114,9 @@ def test_what_a_page_offers_as_a_file_is_what_the_client_writes(site: Site, tmp_
     stored = site.network().study(STUDY).release(result.release)
     with reader(site.browser, site.url, site.cookie(Role.RESEARCHER)) as seen:
         page = seen.go(f"/studies/{STUDY}/releases/{result.release}")
-        for kind in ("csv", "json"):
+        for kind in ("csv", "json", "ipynb", "r"):
             with page.expect_download() as download:
-                page.click(f"text={kind.upper()}")
+                page.click(f"a[href$='file.{kind}']")
             stored.save(tmp_path / f"it.{kind}")
             assert Path(download.value.path()).read_text() == (tmp_path / f"it.{kind}").read_text()
 

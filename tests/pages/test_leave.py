@@ -82,7 +82,27 @@ def test_leave_is_given_in_the_terminal_and_the_question_runs(site: Site, script
         page.wait_for_selector("#f-sure")
         page.check("#f-sure")
         page.click("button:has-text('Run')")
-        page.wait_for_selector("text=See the answer")
+        page.click("a:has-text('See the answer')")
+        page.fill("#f-more", "nothing")
+        page.click("button:has-text('Price')")
+        assert page.input_value("#f-more") == "nothing"
+        page.wait_for_selector("#e-more")
+        page.fill("#f-more", "0.25")
+        page.click("button:has-text('Price')")
+        page.wait_for_selector("#more dd:has-text('epsilon 0.25')")
+        page.click("button:has-text('Top up')")
+        assert "mean it" in page.inner_text("#e-sure")
+        page.check("#f-sure")
+        page.click("button:has-text('Top up')")
+        assert page.locator(".chips li").count() == 3
+        page.wait_for_selector("a:has-text('See the answer')")
+        assert set(page.locator(".chips li").all_inner_texts()) == {
+            "Als-Union: done",
+            "Ms-League: done",
+            "Mood-Circle: done",
+        }
+        page.click("a:has-text('See the answer')")
+        assert "Combined of 2 releases" in page.inner_text("main")
         assert seen.troubles == []
 
 

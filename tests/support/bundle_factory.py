@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from coordinator.audit.bundle import (
+from coordinator.audit.bundle import write_bundle
+from coordinator.audit.bundle_facts import (
     BundleFacts,
     Held,
     LedgerFacts,
     LogFacts,
     ReleaseFacts,
-    write_bundle,
 )
 from coordinator.statement import totals_digest
 from privacy.accounting.conversion import epsilon_of_rho, parse_epsilon, rho_of_epsilon

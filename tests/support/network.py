@@ -546,7 +546,7 @@ def _set_up(
     setup.begin_ledger(
         node.home, settings, make_policy(shape, name), dictionary, by="steward", clock=node.clock
     )
-    documents = Documents(node.home.documents, settings.coordinator)
+    documents = Documents(node.home.documents, lambda: settings.coordinator)
     files = net_data.write(folder / "files" / name, shape.people(name), shape.rows(name))
     records = Records.open(node.home.records_file)
     import_folder(records, dictionary, files, consent_purposes={PURPOSE})
@@ -560,9 +560,21 @@ def _set_up(
     ledger.close()
 
 
-def _connect(shape: Shape, clock: Clock, store: Store, nodes: dict[str, Node]) -> Network:
-    key = COORDINATOR
-    entropy = seeded_entropy("coordinator")
+def rekeyed(network: Network, key: SigningKey) -> None:
+    """The same coordinator, started again with another key."""
+    network.execution.close()
+    again = _connect(network.shape, network.clock, network.store, network.nodes, key)
+    vars(network).update(vars(again))
+
+
+def _connect(
+    shape: Shape,
+    clock: Clock,
+    store: Store,
+    nodes: dict[str, Node],
+    key: SigningKey = COORDINATOR,
+) -> Network:
+    entropy = seeded_entropy(f"coordinator {key.public.text}")
     wire = Wire(nodes)
 
     def roster() -> Roster:

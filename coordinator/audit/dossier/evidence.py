@@ -97,6 +97,11 @@ def _not_shown(material: Material) -> list[str]:
         said.append(f"These keys were taken from the bundle and not compared: {names}.")
     if found.absent:
         said.append(f"There is no ledger of: {_list(material, found.absent)}.")
+    said += [
+        f"Why the coordinator's key was replaced without the old one's word: {change.words}"
+        for change in found.key_changes
+        if not change.signed
+    ]
     broken = [node.node for node in found.nodes if node.breaks]
     if broken:
         said.append(
