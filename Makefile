@@ -10,7 +10,7 @@ JOBS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core check install docs bench statistical system clean
+.PHONY: help demo test test-core check install docs screenshots bench statistical system clean
 
 help:  ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -81,6 +81,9 @@ check: $(VENV)/.dev  ## formatting, lint, types, import arrows
 docs: $(VENV)/.dev  ## build the documentation's site into build/docs; a broken link fails
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build -f mkdocs.yml
 	@echo "$(CURDIR)/build/docs/index.html"
+
+screenshots: programs $(VENV)/.all  ## take the tutorials' pictures in docs/screens anew
+	CAIRN_PICTURES=1 $(BIN)/python -m pytest -q tests/pages/test_tutorials.py
 
 bench: $(VENV)/.all  ## measure; prints a table and writes bench/results/*.json (QUICK=1 is shorter)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)

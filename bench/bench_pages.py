@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,14 @@ import httpx
 
 READERS = 50
 PAGES = ("/studies", "/studies/als-progression", "/runs", "/releases", "/insights")
+AUDIT = (
+    "/audit",
+    "/audit/verify",
+    "/audit/organisations/als-union",
+    "/audit/ledgers/als-union",
+    "/audit/ledgers/als-union?kind=paused&page=3",
+    "/audit/ledgers/als-union/1234",
+)
 CHART = "/studies/als-progression/ask?kind=histogram&columns=severity&amount="
 MOST, MOST_CHART, MOST_BYTES = 0.150, 0.300, 200_000
 _SERVER = """
@@ -26,15 +34,21 @@ from datetime import UTC, datetime
 from coordinator.api.services import ApiSettings
 from coordinator.pages.drawing import CHARTS
 from privacy.contract.token import Role
+from privacy.ledger.entry import Paused, Resumed
 from tests.support.fake_executor import make_world, serve
+from tests.support.fake_nodes import append_entries
 settings = ApiSettings(secure_cookies=False, requests_per_person_per_minute=10**6,
                        requests_per_address_per_minute=10**6)
 world = make_world(Path(sys.argv[1]), settings=settings, clock=lambda: datetime.now(UTC))
-key = world.tokens[Role.RESEARCHER].signing_key.public.text
-person = next(each for each in world.store.people.all() if each.public_key == key)
+append_entries(world.store, "als-union", "2026-03-01T12:00:00Z",
+               *[Paused(by="ada"), Resumed(by="ada")] * 1000)
+def cookie(role):
+    key = world.tokens[role].signing_key.public.text
+    person = next(each for each in world.store.people.all() if each.public_key == key)
+    return world.app.state.services.sessions.open_web(person).cookie
 CHARTS.warm()
 with serve(world.app) as url:
-    print(url, world.app.state.services.sessions.open_web(person).cookie, flush=True)
+    print(url, cookie(Role.RESEARCHER), cookie(Role.AUDITOR), flush=True)
     sys.stdin.read()
 """
 
@@ -42,11 +56,14 @@ with serve(world.app) as url:
 def run(*, quick: bool) -> list[dict[str, Any]]:
     """Seconds from a request to its last byte; every page's size as it is sent."""
     rounds = 2 if quick else 10
-    with tempfile.TemporaryDirectory() as folder, _served(folder) as (url, cookie):
-        _loaded(url, cookie, 1)  # templates and statements are compiled once
-        times = _loaded(url, cookie, rounds)
+    with tempfile.TemporaryDirectory() as folder, _served(folder) as (url, cookie, auditor):
+        times: dict[str, list[float]] = {}
+        for who, pages in ((cookie, PAGES), (auditor, AUDIT)):
+            _loaded(url, who, pages, 1)  # templates and statements are compiled once
+            times |= _loaded(url, who, pages, rounds)
         charts = [_seconds(url, cookie, f"{CHART}{1 + n / 100}") for n in range(4 * rounds)]
         sizes = {page: _bytes(url, cookie, page) for page in (*PAGES, f"{CHART}1")}
+        sizes |= {page: _bytes(url, auditor, page) for page in AUDIT}
     rows: list[dict[str, Any]] = []
     for page, seconds in times.items():
         slow = statistics.quantiles(seconds, n=20)[-1]
@@ -71,8 +88,9 @@ def _row(what: str, value: float, most: float, unit: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _served(folder: str) -> Iterator[tuple[str, str]]:
-    """A coordinator with made-up nodes in a process of its own: its address and a session."""
+def _served(folder: str) -> Iterator[tuple[str, str, str]]:
+    """A coordinator with made-up nodes in a process of its own: its address, and sessions of a
+    researcher and of an auditor."""
     command = [sys.executable, "-c", _SERVER, folder]
     root = Path(__file__).parents[1]
     with subprocess.Popen(
@@ -80,22 +98,22 @@ def _served(folder: str) -> Iterator[tuple[str, str]]:
     ) as process:
         assert process.stdout is not None
         try:
-            url, cookie = process.stdout.readline().split()
-            yield url, cookie
+            url, cookie, auditor = process.stdout.readline().split()
+            yield url, cookie, auditor
         finally:
             process.communicate("")
 
 
-def _loaded(url: str, cookie: str, rounds: int) -> dict[str, list[float]]:
+def _loaded(url: str, cookie: str, pages: Sequence[str], rounds: int) -> dict[str, list[float]]:
     """Every reader opens every page so often, all at once; seconds by page."""
-    times: dict[str, list[float]] = {page: [] for page in PAGES}
+    times: dict[str, list[float]] = {page: [] for page in pages}
     start = threading.Barrier(READERS)
 
     def read(number: int) -> None:
         with _client(url, cookie) as http:
             start.wait()
-            for turn in range(rounds * len(PAGES)):
-                page = PAGES[(turn + number) % len(PAGES)]
+            for turn in range(rounds * len(pages)):
+                page = pages[(turn + number) % len(pages)]
                 began = time.perf_counter()
                 http.get(page).raise_for_status()
                 times[page].append(time.perf_counter() - began)

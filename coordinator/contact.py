@@ -52,6 +52,7 @@ class Greeting(Fact):
     approved: tuple[str, ...]
     steps: int  # how many steps in the lives of studies it took
     revoked: int
+    successors: int  # how many researchers' keys it knows that another one took the place of
     linkage: str  # the session it counts linked members by; empty for none
     size: int
     checkpoint: str
@@ -142,9 +143,18 @@ class Contact:
             mark = (node, boot, revoked.digest)
             listed = revoked.resaid(self._key).to_json()
             self._offer_once(mark, Ask.OFFER_REVOCATION, {"revocation": listed})
+        self._offer_successors(node, boot, said)
         self._offer_linkage(node, boot, str(said["linkage"]))
         for facts in () if said["leaving"] else self.store.studies.newest():
             self._offer_study(node, boot, facts, facts.study.digest in said["approved"])
+
+    def _offer_successors(self, node: str, boot: str, said: dict[str, Any]) -> None:
+        """Tell a node which researchers' keys took others' place, as studies come to name them."""
+        changes = self.store.people.key_changes()
+        if said["successors"] < len(changes):
+            mark = (node, boot, f"{len(changes)} keys, {len(said['approved'])} studies")
+            wish = {"changes": [each.to_json() for each in changes]}
+            self._offer_once(mark, Ask.OFFER_SUCCESSORS, wish)
 
     def _offer_linkage(self, node: str, boot: str, counts_by: str) -> None:
         """Tell a node once more that all of its linkage learnt, if it does not count by it."""

@@ -153,7 +153,7 @@ def propose(store: Store, key: SigningKey, study: Study, *, now: datetime) -> En
 
 def signers(store: Store, key: PublicKey) -> Signers:
     """Who may take steps in the life of a study: this coordinator and the roster's nodes."""
-    return Signers(key, store.network.roster.keys)
+    return Signers(key, store.network.roster.keys, store.people.successors())
 
 
 def _propose(store: Store, key: SigningKey, study: Study, at: str) -> None:

@@ -17,7 +17,16 @@ from coordinator.store.ledgers import Ledgers
 from privacy.merkle import Tree, leaf_hash
 
 UNREADABLE = "unreadable"
-BREAKS = frozenset({"history-broken", "history-accepted", "recovered", "forfeited"})
+BREAKS = frozenset(
+    {
+        "history-broken",
+        "history-accepted",
+        "coordinator-forked",
+        "coordinator-accepted",
+        "recovered",
+        "forfeited",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +69,19 @@ class LedgerIndex:
     tree: Tree = field(default_factory=Tree)
     asked: dict[str, tuple[str, str, str]] = field(default_factory=dict)  # study, key, sentence
     refusals: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)  # how many entries there are of each
+    studies: Counter[str] = field(default_factory=Counter)
+    researchers: Counter[str] = field(default_factory=Counter)  # by key; "" for none
 
     @property
     def breaks(self) -> int:
-        return sum(place.kind in BREAKS for place in self.places)
+        return sum(self.kinds[kind] for kind in BREAKS)
 
     def find(self, sought: Sought) -> list[Place]:
         """The entries that are looked for, the newest first."""
+        if sought == Sought():
+            return self.places[::-1]
         return [place for place in reversed(self.places) if sought.holds(place)]
-
-    def count(self, what: str) -> dict[str, int]:
-        """How many entries there are of each kind, study or researcher."""
-        return dict(sorted(Counter(getattr(each, what) for each in self.places).items()))
 
     def add(self, data: bytes) -> None:
         """Take the next entry in."""
@@ -83,6 +93,12 @@ class LedgerIndex:
         study, researcher, _ = self.asked.get(plan, (_text(body, "study"), "", ""))
         kind = _text(body, "kind") or UNREADABLE
         self.refusals.update(_refusals(kind, body))
+        for counter, what in (
+            (self.kinds, kind),
+            (self.studies, study),
+            (self.researchers, researcher),
+        ):
+            counter[what] += 1
         self.places.append(Place(seq, at, kind, study, researcher, plan))
         self.tree.append(leaf_hash(data))
 

@@ -48,7 +48,7 @@ from privacy.errors import BadInput, CairnError
 
 NETWORK = "local"
 REMEMBERED = "network.json"
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 STOP_SECONDS = 15.0
 RESTART_SECONDS = 0.5
 

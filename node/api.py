@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 
 from node.console.door import PLACE, ConsoleDoor
 from node.console.routes import console_router
+from node.console.visit import trouble_page
 from node.member.links import Sessions
 from node.parts import Parts
 from node.steward import Steward
@@ -342,20 +343,21 @@ def _problems(app: FastAPI) -> None:
         chunked = "transfer-encoding" in request.headers
         most = MAX_UPLOAD_BYTES if request.url.path == UPLOADS else MAX_BODY_BYTES
         if chunked or not length.isdigit() or int(length) > most:
-            return _problem(413, Code.TOO_LARGE, "the request is too large")
+            return _told(request, 413, Code.TOO_LARGE, "the request is too large")
         return await call_next(request)
 
     @app.exception_handler(CairnError)
-    def refused(_request: Request, error: CairnError) -> JSONResponse:
+    def refused(request: Request, error: CairnError) -> Response:
         match error:
             case Refused():
-                return _problem(_status(error.code), error.code, str(error), error.public_fields)
+                status = _status(error.code)
+                return _told(request, status, error.code, str(error), error.public_fields)
             case BadInput():
-                return _problem(422, Code.BAD_REQUEST, str(error))
+                return _told(request, 422, Code.BAD_REQUEST, str(error))
             case VerificationFailed():
-                return _problem(500, Code.LEDGER_STOPPED, str(error))
+                return _told(request, 500, Code.LEDGER_STOPPED, str(error))
             case _:
-                return _problem(500, Code.INTERNAL, "the node could not do this")
+                return _told(request, 500, Code.INTERNAL, "the node could not do this")
 
     @app.exception_handler(RequestValidationError)
     def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
@@ -364,13 +366,13 @@ def _problems(app: FastAPI) -> None:
         return _problem(422, Code.BAD_REQUEST, f"{where}: {first['msg']}")
 
     @app.exception_handler(HTTPException)
-    def http_error(_request: Request, error: HTTPException) -> JSONResponse:
+    def http_error(request: Request, error: HTTPException) -> Response:
         code = Code.NOT_FOUND if error.status_code == 404 else Code.BAD_REQUEST
-        return _problem(error.status_code, code, "no such page here")
+        return _told(request, error.status_code, code, "no such page here")
 
     @app.exception_handler(Exception)
-    def internal(_request: Request, _error: Exception) -> JSONResponse:
-        return _problem(500, Code.INTERNAL, "the node could not do this")
+    def internal(request: Request, _error: Exception) -> Response:
+        return _told(request, 500, Code.INTERNAL, "the node could not do this")
 
 
 def _status(code: Code) -> int:
@@ -381,6 +383,19 @@ def _status(code: Code) -> int:
             return 404
         case _:
             return 409
+
+
+def _told(
+    request: Request,
+    status: int,
+    code: Code,
+    detail: str,
+    fields: Mapping[str, str | int | float] | None = None,
+) -> Response:
+    """A page for whoever is at the console, a problem document for a program."""
+    if request.url.path.startswith(f"{PLACE}/"):
+        return trouble_page(request, status, code, detail)
+    return _problem(status, code, detail, fields)
 
 
 def _problem(

@@ -14,6 +14,7 @@ from node.home import write_private
 from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
 from privacy.contract.coordinator_key import CoordinatorKey
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.researcher_key import Successors, ever
 from privacy.contract.revocation import Revocation
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey
@@ -27,8 +28,14 @@ F = TypeVar("F", Dictionary, Roster, Study)
 class Documents:
     """Reads and writes the documents folder; verifies every signature on the way in and out."""
 
-    def __init__(self, folder: Path, coordinator: Callable[[], PublicKey]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        coordinator: Callable[[], PublicKey],
+        successors: Callable[[], Successors] = dict,
+    ) -> None:
         self._folder = folder
+        self._successors = successors
         self._coordinator = coordinator
         self._known: dict[str, Dictionary | Roster | Study] = {}  # immutable: named by digest
 
@@ -82,7 +89,7 @@ class Documents:
         Each is signed by one of its investigators, or by the coordinator for them.
         """
         for each in proposals:
-            if open_step(each, study, self._coordinator(), {}).act is not Act.PROPOSE:
+            if self._step(each, study).act is not Act.PROPOSE:
                 raise VerificationFailed("is no proposal", where=study.id)
         self._write(f"proposals-{study.digest}", [each.to_json() for each in proposals])
 
@@ -93,7 +100,11 @@ class Documents:
         except Refused:
             return []
         found = map(Envelope.from_json, kept)
-        return [open_step(each, study, self._coordinator(), {}, kept=True) for each in found]
+        return [self._step(each, study, kept=True) for each in found]
+
+    def _step(self, step: Envelope, study: Study, *, kept: bool = False) -> StudyStep:
+        keys = ever(study.keys, self._successors())
+        return open_step(step, study, self._coordinator(), {}, kept=kept, investigators=keys)
 
     def keep_offered_key(self, change: CoordinatorKey) -> None:
         """Keep a change of the coordinator's key that a steward has to look at."""

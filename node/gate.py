@@ -9,7 +9,7 @@ researcher signed does not pass, whoever signed it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
@@ -19,6 +19,7 @@ from privacy.contract.delegation import Authority, authority_of
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.duo import Use
 from privacy.contract.plan import Plan, Question
+from privacy.contract.researcher_key import ever, standing
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study import Study
@@ -54,6 +55,12 @@ class Facts:
     linkage: Linkage | None  # in force, by the ledger
     records_fault: Code | None  # the records were set back, or follow another dictionary
     now: datetime
+    successors: Mapping[str, str] = field(default_factory=dict)  # of researchers' keys
+
+    def investigators(self, study: Study, *, reserved: bool = False) -> frozenset[str]:
+        """Whose questions of a study count; of what was `reserved`, by the key of that time."""
+        count = ever if reserved else standing
+        return count(study.keys, self.successors)
 
 
 @dataclass(frozen=True)
@@ -173,7 +180,8 @@ def _check_question(
         raise Refused(Code.BAD_SIGNATURE, what="question") from None
     # What was reserved goes on: a run of many rounds may outlast its delegation.
     asked = parse_instant(question.asked_at) if reserved else facts.now
-    authority = authority_of(plan.signer, question, study, asked)
+    keys = facts.investigators(study, reserved=reserved)
+    authority = authority_of(plan.signer, question, study, asked, keys)
     if {plan.signer.text, authority.researcher.text, authority.statement} & facts.revoked:
         raise Refused(Code.KEY_REVOKED)
     if question.study_digest != plan.study_digest or question.study != plan.study:

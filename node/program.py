@@ -107,7 +107,7 @@ def build(home: Home, *, entropy: Entropy, clock: Clock, reached: Step = _no_ste
         return cut_now(records)
 
     desk = Desk.open(home.desk_file, clock)
-    documents = Documents(home.documents, lambda: coordinators.key)
+    documents = Documents(home.documents, lambda: coordinators.key, lambda: ledger.state.successors)
     coordinators = CoordinatorKeys(settings.coordinator, ledger, documents, clock)
     linker = Linker(settings.node, key, settings.network, ledger, records, guard, entropy, clock)
     linker.settle()

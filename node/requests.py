@@ -57,7 +57,9 @@ def request_of(envelope: Envelope, facts: Facts, study_of: Callable[[str], Study
         plan = Plan.from_json(envelope.open("plan", facts.coordinator))
         question = plan.open_question()
         study = study_of(plan.study_digest)
-        authority = authority_of(plan.signer, question, study, facts.now)
+        authority = authority_of(
+            plan.signer, question, study, facts.now, facts.investigators(study)
+        )
         derivation = derive(question, study, facts.dictionary, plan.participants)
     except (VerificationFailed, BadInput, Refused):
         return None

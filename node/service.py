@@ -24,6 +24,7 @@ from node.gate import Facts
 from node.ledger_store import LedgerStore
 from node.linker import READS_MEMBERS, Linker
 from node.requests import noting, raising, told
+from node.researcher_keys import follow_researchers
 from node.runner import Masked, Runner
 from node.slots import Slots
 from node.software import load_ahead
@@ -35,6 +36,7 @@ from privacy.contract.dictionary import Dictionary
 from privacy.contract.messages import Ask, Request, seal_refusal, seal_reply
 from privacy.contract.packet import Packet
 from privacy.contract.parts import cut_head, cut_parts, join_parts
+from privacy.contract.researcher_key import parse_changes as parse_successors
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.contract.study_life import Signer
@@ -146,6 +148,7 @@ class NodeService:
             software=self.software,
             records_fault=self.records_fault(state.dictionary),
             now=self.clock(),
+            successors=state.successors,
         )
 
     # the one door for messages
@@ -211,6 +214,10 @@ class NodeService:
                 return {"steps": [each.to_json() for each in steps]}, b""
             case Ask.OFFER_REVOCATION:
                 return self._offer_revocation(payload), b""
+            case Ask.OFFER_SUCCESSORS:
+                said = parse_successors(payload["changes"])
+                with self._lock:
+                    return follow_researchers(self.ledger, self.documents, said), b""
             case Ask.WITNESS:
                 return self.door.statement(payload), b""
             case Ask.WITNESS_ANSWERS:
@@ -266,6 +273,7 @@ class NodeService:
             "approved": sorted(state.approvals),
             "steps": self.decisions.count,
             "revoked": len(state.revoked),
+            "successors": len(state.successors),
             "linkage": state.linkage.session if state.linkage else "",
             "size": self.ledger.size,
             "checkpoint": self.ledger.checkpoint(),

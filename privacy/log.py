@@ -32,6 +32,7 @@ class Logged(StrEnum):
     """The kinds of statements that stand in the log."""
 
     KEY = "key"  # the coordinator's own, changed
+    RESEARCHER_KEY = "researcher-key"  # changed
     ROSTER = "roster"
     DICTIONARY = "dictionary"
     REVOCATION = "revocation"

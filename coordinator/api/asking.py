@@ -30,6 +30,7 @@ from privacy.contract.canonical import digest
 from privacy.contract.delegation import authority_of
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Question
+from privacy.contract.researcher_key import standing
 from privacy.contract.signing import Envelope
 from privacy.contract.study import Study
 from privacy.contract.time import instant_text, parse_instant
@@ -91,7 +92,8 @@ def _new_run(
     facts = visible_study(store, principal, question.study)
     if question.study_digest != facts.study.digest:
         raise Refused(Code.PLAN_MISMATCH)
-    authority = authority_of(envelope.key, question, facts.study, now)
+    keys = standing(facts.study.keys, store.people.successors())
+    authority = authority_of(envelope.key, question, facts.study, now, keys)
     if authority.researcher.text != principal.public_key:
         raise Refused(Code.NOT_AN_INVESTIGATOR)
     dictionary = store.network.dictionary_version(facts.study.dictionary)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from fractions import Fraction
+from functools import lru_cache
 
 from coordinator.api.audit_schema import (
     AuditOverview,
@@ -152,59 +153,55 @@ def _amount(services: Services, spent: Spent) -> Amount:
 
 def _witnesses(services: Services, of: str) -> list[WitnessView]:
     """The newest that each other one cosigned; of those who only hold one, that."""
-    found: dict[str, WitnessView] = {}
+    network, found = services.store.network, dict[str, WitnessView]()
+    auditors = {f"{AUDITOR}{name}": key for name, key in services.store.people.auditors()}
+    keys = {COORDINATOR: services.key.public, **network.roster.keys, **auditors}
     for facts in services.store.ledgers.newest_witnesses(of):
-        view = _witness(services, facts)
+        at = ""
+        if facts.cosignature is not None and facts.by in keys:
+            at = _cosigned_at(facts, witness_name(network.id, facts.by), keys[facts.by])
+        view = WitnessView(by=facts.by, size=facts.size, cosigned=bool(at), at=at)
         known = found.get(view.by)
         if known is None or (view.cosigned, view.size) > (known.cosigned, known.size):
             found[view.by] = view
     return list(found.values())
 
 
-def _witness(services: Services, facts: CheckpointFacts) -> WitnessView:
-    """A cosignature counts when it holds; whatever else is there is only held."""
-    network, at = services.store.network, ""
-    keys = {COORDINATOR: services.key.public, **network.roster.keys, **_auditors(services)}
-    if facts.cosignature is not None and facts.by in keys:
-        try:
-            head = Checkpoint.parse(note_text(facts.text))
-            name = witness_name(network.id, facts.by)
-            stamp = check_cosignature(head, facts.cosignature, name, keys[facts.by])
-            at = instant_text(datetime.fromtimestamp(stamp, UTC))
-        except (BadInput, VerificationFailed):
-            at = ""
-    return WitnessView(by=facts.by, size=facts.size, cosigned=bool(at), at=at)
-
-
-def _auditors(services: Services) -> dict[str, PublicKey]:
-    return {f"{AUDITOR}{name}": key for name, key in services.store.people.auditors()}
+@lru_cache(maxsize=4096)
+def _cosigned_at(facts: CheckpointFacts, name: str, key: PublicKey) -> str:
+    """When a cosignature was made; "" for one that does not hold, which only shows a holder."""
+    try:
+        head = Checkpoint.parse(note_text(facts.text))
+        stamp = check_cosignature(head, facts.cosignature or "", name, key)
+    except (BadInput, VerificationFailed):
+        return ""
+    return instant_text(datetime.fromtimestamp(stamp, UTC))
 
 
 def entries_view(services: Services, node: str, sought: Sought, page: int) -> EntryList:
     """A page of what is looked for; of a page beyond the last, the last."""
     facts, index = known_node(services, node), services.reading.of(node)
-    keys = {key_words(key): key for key in index.count("researcher") if key}
+    keys = {key_words(key): key for key in tuple(index.researchers) if key}
     if sought.researcher:
         key = keys.get(sought.researcher, sought.researcher)
         sought = Sought(sought.kind, sought.study, key, sought.since, sought.until)
     found = index.find(sought)
     pages = max(1, -(-len(found) // PAGE))
     page = min(page, pages)
-    kinds = index.count("kind")
+    shown = found[(page - 1) * PAGE : page * PAGE]
+    lines = services.store.ledgers.those(node, [place.seq for place in shown])
+    delta = _delta(services, node)
     return EntryList(
         node=node,
         name=facts.name,
-        entries=[
-            _entry(services, node, index, place)[0]
-            for place in found[(page - 1) * PAGE : page * PAGE]
-        ],
+        entries=[_entry(lines[place.seq], delta, index, place) for place in shown],
         found=len(found),
         page=page,
         pages=pages,
         size=len(index.places),
-        kinds=kinds,
-        kind_words={kind: _kind_words(kind) for kind in kinds},
-        studies=[study for study in index.count("study") if study],
+        kinds=dict(index.kinds),
+        kind_words={kind: _kind_words(kind) for kind in tuple(index.kinds)},
+        studies=sorted(study for study in tuple(index.studies) if study),
         researchers=sorted(keys),
     )
 
@@ -221,17 +218,14 @@ def _kind_words(kind: str) -> str:
     return KIND_WORDS.get(kind, kind)
 
 
-def _entry(
-    services: Services, node: str, index: LedgerIndex, place: Place
-) -> tuple[EntryView, bytes]:
-    (data,) = services.store.ledgers.entries(node, place.seq, place.seq + 1)
+def _entry(data: bytes, delta: Fraction, index: LedgerIndex, place: Place) -> EntryView:
     _, _, question = index.asked.get(place.plan, ("", "", ""))
     try:
         body = Entry.from_bytes(data).body
-        words = entry_words(body, _delta(services, node), question)
+        words = entry_words(body, delta, question)
     except BadInput as wrong:
         words = f"{_UNREADABLE} ({wrong.what})."
-    view = EntryView(
+    return EntryView(
         seq=place.seq,
         at=place.at,
         kind=place.kind,
@@ -240,7 +234,6 @@ def _entry(
         study=place.study,
         researcher=key_words(place.researcher) if place.researcher else "",
     )
-    return view, data
 
 
 def _delta(services: Services, node: str) -> Fraction:
@@ -256,7 +249,8 @@ def entry_view(services: Services, node: str, seq: int) -> EntryDetail:
     facts, index = known_node(services, node), services.reading.of(node)
     if not 0 <= seq < len(index.places):
         raise Refused(Code.NOT_FOUND, size=len(index.places))
-    view, data = _entry(services, node, index, index.places[seq])
+    (data,) = services.store.ledgers.entries(node, seq, seq + 1)
+    view = _entry(data, _delta(services, node), index, index.places[seq])
     try:
         value = parse_canonical(data)
     except BadInput:
@@ -294,10 +288,9 @@ def policies_view(services: Services, node: str) -> PolicyList:
     """Every policy of one organisation and what is promised under the one in force."""
     facts, index = known_node(services, node), services.reading.of(node)
     state = services.budgets.state(node)
-    found = [
-        Entry.from_bytes(services.store.ledgers.entries(node, each.seq, each.seq + 1)[0])
-        for each in reversed(index.find(Sought(kind="policy")))
-    ]
+    seqs = [each.seq for each in reversed(index.find(Sought(kind="policy")))]
+    lines = services.store.ledgers.those(node, seqs)
+    found = [Entry.from_bytes(lines[seq]) for seq in seqs]
     promise = Promise.of(state)
     return PolicyList(
         node=node,

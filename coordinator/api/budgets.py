@@ -15,7 +15,7 @@ from privacy.accounting.filter import remaining
 from privacy.errors import BadInput, VerificationFailed
 from privacy.ledger.entry import Approval, Entry
 from privacy.ledger.fold import apply
-from privacy.ledger.state import LedgerState, researcher_account
+from privacy.ledger.state import LedgerState
 from privacy.units import Rho
 
 
@@ -121,4 +121,4 @@ def _part_left(
     part = None if approval is None or not researcher else state.researcher_quota(approval)
     if part is None:
         return None
-    return remaining(part, state.part_spent(researcher_account(study, researcher)))
+    return remaining(part, state.part_spent(state.own_account(study, researcher)))

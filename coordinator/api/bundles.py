@@ -87,6 +87,7 @@ def write_from_store(services: Holder, folder: Path, settled: Settled) -> None:
         plans=(plan for plan in store.releases.plans() if plan.digest in logged),
         releases=_releases(store, settled.releases, covered, logged),
         key_changes=tuple(each for each in store.network.key_changes() if each.digest in logged),
+        researcher_keys=tuple(e for e in store.people.key_changes() if e.digest in logged),
         linkages=tuple(
             LinkageEvidence(each.envelope, each.transcript, each.learnt)
             for each in store.linkages.all()

@@ -19,7 +19,7 @@ _PREFIX = re.compile(r"[0-9a-f]{8,63}")
 def _may_see(principal: Principal, facts: StudyFacts) -> bool:
     if principal.role is not Role.RESEARCHER:
         return True
-    return bool(principal.public_key) and principal.public_key in facts.study.keys
+    return not principal.keys.isdisjoint(facts.study.keys)
 
 
 def visible_studies(store: Store, principal: Principal) -> tuple[StudyFacts, ...]:

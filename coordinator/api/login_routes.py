@@ -9,6 +9,7 @@ from coordinator.api.login_schema import (
     AccountView,
     FactorAsk,
     KeyAsk,
+    KeyChangeAsk,
     LinkView,
     OfferAsk,
     OfferView,
@@ -24,6 +25,7 @@ from coordinator.api.schema import PersonView
 from coordinator.api.services import (
     Anyone,
     ApiSettings,
+    Researcher,
     Services,
     SignedIn,
     Use,
@@ -35,7 +37,7 @@ from coordinator.login.local import NewFactor, Proof
 from coordinator.store.facts import Principal
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.time import instant_text
-from privacy.errors import Code, Refused
+from privacy.errors import Code, Refused, VerificationFailed
 
 router = APIRouter(prefix="/v1", tags=["people"])
 
@@ -122,6 +124,18 @@ def register_key(ask: KeyAsk, services: Use, caller: Anyone) -> PersonView:
         raise Refused(Code.BAD_SIGNATURE, what="proof")
     at = instant_text(services.clock())
     return PersonView.of(services.store.people.register_key(caller.id, key, at))
+
+
+@router.post("/me/key/change", operation_id="changeKey")
+def change_key(ask: KeyChangeAsk, services: Use, caller: Researcher) -> PersonView:
+    """Put a new key in place of the one you sign with, signed by both. Approved studies go on."""
+    try:
+        ask.change.check(services.store.network.id)
+    except VerificationFailed:
+        raise Refused(Code.BAD_SIGNATURE, what="change") from None
+    at = instant_text(services.clock())
+    people = services.store.people
+    return PersonView.of(people.change_key(caller.id, ask.change, ask.bearer_sha256, at))
 
 
 @router.post("/me/link", operation_id="linkBrowser")

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from coordinator.api.schema import Answer, Ask, NumberText, PersonView, ShortText
+from coordinator.api.schema import Answer, Ask, NumberText, PersonView, Sha256, ShortText
 from coordinator.login.sessions import CommandSession
 from coordinator.store.accounts import ResetKind
 from coordinator.store.events import Action, PeopleEvent
+from privacy.contract.researcher_key import ResearcherKey
 
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 
@@ -125,6 +126,13 @@ class KeyAsk(Unprinted):
 
     public_key: NumberText
     proof: dict[str, Any]
+
+
+class KeyChangeAsk(Unprinted):
+    """A new key to sign with, signed by the old one too; of a token, also its credential's hash."""
+
+    change: ResearcherKey
+    bearer_sha256: Sha256 | None = None
 
 
 class PersonEntry(PersonView):

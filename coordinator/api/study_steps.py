@@ -117,14 +117,16 @@ def _check_version(services: Services, caller: Principal, study: Study) -> None:
         if study.version != 1:
             raise Refused(Code.CONFLICT, version=1) from None
         return
-    if caller.public_key not in last.keys:
+    if caller.keys.isdisjoint(last.keys):
         raise Refused(Code.NOT_AN_INVESTIGATOR)
     if study.version != last.version + 1 and study != last:
         raise Refused(Code.CONFLICT, version=last.version + 1)
 
 
 def _check_waiting(services: Services, caller: Principal) -> None:
-    mine = [f.study for f in services.store.studies.newest() if caller.public_key in f.study.keys]
+    mine = [
+        f.study for f in services.store.studies.newest() if not caller.keys.isdisjoint(f.study.keys)
+    ]
     waiting = [study for study in mine if not life_of(services, study).approving]
     if len(waiting) >= MOST_WAITING:
         raise Refused(Code.RATE_LIMITED, waiting=len(waiting))

@@ -138,6 +138,7 @@ def _network(facts: BundleFacts, key: PublicKey) -> dict[str, Any]:
         "auditors": {name: each.text for name, each in sorted(facts.auditors.items())},
         "coordinator": key.text,
         "key_changes": [each.to_json() for each in facts.key_changes],
+        "researcher_keys": [each.to_json() for each in facts.researcher_keys],
         "delta": rational(facts.delta),
     }
 
@@ -226,11 +227,15 @@ class Bundle:
                 places.setdefault((entry.kind, entry.statement), number)
         return places
 
+    def place(self, kind: Logged, digest: str) -> int | None:
+        """The line of the log on which a statement stands first; None where it does not."""
+        return self._places.get((kind, digest))
+
     def signer(self, kind: Logged, digest: str) -> PublicKey:
         """The coordinator's key in force where a statement stands in its log."""
         if not self.changes:
             return self.coordinator
-        place = self._places.get((kind, digest))
+        place = self.place(kind, digest)
         return PublicKey(self.coordinator.raw) if place is None else self.coordinator.at(place)
 
     @property

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from privacy.contract.coordinator_key import CoordinatorKey
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.researcher_key import ResearcherKey
 from privacy.contract.signing import Envelope, PublicKey
 
 
@@ -88,4 +89,5 @@ class BundleFacts:
     plans: Iterable[Envelope]
     releases: Iterable[ReleaseFacts]
     key_changes: tuple[CoordinatorKey, ...] = ()
+    researcher_keys: tuple[ResearcherKey, ...] = ()
     linkages: Iterable[LinkageEvidence] = ()

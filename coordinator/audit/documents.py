@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -20,6 +20,7 @@ from privacy.checkpoint import AUDITOR
 from privacy.contract.canonical import parse_rational
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.plan import Plan
+from privacy.contract.researcher_key import ResearcherKey, parse_changes
 from privacy.contract.revocation import Revocation
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey
@@ -41,6 +42,7 @@ _FIELDS = {
     "auditors",
     "coordinator",
     "key_changes",
+    "researcher_keys",
     "delta",
 }
 _DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,40})?(e[+-][0-9]{1,3})?", re.ASCII)
@@ -77,6 +79,7 @@ class Network:
     revocations: dict[str, Revocation]
     auditors: dict[str, PublicKey]
     delta: Fraction
+    researcher_keys: dict[str, ResearcherKey] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ def read_network(bundle: Bundle, pinned: dict[str, PublicKey]) -> Network:
             _revocations(bundle, value),
             auditors,
             delta,
+            _researcher_keys(bundle, value["researcher_keys"]),
         )
 
 
@@ -143,6 +147,19 @@ def _auditors(value: Any) -> dict[str, PublicKey]:
     for name in value:
         require(name.startswith(AUDITOR), f"{name!r} is no auditor's name")
     return {name: PublicKey.from_text(str(text)) for name, text in value.items()}
+
+
+def _researcher_keys(bundle: Bundle, value: Any) -> dict[str, ResearcherKey]:
+    """Every change of a researcher's key by digest: none has two successors, or two owners."""
+    changes = parse_changes(value)
+    for change in changes:
+        change.check(bundle.network)
+    old, new = [each.old for each in changes], [each.new for each in changes]
+    require(len(set(old)) == len(old), "a researcher's key has two successors")
+    require(len(set(new)) == len(new), "a researcher's key was used before")
+    for number, change in enumerate(changes):
+        require(change.new not in old[: number + 1], "a researcher's key was used before")
+    return {change.digest: change for change in changes}
 
 
 def _revocations(bundle: Bundle, value: dict[str, Any]) -> dict[str, Revocation]:

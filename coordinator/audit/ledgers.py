@@ -17,6 +17,7 @@ from privacy.checkpoint import COORDINATOR, Checkpoint, open_checkpoint
 from privacy.contract.canonical import parse_rational
 from privacy.contract.delegation import authority_of
 from privacy.contract.plan import Plan
+from privacy.contract.researcher_key import ResearcherKey, ever, standing
 from privacy.contract.signing import PublicKey
 from privacy.contract.study import Study
 from privacy.contract.study_life import Act
@@ -54,6 +55,7 @@ from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.ledger.permission import question_mark, question_rule
 from privacy.ledger.policy_words import policy_changes
 from privacy.ledger.state import LedgerState
+from privacy.ledger.successors import ResearcherKeyChanged
 from privacy.ledger.upkeep_entry import NodeKeyChanged
 from privacy.merkle import Tree
 from privacy.units import Rho
@@ -179,6 +181,8 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                     ledger.given_up.append((entry.seq, _largest(context, ledger.node, body)))
             case CoordinatorKeyChanged() | CoordinatorForked() | CoordinatorAccepted() as body:
                 note_coordinator(context.bundle.changes, ledger.breaks, entry, body)
+            case ResearcherKeyChanged() as body:
+                _check_successor(context, body.change)
             case KeysRevoked() as body:
                 _check_revoked(context, body)
             case DictionaryAdopted(dictionary=digest):
@@ -202,6 +206,9 @@ def _change_of(
             return body.by, f"{body.study}: {body.decision}, {_limit(context, body.rho)}"
         case Endorsement() | Reviewed() | QuestionDecided():
             return body.by, _decided(body)
+        case ResearcherKeyChanged(change=change):
+            was, now = (PublicKey.from_text(k).fingerprint for k in (change.old, change.new))
+            return COORDINATOR, f"a researcher took the key {now} for {was}"
         case KeysRevoked():
             prints = (PublicKey.from_text(key).fingerprint for key in body.keys)
             return COORDINATOR, "revoked " + ", ".join([*prints, *body.delegations])
@@ -228,6 +235,15 @@ def _check_key_change(context: Context, node: str, body: NodeKeyChanged) -> None
     require((body.old, body.until) in known, "changes the key otherwise than the roster")
     following = [text for text, _ in known[known.index((body.old, body.until)) + 1 :]]
     require([*following, key.text][0] == body.new, "changes the key to another than the roster's")
+
+
+def _check_successor(context: Context, change: ResearcherKey) -> None:
+    network = context.network
+    known = network.researcher_keys.get(change.digest)
+    require(known is not None, "names a change of a researcher's key that is not in the bundle")
+    successors = {each.old: each.new for each in network.researcher_keys.values()}
+    named = (key for study in network.studies.values() for key in study.keys)
+    require(change.old in ever(named, successors), "the key is no investigator's")
 
 
 def _check_revoked(context: Context, body: KeysRevoked) -> None:
@@ -309,7 +325,7 @@ def _check_reserve(
     plan = context.plans.get(body.plan)
     if plan is None:
         raise VerificationFailed("reserves for a plan that is not in the bundle")
-    _check_authority(body, plan, study)
+    _check_authority(body, plan, study, before)
     _check_policy(body, plan, study, before)
     check_counts_by(body, plan, before)
     agreements = (
@@ -327,12 +343,16 @@ def _check_reserve(
         require(holds, f"does not agree with its plan: {what}")
 
 
-def _check_authority(body: Reserve, plan: Plan, study: Study) -> None:
-    """Asked by an investigator, or under a delegation that one of them signed and that held."""
+def _check_authority(body: Reserve, plan: Plan, study: Study, before: LedgerState) -> None:
+    """Asked by an investigator, or under a delegation that one of them signed and that held.
+
+    Which key is an investigator's by now stands in the ledger.
+    """
     question = plan.open_question()
     asked = parse_instant(question.asked_at)
     try:
-        found = authority_of(plan.signer, question, study, asked)
+        keys = standing(study.keys, before.successors)
+        found = authority_of(plan.signer, question, study, asked, keys)
     except Refused as refused:
         raise VerificationFailed(f"researcher is no investigator: {refused}") from None
     require(body.researcher == found.researcher.text, "does not agree with its plan: researcher")

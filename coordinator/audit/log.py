@@ -16,6 +16,7 @@ from coordinator.audit.held import HeldBy, text_of, witnesses_of
 from coordinator.audit.key_chain import check_lines
 from privacy.checkpoint import LOG, log_origin, open_checkpoint
 from privacy.contract.canonical import parse_canonical
+from privacy.contract.researcher_key import Successors, standing
 from privacy.contract.signing import Envelope
 from privacy.contract.study_life import Act, Life, Signer, StudyStep, open_sign_off, open_step
 from privacy.errors import Refused, VerificationFailed
@@ -120,10 +121,24 @@ def _open_step(bundle: Bundle, network: Network, envelope: Envelope) -> StudySte
     if study is None:
         raise VerificationFailed("is about a study that is not in the bundle")
     signer = bundle.signer(Logged.STEP, envelope.digest)
-    step = open_step(envelope, study, signer, network.keys)
+    keys = standing(study.keys, _successors(bundle, network, envelope))
+    step = open_step(envelope, study, signer, network.keys, investigators=keys)
     if step.act is Act.REVIEW:
         open_sign_off(step)
     return step
+
+
+def _successors(bundle: Bundle, network: Network, step: Envelope) -> Successors:
+    """Which researchers' keys had another in their place where a step stands in the log."""
+    if not network.researcher_keys:
+        return {}
+    place = bundle.place(Logged.STEP, step.digest)
+    changes = [
+        (bundle.place(Logged.RESEARCHER_KEY, digest), change)
+        for digest, change in network.researcher_keys.items()
+    ]
+    earlier = (c for at_, c in changes if at_ is not None and place is not None and at_ < place)
+    return {change.old: change.new for change in earlier}
 
 
 def _study_of(envelope: Envelope) -> str:

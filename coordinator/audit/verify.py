@@ -166,6 +166,7 @@ def _stored(context: Context) -> dict[Logged, Iterable[str]]:
     network = context.network
     return {
         Logged.KEY: [change.digest for change in context.bundle.changes],
+        Logged.RESEARCHER_KEY: network.researcher_keys,
         Logged.ROSTER: network.rosters,
         Logged.DICTIONARY: network.dictionaries,
         Logged.REVOCATION: network.revocations,

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.cli import audits, insights, login, models, planned, runs, studies
+from coordinator.cli import audits, insights, login, models, own_key, planned, runs, studies
 from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.diagnosis import diagnose
 from coordinator.cli.options import (
@@ -63,6 +63,7 @@ for name, part in {
     "node": node_app,
     "insights": insights.insights_app,
     "account": login.account_app,
+    "key": own_key.key_app,
 }.items():
     app.add_typer(part, name=name)
 app.command()(login.login)

@@ -23,7 +23,7 @@ from coordinator.client.errors import NotSignedIn
 from coordinator.client.transport import Transport, checked_url
 from privacy.contract.canonical import sha256_hex
 from privacy.contract.time import parse_instant
-from privacy.contract.token import Token
+from privacy.contract.token import Role, Token
 from privacy.errors import BadInput, Code
 
 _EARLY = timedelta(seconds=30)  # an access token is replaced so long before its end
@@ -103,6 +103,21 @@ class KeptSession:
         if self.key_file.exists():
             raise BadInput("there is a signing key already", where=str(self.key_file))
         self._write(self.key_file, token.text + "\n")
+
+    def next_token(self, entropy: Callable[[int], bytes]) -> Token:
+        """The token that is to take the key's place: made once, and found again until it does."""
+        path = self._next_file
+        if not path.exists():
+            self._write(path, Token.new(Role.RESEARCHER, entropy).text + "\n")
+        return Token.parse(path.read_text("ascii"))
+
+    def use_next(self) -> None:
+        """Sign with it from now on."""
+        self._next_file.replace(self.key_file)
+
+    @property
+    def _next_file(self) -> Path:
+        return self.key_file.with_suffix(".next")
 
     def _refreshed(self, said: Mapping[str, Any]) -> Mapping[str, Any]:
         transport = Transport(self.url, None, self.ca)

@@ -25,6 +25,7 @@ class Action(StrEnum):
     ENROLLED = "enrolled"  # with an account
     LINKED = "linked"  # through the identity provider
     KEY_REGISTERED = "key-registered"
+    KEY_CHANGED = "key-changed"
     REVOKED = "revoked"
     RESET_ISSUED = "reset-issued"
     FACTOR_REPLACED = "factor-replaced"

@@ -77,6 +77,12 @@ class Principal:
     public_key: str
     created: str
     revoked_at: str | None
+    former_keys: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The key that this person signs with, and those before it."""
+        return frozenset({self.public_key, *self.former_keys} - {""})
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -59,6 +59,14 @@ class Ledgers:
             wanted = wanted.where(LedgerEntryRow.seq < stop)
         with self._database.read() as session:
             return tuple(session.scalars(wanted))
+
+    def those(self, node: str, seqs: Collection[int]) -> dict[int, bytes]:
+        """Canonical bytes of these entries, by their numbers."""
+        wanted = select(LedgerEntryRow.seq, LedgerEntryRow.data).where(
+            LedgerEntryRow.node == node, LedgerEntryRow.seq.in_(seqs)
+        )
+        with self._database.read() as session:
+            return {int(seq): bytes(data) for seq, data in session.execute(wanted)}
 
     def stream(self, node: str, batch: int = 1000) -> Iterator[bytes]:
         """All mirrored entries in order, read in batches."""

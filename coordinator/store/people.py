@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from coordinator.store.database import Database
@@ -18,6 +18,7 @@ from coordinator.store.log import log_statement
 from coordinator.store.nodes import add_node, change_node_key
 from coordinator.store.tables import DocumentRow, InvitationRow, PrincipalRow
 from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
+from privacy.contract.researcher_key import ResearcherKey, Successors
 from privacy.contract.revocation import Revocation
 from privacy.contract.roster import RosterNode
 from privacy.contract.signing import Envelope, PublicKey
@@ -28,6 +29,8 @@ from privacy.ledger.upkeep_entry import NodeKeyChanged
 from privacy.log import Logged
 
 _NODE = "node"
+_CHANGE = "researcher-key-"
+_CHANGES = DocumentRow.name.startswith(_CHANGE)
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,41 @@ class People:
             note(session, at, principal_id, Action.KEY_REGISTERED, principal_id, key.fingerprint)
             return principal_facts(row)
 
+    def change_key(
+        self, principal_id: str, change: ResearcherKey, bearer_sha256: str | None, at: str
+    ) -> Principal:
+        """Put a person's new key in place of the old one, with the new token's credential.
+
+        Raises Refused(CONFLICT) for a key that is not theirs, or was somebody's already, and
+        (BAD_REQUEST) where a token's credential is missing.
+        """
+        with self._database.write() as session:
+            row = session.get_one(PrincipalRow, principal_id)
+            if row.revoked_at or row.public_key != change.old or _was_known(session, change.new):
+                raise Refused(Code.CONFLICT, what="key")
+            if (row.bearer_sha256 is None) != (bearer_sha256 is None):
+                raise Refused(Code.BAD_REQUEST, where="bearer_sha256")
+            number = session.scalars(select(func.count(DocumentRow.name)).where(_CHANGES)).one() + 1
+            name, value = f"{_CHANGE}{number:012d}", canonical_bytes(change.to_json())
+            session.add(DocumentRow(name=name, value=value))
+            row.former_keys = " ".join([*row.former_keys.split(), change.old])
+            row.public_key, row.bearer_sha256 = change.new, bearer_sha256
+            log_statement(session, Logged.RESEARCHER_KEY, change.digest, principal_id)
+            print_ = PublicKey.from_text(change.new).fingerprint
+            note(session, at, principal_id, Action.KEY_CHANGED, principal_id, print_)
+            return principal_facts(row)
+
+    def key_changes(self) -> tuple[ResearcherKey, ...]:
+        """Every change of a researcher's key, oldest first."""
+        wanted = select(DocumentRow.value).where(_CHANGES).order_by(DocumentRow.name)
+        with self._database.read() as session:
+            found = session.scalars(wanted).all()
+        return tuple(ResearcherKey.from_json(parse_canonical(value)) for value in found)
+
+    def successors(self) -> Successors:
+        """Which key took the place of which."""
+        return {change.old: change.new for change in self.key_changes()}
+
     def list_revoked(
         self,
         network: str,
@@ -109,13 +147,14 @@ class People:
 
         Earlier lists are kept for the audit. None while nothing was revoked.
         """
-        wanted = select(PrincipalRow.public_key).where(
+        wanted = select(PrincipalRow).where(
             PrincipalRow.revoked_at.is_not(None), PrincipalRow.public_key != ""
         )
         with self._database.write() as session:
             newest = session.get(DocumentRow, "revocation")
             listed = None if newest is None else _listed(newest)
-            keys = set(session.scalars(wanted)) | set(() if listed is None else listed.keys)
+            theirs = {k for row in session.scalars(wanted) for k in principal_facts(row).keys}
+            keys = theirs | set(() if listed is None else listed.keys)
             ended = set(delegations) | set(() if listed is None else listed.delegations)
             if keys | ended == (set() if listed is None else listed.everything):
                 return listed
@@ -233,6 +272,14 @@ def add_person(session: Session, principal_id: str, name: str, role: Role, at: s
     return principal_facts(row)
 
 
+def _was_known(session: Session, key: str) -> bool:
+    """Whether a key is or was somebody's."""
+    wanted = select(PrincipalRow.id).where(
+        (PrincipalRow.public_key == key) | PrincipalRow.former_keys.contains(key, autoescape=True)
+    )
+    return session.scalars(wanted).first() is not None
+
+
 def _add(session: Session, name: str, role: Role, credential: Credential, at: str) -> Principal:
     mark, named = credential.bearer_sha256, credential.principal_id
     known = select(PrincipalRow.id).where(
@@ -253,4 +300,12 @@ def _add(session: Session, name: str, role: Role, credential: Credential, at: st
 
 
 def principal_facts(row: PrincipalRow) -> Principal:
-    return Principal(row.id, row.name, Role(row.role), row.public_key, row.created, row.revoked_at)
+    return Principal(
+        row.id,
+        row.name,
+        Role(row.role),
+        row.public_key,
+        row.created,
+        row.revoked_at,
+        tuple((row.former_keys or "").split()),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -12,6 +12,7 @@ from coordinator.store.database import Database
 from coordinator.store.log import log_statement
 from coordinator.store.tables import StudyStepRow
 from privacy.contract.canonical import parse_canonical
+from privacy.contract.researcher_key import Successors, standing
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.contract.study import Study
 from privacy.contract.study_life import Act, Life, StudyStep, open_sign_off, open_step
@@ -25,6 +26,7 @@ class Signers:
 
     coordinator: PublicKey
     nodes: Mapping[str, PublicKey]
+    successors: Successors = field(default_factory=dict)  # of investigators' keys
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class StudySteps:
         Raises VerificationFailed for a step that its signer may not take, Refused(CONFLICT) for
         one that is out of turn.
         """
-        step = open_step(envelope, study, signers.coordinator, signers.nodes)
+        keys = standing(study.keys, signers.successors)
+        step = open_step(envelope, study, signers.coordinator, signers.nodes, investigators=keys)
         if step.act is Act.REVIEW:
             open_sign_off(step)
         with self._database.write() as session:

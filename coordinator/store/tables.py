@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 _HASH = String(64)
 _ID = String(64)
+_TEXT = Text()
 _AT = String(20)  # RFC 3339, UTC, whole seconds
 
 
@@ -84,6 +85,7 @@ class PrincipalRow(Table):
     public_key: Mapped[str] = mapped_column(String(64), index=True)
     created: Mapped[str] = mapped_column(_AT)
     revoked_at: Mapped[str | None] = mapped_column(_AT, default=None)
+    former_keys: Mapped[str] = mapped_column(_TEXT, default="")  # by spaces, oldest first
 
 
 class DelegationRow(Table):

@@ -50,17 +50,17 @@ def _problems(visit: Visit, folder: Path) -> tuple[Problem, ...]:
 def begin(visit: Visit, source: str, back: str, work: Work) -> Response:
     """Start an import and see how it goes; raises BadInput while another is under way."""
     began = instant_text(visit.parts.service.clock())
-    return go(f"/console/data/import/{visit.imports.begin(source, back, began, work).number}")
+    return go(f"/console/data/import/{visit.kept.imports.begin(source, back, began, work).number}")
 
 
 def imported(visit: Visit, number: int) -> Response:
     """How far an import is, and what came of it."""
-    return visit.page("import.html", each=visit.imports.of(int(number)))
+    return visit.page("import.html", each=visit.kept.imports.of(int(number)))
 
 
 def import_state(visit: Visit, number: int) -> Response:
     """The part of that page that changes."""
-    return visit.page("import_state.html", each=visit.imports.of(int(number)))
+    return visit.page("import_state.html", each=visit.kept.imports.of(int(number)))
 
 
 def show_quality(visit: Visit) -> Response:
@@ -88,6 +88,6 @@ def _page(
         dictionary=parts.service.dictionary(),
         checked=checked,
         problems=problems,
-        newest=visit.imports.newest(),
+        newest=visit.kept.imports.newest(),
         **more,
     )

@@ -78,7 +78,7 @@ def _study(visit: Visit, digest: str, status: int = 200, **more: Any) -> Respons
     found = _found(steward, digest)
     shown = any(each["digest"] == digest for each in steward.studies_for_members())
     voices = steward.voices(digest) if shown else None
-    shape = steward.shape(digest)
+    shape = visit.kept.shapes.of(digest, steward.shape)
     drawn = [
         CHARTS.figure(each.chart, each.sentence) if each.chart else None for each in shape.examples
     ]

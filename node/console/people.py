@@ -32,15 +32,15 @@ def invite(visit: Visit) -> Response:
         if not is_signed(visit):
             made = _new_invitation(visit)
             if _needs_key(visit) and not made.body.recovery:
-                visit.invitations.keep(session, made)
+                visit.kept.invitations.keep(session, made)
                 return _page(visit, **_asked(visit, made))
             steward.change_stewards(made.body)
             return _page(visit, invited=made)
-        made = visit.invitations.find(session, form.value("invitation"))
+        made = visit.kept.invitations.find(session, form.value("invitation"))
         again = _asked(visit, made)
         by, signed = signer(visit)
         by.change_stewards(made.body.model_copy(update={"by": by.by, "signed": signed}))
-        visit.invitations.drop(session, made.body.invitation)
+        visit.kept.invitations.drop(session, made.body.invitation)
         return _page(visit, invited=made)
     except (BadInput, Refused) as error:
         return _wrong(visit, FIELD if is_signed(visit) else "name", error, **again)

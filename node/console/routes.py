@@ -10,9 +10,7 @@ from fastapi import APIRouter, Request, Response
 
 from node.console import data, decisions, home, inbox, linkage, people, policy, wizard
 from node.console.door import COOKIE, PLACE, ConsoleDoor
-from node.console.imports import Imports
-from node.console.invitations import Invitations
-from node.console.uploads import Uploads
+from node.console.kept import Kept
 from node.console.visit import Visit, go
 from node.parts import Parts
 from pages.forms import Form, form_of
@@ -69,22 +67,11 @@ class Console:
     parts: Parts
     door: ConsoleDoor
     connected: Callable[[], bool]
-    uploads: Uploads = field(default_factory=Uploads)
-    invitations: Invitations = field(default_factory=Invitations)
-    imports: Imports = field(default_factory=Imports)
+    kept: Kept = field(default_factory=Kept)
 
     def visit(self, request: Request, form: Form | None = None) -> Visit:
         said = Form() if form is None else form
-        return Visit(
-            request,
-            self.parts,
-            self.door,
-            self.connected(),
-            self.uploads,
-            self.invitations,
-            self.imports,
-            said,
-        )
+        return Visit(request, self.parts, self.door, self.connected(), self.kept, said)
 
 
 def console_router(parts: Parts, door: ConsoleDoor, connected: Callable[[], bool]) -> APIRouter:

@@ -9,28 +9,27 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from node.console.door import ConsoleDoor
-from node.console.imports import Imports
-from node.console.invitations import Invitations
-from node.console.uploads import Uploads
+from node.console.kept import Kept
 from node.member.links import MemberSession
 from node.parts import Parts
 from node.steward import Steward
 from pages.forms import Form
 from pages.kit import HEADERS, Kit, Link
+from pages.languages import N_
 from privacy.errors import Code, Refused
 
 KIT = Kit("node.console")
 _PLACES = (
-    ("/console/", "Home"),
-    ("/console/studies", "Requests"),
-    ("/console/questions", "Questions"),
-    ("/console/data", "Data"),
-    ("/console/policy", "Policy"),
-    ("/console/consent", "Members"),
-    ("/console/activity", "What left"),
-    ("/console/network", "Network"),
-    ("/console/linkage", "Linkage"),
-    ("/console/people", "People and keys"),
+    ("/console/", N_("Home")),
+    ("/console/studies", N_("Requests")),
+    ("/console/questions", N_("Questions")),
+    ("/console/data", N_("Data")),
+    ("/console/policy", N_("Policy")),
+    ("/console/consent", N_("Members")),
+    ("/console/activity", N_("What left")),
+    ("/console/network", N_("Network")),
+    ("/console/linkage", N_("Linkage")),
+    ("/console/people", N_("People and keys")),
 )
 
 
@@ -42,9 +41,7 @@ class Visit:
     parts: Parts
     door: ConsoleDoor
     connected: bool
-    uploads: Uploads
-    invitations: Invitations
-    imports: Imports
+    kept: Kept
     form: Form = field(default_factory=Form)
 
     @property
@@ -85,6 +82,12 @@ class Visit:
             Link(to, words, here == to or (to != "/console/" and here.startswith(to)))
             for to, words in _PLACES
         ]
+
+
+def trouble_page(request: Request, status: int, code: Code, words: str) -> Response:
+    """A page that says what went wrong, for whoever has a session or none."""
+    nobody = {"links": [], "by": "", "token": "", "form": Form()}
+    return KIT.page(request, "trouble.html", status, words=words, code=code.value, **nobody)
 
 
 def go(address: str) -> Response:

@@ -52,7 +52,7 @@ def take(visit: Visit, file: str, body: bytes) -> Response:
         sheets = read_sheets(file, body)
     except BadInput as wrong:
         return visit.page("sheet.html", 422, form=form.with_wrong("file", str(wrong)))
-    visit.uploads.keep(visit.session, file, sheets, visit.parts.service.dictionary())
+    visit.kept.uploads.keep(visit.session, file, sheets, visit.parts.service.dictionary())
     return go("/console/data/sheet/map")
 
 
@@ -63,24 +63,24 @@ def show(visit: Visit) -> Response:
 
 def mapping(visit: Visit) -> Response:
     """What the sheets are taken for, and what is wrong with them."""
-    return _page(visit, visit.uploads.of(visit.session))
+    return _page(visit, visit.kept.uploads.of(visit.session))
 
 
 def remap(visit: Visit) -> Response:
     """Take the sheets for what the form says; import them if that was asked."""
     steward, form = visit.changing(), visit.form
     if form.value("do") == "drop":
-        visit.uploads.drop(visit.session)
+        visit.kept.uploads.drop(visit.session)
         return go("/console/data")
-    upload = visit.uploads.of(visit.session)
+    upload = visit.kept.uploads.of(visit.session)
     tables = visit.parts.service.dictionary().tables
     mappings = tuple(
         _said(form, table, known, upload.sheets)
         for table, known in zip(tables, upload.mappings, strict=True)
     )
-    upload = visit.uploads.remap(visit.session, mappings)
+    upload = visit.kept.uploads.remap(visit.session, mappings)
     if form.value("do") == "suggest":
-        upload = visit.uploads.remap(visit.session, _as_suggested(visit, upload))
+        upload = visit.kept.uploads.remap(visit.session, _as_suggested(visit, upload))
     if form.value("do") != "import":
         return _page(visit, upload)
     try:
@@ -97,7 +97,7 @@ def _work(visit: Visit, steward: Steward, upload: Upload) -> Work:
         with staged_folder(visit.parts.home.root) as folder:
             write_files(dictionary, upload.sheets, upload.mappings, folder)
             report = steward.import_data(folder, told)
-        visit.uploads.drop(session)
+        visit.kept.uploads.drop(session)
         return report
 
     return work

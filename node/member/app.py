@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -123,7 +124,7 @@ def create_member_app(parts: Parts) -> FastAPI:
     _open_routes(app, door)
     _page_routes(app, door, choices, StudyDesk(parts))
     _receipt_route(app, door, choices, parts)
-    _voice_routes(app, door, StudyDesk(parts))
+    _voice_routes(app, door, choices, StudyDesk(parts))
     _api_routes(app, door, choices)
     return app
 
@@ -198,13 +199,25 @@ def _open_routes(app: FastAPI, door: MemberDoor) -> None:
     app.include_router(static_router())
 
 
+def _page(
+    request: Request,
+    session: MemberSession,
+    choices: Choices,
+    desk: StudyDesk,
+    status: int = 200,
+    **more: str,
+) -> Response:
+    """A member's own page; `typed` is a question that could not be kept, of the study `about`."""
+    shown = {**choices.page(session.member), "proposed": desk.studies_for_members()}
+    words: dict[str, Any] = {"said": "", "about": "", "typed": "", "wrong": "", **more}
+    words["form_token"] = session.form_token
+    return KIT.page(request, "page.html", status, **words, **shown)
+
+
 def _page_routes(app: FastAPI, door: MemberDoor, choices: Choices, desk: StudyDesk) -> None:
     @app.get("/")
     def page(request: Request, said: str = "") -> Response:
-        session = door.session(request)
-        shown = {**choices.page(session.member), "proposed": desk.studies_for_members()}
-        words: dict[str, Any] = {"form_token": session.form_token, "said": _SAID.get(said, "")}
-        return KIT.page(request, "page.html", 200, **words, **shown)
+        return _page(request, door.session(request), choices, desk, said=_SAID.get(said, ""))
 
     @app.post("/withdraw")
     async def withdraw(request: Request) -> Response:
@@ -231,13 +244,18 @@ def _page_routes(app: FastAPI, door: MemberDoor, choices: Choices, desk: StudyDe
         return response
 
 
-def _voice_routes(app: FastAPI, door: MemberDoor, desk: StudyDesk) -> None:
+def _voice_routes(app: FastAPI, door: MemberDoor, choices: Choices, desk: StudyDesk) -> None:
     @app.post("/ask")
     async def ask(request: Request) -> Response:
         fields = await _fields(request)
-        door.changing(request, fields.get("form_token", ""))
+        session = door.changing(request, fields.get("form_token", ""))
         study, words = fields.get("study", ""), fields.get("words", "")
-        await run_in_threadpool(desk.member_says, study, Voice.QUESTION.value, words)
+        try:
+            await run_in_threadpool(desk.member_says, study, Voice.QUESTION.value, words)
+        except BadInput as error:
+            typed = {"about": study, "typed": words, "wrong": error.what}
+            page = partial(_page, request, session, choices, desk, 422, **typed)
+            return await run_in_threadpool(page)
         return RedirectResponse("/?said=asked", 303)
 
     @app.post("/wish")

@@ -10,6 +10,7 @@ the question or on a delegation that names study, cap, end and the key that sign
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -86,14 +87,22 @@ class Authority:
     statement: str = ""  # the delegation's digest
 
 
-def authority_of(signer: PublicKey, question: Question, study: Study, now: datetime) -> Authority:
+def authority_of(
+    signer: PublicKey,
+    question: Question,
+    study: Study,
+    now: datetime,
+    investigators: Collection[str] | None = None,
+) -> Authority:
     """In whose name `signer` asks. Whether it signed the question is checked elsewhere.
 
+    `investigators` are the keys that count for those that the study names; None: just these.
     Raises Refused: NOT_AN_INVESTIGATOR for a stranger without a delegation, NOT_DELEGATED for a
     delegation of another study version, key or time, or by somebody who is no investigator.
     """
+    keys = study.keys if investigators is None else investigators
     if question.delegation is None:
-        if signer.text not in study.keys:
+        if signer.text not in keys:
             raise Refused(Code.NOT_AN_INVESTIGATOR)
         return Authority(signer)
     try:
@@ -102,7 +111,7 @@ def authority_of(signer: PublicKey, question: Question, study: Study, now: datet
         said.cap(study)
     except (BadInput, VerificationFailed):
         raise Refused(Code.NOT_DELEGATED) from None
-    if envelope.key.text not in study.keys:
+    if envelope.key.text not in keys:
         raise Refused(Code.NOT_AN_INVESTIGATOR)
     about = (said.study, said.study_digest, said.delegate)
     if about != (study.id, study.digest, signer.text):

@@ -26,6 +26,7 @@ class Ask(StrEnum):
     OFFER_STUDY = "offer-study"
     STUDY_STEPS = "study-steps"
     OFFER_REVOCATION = "offer-revocation"
+    OFFER_SUCCESSORS = "offer-successors"
     WITNESS = "witness"
     WITNESS_ANSWERS = "witness-answers"
     GROWTH = "growth"

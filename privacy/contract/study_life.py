@@ -12,7 +12,7 @@ Guarantee: no step is taken but by a key that may take it, and none out of order
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Annotated, Any, Self, assert_never
@@ -131,17 +131,20 @@ def open_step(
     nodes: Mapping[str, PublicKey],
     *,
     kept: bool = False,
+    investigators: Collection[str] | None = None,
 ) -> StudyStep:
     """The step, if it is about this version and signed by a key that may take it.
 
     Of one that was checked when it came, and `kept`, a former key of the coordinator counts too.
+    `investigators` are the keys that count for those that the study names; None: just these.
     Raises VerificationFailed otherwise, and BadInput for what is no step.
     """
     step = StudyStep.from_json(envelope.open(KIND, envelope.key))
     if (step.study, step.version, step.study_digest) != (study.id, study.version, study.digest):
         raise VerificationFailed("is about another version of the study", where=step.study)
     keys = coordinator.every if kept else (coordinator,)
-    if not _signed_by(envelope.key, step, study, keys, nodes):
+    own = study.keys if investigators is None else investigators
+    if not _signed_by(envelope.key, step, own, keys, nodes):
         raise VerificationFailed(f"is not signed by its {step.signer.value}", where=step.study)
     if step.act not in MAY[step.signer]:
         raise VerificationFailed(
@@ -155,13 +158,13 @@ def open_step(
 def _signed_by(
     key: PublicKey,
     step: StudyStep,
-    study: Study,
+    investigators: Collection[str],
     coordinator: tuple[PublicKey, ...],
     nodes: Mapping[str, PublicKey],
 ) -> bool:
     match step.signer:
         case Signer.RESEARCHER:
-            return key.text in study.keys and not step.by
+            return key.text in investigators and not step.by
         case Signer.ORGANISATION:
             known = nodes.get(step.by)
             return known is not None and key in (known, *(each.key for each in known.former))

@@ -43,6 +43,7 @@ from privacy.ledger.history_entry import (
 )
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.ledger.steward_entry import Signed, StewardBody
+from privacy.ledger.successors import ResearcherKeyChanged
 from privacy.ledger.upkeep_entry import UpkeepBody
 from privacy.mechanism import GaussianSum
 from privacy.merkle import leaf_hash
@@ -363,6 +364,7 @@ Body = (
     | UpkeepBody
     | StewardBody
     | CoordinatorBody
+    | ResearcherKeyChanged
     | HistoryBroken
     | HistoryAccepted
     | LedgerRecovered

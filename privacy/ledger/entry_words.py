@@ -54,6 +54,7 @@ from privacy.ledger.steward_entry import (
     StewardJoined,
     StewardKeyChanged,
 )
+from privacy.ledger.successors import ResearcherKeyChanged
 from privacy.ledger.upkeep_entry import BackedUp, Leaving, Left, NodeKeyChanged, Restored
 
 KIND_WORDS: Mapping[str, str] = {
@@ -66,6 +67,7 @@ KIND_WORDS: Mapping[str, str] = {
     "approval": "decision on a study",
     "reviewed": "patient reviewer",
     "revoked": "keys revoked",
+    "researcher-key": "researcher's key",
     "question": "decision on a question",
     "reserve": "set aside",
     "commit": "charge",
@@ -120,6 +122,8 @@ def entry_words(body: Body, delta: Fraction, question: str = "") -> str:
             return _of_upkeep(body)
         case StewardInvited() | StewardJoined() | StewardKeyChanged() | StewardEnded():
             return _of_stewards(body)
+        case ResearcherKeyChanged(change=change):
+            return f"A researcher took key {key_words(change.new)} for {key_words(change.old)}"
         case CoordinatorKeyChanged() | CoordinatorForked() | CoordinatorAccepted():
             return _of_coordinator(body)
         case HistoryBroken() | HistoryAccepted() | LedgerRecovered() | BudgetForfeited():

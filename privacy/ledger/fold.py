@@ -62,7 +62,6 @@ from privacy.ledger.state import (
     OpenPlan,
     OpenRound,
     delegation_account,
-    researcher_account,
 )
 from privacy.ledger.steward_entry import (
     StewardEnded,
@@ -76,6 +75,7 @@ from privacy.ledger.stewards import (
     check_policy_change,
     decided_by,
 )
+from privacy.ledger.successors import ResearcherKeyChanged, succeed
 from privacy.ledger.upkeep import kept_up
 from privacy.ledger.upkeep_entry import BackedUp, Leaving, Left, NodeKeyChanged, Restored
 from privacy.units import Rho
@@ -136,6 +136,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return state.having(reviewed=state.reviewed | {body.study_digest})
         case KeysRevoked():
             return _revoke(state, body)
+        case ResearcherKeyChanged():
+            return succeed(state, body.change)
         case QuestionDecided():
             allowed = body.decision == "allowed"
             return state.having(looked={**state.looked, body.mark: allowed})
@@ -243,8 +245,8 @@ def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
     if state.knows(body.plan, body.question):
         raise Refused(Code.REPLAYED)
     given = body.delegation
-    named = set() if given is None else {given.key, given.statement}
-    if not state.revoked.isdisjoint(named | {body.researcher}):
+    named = {body.researcher} | (set() if given is None else {given.key, given.statement})
+    if body.researcher in state.successors or not state.revoked.isdisjoint(named):
         raise Refused(Code.KEY_REVOKED)
     _check_period(state, at)
     if not at < body.expires:
@@ -261,7 +263,7 @@ def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
         plan=body.plan,
         study=body.study,
         study_digest=body.study_digest,
-        accounts=_accounts(body),
+        accounts=_accounts(state, body),
         rounds=rounds,
         max_attempts=body.max_attempts,
         reserved_at=at,
@@ -273,8 +275,8 @@ def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
     return state.reserved_plan(plan, body.question)
 
 
-def _accounts(body: Reserve) -> tuple[str, ...]:
-    own = researcher_account(body.study, body.researcher)
+def _accounts(state: LedgerState, body: Reserve) -> tuple[str, ...]:
+    own = state.own_account(body.study, body.researcher)
     if body.delegation is None:
         return (own,)
     return (own, delegation_account(body.delegation.statement))
@@ -329,7 +331,7 @@ def _limits(
     state: LedgerState, body: Reserve, approval: Approval
 ) -> tuple[tuple[Code, Rho, Rho], ...]:
     """Every limit inside the period's budget: what refuses, how much, and what counts so far."""
-    own = researcher_account(body.study, body.researcher)
+    own = state.own_account(body.study, body.researcher)
     found = [
         (Code.STUDY_BUDGET_EXCEEDED, state.study_quota(approval), state.study_spent(body.study))
     ]

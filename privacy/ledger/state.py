@@ -25,6 +25,7 @@ from typing import Any, Literal, Self, TypeVar
 from privacy.accounting.filter import admit, remaining
 from privacy.checkpoint import LOG
 from privacy.contract.canonical import parse_rational
+from privacy.contract.researcher_key import first_key
 from privacy.ledger.entry import (
     FIRST_PREV,
     Approval,
@@ -159,6 +160,7 @@ class LedgerState(_Value):
     leaving: Literal["", "leaving", "left"] = ""
     approvals: Mapping[str, Approval] = field(default_factory=dict)
     revoked: frozenset[str] = frozenset()  # researchers' keys, and digests of delegations
+    successors: Mapping[str, str] = field(default_factory=dict)  # of researchers' keys
     decisions: Mapping[str, str] = field(default_factory=dict)
     endorsed: Mapping[str, str] = field(default_factory=dict)
     stewards: Mapping[str, Steward] = field(default_factory=dict)  # by public key
@@ -246,6 +248,10 @@ class LedgerState(_Value):
     def part_spent(self, account: str) -> Rho:
         """What counts against one researcher's or one delegation's part."""
         return self.parts.get(account, Rho.ZERO)
+
+    def own_account(self, study: str, researcher: str) -> str:
+        """The name under which a researcher's part is counted, whatever key they have by now."""
+        return researcher_account(study, first_key(researcher, self.successors))
 
     def _parts(self, open_plan: OpenPlan, change: Rho, back: bool = False) -> dict[str, Rho]:
         now = {account: self.part_spent(account) for account in open_plan.accounts}

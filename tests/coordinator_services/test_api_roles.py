@@ -61,6 +61,13 @@ OPERATIONS = [
     Operation("replacePassword", "POST", "/v1/accounts/password", EVERYONE, {**PROOF, **RESET}),
     Operation("replaceFactor", "POST", "/v1/accounts/factor", EVERYONE, {**RESET, **FACTOR, **IDA}),
     Operation("registerKey", "POST", "/v1/me/key", ALL, {"public_key": "x", "proof": {}}),
+    Operation(
+        "changeKey",
+        "POST",
+        "/v1/me/key/change",
+        frozenset({Role.RESEARCHER}),
+        {"change": {}},
+    ),
     Operation("linkBrowser", "POST", "/v1/me/link", ALL, {}),
     Operation("startOidc", "GET", "/v1/oidc/start", EVERYONE),
     Operation("finishOidc", "GET", "/v1/oidc/callback", EVERYONE),

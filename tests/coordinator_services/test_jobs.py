@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -59,6 +60,13 @@ class Slow:
         self.at.release(100)
         for thread in self.threads:
             thread.join(30)
+
+    def end_cancelled(self, run_id: str) -> None:
+        """Go on once somebody has asked for the run to stop."""
+        until = time.monotonic() + 30
+        while not self.world.store.runs.cancelling(run_id) and time.monotonic() < until:
+            time.sleep(0.01)
+        self.end()
 
 
 @pytest.fixture
@@ -121,7 +129,7 @@ def test_a_cancelled_run_says_what_it_cost(net: Network, slow: Slow, live_world:
     job = median(net).start(epsilon=2)
     slow.begin(job.run_id)
     slow.rounds(2)
-    threading.Timer(0.2, slow.end).start()
+    threading.Thread(target=slow.end_cancelled, args=(job.run_id,)).start()
     stopped = job.cancel()
     plan = live_world.store.runs.get(job.run_id).plan
     charged = Rho.total(Rho.parse(each.rho) for each in plan.rounds[:2])

@@ -84,6 +84,7 @@ def test_every_message_delivered_twice_changes_nothing(make: Callable[..., Netwo
         assert once.nodes[name].kinds() == twice.nodes[name].kinds()
         assert once.spent(name) == twice.spent(name)
     unusual = {Ask.OFFER_ROSTER, Ask.OFFER_STUDY, Ask.OFFER_REVOCATION, Ask.FOLLOW_KEY}
+    unusual |= {Ask.OFFER_SUCCESSORS}
     unusual |= {ask for ask in Ask if ask.value.startswith("link-")}  # in tests/linkage
     assert {x.ask for x in twice.wire.log} >= set(Ask) - unusual
 

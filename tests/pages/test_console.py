@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from privacy.ledger.entry import Paused, Resumed
@@ -155,3 +156,17 @@ def test_a_form_of_another_site_changes_nothing(console: Console) -> None:
         seen.page.click("text=Pause now")
         assert "not_permitted" in seen.page.inner_text("main")
     assert not console.network.nodes["als-union"].service.ledger.state.paused
+
+
+def test_what_goes_wrong_is_a_page_too(console: Console) -> None:
+    with reader(console.browser, console.url, scripts=False) as seen:
+        console.enter(seen)
+        assert "no such page here" in seen.go("/console/nowhere").inner_text("main")
+        assert "not_found" in seen.go("/console/data/import/7").inner_text("main")
+        assert "unknown_study" in seen.go(f"/console/studies/{'0' * 64}").inner_text("main")
+    headers = {"Authorization": f"Bearer {console.token}"}
+    for place, kind in (("/console/data", "text/html"), ("/v1/pause", "application/problem+json")):
+        with httpx.Client(base_url=console.url, trust_env=False, headers=headers) as client:
+            answer = client.post(place, content=iter([b"of no declared length"]))
+        assert answer.status_code == 413
+        assert answer.headers["content-type"].startswith(kind)

@@ -124,7 +124,7 @@ def test_a_long_import_shows_how_far_it_is_and_survives_a_reload(
         page.fill("#f-folder", str(folder))
         page.click("text=Check it")
         page.click("button[name=accept]")
-        assert "Step 2 of 4: reading and checking symptoms.csv" in page.inner_text("#state")
+        page.wait_for_selector("text=Step 2 of 4: reading and checking symptoms.csv")
         if scripts:
             assert seen.complaints() == []
         address = page.url
@@ -135,7 +135,7 @@ def test_a_long_import_shows_how_far_it_is_and_survives_a_reload(
         page.click("button[name=accept]")
         assert "is under way" in page.inner_text("#e-folder"), "one at a time"
         page.goto(address)
-        assert "Step 2 of 4" in page.inner_text("#state")
+        page.wait_for_selector("text=Step 2 of 4")
         go_on.set()
         page.wait_for_selector("#state [role=status]")
         assert "60 members are in the records" in page.inner_text("#state")

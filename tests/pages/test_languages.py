@@ -32,6 +32,7 @@ def test_the_reader_says_which(monkeypatch: pytest.MonkeyPatch, accept: str, lan
 def test_a_language_is_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     catalog = Catalog(locale="nl", domain="cairn")
     catalog.add("To the contents", "Naar de inhoud")
+    catalog.add("Requests", "Verzoeken")
     packed = BytesIO()
     write_mo(packed, catalog)
     folder = tmp_path / "nl" / "LC_MESSAGES"
@@ -43,7 +44,9 @@ def test_a_language_is_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     try:
         assert languages.languages() == ("en", "nl")
         said = kit._environment("coordinator.pages", "nl").get_template("base.html")
-        page = said.render(language="nl", direction="ltr")
+        links = [kit.Link("/console/studies", "Requests")]
+        page = said.render(language="nl", direction="ltr", links=links)
+        assert "Verzoeken" in page
         assert "Naar de inhoud" in page
         assert '<html lang="nl"' in page
     finally:

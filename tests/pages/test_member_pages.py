@@ -78,3 +78,19 @@ def test_a_member_withdraws_in_one_step_and_comes_back(members: Members, scripts
         page.click("text=Close this page")
         seen.go("/")
         assert "Open it again with a new link" in page.inner_text("main")
+
+
+def test_a_question_that_cannot_be_kept_is_not_lost(members: Members) -> None:
+    with reader(members.browser, members.url, width=NARROW) as seen:
+        page = seen.go(members.link(3))
+        page.click("text=Open my page")
+        page.evaluate("document.querySelector('textarea').removeAttribute('maxlength')")
+        page.fill("#ask-1", "why? " * 500)
+        page.click("button:has-text('Ask')")
+        assert page.input_value("#ask-1") == "why? " * 500
+        assert page.inner_text("#e-ask-1")
+        assert seen.complaints() == []
+        page.fill("#ask-1", "Why?")
+        page.click("button:has-text('Ask')")
+        assert "Thank you" in page.inner_text("[role=status]")
+        assert seen.troubles == []

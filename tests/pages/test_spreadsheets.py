@@ -147,6 +147,7 @@ def test_a_spreadsheet_becomes_a_nodes_data(
     people = people.astype({"condition": object})
     people.loc[people.index[0], "condition"] = "Motor neurone disease"
     people.loc[people.index[1], "Age"] = None
+    people.loc[people.index[2], "condition"] = "ALS (bulbar)"
     file = tmp_path / "people.xlsx"
     with pd.ExcelWriter(file) as book:
         people.to_excel(book, sheet_name="People", index=False)
@@ -167,6 +168,9 @@ def test_a_spreadsheet_becomes_a_nodes_data(
         if scripts:
             assert seen.complaints() == []
             seen.keep("console-mapping-390")
+        assert "als (suggested)" in page.get_by_label("ALS (bulbar)").inner_text()
+        page.click("button[value=suggest]")
+        assert page.get_by_label("ALS (bulbar)").count() == 0
         page.get_by_label("Motor neurone disease").select_option("als")
         page.click("button[value=check]")
         assert "Every row can be read" in page.inner_text("[role=status]")

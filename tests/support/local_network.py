@@ -20,11 +20,12 @@ from tests.support.net_processes import REPOSITORY, write_layout
 class Local:
     """`python -m deploy.local DIR --json`, from its first line to its end."""
 
-    def __init__(self, folder: Path, log: Path) -> None:
+    def __init__(self, folder: Path, log: Path, state: Path | None = None) -> None:
         self.log = log
+        kept = [] if state is None else ["--state", str(state)]
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.local", str(folder), "--json"],
+                [sys.executable, "-m", "deploy.local", str(folder), "--json", *kept],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 cwd=REPOSITORY,
@@ -65,9 +66,11 @@ class Local:
 
 
 @contextmanager
-def local_network(root: Path) -> Iterator[Local]:
-    """The network of `write_layout`, for as long as the block runs."""
-    running = Local(write_layout(root / "data"), root / "local.log")
+def local_network(
+    root: Path, *, data: Path | None = None, state: Path | None = None
+) -> Iterator[Local]:
+    """The network of `data`, or of `write_layout`, for as long as the block runs."""
+    running = Local(data or write_layout(root / "data"), root / "local.log", state)
     try:
         yield running
     finally:
