@@ -18,6 +18,7 @@ from privacy.contract.dictionary import ColumnRef, Dictionary
 
 EDGES = (0, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000)
 MOST_LEVELS = 40  # of a column that a catalogue is laid out by
+TELLING = ("count", "histogram", "table")  # kinds of analyses that tell a band
 _FIRST = "condition"
 
 

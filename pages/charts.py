@@ -11,7 +11,7 @@ from hashlib import sha256
 from html import unescape
 from json import dumps
 from threading import Lock, Thread
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import vl_convert
 from markupsafe import Markup, escape
@@ -23,6 +23,32 @@ _ROLE = re.compile(r' (?:role|aria-[a-z]+)="[^"]*"')
 _TEXT = re.compile(r'<text text-anchor="(\w+)"[^>]*?font-size="([\d.]+)px"[^>]*>([^<]*)')
 _HEAD = re.compile(r'class="marks" width="([\d.]+)" height="([\d.]+)" viewBox="0 0 [\d.]+ [\d.]+">')
 _WARM = {"mark": "point", "data": {"values": [{"a": 1}]}, "encoding": {"x": {"field": "a"}}}
+
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+@dataclass
+class Newest(Generic[Key, Value]):
+    """At most `most` values, the longest unused of which are forgotten. Thread-safe."""
+
+    most: int
+    _held: OrderedDict[Key, Value] = field(default_factory=OrderedDict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def get(self, key: Key) -> Value | None:
+        with self._lock:
+            found = self._held.get(key)
+            if found is not None:
+                self._held.move_to_end(key)
+            return found
+
+    def put(self, key: Key, value: Value) -> None:
+        with self._lock:
+            self._held[key] = value
+            while len(self._held) > self.most:
+                self._held.popitem(last=False)
 
 
 def fitted(svg: str) -> str:
@@ -52,9 +78,7 @@ def _head(head: re.Match[str], left: int, right: int) -> str:
 class Charts:
     """Draws Vega-Lite specifications and keeps the newest drawings. Thread-safe."""
 
-    kept: int = KEPT
-    _drawn: OrderedDict[str, str] = field(default_factory=OrderedDict)
-    _lock: Lock = field(default_factory=Lock)
+    _drawn: Newest[str, str] = field(default_factory=lambda: Newest(KEPT))
 
     def warm(self) -> None:
         """Draw something, so that the first reader does not wait for the engine."""
@@ -74,14 +98,9 @@ class Charts:
 
     def _svg(self, spec: Mapping[str, Any]) -> str:
         key = sha256(dumps(spec, sort_keys=True).encode()).hexdigest()
-        with self._lock:
-            found = self._drawn.get(key)
-            if found is not None:
-                self._drawn.move_to_end(key)
-                return found
+        found = self._drawn.get(key)
+        if found is not None:
+            return found
         made = fitted(str(vl_convert.vegalite_to_svg(dict(spec), allowed_base_urls=[])))
-        with self._lock:
-            self._drawn[key] = made
-            while len(self._drawn) > self.kept:
-                self._drawn.popitem(last=False)
+        self._drawn.put(key, made)
         return made

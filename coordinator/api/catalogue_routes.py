@@ -15,7 +15,7 @@ from coordinator.api.schema import BandView, CatalogueView, VariableView
 from coordinator.api.services import ReleaseReader, Services, Use
 from coordinator.store.facts import Principal, ReleaseFacts
 from models.aggregates.requests import parse_analysis
-from models.coverage import Covered, covered, layouts
+from models.coverage import TELLING, Covered, covered, layouts
 from models.result import Result
 from privacy.contract.dictionary import ColumnRef, Dictionary
 from privacy.contract.plan import Plan
@@ -106,7 +106,8 @@ def _told(
 ) -> Iterator[_Found]:
     versions = visible_versions(services.store, caller)
     for release, plan in services.store.releases.newest(versions, LOOKED_AT):
-        if plan.cohort or plan.dictionary != dictionary.digest:
+        told = plan.analysis.get("kind") in TELLING and not plan.cohort
+        if not told or plan.dictionary != dictionary.digest:
             continue
         try:
             analysis = parse_analysis(plan.analysis)

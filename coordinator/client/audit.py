@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coordinator.audit.supposition import supposition
-from coordinator.client.transport import Transport
+from coordinator.client.transport import Transport, is_path_part
 from privacy.checkpoint import open_checkpoint
 from privacy.contract.signing import PublicKey
 from privacy.errors import BadInput, VerificationFailed
@@ -192,7 +192,6 @@ class Audit:
 
 def path_part(name: str) -> str:
     """A name as part of an address; raises BadInput for what is none."""
-    plain = all(sign.isascii() and (sign.isalnum() or sign in "-_.") for sign in name)
-    if not name or not plain or name[0] == ".":
+    if not is_path_part(name):
         raise BadInput(f"no name {name[:64]!r}")
     return name

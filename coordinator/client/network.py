@@ -25,7 +25,7 @@ from coordinator.client.remote import RemoteStudy
 from coordinator.client.result import Result
 from coordinator.client.session import KeptSession
 from coordinator.client.study import Study, mock_study
-from coordinator.client.transport import Transport
+from coordinator.client.transport import Transport, is_path_part
 from coordinator.study_file import load_study_file
 from models.aggregates.requests import Analysis, parse_analysis
 from models.dictionary_file import load_dictionary
@@ -96,10 +96,12 @@ class Network:
         """A stored answer, for whoever may read releases; raises Refused. Costs nothing."""
         return self._study(study_id).release(digest)
 
-    def releases(self, text: str = "", *, study: str = "", kind: str = "") -> list[ReleaseInfo]:
-        """The newest answers that you may see, of one study and one kind of analysis where they
-        are named, in which every word of `text` stands."""
-        said = self.transport.get("/v1/releases", study=study, limit=_RELEASES)["releases"]
+    def releases(
+        self, text: str = "", *, study: str = "", kind: str = "", among: int = _RELEASES
+    ) -> list[ReleaseInfo]:
+        """Of the newest `among` answers that you may see, of one study where it is named, those of
+        one kind of analysis, in which every word of `text` stands."""
+        said = self.transport.get("/v1/releases", study=study, limit=among)["releases"]
         found = map(ReleaseInfo.of, said)
         return [each for each in found if kind in ("", each.kind) and each.says(text)]
 
@@ -300,8 +302,7 @@ def connect(
 
 
 def _path_part(name: str) -> str:
-    known = isinstance(name, str) and all(sign.isalnum() or sign in "-_." for sign in name)
-    if not known or not name or name[0] == ".":
+    if not is_path_part(name):
         raise Refused(Code.UNKNOWN_STUDY, f"There is no study {name!r} for you.")
     return name
 

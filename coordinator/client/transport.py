@@ -170,6 +170,13 @@ def checked_url(url: str) -> str:
     return str(found).rstrip("/")
 
 
+def is_path_part(name: object) -> bool:
+    """Whether a name can stand in an address as it is."""
+    if not isinstance(name, str) or not name or name[0] == ".":
+        return False
+    return all(sign.isalnum() or sign in "-_." for sign in name)
+
+
 def _loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -5,16 +5,11 @@ from __future__ import annotations
 from fastapi import Response
 from markupsafe import Markup
 
+from coordinator.api.dossiers import FORMS
 from coordinator.pages.audits import auditing, held
 from coordinator.pages.ledgers import attachment
 from coordinator.pages.visit import Visit
 from privacy.errors import Code, Refused
-
-_FILES = {
-    "html": "text/html; charset=utf-8",
-    "pdf": "application/pdf",
-    "json": "application/json",
-}
 
 
 def every(visit: Visit) -> Response:
@@ -39,7 +34,7 @@ def one(visit: Visit, name: str) -> Response:
 
 def file(visit: Visit, name: str, kind: str) -> Response:
     """The dossier as a file to keep."""
-    if kind not in _FILES:
+    if kind not in FORMS:
         raise Refused(Code.NOT_FOUND)
     body = auditing(visit).dossier_file(name, kind)
-    return attachment(body, f"{name}.{kind}", _FILES[kind])
+    return attachment(body, f"{name}.{kind}", FORMS[kind])

@@ -14,7 +14,7 @@ import altair  # noqa: F401
 import pandas as pd  # noqa: F401
 from markupsafe import Markup
 
-from pages.charts import Charts
+from pages.charts import Charts, Newest
 from privacy.errors import BadInput
 
 if TYPE_CHECKING:
@@ -36,12 +36,22 @@ class Drawing:
     caption: str
 
 
-def drawn(chart: Callable[[], ChartType], title: str) -> Drawing | None:
-    """The chart, or None where there is nothing to draw."""
+_KNOWN = Newest[str, Drawing](256)
+
+
+def drawn(chart: Callable[[], ChartType], title: str, key: str = "") -> Drawing | None:
+    """The chart, or None where there is nothing to draw. With `key`, which names all that the
+    chart is made of, it is made once; whoever asks may see it."""
+    found = _KNOWN.get(key) if key else None
+    if found is not None:
+        return found
     try:
-        spec = chart().to_dict()
+        spec = chart().to_dict(validate=False)  # our own: tests hold it against the schema
     except BadInput:
         return None
     said = spec.get("title", {}).get("subtitle", [])
     caption = said if isinstance(said, str) else " ".join(said)
-    return Drawing(CHARTS.figure(spec, title), caption)
+    made = Drawing(CHARTS.figure(spec, title), caption)
+    if key:
+        _KNOWN.put(key, made)
+    return made

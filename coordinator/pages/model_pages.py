@@ -47,7 +47,7 @@ def one(visit: Visit, study: str, release: str) -> Response:
         why=why,
         tables=_tables(result),
         judged=_judged(card),
-        drawing=drawn(result.plot, result.asked.sentence),
+        drawing=drawn(result.plot, result.asked.sentence, f"{result.release} model"),
     )
 
 

@@ -20,7 +20,7 @@ from pages.kit import HEADERS
 from privacy.contract.token import Role
 from privacy.errors import BadInput, Code, Refused
 
-_SHOWN = 100
+_SHOWN, _SEARCHED = 100, 500
 _FILES = {
     "csv": "text/csv; charset=utf-8",
     "json": "application/json",
@@ -34,12 +34,13 @@ def every(visit: Visit) -> Response:
     """The library: the newest answers that the reader may see, or those that are looked for."""
     form = visit.asked
     wanted = {name: form.value(name) for name in ("text", "study", "kind")}
-    found = visit.network.releases(wanted["text"], study=wanted["study"], kind=wanted["kind"])
+    among = _SEARCHED if any(wanted.values()) else _SHOWN
+    found = visit.network.releases(**wanted, among=among)
     studies = visit.network.transport.get("/v1/studies")["studies"]
     return visit.page(
         "releases.html",
         releases=found[:_SHOWN],
-        more=max(0, len(found) - _SHOWN),
+        shown=_SHOWN,
         searched=any(wanted.values()),
         studies=[("", "all"), *((each["id"], each["title"]) for each in studies)],
         kinds=[("", "all"), *((kind.value, kind.value.replace("_", " ")) for kind in Kind)],
@@ -99,7 +100,9 @@ def _page(visit: Visit, study: str, release: str, form: Form, status: int = 200)
         columns=columns,
         rows=cells_of(frame),
         numbers=[name in NUMBERS for name in columns],
-        drawing=drawn(lambda: result.plot(raw=raw), result.asked.sentence),
+        drawing=drawn(
+            lambda: result.plot(raw=raw), result.asked.sentence, _chart(visit, result, raw=raw)
+        ),
         noise=max((row.noise_share for row in result.answer.rows), default=0.0),
         half=max(((row.high - row.low) / 2 for row in result.answer.rows), default=0.0),
         has_model=result.asked.analysis["kind"] in MODELS,
@@ -108,6 +111,12 @@ def _page(visit: Visit, study: str, release: str, form: Form, status: int = 200)
         delegated=visit.delegated(asking) if asking else None,
         here=f"{visit.request.url.path}?{visit.request.url.query}",
     )
+
+
+def _chart(visit: Visit, result: Result, *, raw: bool) -> str:
+    """What the chart of a stored answer is made of; those who only read releases have no titles."""
+    titled = visit.person.role is not Role.CLINICIAN
+    return f"{result.release} {len(result.releases)} {raw} {titled}"
 
 
 def _summary(visit: Visit, study: str) -> dict[str, Any]:
