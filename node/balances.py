@@ -240,7 +240,9 @@ class _Copied:
 
     @property
     def sitting_out(self) -> Expr | None:
-        return self._out or None
+        from node.engine_cohort import listed
+
+        return listed(self._out) if self._out else None
 
     @contextmanager
     def reading(self) -> Iterator[Reading]:

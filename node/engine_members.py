@@ -19,6 +19,7 @@ from node.engine_cohort import (
     counted_here,
     has_cell,
     ibis,
+    listed,
     many_table,
     predicate,
     whole,
@@ -64,7 +65,7 @@ def _consent(members: Expr, key: str | None, question: Question) -> list[Expr]:
     if question.linkage:
         wanted.append(counted_here(members, question.linkage, question.classes))
     if wanted and question.left_out:
-        wanted.append(members.member_ix.notin(list(question.left_out)))
+        wanted.append(members.member_ix.notin(listed(question.left_out)))
     return wanted
 
 

@@ -14,11 +14,22 @@ from node.policy_file import read_policy
 from node.setup import Clock, begin_ledger, create, undo
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.policy import Policy
-from privacy.errors import BadInput
+from privacy.errors import BadInput, Code
 from privacy.randomness import Entropy
 
 _FIELDS = {"network", "url", "fleet_address", "ca", "coordinator_key", "code", "name"}
 TIMEOUT_SECONDS = 30.0
+_WHY = {
+    Code.NOT_PERMITTED: (
+        "it is unknown, was used before, has run out, or is for something else",
+        "ask the coordinator for a new one",
+    ),
+    Code.CONFLICT: (
+        "the network has a node with this name or key already",
+        "ask for one under another name; to take new keys, run `cairn-node rotate-key`",
+    ),
+    Code.RATE_LIMITED: ("too many were tried from here", "wait some minutes and try again"),
+}
 
 
 def read_invite(path: Path) -> dict[str, str]:
@@ -112,6 +123,16 @@ def redeem(
     except httpx.HTTPError:
         raise BadInput("the coordinator does not answer", where=invite["url"]) from None
     if not answer.is_success:
-        raise BadInput(
-            "the invitation was not accepted", instead="ask the coordinator for a new one"
-        )
+        raise _not_accepted(answer)
+
+
+def _not_accepted(answer: httpx.Response) -> BadInput:
+    """Why, in the coordinator's code and in words that fit an invitation."""
+    try:
+        said = answer.json()
+        code, title = Code(said["code"]), str(said["title"])[:200]
+    except (ValueError, KeyError, TypeError):
+        why = f"the answer was {answer.status_code}, of something else than a coordinator"
+        return BadInput(f"the invitation was not accepted: {why}", where=str(answer.url))
+    why, instead = _WHY.get(code, (title.rstrip("."), "ask the coordinator's operator"))
+    return BadInput(f"the invitation was not accepted: {why} [{code.value}]", instead=instead)

@@ -1,9 +1,9 @@
 """The node's ledger on disk: one append is one durable transaction.
 
-An append writes the entry, the new head with its signed checkpoint and, for a commit, the
-bytes that may leave, all together or not at all (SQLite, WAL, synchronous=FULL). Threads that
-append at the same time share a transaction and a signature. The rules are `privacy.ledger`'s;
-this module only keeps what they accept.
+An append writes the entry, the new head under the node's seal and, for a commit, the bytes that
+may leave, all together or not at all (SQLite, WAL, synchronous=FULL). Threads that append at the
+same time share a transaction. A head is signed when it is first shown; Ed25519 gives the same
+bytes for it every time. The rules are `privacy.ledger`'s; this module only keeps what they accept.
 
 Whatever goes wrong with the disk, the clock or a second writer is Refused(LEDGER_STOPPED) and
 nothing is half-written. A crash at any point leaves the ledger before or after the append.
@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import datetime
@@ -22,11 +21,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
-from node.ledger_file import FORMAT, SCHEMA, connect, genesis_of, had_key, head_of, stopping
+from node.ledger_file import FORMAT, SCHEMA, Head, connect, genesis_of, had_key, stopping
 from node.ledger_wish import (
     BEGIN_AGAIN,
     RESTORED,
     Accepted,
+    Queue,
     Receipt,
     Wish,
     check_outbox,
@@ -36,7 +36,7 @@ from node.ledger_wish import (
     restored_of,
 )
 from node.witness_book import WitnessBook
-from privacy.checkpoint import Checkpoint, NoteSigner, node_origin, open_checkpoint
+from privacy.checkpoint import Checkpoint, NoteSigner, node_origin
 from privacy.contract.canonical import rational
 from privacy.contract.signing import FormerKey, PublicKey, SigningKey
 from privacy.contract.time import instant_text
@@ -49,7 +49,6 @@ from privacy.ledger.upkeep_entry import NodeKeyChanged, Restored
 from privacy.merkle import Frontier, Tree
 
 _BATCH = 1_000
-_GROUP = 64  # entries of one transaction at most
 
 Clock = Callable[[], datetime]
 Step = Callable[[str], None]
@@ -73,12 +72,13 @@ class LedgerStore:
         self._clock = clock
         self._reached = reached
         self._signer = NoteSigner(origin, key)
+        self._head = Head(db, key, origin)
         self._lock = threading.RLock()
-        self._waiting: deque[Wish] = deque()
+        self._waiting = Queue()
         self._state = LedgerState()
         self._tree = Tree()
         self._frontier = Frontier()
-        self._checkpoint = ""
+        self._shown = (-1, "")  # the newest head that was signed
         self._restored: Restored | None = None
         self.book = WitnessBook(db, self._lock, self._transaction, self._signer, self._network)
 
@@ -166,16 +166,24 @@ class LedgerStore:
     def change_key(self, body: NodeKeyChanged, key: SigningKey) -> None:
         """Enter a change of key; `key`, the new one, signs from this entry on. Then open again."""
         with self._lock:
-            before, self._signer = self._signer, NoteSigner(self.origin, key)
-            try:
-                self.append(body)
-            except Refused:
-                self._signer = before
-                raise
+            before, wish = (self._signer, self._head), Wish(body, None, None)
+            self._signer = NoteSigner(self.origin, key)
+            self._head = Head(self._db, key, self.origin)
+            self._write([wish])
+            if wish.receipt is None:
+                self._signer, self._head = before
+            wish.answer()
 
     def checkpoint(self) -> str:
-        """The newest signed checkpoint."""
-        return self._checkpoint
+        """The newest checkpoint, signed."""
+        size, note = self._shown
+        if size == self._frontier.size:
+            return note
+        with self._lock:
+            head = Checkpoint(self._signer.name, self._frontier.size, self._frontier.root)
+            note = self._signer.checkpoint(head)
+            self._shown = (head.size, note)
+        return note
 
     def checkpoint_at(self, size: int) -> str:
         """The checkpoint of the first `size` entries, signed again; the same bytes as then."""
@@ -227,15 +235,11 @@ class LedgerStore:
     def verify(self) -> None:
         """Read the whole file again; raises VerificationFailed naming the first bad entry."""
         with self._lock, stopping():
-            size, frontier, note = head_of(self._db)
-            head = open_checkpoint(note, self._signer.key, self._signer.name)
+            frontier = self._head.read()
+            head = Checkpoint(self._signer.name, frontier.size, frontier.root)
             with closing(self._db.execute("SELECT data FROM entries ORDER BY seq")) as rows:
                 result: Replay = verify_entries((row[0] for row in rows), head)
-            own = result.tree.frontier()
-            if (size, frontier) != (own.size, own.to_bytes()):
-                raise VerificationFailed("the stored head is not the ledger's", where="head")
-            self._state, self._tree = result.state, result.tree
-            self._frontier, self._checkpoint = own, note
+            self._state, self._tree, self._frontier = result.state, result.tree, frontier
             self._restored = restored_of(self._db)
 
     # what it takes
@@ -252,17 +256,18 @@ class LedgerStore:
         if self._restored is not None and not isinstance(body, BEGIN_AGAIN):
             raise Refused(Code.LEDGER_STOPPED, what=RESTORED)
         wish = Wish(body, outbox, cut)
-        self._waiting.append(wish)
-        with self._lock:
-            while not wish.answered:
-                self._write([self._waiting.popleft() for _ in range(self._next_group())])
+        if self._waiting.wait(wish):
+            group: list[Wish] = []
+            try:
+                with self._lock:
+                    group = self._waiting.take()
+                    self._write(group)
+            finally:
+                self._waiting.hand_over(wish, group)
         return wish.answer()
 
-    def _next_group(self) -> int:
-        return min(len(self._waiting), _GROUP)
-
     def _write(self, wishes: list[Wish]) -> None:
-        """Write what the rules accept of `wishes` in one transaction, under one signature."""
+        """Write what the rules accept of `wishes` in one transaction, under one seal."""
         state, frontier, accepted = self._state, self._frontier, list[Accepted]()
         try:
             now = instant_text(self._clock())
@@ -284,20 +289,20 @@ class LedgerStore:
 
     def _keep(self, accepted: list[Accepted], state: LedgerState, frontier: Frontier) -> None:
         """Make accepted entries durable, then known, then answer those who wished for them."""
-        note = self._signer.checkpoint(Checkpoint(self._signer.name, frontier.size, frontier.root))
         with self._transaction():
-            self._move_head(frontier, note)
+            self._head.move(self._frontier.size, frontier)
             for wish, entry in accepted:
                 self._db.execute("INSERT INTO entries VALUES (?, ?)", (entry.seq, entry.data))
                 keep_beside(self._db, wish)
                 self._reached(f"{wish.body.kind} written")
         for _, entry in accepted:
             self._tree.append(entry.leaf)
-        self._state, self._frontier, self._checkpoint = state, frontier, note
+        self._state, self._frontier = state, frontier
         for wish, entry in accepted:
-            wish.receipt = Receipt(entry.seq, entry.leaf.hex(), note)
+            wish.receipt = Receipt(entry.seq, entry.leaf.hex())
             self._reached(f"{wish.body.kind} durable")
-        self._restored = restored_of(self._db)
+        if self._restored is not None:
+            self._restored = restored_of(self._db)
 
     # what a restored one takes back
 
@@ -308,14 +313,6 @@ class LedgerStore:
         Whatever it wrote before it has what it said since the backup would be a second history.
         """
         return self._restored
-
-    def _move_head(self, frontier: Frontier, note: str) -> None:
-        moved = self._db.execute(
-            "UPDATE head SET size = ?, frontier = ?, checkpoint = ? WHERE size = ?",
-            (frontier.size, frontier.to_bytes(), note, self._frontier.size),
-        )
-        if moved.rowcount != 1:
-            raise Refused(Code.LEDGER_STOPPED, what="another writer")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

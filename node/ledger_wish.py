@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
 from privacy.errors import BadInput, Code, Refused
@@ -15,20 +17,31 @@ from privacy.ledger.state import LedgerState
 from privacy.ledger.upkeep_entry import Restored
 
 CLOCK_SLACK_SECONDS = 2
+GROUP = 64  # entries of one transaction at most
 RESTORED = "restored"
 BEGIN_AGAIN = (Restored, LedgerRecovered, BudgetForfeited)  # all that a restored ledger takes
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """Proof of one append: its number, leaf hash (hexadecimal) and the checkpoint covering it."""
+    """What an append wrote: its number and leaf hash (hexadecimal)."""
 
     seq: int
     leaf: str
-    checkpoint: str
+
+    @property
+    def place(self) -> dict[str, int | str]:
+        """Where it stands, for whoever asks for a proof."""
+        return {"seq": self.seq, "leaf": self.leaf}
 
 
-@dataclass
+def _taken() -> threading.Lock:
+    lock = threading.Lock()
+    lock.acquire()
+    return lock
+
+
+@dataclass(eq=False)
 class Wish:
     """An entry that a thread waits for, with what is kept beside it, and what became of it."""
 
@@ -38,6 +51,8 @@ class Wish:
     taken_back: bool = False  # an entry that this ledger had before it was restored
     receipt: Receipt | None = None
     error: Refused | None = None
+    leads: bool = False  # whether its thread writes for all that wait
+    turn: threading.Lock = field(default_factory=_taken)
 
     @property
     def answered(self) -> bool:
@@ -50,6 +65,48 @@ class Wish:
 
 
 Accepted = tuple[Wish, Entry]
+
+
+class Queue:
+    """Threads that append at the same time: the first writes for all that wait, then hands over.
+
+    Who has an answer goes on at once, without waiting for those who write next.
+    """
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._wishes: deque[Wish] = deque()
+        self._led = False
+
+    def __len__(self) -> int:
+        return len(self._wishes)
+
+    def wait(self, wish: Wish) -> bool:
+        """Join; whether this thread is to write. If not, its wish has been answered."""
+        with self._mutex:
+            self._wishes.append(wish)
+            wish.leads, self._led = not self._led, True
+        if not wish.leads:
+            wish.turn.acquire()
+        return wish.leads
+
+    def take(self) -> list[Wish]:
+        """What is to be written now."""
+        with self._mutex:
+            return [self._wishes.popleft() for _ in range(min(len(self._wishes), GROUP))]
+
+    def hand_over(self, own: Wish, written: Iterable[Wish]) -> None:
+        """Let those go on who were answered, and the next write."""
+        for wish in written:
+            if wish is not own:
+                wish.turn.release()
+        with self._mutex:
+            if own in self._wishes:  # interrupted before it was taken
+                self._wishes.remove(own)
+            self._led = bool(self._wishes)
+            if self._led:
+                self._wishes[0].leads = True
+                self._wishes[0].turn.release()
 
 
 def entry_after(state: LedgerState, body: Body, now: str) -> Entry:

@@ -14,14 +14,14 @@ from privacy.errors import Code
 from privacy.ledger.entry import Approval, PolicySet
 from privacy.ledger.fields import parse_rho
 from privacy.ledger.permission import RULE_WORDS, Rule, question_rule, study_rule
-from privacy.ledger.state import LedgerState, researcher_account
+from privacy.ledger.state import LedgerState
 from privacy.units import Rho
 
-_LIMITS = {
-    Code.BUDGET_EXCEEDED: "the year's budget would have been spent",
-    Code.STUDY_BUDGET_EXCEEDED: "the study's limit would have been spent",
-    Code.RESEARCHER_BUDGET_EXCEEDED: "the researcher's part would have been spent",
-}
+_YEAR = "the year's budget would have been spent"
+_LIFETIME = "the limit of a lifetime would have been spent"
+_STUDY = "the study's limit would have been spent"
+_PART = "the researcher's part would have been spent"
+_MEMBER = "it costs more than a member may lose in a year"
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,10 @@ class Tried:
 
 @dataclass(frozen=True)
 class _Spending:
-    """What would have been charged: by account, in all studies and in the period."""
+    """What would have been charged: by account, in the period, and in all periods together."""
 
     period: Rho
+    lifetime: Rho
     accounts: Mapping[str, Rho] = field(default_factory=dict)
 
     def of(self, account: str) -> Rho:
@@ -57,7 +58,12 @@ class _Spending:
 
     def plus(self, cost: Rho, *accounts: str) -> _Spending:
         moved = {account: self.of(account) + cost for account in accounts}
-        return replace(self, period=self.period + cost, accounts={**self.accounts, **moved})
+        return replace(
+            self,
+            period=self.period + cost,
+            lifetime=self.lifetime + cost,
+            accounts={**self.accounts, **moved},
+        )
 
 
 def try_policy(
@@ -72,16 +78,21 @@ def try_policy(
     `before` is the ledger as it was when the first one came: what was spent by then counts
     against the new limits. Studies are taken as approved if they were approved at any time since
     (`now`); which stewards would have said otherwise, nobody can know. What a request would have
-    charged counts against later ones only if it is allowed.
+    charged counts against later ones only if it is allowed. A period that began since has a
+    year's budget of its own; a lifetime's limit goes on.
     """
     approved = {**before.approvals, **now.approvals}
-    spending = _Spending(before.period_charged, {**before.parts, **_studies(before)})
+    accounts = {**before.parts, **_studies(before)}
+    spending = _Spending(before.period_charged, before.total_charged, accounts)
+    renewed = now.period.starts if now.period and now.periods > before.periods else None
     tried: list[Tried] = []
     for asked in requests:
+        if renewed is not None and asked.at >= renewed:
+            renewed, spending = None, replace(spending, period=Rho.ZERO)
         outcome = _try(policy, asked, studies.get(asked.study_digest), approved, spending, now)
         if outcome.allowed:
-            accounts = (asked.study, researcher_account(asked.study, asked.researcher))
-            spending = spending.plus(parse_rho(asked.rho), *accounts)
+            own = now.own_account(asked.study, asked.researcher)
+            spending = spending.plus(parse_rho(asked.rho), asked.study, own)
         tried.append(outcome)
     return tried
 
@@ -103,9 +114,11 @@ def _try(
     rule = _rule(policy, asked, study, now)
     if rule is not None:
         return Tried(asked, False, rule.value, _reason(policy, study, rule))
-    code = _limit(policy, asked, approved[asked.study_digest], spending)
-    if code is not None:
-        return Tried(asked, False, code.value, _LIMITS[code])
+    own = spending.of(now.own_account(asked.study, asked.researcher))
+    limit = _limit(policy, asked, approved[asked.study_digest], spending, own)
+    if limit is not None:
+        code, reason = limit
+        return Tried(asked, False, code.value, reason)
     return Tried(asked, True)
 
 
@@ -123,17 +136,28 @@ def _reason(policy: PolicySet, study: Study, rule: Rule) -> str:
     return rule_reason(policy, study, rule) if rule is Rule.PURPOSE else RULE_WORDS[rule]
 
 
-def _limit(policy: PolicySet, asked: Asked, approval: Approval, spending: _Spending) -> Code | None:
+def _limit(
+    policy: PolicySet, asked: Asked, approval: Approval, spending: _Spending, own: Rho
+) -> tuple[Code, str] | None:
+    """The first limit that the request would have passed, and in words, as the ledger's rules say.
+
+    Where members are charged one by one, a lifetime's limit is each member's, at the node.
+    """
     cost = parse_rho(asked.rho)
-    own = spending.of(researcher_account(asked.study, asked.researcher))
     quota = _least(approval.rho, policy.study_rho)
     part = _least(quota.text, approval.researcher_rho, policy.researcher_rho)
-    limits = (
-        (Code.BUDGET_EXCEEDED, parse_rho(policy.public_rho), spending.period),
-        (Code.STUDY_BUDGET_EXCEEDED, quota, spending.of(asked.study)),
-        (Code.RESEARCHER_BUDGET_EXCEEDED, part, own),
-    )
-    return next((code for code, most, spent in limits if cost > remaining(most, spent)), None)
+    limits = [
+        (Code.BUDGET_EXCEEDED, _YEAR, parse_rho(policy.public_rho), spending.period),
+        (Code.STUDY_BUDGET_EXCEEDED, _STUDY, quota, spending.of(asked.study)),
+        (Code.RESEARCHER_BUDGET_EXCEEDED, _PART, part, own),
+    ]
+    if policy.individual:
+        limits.append((Code.QUESTION_LIMIT, _MEMBER, parse_rho(policy.yearly_rho), Rho.ZERO))
+    elif policy.lifetime_rho is not None:
+        most = parse_rho(policy.lifetime_rho)
+        limits.append((Code.BUDGET_EXCEEDED, _LIFETIME, most, spending.lifetime))
+    passed = ((code, words) for code, words, most, spent in limits if cost > remaining(most, spent))
+    return next(passed, None)
 
 
 def _least(*limits: str | None) -> Rho:

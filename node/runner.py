@@ -232,7 +232,7 @@ class Runner:
         receipt = self.ledger.append(body, outbox=data)
         self._reading.pop(_place(attempt), None)
         self.reached("committed")
-        claim = opening.claim(sha, receipt.checkpoint, {"seq": receipt.seq, "leaf": receipt.leaf})
+        claim = opening.claim(sha, self.ledger.checkpoint(), receipt.place)
         with self._lock:
             self._forget(attempt.plan)
             live = _Live(masked.keys_made, attempt, opening, claim, data)

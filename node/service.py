@@ -15,6 +15,7 @@ from typing import Any, assert_never
 
 import structlog
 
+from node.attempts import Attempts, Noticed, attempted, unread
 from node.coordinator_keys import CoordinatorKeys
 from node.decision_log import DecisionLog
 from node.decisions import Offered, decide_by_policy
@@ -23,11 +24,11 @@ from node.documents import Documents
 from node.gate import Facts
 from node.ledger_store import LedgerStore
 from node.linker import READS_MEMBERS, Linker
-from node.requests import noting, raising, told
+from node.questions import Answer, Questions, Work
+from node.requests import told
 from node.researcher_keys import follow_researchers
-from node.runner import Masked, Runner
+from node.runner import Runner
 from node.slots import Slots
-from node.software import load_ahead
 from node.watch import Watch
 from node.witness_door import WitnessDoor
 from node.witnessing import Witnessing
@@ -35,7 +36,6 @@ from privacy.contract.coordinator_key import parse_changes
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.messages import Ask, Request, seal_refusal, seal_reply
 from privacy.contract.packet import Packet
-from privacy.contract.parts import cut_head, cut_parts, join_parts
 from privacy.contract.researcher_key import parse_changes as parse_successors
 from privacy.contract.roster import Roster
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
@@ -43,16 +43,11 @@ from privacy.contract.study_life import Signer
 from privacy.errors import BadInput, Code, ProtocolError, Refused, VerificationFailed
 from privacy.ledger.entry import KeysRevoked, PolicySet
 from privacy.randomness import Entropy
-from privacy.secure_sum.attempt import Attempt, threshold
-from privacy.secure_sum.participant import Session
 
 VERSION = "0.1.0"
 MAX_LEDGER_ENTRIES = 5_000
-MAX_SETS = 256
 
 _log = structlog.get_logger("cairn.node")
-Answer = tuple[dict[str, Any], bytes]
-Work = Callable[[], Answer]
 
 
 @dataclass(frozen=True)
@@ -95,6 +90,16 @@ class NodeService:
     def decisions(self) -> DecisionLog:
         """This organisation's decisions, signed for the studies' records."""
         return DecisionLog(self.node, self.key, self.ledger, self.documents)
+
+    @cached_property
+    def questions(self) -> Questions:
+        """Its answers to questions."""
+        return Questions(self.key, self.runner, self.desk, self.documents, self.entropy, self)
+
+    @cached_property
+    def attempts(self) -> Attempts:
+        """What it refused and an honest coordinator does not ask."""
+        return Attempts(self.ledger, self.clock, lambda: self.witnessing.done)
 
     # what decisions depend on
 
@@ -175,27 +180,43 @@ class NodeService:
             request = self.coordinators.open(packet, self.node)
         except (VerificationFailed, BadInput):
             refusal = seal_refusal(self.key, self.node, "", Refused(Code.BAD_SIGNATURE))
-            return _Begun(None, lambda: refusal)
+            unread_one = unread(packet, self.coordinator)
+            return _Begun(None, lambda: self._entered(refusal, unread_one))
         self.last_contact = self.clock()
         if request.ask is Ask.CONTRIBUTE:
-            work = self._contribution(request.payload, packet.blob)
-            return _Begun(request.ask, lambda: self._answer(request, work))
-        reply = self._answer(request, lambda: self._dispatch(request, packet.blob))
-        return _Begun(request.ask, lambda: reply)
+            work = self.questions.contribution(request.payload, packet.blob)
+            return _Begun(
+                request.ask, lambda: self._entered(*self._answer(request, packet.header, work))
+            )
+        reply, attempt = self._answer(
+            request, packet.header, lambda: self._dispatch(request, packet.blob)
+        )
+        return _Begun(request.ask, lambda: self._entered(reply, attempt))
 
-    def _answer(self, request: Request, work: Work) -> Packet:
+    def _entered(self, reply: Packet, attempt: Noticed | None) -> Packet:
+        if attempt is not None:
+            self.attempts.enter(attempt)
+        return reply
+
+    def _answer(self, request: Request, header: bytes, work: Work) -> tuple[Packet, Noticed | None]:
+        state = self.ledger.state
         try:
             payload, data = work()
-            return seal_reply(self.key, self.node, request.id, payload, data)
+            return seal_reply(self.key, self.node, request.id, payload, data), None
         except Refused as refused:
             _log.info("refused", ask=request.ask.value, code=refused.code.value)
-            return seal_refusal(self.key, self.node, request.id, told(refused))
+            attempt = attempted(request, header, refused, refused.code, state)
+            return seal_refusal(self.key, self.node, request.id, told(refused)), attempt
         except (BadInput, VerificationFailed, ProtocolError, KeyError, TypeError) as error:
             _log.warning("malformed", ask=request.ask.value, error=type(error).__name__)
-            return seal_refusal(self.key, self.node, request.id, Refused(Code.BAD_REQUEST))
+            attempt = attempted(request, header, error, Code.BAD_REQUEST, state)
+            return self._failed(request, Code.BAD_REQUEST), attempt
         except Exception as error:  # noqa: BLE001 - the job boundary
             _log.error("failed", ask=request.ask.value, error=type(error).__name__)
-            return seal_refusal(self.key, self.node, request.id, Refused(Code.INTERNAL))
+            return self._failed(request, Code.INTERNAL), None
+
+    def _failed(self, request: Request, code: Code) -> Packet:
+        return seal_refusal(self.key, self.node, request.id, Refused(code))
 
     def _dispatch(self, request: Request, blob: bytes) -> Answer:
         payload = request.payload
@@ -227,19 +248,19 @@ class NodeService:
             case Ask.COSIGN:
                 return self.door.cosign(payload), b""
             case Ask.PREPARE_KEYS:
-                return self._prepare_keys(payload), b""
+                return self.questions.prepare_keys(payload), b""
             case Ask.PREPARE_SHARES:
-                return self._prepare_shares(payload)
+                return self.questions.prepare_shares(payload)
             case Ask.RESERVE:
-                return self._reserve(payload), b""
+                return self.questions.reserve(payload), b""
             case Ask.CONTRIBUTE:
-                raise Refused(Code.BAD_REQUEST)  # in two steps: see `_contribution`
+                raise Refused(Code.BAD_REQUEST)  # in two steps: see `Questions.contribution`
             case Ask.SIGN_SURVIVORS:
-                return self._sign_survivors(payload), b""
+                return self.questions.sign_survivors(payload), b""
             case Ask.REVEAL:
-                return self._reveal(payload), b""
+                return self.questions.reveal(payload), b""
             case Ask.OUTCOME:
-                return self._outcome(payload), b""
+                return self.questions.outcome(payload), b""
             case Ask.LEDGER:
                 return self._ledger(payload)
             case (
@@ -316,99 +337,7 @@ class NodeService:
                 self.ledger.append(entry)
         return {"revoked": len(self.ledger.state.revoked)}
 
-    # keys ahead of time
-
-    def _prepare_keys(self, payload: dict[str, Any]) -> dict[str, Any]:
-        group = tuple(payload["group"])
-        roster = self.roster()
-        if payload["roster"] != roster.digest or not set(group) <= set(roster.keys):
-            raise Refused(Code.ROSTER_MISMATCH)
-        if self.node not in group or not 1 <= payload["sets"] <= MAX_SETS:
-            raise Refused(Code.BAD_REQUEST)
-        shares = threshold(len(group), payload["t_collude"])
-        session = Session.begin(
-            self.node,
-            self.key,
-            group,
-            roster=roster.digest,
-            threshold=shares,
-            sets=payload["sets"],
-            entropy=self.entropy,
-        )
-        return {"advert": self.runner.prepare_keys(session).to_json()}
-
-    def _prepare_shares(self, payload: dict[str, Any]) -> Answer:
-        adverts = {n: Envelope.from_json(value) for n, value in payload["adverts"].items()}
-        session = self.runner.session(str(payload["session"]))
-        lengths, blob = join_parts(session.share(adverts, self.roster().keys))
-        return {"lengths": lengths}, blob
-
-    # one question
-
-    def _reserve(self, payload: dict[str, Any]) -> dict[str, Any]:
-        envelope, facts = Envelope.from_json(payload["plan"]), self.facts()
-        with noting(self.desk, envelope, facts, self.documents.study):
-            permit = self.runner.reserve(envelope, facts)
-        load_ahead(permit.derivation.analysis.needs)
-        return {"plan": permit.plan_digest}
-
-    def _contribution(self, payload: dict[str, Any], blob: bytes) -> Work:
-        """Read and mask now; the rest commits. Whatever fails here is told there."""
-        try:
-            attempt = Attempt.from_json(payload["attempt"])
-            state, pieces = cut_head(payload["state"], blob)
-            sealed = cut_parts(payload["lengths"], pieces)
-        except Exception as error:  # noqa: BLE001 - told at the slot, by the job boundary
-            return raising(error)
-        try:
-            computed = self.runner.compute(attempt, state, sealed, self.facts())
-        except Refused as refused:
-            return raising(refused)
-        except Exception as error:  # noqa: BLE001 - what fails after reserving is charged
-            _log.error("contribution failed", error=type(error).__name__)
-            return lambda: self._lose(attempt)
-        if not isinstance(computed, Masked):
-            claim, masked = computed
-            return lambda: ({"claim": claim.to_json()}, masked)
-        return lambda: self._commit(computed)
-
-    def _commit(self, computed: Masked) -> Answer:
-        try:
-            claim, masked = self.runner.commit(computed)
-        except Refused:  # ended, paused or late in the meantime: nothing leaves, but it was read
-            self.runner.charge_loss(computed.attempt)
-            raise
-        except Exception as error:  # noqa: BLE001 - what fails after reserving is charged
-            _log.error("commit failed", error=type(error).__name__)
-            return self._lose(computed.attempt)
-        return {"claim": claim.to_json()}, masked
-
-    def _lose(self, attempt: Attempt) -> Answer:
-        self.runner.charge_loss(attempt)
-        raise Refused(Code.ATTEMPT_LOST)
-
-    def _sign_survivors(self, payload: dict[str, Any]) -> dict[str, Any]:
-        attempt = Attempt.from_json(payload["attempt"])
-        claims = {n: Envelope.from_json(value) for n, value in payload["claims"].items()}
-        return {"list": self.runner.sign(attempt, claims, self.roster().keys).to_json()}
-
-    def _reveal(self, payload: dict[str, Any]) -> dict[str, Any]:
-        attempt = Attempt.from_json(payload["attempt"])
-        lists = [Envelope.from_json(value) for value in payload["lists"]]
-        return {"shares": self.runner.reveal(attempt, lists).to_json()}
-
-    def _outcome(self, payload: dict[str, Any]) -> dict[str, Any]:
-        plan = str(payload["plan"])
-        match payload:
-            case {"released": str(release)}:
-                self.runner.released(plan, release)
-            case {"aborted": str(code)}:
-                self.runner.aborted(plan, Code(code).value)
-            case {"lost": int(attempt), "round": int(round_)}:
-                self.runner.lost(plan, round_, attempt)
-            case _:
-                raise Refused(Code.BAD_REQUEST)
-        return {"size": self.ledger.size, "checkpoint": self.ledger.checkpoint()}
+    # what it keeps
 
     def _ledger(self, payload: dict[str, Any]) -> Answer:
         start = int(payload["from"])

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any, Self
 
 from privacy.errors import BadInput, Code, Refused
@@ -65,7 +66,7 @@ class GaussianSum:
         _check("log2_sigma", self.log2_sigma, MIN_LOG2_SIGMA, MAX_LOG2_SIGMA)
         _check("memberships", self.memberships, 1, MAX_MEMBERSHIPS)
 
-    @property
+    @cached_property
     def rho(self) -> Rho:
         """What one opening costs: the smallest whole number of units above the formula."""
         moved = self.memberships * self.delta_grid

@@ -69,17 +69,24 @@ class Rho:
         return rational(self.fraction)
 
     def __add__(self, other: Rho) -> Rho:
-        return Rho(self.units + other.units)
+        return _made(self.units + other.units)
 
     def __sub__(self, other: Rho) -> Rho:
         if other.units > self.units:
             raise BadInput("rho cannot become negative")
-        return Rho(self.units - other.units)
+        return _made(self.units - other.units)
 
     def __mul__(self, times: int) -> Rho:
         if type(times) is not int:
             raise BadInput("rho is multiplied by whole numbers only")
         return Rho(self.units * times)
+
+
+def _made(units: int) -> Rho:
+    """A Rho of what is a non-negative whole number already, for sums at every entry."""
+    rho = object.__new__(Rho)
+    vars(rho)["units"] = units
+    return rho
 
 
 Rho.ZERO = Rho(0)

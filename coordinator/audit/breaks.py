@@ -12,13 +12,13 @@ from coordinator.audit.held import head_of
 from privacy.checkpoint import LOG, Checkpoint
 from privacy.ledger.chain import Anchor
 from privacy.ledger.entry import Entry
-from privacy.ledger.history import Told
 from privacy.ledger.history_entry import (
     BudgetForfeited,
     Fault,
     HistoryAccepted,
     HistoryBroken,
     LedgerRecovered,
+    Told,
 )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from coordinator.audit.attempts import RefusedAttempt
 from coordinator.audit.breaks import Break, note_break
 from coordinator.audit.bundle import Bundle
 from coordinator.audit.documents import Network, Release, at, require
 from coordinator.audit.held import HeldBy, head_of, text_of, witnesses_of
+from coordinator.audit.in_force import check_allowed, check_part, check_policy
 from coordinator.audit.linkages import Linkage, check_begun, check_counts_by, check_linked
 from coordinator.audit.own_key import check_in_force, note_coordinator
 from coordinator.audit.report import Change
@@ -23,6 +25,7 @@ from privacy.contract.study import Study
 from privacy.contract.study_life import Act
 from privacy.contract.time import parse_instant
 from privacy.errors import Refused, VerificationFailed
+from privacy.ledger.attempt_entry import AttemptRefused
 from privacy.ledger.chain import Anchor, Replay, check_anchors, check_covered, replay
 from privacy.ledger.coordinator_entry import (
     CoordinatorAccepted,
@@ -52,7 +55,6 @@ from privacy.ledger.history_entry import (
     LedgerRecovered,
 )
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
-from privacy.ledger.permission import question_mark, question_rule
 from privacy.ledger.policy_words import policy_changes
 from privacy.ledger.state import LedgerState
 from privacy.ledger.successors import ResearcherKeyChanged
@@ -90,6 +92,7 @@ class Ledger:
     decisions: set[tuple[str, str]] = field(default_factory=set)  # (study version, act)
     vouched: HeldBy = field(default_factory=HeldBy)
     breaks: list[Break] = field(default_factory=list)
+    refused: list[RefusedAttempt] = field(default_factory=list)
     given_up: list[tuple[int, int]] = field(default_factory=list)  # entries from .. up to
 
     def gave_up(self, anchor: Anchor) -> bool:
@@ -169,7 +172,7 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 require(release is not None, "names a release that is not in the bundle")
                 require(_plan_of(release) == body.plan, "names the release of another plan")
             case Approval() as body:
-                _check_approval(context, body)
+                _check_approval(context, body, before)
                 ledger.decisions.add((body.study_digest, _ACTS[body.decision]))
             case Reviewed() as body:
                 ledger.decisions.add((body.study_digest, Act.REVIEW.value))
@@ -179,6 +182,8 @@ def _watch(context: Context, ledger: Ledger, entry: Entry, before: LedgerState) 
                 note_break(context.bundle, context.network, ledger.breaks, entry, body)
                 if isinstance(body, BudgetForfeited):
                     ledger.given_up.append((entry.seq, _largest(context, ledger.node, body)))
+            case AttemptRefused() as body:
+                ledger.refused.append(RefusedAttempt.of(entry, body))
             case CoordinatorKeyChanged() | CoordinatorForked() | CoordinatorAccepted() as body:
                 note_coordinator(context.bundle.changes, ledger.breaks, entry, body)
             case ResearcherKeyChanged() as body:
@@ -295,23 +300,17 @@ def _check_genesis(context: Context, node: str, body: Genesis) -> None:
     require(parse_rational(body.delta) <= network.delta, "delta is larger than the network's")
 
 
-def _check_approval(context: Context, body: Approval) -> None:
+def _check_approval(context: Context, body: Approval, before: LedgerState) -> None:
     study = context.network.studies.get(body.study_digest)
     if body.decision == "approved":
         require(study is not None, "approves a study that is not in the bundle")
     if study is not None:
         require(study.id == body.study, "names the study by another id")
         if body.decision == "approved":
-            _check_part(study, body)
+            check_part(study, body)
             allowance = study.rho * study.memberships**2
             require(Rho.parse(body.rho) <= allowance, "allows more than the study's allowance")
-
-
-def _check_part(study: Study, body: Approval) -> None:
-    own = study.researcher_rho
-    stated = None if body.researcher_rho is None else Rho.parse(body.researcher_rho)
-    more = own is not None and (stated is None or stated > own * study.memberships**2)
-    require(not more, "allows one researcher more than the study's part")
+            check_allowed(body, study, before)
 
 
 def _check_reserve(
@@ -326,7 +325,7 @@ def _check_reserve(
     if plan is None:
         raise VerificationFailed("reserves for a plan that is not in the bundle")
     _check_authority(body, plan, study, before)
-    _check_policy(body, plan, study, before)
+    check_policy(body, plan, study, before)
     check_counts_by(body, plan, before)
     agreements = (
         (node in plan.participants, "the plan does not name this node"),
@@ -361,18 +360,6 @@ def _check_authority(body: Reserve, plan: Plan, study: Study, before: LedgerStat
     own = found.delegation
     due = (found.statement, own.delegate, own.cap(study).text, own.expires) if own else None
     require(named == due, "does not agree with its plan: delegation")
-
-
-def _check_policy(body: Reserve, plan: Plan, study: Study, before: LedgerState) -> None:
-    """The policy in force allowed the study and this very question."""
-    if before.policy is None:
-        return
-    question = plan.open_question()
-    cost = Rho.parse(body.rho)
-    mark = question_mark(plan.study_digest, plan.analysis, plan.cohort, question.epsilon)
-    looked = before.looked.get(mark)
-    rule = question_rule(before.policy, study, str(plan.analysis["kind"]), cost, looked)
-    require(rule is None, f"the policy in force refuses it: {rule.value if rule else ''}")
 
 
 def _costs(body: Reserve) -> list[tuple[dict[str, int], str]]:

@@ -109,6 +109,7 @@ def _remarks(state: LedgerState, vouched: Vouched, share: float) -> list[str]:
         (not vouched.cosigners, "nobody else vouches for this ledger"),
         (bool(vouched.cosigners) and ahead > 0, unvouched),
         (bool(vouched.breaks), f"a history broke, {vouched.breaks} times"),
+        (bool(state.noticed), f"refused what no coordinator should ask: {_sorts(state)}"),
         (state.decided_coordinators > 0, _DECIDED),
         (state.paused, "paused"),
         (state.policy is None, "no policy was ever set"),
@@ -119,6 +120,10 @@ def _remarks(state: LedgerState, vouched: Vouched, share: float) -> list[str]:
         (bool(state.plans), f"{len(state.plans)} runs are reserved and not ended"),
     )
     return [words for holds, words in checks if holds]
+
+
+def _sorts(state: LedgerState) -> str:
+    return ", ".join(sorted(state.noticed))
 
 
 def _stops(state: LedgerState) -> Iterator[str]:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
+from coordinator.audit.attempts import RefusedAttempt
 from coordinator.audit.breaks import Break
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.promise import Promise
@@ -59,6 +60,7 @@ class NodeReport:
     changes: tuple[Change, ...]
     promise: Promise | None
     breaks: tuple[Break, ...] = ()
+    refused: tuple[RefusedAttempt, ...] = ()
 
     @property
     def size(self) -> int:
@@ -79,6 +81,7 @@ class NodeReport:
             "witnessed_size": self.witnessed_size,
             "changes": [asdict(change) for change in self.changes],
             "breaks": [each.to_json() for each in self.breaks],
+            "refused": [each.to_json() for each in self.refused],
             "promise": None if self.promise is None else self.promise.to_json(),
         }
 

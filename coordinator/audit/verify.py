@@ -133,6 +133,7 @@ def _node_report(ledger: Ledger) -> NodeReport:
         witnessed_size=ledger.vouched.size,
         changes=tuple(ledger.changes),
         breaks=tuple(ledger.breaks),
+        refused=tuple(ledger.refused),
         promise=Promise.of(state),
     )
 

@@ -40,7 +40,7 @@ def first_seen(report: Report) -> dict[str, PublicKey]:
 
 
 def show_vouched(report: Report) -> None:
-    """Who vouches for the log, what broke, and what was taken at its word."""
+    """Who vouches for the log, what broke or was refused, and what was taken at its word."""
     log = report.log
     print(f"the coordinator's log: {log.lines} lines, cosigned up to {log.witnessed_size} by")
     print(", ".join(log.cosigners) or "nobody")
@@ -50,6 +50,8 @@ def show_vouched(report: Report) -> None:
         for each in node.breaks:
             by = f", by {each.by}" if each.by else ""
             print(f"{node.node}: entry {each.seq}: {each.kind} {each.of}: {each.what}{by}")
+        for refused in node.refused:
+            print(f"{node.node}: entry {refused.seq}: {refused.words}")
     if report.absent:
         print("no ledger of:", ", ".join(report.absent))
     if not report.pinned:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from models.regression.batch import Floats
+from models.regression.events import eventless
 from models.regression.families import Linear, NegativeBinomial, Ordinal
 from models.regression.fitting import Course
 from models.regression.newton import Standing, small_sample
@@ -159,10 +160,9 @@ def members_row(now: Standing, noise: float) -> Estimate:
 
 
 def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
-    """What a reader must know, from noisy totals and public facts alone."""
+    """What a reader must know, from noisy totals and public facts alone: what the members are
+    like comes before what noise does."""
     found = []
-    if now.lost:
-        found.append(now.lost)
     if now.population.rows <= 2.0 * model.size:
         found.append("There are hardly any complete members, as far as the noise lets one see.")
     if now.lifted or _undetermined(now):
@@ -170,6 +170,7 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
             "Some coefficients cannot be told apart, as far as the noise lets one see: a column is "
             "constant, a level absent, or columns follow from others."
         )
+    found += eventless(model, now.population)
     if course.known is not None:
         found += _strangers(course.known, now)
     thin = _thin(model, now)
@@ -183,6 +184,8 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
             "The outcome is nearly certain from the covariates (separation): coefficients have "
             "no finite best value, and those shown are where the search stopped."
         )
+    if now.lost:
+        found.append(now.lost)
     if course.method == "newton" and not now.lost and not now.left < NEAR:
         found.append("The fit had not converged when the last round was opened.")
     variance = np.diag(now.sampling) + np.diag(now.privacy)

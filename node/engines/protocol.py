@@ -74,7 +74,7 @@ class Account(Protocol):
 
     @property
     def sitting_out(self) -> Expr | None:
-        """Numbers of the members who must not be asked: a column, or a list; None for nobody."""
+        """Numbers of the members who must not be asked, as a column; None for nobody."""
         ...
 
     def reading(self) -> AbstractContextManager[Reading]:

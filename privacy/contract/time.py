@@ -11,7 +11,7 @@ _FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 def instant_text(moment: datetime) -> str:
     """RFC 3339 in UTC with whole seconds, for instance 2026-01-02T03:04:05Z."""
-    return moment.astimezone(UTC).strftime(_FORM)
+    return moment.astimezone(UTC).isoformat(timespec="seconds")[:19] + "Z"
 
 
 def parse_instant(text: str) -> datetime:

@@ -1,5 +1,4 @@
 """What a ledger holds: one closed set of statements, one canonical line each.
-
 An entry names its place (`seq`), its predecessor's leaf hash (`prev`), the time and one body.
 Bodies hold public facts only: nothing computed from members stands in a ledger.
 
@@ -19,6 +18,7 @@ from privacy.contract.facts import Fact
 from privacy.contract.policy import Policy, Rules
 from privacy.contract.study import KeyText
 from privacy.errors import BadInput
+from privacy.ledger.attempt_entry import AttemptRefused
 from privacy.ledger.coordinator_entry import CoordinatorBody
 from privacy.ledger.desk_entry import Delegated, Endorsement, QuestionDecided, Reviewed
 from privacy.ledger.fields import (
@@ -35,13 +35,8 @@ from privacy.ledger.fields import (
     RhoText,
     Words,
 )
-from privacy.ledger.history_entry import (
-    BudgetForfeited,
-    HistoryAccepted,
-    HistoryBroken,
-    LedgerRecovered,
-)
-from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
+from privacy.ledger.history_entry import Told
+from privacy.ledger.link_entry import LinkBody
 from privacy.ledger.steward_entry import Signed, StewardBody
 from privacy.ledger.successors import ResearcherKeyChanged
 from privacy.ledger.upkeep_entry import UpkeepBody
@@ -53,9 +48,7 @@ MAX_ENTRY_BYTES = 2**18
 FIRST_PREV = "0" * 64
 MAX_ROUNDS = 1024
 
-
-# Field names are ASCII and every number is bounded below, so this is the canonical encoding,
-# ten times faster than the general one; a test holds the two together.
+# Names are ASCII and numbers bounded: the canonical encoding, faster; a test holds them together.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
@@ -363,15 +356,11 @@ Body = (
     | Witnessed
     | UpkeepBody
     | StewardBody
+    | AttemptRefused
+    | Told
+    | LinkBody
     | CoordinatorBody
     | ResearcherKeyChanged
-    | HistoryBroken
-    | HistoryAccepted
-    | LedgerRecovered
-    | BudgetForfeited
-    | LinkBegun
-    | Linked
-    | LinkEnded
 )
 
 
@@ -386,7 +375,9 @@ class Entry(Fact):
     @cached_property
     def data(self) -> bytes:
         """The canonical bytes: what is hashed, stored and shown."""
-        return _ENCODER.encode(self.to_json()).encode("utf-8")
+        body = _ENCODER.encode(self.body.to_json())  # the other fields need no escaping
+        text = f'{{"at":"{self.at}","body":{body},"prev":"{self.prev}","seq":{self.seq}}}'
+        return text.encode("utf-8")
 
     @cached_property
     def leaf(self) -> bytes:

@@ -12,6 +12,7 @@ from typing import assert_never
 
 from privacy.accounting.conversion import epsilon_of_rho
 from privacy.contract.signing import PublicKey
+from privacy.ledger.attempt_entry import ATTEMPT_WORDS, AttemptRefused
 from privacy.ledger.coordinator_entry import (
     CoordinatorAccepted,
     CoordinatorBody,
@@ -92,6 +93,7 @@ KIND_WORDS: Mapping[str, str] = {
     "steward-joined": "steward joined",
     "steward-key": "steward's key",
     "steward-ended": "steward ended",
+    "attempt-refused": "attempt refused",
     "history-broken": "history broken",
     "history-accepted": "history accepted",
     "recovered": "entries recovered",
@@ -130,8 +132,14 @@ def entry_words(body: Body, delta: Fraction, question: str = "") -> str:
             return _of_history(body)
         case LinkBegun() | Linked() | LinkEnded():
             return _of_linkage(body, delta)
+        case AttemptRefused():
+            return f"Refused {ATTEMPT_WORDS[body.what]}{_more(body.more)}"
         case _:
             assert_never(body)
+
+
+def _more(count: int) -> str:
+    return f", after {count} more that were counted" if count else ""
 
 
 def _epsilon(rho: str, delta: Fraction) -> str:

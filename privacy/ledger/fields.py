@@ -14,6 +14,7 @@ from privacy.errors import BadInput, Code
 from privacy.units import Rho
 
 
+@lru_cache(maxsize=1024)
 def _instant(text: str) -> str:
     if instant_text(datetime.fromisoformat(text)) != text:
         raise ValueError("not an instant")

@@ -10,11 +10,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import assert_never
 
-from privacy.accounting.filter import remaining
 from privacy.accounting.individual import MOST_CEILING
 from privacy.contract.policy import Rules
 from privacy.contract.time import epoch_of, instant_text, parse_instant
-from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.errors import Code, Refused, VerificationFailed
+from privacy.ledger.attempt_entry import AttemptRefused
 from privacy.ledger.coordinator_entry import (
     CoordinatorAccepted,
     CoordinatorForked,
@@ -36,13 +36,11 @@ from privacy.ledger.entry import (
     Genesis,
     KeysRevoked,
     Lost,
-    Mechanism,
     Paused,
     PeriodOpened,
     PolicySet,
     Released,
     Reserve,
-    ReservedRound,
     Resumed,
     RosterPinned,
     Witnessed,
@@ -56,12 +54,10 @@ from privacy.ledger.history_entry import (
     LedgerRecovered,
 )
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
-from privacy.ledger.linkage import check_counts, link
+from privacy.ledger.linkage import link
+from privacy.ledger.plans import commit, end, lose, reserve
 from privacy.ledger.state import (
     LedgerState,
-    OpenPlan,
-    OpenRound,
-    delegation_account,
 )
 from privacy.ledger.steward_entry import (
     StewardEnded,
@@ -78,7 +74,6 @@ from privacy.ledger.stewards import (
 from privacy.ledger.successors import ResearcherKeyChanged, succeed
 from privacy.ledger.upkeep import kept_up
 from privacy.ledger.upkeep_entry import BackedUp, Leaving, Left, NodeKeyChanged, Restored
-from privacy.units import Rho
 
 
 def apply(state: LedgerState, entry: Entry) -> LedgerState:
@@ -142,13 +137,13 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             allowed = body.decision == "allowed"
             return state.having(looked={**state.looked, body.mark: allowed})
         case Reserve():
-            return _reserve(state, body, at)
+            return reserve(state, body, at)
         case Commit():
-            return _commit(state, body, at)
+            return commit(state, body, at)
         case Released() | Aborted() | Expired():
-            return _end(state, body, at)
+            return end(state, body, at)
         case Lost():
-            return _lose(state, body)
+            return lose(state, body)
         case Paused() | Resumed():
             return state.having(paused=isinstance(body, Paused))
         case ConsentText():
@@ -167,6 +162,8 @@ def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:
             return told(state, body, at)
         case LinkBegun() | Linked() | LinkEnded():
             return link(state, body, at)
+        case AttemptRefused():
+            return _notice(state, body, at)
         case _:
             assert_never(body)
 
@@ -237,171 +234,18 @@ def _check_embargo(body: Approval, rules: Rules, at: str) -> None:
         raise Refused(Code.POLICY_FLOOR, what="embargo")
 
 
-def _reserve(state: LedgerState, body: Reserve, at: str) -> LedgerState:
-    if state.paused or state.leaving:
-        raise Refused(Code.PAUSED)
-    if state.halted:
-        raise Refused(Code.HISTORY_BROKEN)
-    if state.knows(body.plan, body.question):
-        raise Refused(Code.REPLAYED)
-    given = body.delegation
-    named = {body.researcher} | (set() if given is None else {given.key, given.statement})
-    if body.researcher in state.successors or not state.revoked.isdisjoint(named):
-        raise Refused(Code.KEY_REVOKED)
-    _check_period(state, at)
-    if not at < body.expires:
-        raise Refused(Code.EXPIRED)
-    if not state.dictionary or body.dictionary != state.dictionary:
-        raise Refused(Code.DICTIONARY_MISMATCH)
-    check_counts(state, body.linkage, at)
-    if body.linkage and state.policy is not None and state.policy.individual:
-        # A linkage is charged to everybody, room or not; and the mean of a person's balances, which
-        # pays for m memberships, does not pay for what they are counted at one place alone.
-        raise Refused(Code.NOT_LINKED, what="members are charged one by one")
-    rounds = tuple(_round(state, each, linked=bool(body.linkage)) for each in body.rounds)
-    plan = OpenPlan(
-        plan=body.plan,
-        study=body.study,
-        study_digest=body.study_digest,
-        accounts=_accounts(state, body),
-        rounds=rounds,
-        max_attempts=body.max_attempts,
-        reserved_at=at,
-        expires=body.expires,
-    )
-    if parse_rho(body.rho) != plan.reserved:
-        raise Refused(Code.PLAN_MISMATCH, what="rho")
-    _admit(state, body, plan.reserved, at)
-    return state.reserved_plan(plan, body.question)
-
-
-def _accounts(state: LedgerState, body: Reserve) -> tuple[str, ...]:
-    own = state.own_account(body.study, body.researcher)
-    if body.delegation is None:
-        return (own,)
-    return (own, delegation_account(body.delegation.statement))
-
-
-def _round(state: LedgerState, body: ReservedRound, *, linked: bool) -> OpenRound:
-    cost = _checked_cost(state, body.mechanism, linked=linked)
-    if parse_rho(body.rho) != cost:
-        raise Refused(Code.PLAN_MISMATCH, what="rho")
-    return OpenRound(body.mechanism, cost)
-
-
-def _check_period(state: LedgerState, at: str) -> None:
-    if state.period is None or not state.period.starts <= at < state.period.ends:
-        raise Refused(Code.NOT_IN_PERIOD)
-
-
-def _checked_cost(state: LedgerState, mechanism: Mechanism, *, linked: bool) -> Rho:
-    """What one opening costs, recomputed; refuses a mechanism below the policy's floors.
-
-    Where members are linked, one membership of each is counted and paid for.
-    """
-    policy = state.policy
-    try:
-        event = mechanism.event
-    except BadInput:
-        raise Refused(Code.PLAN_MISMATCH, what="mechanism") from None
-    if policy is None or event.nodes < policy.min_nodes or event.margin < policy.min_collude:
-        raise Refused(Code.POLICY_FLOOR, what="nodes or margin")
-    if event.memberships < (1 if linked else policy.max_memberships):
-        raise Refused(Code.POLICY_FLOOR, what="memberships")
-    return event.rho
-
-
-def _admit(state: LedgerState, body: Reserve, cost: Rho, at: str) -> None:
-    approval = state.approvals.get(body.study_digest)
-    if approval is None or approval.study != body.study:
-        raise Refused(Code.NOT_APPROVED)
-    if approval.answers_from is not None and at < approval.answers_from:
-        raise Refused(Code.POLICY_FLOOR, what="embargo")
-    if body.delegation is not None and not at < body.delegation.expires:
-        raise Refused(Code.NOT_DELEGATED, what="expired")
-    limits = _limits(state, body, approval)
-    left = min(remaining(quota, spent) for _, quota, spent in limits)
-    for code, quota, spent in limits:
-        if not spent + cost <= quota:  # what would fit has to fit everywhere
-            raise Refused(code, needed=cost.text, left=min(left, state.left).text)
-    state.admit(cost)
-
-
-def _limits(
-    state: LedgerState, body: Reserve, approval: Approval
-) -> tuple[tuple[Code, Rho, Rho], ...]:
-    """Every limit inside the period's budget: what refuses, how much, and what counts so far."""
-    own = state.own_account(body.study, body.researcher)
-    found = [
-        (Code.STUDY_BUDGET_EXCEEDED, state.study_quota(approval), state.study_spent(body.study))
-    ]
-    part = state.researcher_quota(approval)
-    if part is not None:
-        found.append((Code.RESEARCHER_BUDGET_EXCEEDED, part, state.part_spent(own)))
-    if body.delegation is not None:
-        spent = state.part_spent(delegation_account(body.delegation.statement))
-        found.append((Code.DELEGATION_EXCEEDED, parse_rho(body.delegation.rho), spent))
-    if state.policy is not None and state.policy.question_rho is not None:
-        found.append((Code.QUESTION_LIMIT, parse_rho(state.policy.question_rho), Rho.ZERO))
-    if state.policy is not None and state.policy.individual:  # or nobody could take part
-        found.append((Code.QUESTION_LIMIT, parse_rho(state.policy.yearly_rho), Rho.ZERO))
-    return tuple(found)
-
-
-def _commit(state: LedgerState, body: Commit, at: str) -> LedgerState:
-    """Bytes leave neither in a pause nor late, nor while the coordinator's log is a broken one,
-    nor for a study that is approved no more.
-
-    What was read and lost is charged even then.
-    """
-    if state.paused and body.bytes:
-        raise Refused(Code.PAUSED)
-    if state.halted and body.bytes:
-        raise Refused(Code.HISTORY_BROKEN)
-    plan = _open(state, body.plan)
-    if body.bytes and plan.study_digest not in state.approvals:
-        raise Refused(Code.NOT_APPROVED)
-    if body.bytes and not at < plan.expires:
-        raise Refused(Code.EXPIRED)
-    if body.round >= len(plan.rounds) or body.attempt >= plan.max_attempts:
-        raise Refused(Code.TOO_MANY_ATTEMPTS)
-    planned = plan.rounds[body.round]
-    if body.mechanism != planned.mechanism or parse_rho(body.rho) != planned.cost:
-        raise Refused(Code.PLAN_MISMATCH, what="mechanism or rho")
-    opening = (body.round, body.attempt)
-    if plan.has_passed(opening):
-        raise Refused(Code.REPLAYED)
-    return state.charged_plan(plan, opening)
-
-
-def _end(state: LedgerState, body: Released | Aborted | Expired, at: str) -> LedgerState:
-    plan = _open(state, body.plan)
-    if isinstance(body, Released) and not plan.committed:
-        raise Refused(Code.CONFLICT, what="released before commit")
-    if isinstance(body, Expired) and at < plan.expires:
-        raise Refused(Code.CONFLICT, what="not expired yet")
-    return state.ended_plan(plan)
-
-
-def _lose(state: LedgerState, body: Lost) -> LedgerState:
-    plan, opening = _open(state, body.plan), (body.round, body.attempt)
-    if opening not in plan.committed or opening in plan.lost:
-        raise Refused(Code.CONFLICT, what="nothing to lose")
-    return state.lost_plan(plan, opening)
-
-
-def _open(state: LedgerState, plan: str) -> OpenPlan:
-    found = state.plans.get(plan)
-    if found is None:
-        raise Refused(Code.CONFLICT, what="plan is not reserved")
-    return found
-
-
 def _date_consent(state: LedgerState, body: ConsentRoot, at: str) -> LedgerState:
     """One root a month, in its month: when it stands there says nothing of what changed."""
     if body.epoch != epoch_of(parse_instant(at).date()) or body.epoch <= state.consent_epoch:
         raise Refused(Code.CONFLICT, what="consent epoch")
     return state.having(consent_epoch=body.epoch)
+
+
+def _notice(state: LedgerState, body: AttemptRefused, at: str) -> LedgerState:
+    """One of each sort a day: nobody fills a ledger by what it refuses."""
+    if state.noticed.get(body.what) == at[:10]:
+        raise Refused(Code.CONFLICT, what="entered today")
+    return state.having(noticed={**state.noticed, body.what: at[:10]})
 
 
 def _witness(state: LedgerState, body: Witnessed) -> LedgerState:

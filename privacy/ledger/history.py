@@ -13,12 +13,11 @@ from privacy.ledger.history_entry import (
     HistoryAccepted,
     HistoryBroken,
     LedgerRecovered,
+    Told,
 )
 from privacy.ledger.state import LedgerState
 
 SHORTEST_PERIOD = timedelta(days=365)  # a policy's limit is for a year
-
-Told = HistoryBroken | HistoryAccepted | LedgerRecovered | BudgetForfeited
 
 
 def told(state: LedgerState, body: Told, at: str) -> LedgerState:

@@ -74,3 +74,6 @@ class BudgetForfeited(Fact):
     ends: Instant
     by: Name
     reason: Words
+
+
+Told = HistoryBroken | HistoryAccepted | LedgerRecovered | BudgetForfeited

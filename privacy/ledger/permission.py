@@ -63,6 +63,10 @@ RULE_WORDS: dict[Rule, str] = {
 }
 
 
+# What a policy that was changed after an approval refuses all the same, at the gate.
+FLOORS = frozenset({Rule.MIN_COLLUDE, Rule.MAX_DROP, Rule.MEMBERSHIPS, Rule.MIN_COHORT, Rule.DELTA})
+
+
 def study_rule(
     policy: PolicySet, study: Study, delta: Fraction, *, reviewed: bool = True
 ) -> Rule | None:

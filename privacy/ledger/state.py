@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, Self, TypeVar
 
@@ -81,8 +82,9 @@ class OpenPlan(_Value):
     lost: tuple[tuple[int, int], ...] = ()
     charged: Rho = Rho.ZERO
 
-    @property
+    @cached_property
     def reserved(self) -> Rho:
+        """What all rounds and attempts may cost; the same as long as the plan is open."""
         return Rho.total(each.cost for each in self.rounds) * self.max_attempts
 
     @property
@@ -176,6 +178,7 @@ class LedgerState(_Value):
     period_charged: Rho = Rho.ZERO
     total_charged: Rho = Rho.ZERO
     total_held: Rho = Rho.ZERO
+    noticed: Mapping[str, str] = field(default_factory=dict)  # last day of each sort of attempt
     faults: Mapping[str, HistoryBroken] = field(default_factory=dict)  # by whose history
     abandoned: frozenset[str] = frozenset()  # checkpoints of entries that a backup lost
     linkage: Linkage | None = None

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from privacy.contract.canonical import Json, b64
 from privacy.contract.signing import Envelope, PublicKey
-from privacy.errors import BadInput
+from privacy.errors import BadInput, ProtocolError
 from privacy.secure_sum.attempt import Attempt
 from privacy.secure_sum.checks import by_signer, check_claims, check_signatures
 from privacy.secure_sum.commitments import Pair, ShareOf
@@ -29,6 +29,10 @@ from privacy.secure_sum.messages import (
     broken,
 )
 from privacy.secure_sum.party import Member
+
+
+class SecondList(ProtocolError):
+    """Whoever answered one list of survivors is called lost, or found, by another."""
 
 
 class Opening:
@@ -94,7 +98,7 @@ class Opening:
             envelope = Envelope.seal(LIST_KIND, survivors.to_json(), self._me.key)
             self._list = survivors, envelope
         elif self._list[0] != survivors:
-            raise broken(Step.LIST, "a second, different list for one attempt")
+            raise SecondList(f"{Step.LIST.value}: a second, different list for one attempt")
         return self._list[1]
 
     def reveal(self, lists: Sequence[Envelope]) -> Envelope:

@@ -7,6 +7,7 @@ learns a member; against the real ones nothing, and an auditor sees every attemp
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from coordinator.audit.verify import verify_bundle
+from coordinator.cli.researcher import app
 from coordinator.node_link import Body, Declined
 from privacy.checkpoint import LOG
 from privacy.contract.canonical import canonical_bytes
@@ -27,6 +30,7 @@ from privacy.contract.study import Study
 from privacy.contract.study_life import Act, Signer, StudyStep
 from privacy.contract.time import instant_text
 from privacy.errors import Code, VerificationFailed
+from privacy.ledger.attempt_entry import ATTEMPT_WORDS, Attempted, AttemptRefused
 from privacy.ledger.entry import Commit, Released, Reserve
 from privacy.ledger.history_entry import HistoryBroken
 from privacy.log import LogEntry
@@ -135,6 +139,14 @@ class Modified:
         return self.network.clock()
 
 
+def named(network: Network, folder: Path) -> dict[str, set[Attempted]]:
+    """What the auditor's report says that each organisation refused."""
+    report = verify_bundle(bundle(network, folder))
+    for node in report.nodes:
+        assert all(ATTEMPT_WORDS[each.what] in each.words for each in node.refused)
+    return {node.node: {each.what for each in node.refused} for node in report.nodes}
+
+
 def spent(network: Network) -> set[tuple[int, int]]:
     return {network.spent(node) for node in network.nodes}
 
@@ -154,7 +166,7 @@ def asked_outside_the_log(network: Network, node: str) -> dict[str, str]:
 
 
 def test_a_forged_study_and_raised_limits_are_refused_and_stand_in_no_log(
-    network: Network,
+    network: Network, tmp_path: Path
 ) -> None:
     coordinator = Modified(network)
     coordinator.forge_a_study()
@@ -166,6 +178,12 @@ def test_a_forged_study_and_raised_limits_are_refused_and_stand_in_no_log(
         seen = asked_outside_the_log(network, node)
         for each in coordinator.attempts:
             assert seen[each.plan] == each.refusals[node].value, each.name
+        entered = {each.evidence for each in ledger(network, node, AttemptRefused)}
+        assert entered == {each.plan for each in coordinator.attempts}
+    network.settle()
+    assert named(network, tmp_path / "bundle") == {
+        node: {Attempted.STUDY, Attempted.PLAN} for node in network.nodes
+    }
 
 
 def test_a_question_asked_twice_is_answered_once_and_both_plans_are_seen(
@@ -190,7 +208,9 @@ def test_a_question_asked_twice_is_answered_once_and_both_plans_are_seen(
         envelope = second.compiled.envelope
         session.add(PlanRow(digest=envelope.digest, envelope=envelope.to_bytes()))
         log_statement(session, Logged.PLAN, envelope.digest, "als-progression")
-    folder = bundle(network, tmp_path / "bundle")
+    folder = tmp_path / "bundle"
+    refused = named(network, folder)
+    assert refused == {node: {Attempted.REPLAY} for node in network.nodes}
     assert verify_bundle(folder).plans == 2
     plans = [json.loads(path.read_bytes())["body"] for path in (folder / "plans").iterdir()]
     questions = [Plan.from_json(plan).question_envelope.digest for plan in plans]
@@ -220,7 +240,10 @@ def test_different_questions_to_different_nodes_open_nothing_and_are_charged_apa
         assert None not in codes(answers), "no list is signed over two questions"
         assert None not in codes(steps.reveal(steps.attempt(keys), [], nodes))
     network.settle()
-    report = verify_bundle(bundle(network, tmp_path / "bundle"))
+    refused = named(network, tmp_path / "bundle")
+    both = {Attempted.CLAIMS, Attempted.OPENING}
+    assert refused == dict.fromkeys(network.nodes, both)
+    report = verify_bundle(tmp_path / "bundle")
     assert (report.plans, report.releases) == (2, 0)
     reserved = {node: [b.plan for b in ledger(network, node, Reserve)] for node in network.nodes}
     assert reserved == {TARGET: [one.digest], OTHER: [other.digest], THIRD: [other.digest]}
@@ -253,7 +276,10 @@ def test_a_node_that_answered_and_is_called_lost_is_not_unmasked(
     opened = {node for node, answer in shares.items() if isinstance(answer, Body)}
     assert opened <= set(everybody), "one kind of share, of the one list"
     network.settle()
-    report = verify_bundle(bundle(network, tmp_path / "bundle"))
+    refused = named(network, tmp_path / "bundle")
+    assert all(Attempted.OPENING in each for each in refused.values())
+    assert all(Attempted.SURVIVORS in refused[n] for n in everybody[:4] if n != TARGET)
+    report = verify_bundle(tmp_path / "bundle")
     assert report.releases == 0
     for found in report.nodes:
         assert found.spent.rho.units > 0
@@ -261,7 +287,7 @@ def test_a_node_that_answered_and_is_called_lost_is_not_unmasked(
     assert ledger(network, TARGET, Commit)[0].bytes > 0
 
 
-def test_code_is_not_run_and_the_node_says_so_signed(network: Network) -> None:
+def test_code_is_not_run_and_the_node_says_so_signed(network: Network, tmp_path: Path) -> None:
     node = network.nodes[TARGET]
     size = node.service.ledger.size
     for body in (
@@ -275,8 +301,10 @@ def test_code_is_not_run_and_the_node_says_so_signed(network: Network) -> None:
         said = Envelope.from_bytes(reply.header)
         refused = said.open("reply", node.service.key.public)
         assert refused["code"] == Code.BAD_SIGNATURE.value, "in the node's own hand"
-    assert node.service.ledger.size == size
+    assert node.service.ledger.size == size + 1, "once a day"
     assert node.steward.left_the_building() == []
+    network.settle()
+    assert named(network, tmp_path / "bundle")[TARGET] == {Attempted.MESSAGE}
 
 
 def test_a_log_that_is_rewound_stops_everybody_and_no_bundle_verifies(
@@ -297,3 +325,70 @@ def test_a_log_that_is_rewound_stops_everybody_and_no_bundle_verifies(
         verify_bundle(bundle(network, tmp_path / "rewound"))
     assert found.value.what == "names a release that is not in the bundle", "the ledgers do"
     assert found.value.where.startswith("nodes/als-union/entries.jsonl: entry")
+
+
+def _ship_code(network: Network) -> None:
+    shipped = Envelope.seal("request", {"ask": "run-code", "code": "6 * 7"}, COORDINATOR)
+    packet = Packet(canonical_bytes(shipped.to_json()), b"import os")
+    network.nodes[TARGET].service.handle_all([packet])
+
+
+def _call_lost(network: Network, steps: Steps) -> None:
+    """Everybody answers, and two lists of survivors are asked for: one without the target."""
+    network.queue(steps.compiled)
+    steps.reserve()
+    keys = steps.keys()
+    attempt = steps.attempt(keys)
+    claims = signed(steps.contribute(attempt, keys), "claim")
+    steps.sign(attempt, claims, [OTHER, THIRD])
+    without = {node: claim for node, claim in claims.items() if node != TARGET}
+    steps.sign(attempt, without, [OTHER, THIRD])
+
+
+def _ask_apart(network: Network, one: Steps, other: Steps) -> None:
+    for steps in (one, other):
+        network.queue(steps.compiled)
+    rest = [node for node in network.nodes if node != TARGET]
+    one.reserve([TARGET])
+    other.reserve(rest)
+    keys = one.keys()
+    claims = signed(one.contribute(one.attempt(keys), keys, [TARGET]), "claim")
+    claims |= signed(other.contribute(other.attempt(keys), keys, rest), "claim")
+    one.sign(one.attempt(keys), claims, [TARGET])
+
+
+def test_all_seven_stand_in_what_an_auditor_reads(
+    make: Callable[..., Network], tmp_path: Path
+) -> None:
+    """The seventh, a log that is rewound, leaves nothing to verify; see the story before."""
+    network = make(nodes=(TARGET, OTHER, THIRD, "stroke-club", "ataxia-group"), t_drop=1)
+    question = network.question(ASKED)
+    assert network.run(network.plan(question)).release
+    Steps(network, network.plan(question)).reserve()
+    coordinator = Modified(network)
+    coordinator.forge_a_study()
+    coordinator.raise_limits()
+    plans = [
+        Steps(network, network.plan(network.question({"kind": "count", "by": by})))
+        for by in ([], ["condition"], ["age"])
+    ]
+    _call_lost(network, plans[0])
+    _ask_apart(network, plans[1], plans[2])
+    _ship_code(network)
+    network.settle()
+    folder, out = str(bundle(network, tmp_path / "bundle")), tmp_path / "dossiers"
+    verify = CliRunner().invoke(app, ["audit", "verify", folder])
+    wanted = ["--out", str(out), "--node", TARGET, "--no-pdf"]
+    report = CliRunner().invoke(app, ["audit", "report", folder, *wanted])
+    assert (verify.exit_code, report.exit_code) == (0, 0)
+    page = html.unescape((out / f"node-{TARGET}.html").read_text("utf-8"))
+    for what in ("replay", "study", "plan", "survivors", "claims", "message"):
+        words = ATTEMPT_WORDS[Attempted(what)]
+        assert f"refused {words}" in verify.stdout, what
+        here = what != "survivors"  # the target was not asked to sign itself away
+        assert (words in page) is here, what
+    cut_log(network, network.contact.witnesses.log.size() - 1)
+    network.settle()
+    with pytest.raises(VerificationFailed):
+        verify_bundle(bundle(network, tmp_path / "rewound"))
+    assert all(ledger(network, node, HistoryBroken) for node in network.nodes)

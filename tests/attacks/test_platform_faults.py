@@ -46,6 +46,7 @@ LOOKS_FOR_PARTS = {
     "models/regression/effect.py",
     "node/import_source.py",
     "coordinator/api/waiting.py",
+    "coordinator/audit/advice.py",
 }
 SETS_ENVIRONMENT = {"node/flower_env.py", "coordinator/flower_env.py"}
 READS_ENVIRONMENT = {

@@ -15,7 +15,7 @@ from models.cohort.expression import Everyone
 from models.cohort.parse import parse_cohort
 from models.contribution import CellCounts, Contribution, Rollup
 from node.engine import total
-from node.engine_cohort import Expr
+from node.engine_cohort import Expr, listed
 from node.engines.protocol import Engine, Reading
 from privacy.contract.dictionary import Dictionary
 from tests.engines.test_engine_contract import imported, reference_rows
@@ -37,8 +37,8 @@ class Listening:
         self.squared: dict[int, int] = {}
 
     @property
-    def sitting_out(self) -> list[int] | None:
-        return self._out or None
+    def sitting_out(self) -> Expr | None:
+        return listed(self._out) if self._out else None
 
     @contextmanager
     def reading(self) -> Iterator[Reading]:

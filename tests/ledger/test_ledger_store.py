@@ -104,7 +104,8 @@ def test_a_receipt_proves_its_entry(store: LedgerStore) -> None:
     store.append(reserve("p", "als", SOON))
     receipt = store.append(payment(), outbox=PAYLOAD)
     store.append(Released(plan=P, release=digest_of("r")))
-    head = open_checkpoint(receipt.checkpoint, KEY.public, node_origin(NETWORK, "alpha"))
+    covering = store.checkpoint_at(receipt.seq + 1)
+    head = open_checkpoint(covering, KEY.public, node_origin(NETWORK, "alpha"))
     assert head.size == receipt.seq + 1
     leaf = bytes.fromhex(receipt.leaf)
     proof = store.inclusion_proof(receipt.seq, head.size)
@@ -438,9 +439,18 @@ def test_an_edited_file_does_not_open_and_names_the_entry(path: Path, clock: Clo
     edited(path, "UPDATE head SET size = size - 1")
     assert opened_where(path, clock) == "head"
     path.write_bytes(pristine)
-    edited(path, "UPDATE head SET checkpoint = 'x' || checkpoint")
-    opened_where(path, clock)
-    path.write_bytes(pristine)
+    with sqlite3.connect(path) as db:
+        [frontier] = db.execute("SELECT frontier FROM head").fetchone()
+    db.close()
+    for change, value in (
+        ("UPDATE head SET seal = ?", bytes(32)),
+        ("UPDATE head SET seal = ?", b""),
+        ("UPDATE head SET size = 0, frontier = ?", b""),
+        ("UPDATE head SET frontier = ?", frontier[:-1] + bytes([frontier[-1] ^ 1])),
+    ):
+        edited(path, change, value)
+        assert opened_where(path, clock) == "head"
+        path.write_bytes(pristine)
     edited(path, "DELETE FROM head")
     assert opened_where(path, clock) == "head"
 

@@ -241,6 +241,8 @@ def test_mistakes_are_one_line(hand: Hand) -> None:
     used = hand.root / f"{net_data.NODES[0]}.json"
     again = hand.run("cairn-node", "init", "--invite", used, "--dir", hand.root / "x", code=2)
     assert again.stderr.count("\n") == 1
+    assert "was used before" in again.stderr
+    assert "[not_permitted]" in again.stderr
     for words in (("mean", "agee"), ("count", "--where", "age > 'x'"), ("count", "--by", "nope")):
         assert hand.ask(*words, epsilon=1, code=2).count("\n") == 1
 

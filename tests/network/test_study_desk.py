@@ -66,6 +66,7 @@ def test_a_policy_is_tried_on_last_months_requests(network: Network, node: Node)
         ("yearly_epsilon = 1.2", "budget_exceeded", 2),
         ("study_epsilon = 1.2", "study_budget_exceeded", 2),
         ("researcher_epsilon = 1.2", "researcher_budget_exceeded", 2),
+        ("lifetime_epsilon = 1.2", "budget_exceeded", 2),
         ("min_cohort = 10", "min_cohort", 0),
         ('permission = "DUO:0000011"', "purpose", 0),
     ):
@@ -84,6 +85,24 @@ def test_what_was_spent_before_the_month_counts_in_a_trial(network: Network, nod
     assert network.ask(ASKED, "age < 40", epsilon="0.5").release
     assert node.steward.try_policy("yearly_epsilon = 100")["allowed"] == 1
     assert node.steward.try_policy("yearly_epsilon = 2")["allowed"] == 0
+    for most, allowed in ((2, 0), (3, 1)):
+        tried = node.steward.try_policy(f"yearly_epsilon = 100\nlifetime_epsilon = {most}")
+        assert tried["allowed"] == allowed
+    members = "yearly_epsilon = {}\nceiling_epsilon = 100\nlifetime_epsilon = 2"
+    assert node.steward.try_policy(members.format(2))["allowed"] == 1, "each member's, at the node"
+    [asked] = node.steward.try_policy(members.format(0.4))["requests"]
+    assert asked["reason"] == "it costs more than a member may lose in a year"
+
+
+def test_a_lifetime_on_trial_counts_the_periods_before(network: Network, node: Node) -> None:
+    assert network.ask(ASKED, epsilon="2").release
+    network.clock.forward(days=366)
+    node.steward.open_period()
+    network.settle()
+    assert network.ask(ASKED, "age < 40", epsilon="0.5").code == Code.NOT_IN_PERIOD.value
+    [asked] = node.steward.try_policy("yearly_epsilon = 1\nlifetime_epsilon = 2")["requests"]
+    assert asked["reason"] == "the limit of a lifetime would have been spent"
+    assert node.steward.try_policy("yearly_epsilon = 1\nlifetime_epsilon = 3")["allowed"] == 1
 
 
 def test_a_refused_question_stands_among_the_requests_with_the_rule(

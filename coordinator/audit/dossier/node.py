@@ -162,7 +162,21 @@ def _settings(material: Material, node: str, state: LedgerState) -> Section:
     return Section(
         SETTINGS,
         "Safe settings: under which rules did it run?",
-        (*blocks, _taken(material, node), _broken(material, node)),
+        (*blocks, _taken(material, node), _refused(material, node), _broken(material, node)),
+    )
+
+
+def _refused(material: Material, node: str) -> Table:
+    (report,) = [each for each in material.found.report.nodes if each.node == node]
+    rows = tuple(
+        (_when(each.at), each.what.value, each.words, f"{each.seq}") for each in report.refused
+    )
+    return Table(
+        "Refused, and nothing that an honest coordinator asks: the first of each sort a day",
+        ("when", "sort", "what", "entry"),
+        rows,
+        frozenset({3}),
+        empty="Nothing of the kind.",
     )
 
 
