@@ -179,7 +179,8 @@ def build(
     directory = Directory(store, flower)
     directory.refresh()
     carrier = FlowerCarrier(Courier(flower.grid, directory.locate))
-    link = NodeLink(carrier, key, directory.roster, entropy, clock)
+    changes = store.network.key_changes
+    link = NodeLink(carrier, key, directory.roster, entropy, clock, changes)
     return assemble(store, flower, directory, link, key, settings.timeout_seconds, clock)
 
 

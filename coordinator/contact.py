@@ -84,7 +84,6 @@ class Contact:
         nodes = sorted(self.connected() & set(self.roster().keys))
         greetings, again = self._greet(nodes)
         greetings |= self._greet(again)[0]
-        greetings |= self._greet(self._follow([n for n in nodes if n not in greetings]))[0]
         for node, said in greetings.items():
             self._notice_restart(node, said)
             self._offer(node, said)
@@ -108,15 +107,6 @@ class Contact:
         said = {n: dict(a.payload) for n, a in answers.items() if _is_greeting(a)}
         again = [n for n in said if self.witnesses.note_log(n, shown[n], said[n])]
         return said, again
-
-    def _follow(self, silent: list[str]) -> list[str]:
-        """Show nodes that do not answer how this coordinator's key changed; who follows it."""
-        changes = self.store.network.key_changes()
-        if not changes or not silent:
-            return []
-        wish = {"changes": [each.to_json() for each in changes]}
-        answers = self.link.ask_all(Ask.FOLLOW_KEY, tuple(silent), wish, TIMEOUT_SECONDS)
-        return [node for node, answer in answers.items() if isinstance(answer, Body)]
 
     @property
     def _key(self) -> SigningKey:

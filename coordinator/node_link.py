@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from privacy.contract.coordinator_key import CoordinatorKey
 from privacy.contract.messages import Ask, Reply, open_reply, seal_request
 from privacy.contract.packet import Packet
 from privacy.contract.roster import Roster
@@ -35,6 +36,11 @@ class Declined:
 Answer = Body | Declined
 
 
+def _is_stranger(answer: Answer) -> bool:
+    """Whether a node did not know who asked."""
+    return isinstance(answer, Declined) and answer.code is Code.BAD_SIGNATURE
+
+
 class Carrier(Protocol):
     """Takes packets to nodes by id and brings back what came in time."""
 
@@ -53,17 +59,35 @@ class NodeLink:
         roster: Callable[[], Roster],
         entropy: Entropy,
         clock: Callable[[], datetime],
+        changes: Callable[[], Sequence[CoordinatorKey]] = tuple,
     ) -> None:
         self._carrier = carrier
         self._key = key
         self._roster = roster
         self._entropy = entropy
         self._clock = clock
+        self._changes = changes  # of the coordinator's key
 
     def ask(
         self, ask: Ask, bodies: Mapping[str, Body], timeout_seconds: float
     ) -> dict[str, Answer]:
-        """Ask each node its own question at once. Never raises for what a node does."""
+        """Ask each node its own question at once. Never raises for what a node does.
+
+        Who does not know this key is shown how it changed, and asked again.
+        """
+        found = self._ask(ask, bodies, timeout_seconds)
+        strange = {n: bodies[n] for n, a in found.items() if _is_stranger(a)}
+        changes = self._changes() if strange else ()
+        if changes:
+            shown = Body({"changes": [each.to_json() for each in changes]})
+            told = self._ask(Ask.FOLLOW_KEY, dict.fromkeys(strange, shown), timeout_seconds)
+            again = {n: strange[n] for n, a in told.items() if isinstance(a, Body)}
+            found |= self._ask(ask, again, timeout_seconds) if again else {}
+        return found
+
+    def _ask(
+        self, ask: Ask, bodies: Mapping[str, Body], timeout_seconds: float
+    ) -> dict[str, Answer]:
         ids = {node: self._entropy(12).hex() for node in bodies}
         at = instant_text(self._clock())
         packets = {

@@ -108,6 +108,8 @@ class CoordinatorKeys:
             self._check_forks(changes)
             found = followed(changes, self.key.text)
             self._ahead = (*self._beyond(coordinator_of(self.ledger.state, self.first)), *found)
+            known = {change.new_key.fingerprint for change in found}
+            self.refused = [each for each in self.refused if each["fingerprint"] not in known]
         finally:
             self._offer(changes[-1])
 

@@ -16,6 +16,7 @@ from coordinator.client.derived import reused_from
 from coordinator.client.errors import BadInput, checking
 from coordinator.client.question import Question
 from coordinator.client.result import Result
+from coordinator.client.slopes import terms_of, visits
 from models.aggregates.requests import Analysis
 from models.changed import changed
 from models.noise_law import NoiseLaw
@@ -47,8 +48,8 @@ class Reusing(Protocol):
 
 @dataclass(frozen=True)
 class Suited:
-    """Chooses the way of a fit once epsilon is known, unless it is written, and then what is
-    reused; the question that is sent states both."""
+    """Chooses the way of a fit once epsilon is known, unless it is written, how closely members'
+    parts are clipped in it, and what is reused; the question that is sent states it all."""
 
     dictionary: Dictionary
     members: int
@@ -67,12 +68,10 @@ class Suited:
     def _chosen(self, analysis: Analysis, epsilon: str) -> tuple[Analysis, str]:
         if not isinstance(analysis, InRounds):
             return analysis, ""
-        if self.way is not None:
-            return analysis, f"{self.way}, as it was written"
         rho = rho_of_epsilon(parse_epsilon(epsilon), _DELTA)
         law = NoiseLaw(plan_mechanism(rho, _NODES, _MARGIN), _NODES)
         with checking(Code.BAD_REQUEST):
-            return analysis.chosen(self.dictionary, law, self.members)
+            return analysis.chosen(self.dictionary, law, self.members, self.way)
 
 
 class Fitting(ABC):
@@ -152,24 +151,33 @@ class Fitting(ABC):
     def progression(
         self,
         outcome: str,
-        time: str,
-        formula: str,
+        time: str = "",
+        formula: str = "",
         *,
-        lower: Numeral,
-        upper: Numeral,
+        by: str = "",
+        covariates: str = "",
+        lower: Numeral | None = None,
+        upper: Numeral | None = None,
         slope_sd: Numeral | None = None,
         visit_sd: Numeral | None = None,
         members: int = MEMBERS,
         way: Way | None = None,
     ) -> Question:
-        """How fast `outcome` changes with `time`, by terms; slopes count within the bounds."""
+        """How fast `outcome` changes with `time`, by terms; slopes count within the bounds.
+
+        The terms are a `formula`, or `by`, what is compared, and `covariates`, terms it is adjusted
+        for. Unless written, `time` is that of the outcome's table, and the bounds are slopes that
+        cross the outcome's declared range within that of the time.
+        """
+        with checking(Code.BAD_REQUEST):
+            of = visits(self.declared(), outcome, time, lower, upper)
         asked = _made(
             Progression,
-            outcome=outcome,
-            time=time,
-            formula=formula,
-            lower=str(lower),
-            upper=str(upper),
+            outcome=of.outcome,
+            time=of.time,
+            formula=terms_of(formula, by, covariates),
+            lower=of.lower,
+            upper=of.upper,
             slope_sd="" if slope_sd is None else str(slope_sd),
             visit_sd="" if visit_sd is None else str(visit_sd),
         )
@@ -216,14 +224,14 @@ class Fitting(ABC):
             return replace(plain, suit=Suited(self.declared(), members, way, find))
         earlier = plain.backend.release(reuse) if isinstance(reuse, str) else reuse
         known = self.asked(changed(asked, way=way or asked.way, reuse=reused_from(earlier)))
-        return known if way else replace(known, suit=Suited(self.declared(), members))
+        return replace(known, suit=Suited(self.declared(), members, way))
 
     def _fitted(self, analysis: Any, members: int, way: Way | None) -> Question:
         if way is not None:
             if way not in WAYS:
                 raise BadInput(f"no way {way!r}", where="way", instead="write " + ", ".join(WAYS))
-            return self.asked(analysis.model_copy(update={"way": way}))
-        return replace(self.asked(analysis), suit=Suited(self.declared(), members))
+            analysis = analysis.model_copy(update={"way": way})
+        return replace(self.asked(analysis), suit=Suited(self.declared(), members, way))
 
 
 def _made(kind: type[Made], **fields: Any) -> Made:

@@ -18,7 +18,6 @@ import numpy as np
 
 from models.regression.families import Linear
 from models.regression.fitting import Course
-from models.regression.member_vectors import moment_places
 from models.regression.outcome import Glm, Model
 from models.regression.population import Covariates
 
@@ -58,7 +57,7 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
     free = [flat for at, flat in enumerate(model.flat) if model.constant(at) is None]
     columns = sum(0.25 if flat else 0.5 for flat in free)
     offset = model.largest_offset**2 if isinstance(model, Glm) else 0.0  # moments hold it as it is
-    size = math.sqrt(1 + columns + model.usual_moments + offset)
+    size = math.sqrt(2 + columns + model.usual_moments + offset)
     match way:
         case "newton":
             early = NEWTON_ROUNDS - 1
@@ -83,14 +82,13 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
 def reusing(model: Glm, course: Course, known: Covariates) -> Course:
     """The same course where an earlier fit opened the covariates' law: the outcome's moments
     alone, what comes after with as much noise as ever, and the rest of the cost is spared."""
-    counts = 2 if "members" in moment_places(model, outcome_alone=True) else 1
     weights = tuple(_FINER * each for each in course.weights)
     later = weights[course.kinds.index("gram") + 1 :] if "gram" in course.kinds else weights[1:]
     outcome = min(round(_OUTCOME * sum(weights)), weights[0] // 2)
     return replace(
         course,
         weights=(outcome, *later),
-        moments_clip=math.sqrt(counts + model.usual_moments + model.largest_offset**2),
+        moments_clip=math.sqrt(2 + model.usual_moments + model.largest_offset**2),
         known=known,
         spared=sum(weights) - outcome - sum(later),
     )
@@ -113,12 +111,13 @@ def _whole(*parts: float) -> tuple[int, ...]:
     return tuple(round(1200 * part) for part in parts)
 
 
-def choose(model: Model, unit_noise: float, members: int) -> Choice:
+def choose(model: Model, unit_noise: float, members: int, way: Way | None = None) -> Choice:
     """For a cohort of about `members`; `unit_noise` is the standard deviation of the noise on a
-    number to which each member adds at most 1, if the whole cost went into one opening."""
+    number to which each member adds at most 1, if the whole cost went into one opening. Where
+    `way` is written, the clip alone is chosen, as it would be in that way."""
     noise = _relative(model, unit_noise, members)
     newton, blur = newton_noise(model, unit_noise, members)
-    if newton <= SMALL and blur <= CLEAR:
+    if way is None and newton <= SMALL and blur <= CLEAR:
         return Choice(
             "newton",
             _clip(model, noise, 1.1),
@@ -126,9 +125,12 @@ def choose(model: Model, unit_noise: float, members: int) -> Choice:
             f"of the sampling error with {members:,} members",
         )
     gram = gram_noise(model, unit_noise, members)
+    clip = _clip(model, noise, 1.1 if gram <= LOUD else 0.7)
+    if way is not None:
+        return Choice(way, clip, f"{way}, as it was written")
     return Choice(
         "gram",
-        _clip(model, noise, 1.1 if gram <= LOUD else 0.7),
+        clip,
         f"gram, since the noise on the products is about {gram:.0%} of them "
         f"with {members:,} members",
     )

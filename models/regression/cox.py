@@ -15,7 +15,7 @@ from models.aggregates.wording import word
 from models.changed import changed
 from models.noise_law import NoiseLaw
 from models.opening import Opening
-from models.regression.choosing import LOUD, gram_noise
+from models.regression.choosing import LOUD, Way, gram_noise
 from models.regression.design import compile_design
 from models.regression.formula import parse_formula
 from models.regression.newton import Standing
@@ -85,17 +85,19 @@ class Cox(InRounds):
         model_of(full, dictionary)
         return full
 
-    def chosen(self, dictionary: Dictionary, law: NoiseLaw, members: int) -> tuple[Self, str]:
+    def chosen(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int, way: Way | None = None
+    ) -> tuple[Self, str]:
         """Also the grid, where none is written: the noisier, the coarser."""
         if self.edges:
-            return super().chosen(dictionary, law, members)
+            return super().chosen(dictionary, law, members, way)
         stop, unit = _number(dictionary, self.time, "time"), law.sd_grid / law.mechanism.delta_grid
         finest, middle, coarse = (changed(self, edges=_equal_edges(stop, k)) for k in _INTERVALS)
-        found = super(Cox, finest).chosen(dictionary, law, members)
+        found = super(Cox, finest).chosen(dictionary, law, members, way)
         if found[0].way == "newton":
             return found
         loud = gram_noise(self.model(dictionary), unit, members) > LOUD
-        return super(Cox, coarse if loud else middle).chosen(dictionary, law, members)
+        return super(Cox, coarse if loud else middle).chosen(dictionary, law, members, way)
 
     def terms(self, dictionary: Dictionary) -> Formula:
         return parse_formula(self.formula, dictionary)

@@ -17,7 +17,7 @@ from models.figures.named import column_named
 from models.figures.parse import KINDS
 from models.noise_law import NoiseLaw
 from models.opening import Opening
-from models.regression.choosing import choose
+from models.regression.choosing import Way, choose
 from models.regression.design import compile_design
 from models.regression.effect_fit import (
     Summed,
@@ -99,12 +99,14 @@ class Effect(InRounds):
     def model(self, dictionary: Dictionary) -> Propensity:
         return model_of(self, dictionary)
 
-    def chosen(self, dictionary: Dictionary, law: NoiseLaw, members: int) -> tuple[Self, str]:
+    def chosen(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int, way: Way | None = None
+    ) -> tuple[Self, str]:
         """The way of the propensity's rounds, which have their part of the cost."""
         if members < 1:
             raise BadInput("the number of members is at least 1", where="members")
         unit = law.sd_grid / law.mechanism.delta_grid / math.sqrt(PARTS[0] / sum(PARTS))
-        choice = choose(self.model(dictionary), unit, members)
+        choice = choose(self.model(dictionary), unit, members, way)
         return changed(self, way=choice.way, clip=choice.clip), choice.why
 
     def cells(self, dictionary: Dictionary) -> Labels:

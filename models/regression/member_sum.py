@@ -101,7 +101,7 @@ class MemberSum(UnitVectors):
         if not isinstance(self.asked, Moments):
             return None
         places = moment_places(self.model, self.asked.outcome_alone)
-        return totals[places.get("members", places["rows"])] * self.asked.clip / self.delta_grid
+        return totals[places["members"]] * self.asked.clip / self.delta_grid
 
     @property
     def _rows_at_once(self) -> int:

@@ -29,6 +29,7 @@ from models.rowwise import Array
 class Moments:
     """Counts, and sums of columns, squares and outcome. `clip` is in those numbers.
 
+    The first is one for the member and is never clipped: the others are, to what it leaves.
     `outcome_alone`: nothing of the columns, which an earlier fit opened.
     """
 
@@ -93,7 +94,7 @@ def vectors(model: Model, asked: Round, batch: Batch) -> Floats:
         rows = model.first_rows(batch) if first else model.rows(batch)
         match asked:
             case Moments(clip, outcome_alone):
-                return in_ball(_moments(model, rows, outcome_alone), clip)
+                return _counted(_moments(model, rows, outcome_alone), clip)
             case Gram(linear, clip):
                 kept = product(rows.x, linear[:, model.multiplied])
                 products = empty(len(rows.y), packed_length(kept.shape[1]))
@@ -115,6 +116,17 @@ def in_ball(matrix: Floats, clip: float, radius: float = 1.0, out: Floats | None
     result: Floats = np.multiply(matrix, scale[:, None], out=out)
     if not np.isfinite(norm).all():
         result[~np.isfinite(norm)] = 0.0
+    return result
+
+
+def _counted(matrix: Floats, clip: float) -> Floats:
+    """As `in_ball`, but the first column, of which no number is above 1 in size, stays as it is
+    and the others are scaled down to what it leaves; both have norm 1 at most together."""
+    one = min(1 / clip, 1.0)
+    left = math.sqrt(1 - one**2)
+    result = empty(*matrix.shape)
+    result[:, 0] = np.where(matrix[:, 0] > 0, one, 0.0)
+    in_ball(matrix[:, 1:], max(left / one, 1e-300), left, result[:, 1:])
     return result
 
 
@@ -200,13 +212,12 @@ def _moments(model: Model, rows: ModelRows, outcome_alone: bool) -> Floats:
         [model.moments(rows), rows.offset[:, None]] if "offset" in places else [model.moments(rows)]
     )
     sums = summed(np.concatenate(parts, axis=1) * weight, rows) / model.most_rows
-    return np.concatenate([there, sums], axis=1) if "members" in places else sums
+    return np.concatenate([there, sums], axis=1)
 
 
 def moment_places(model: Model, outcome_alone: bool = False) -> dict[str, int]:
     """Where each number of a moments round stands."""
-    names = ["members"] if model.weighted or model.most_rows > 1 else []
-    names += ["rows"]
+    names = ["members", "rows"]
     columns = () if outcome_alone else range(model.width)
     free = [at for at in columns if model.constant(at) is None]
     names += [f"x{at}" for at in free]

@@ -85,8 +85,7 @@ class Model(ABC):
 
     @abstractmethod
     def row_bounds(self, theta: Floats) -> tuple[float, float]:
-        """The norms that a row's score and its information do not exceed near the fit, weight
-        included: the dictionary's, in full."""
+        """The norms that a row's score and information, weighted, do not exceed near the fit."""
 
     @property
     @abstractmethod

@@ -114,15 +114,17 @@ def first_population(
     the covariates is `known`."""
     at = moment_places(model, known is not None)
     least = 2.0 * model.size
-    members = max(float(sums[at.get("members", at["rows"])]), least)
-    rows = max(float(sums[at["rows"]]) * model.most_rows, least)
+    members = max(float(sums[at["members"]]), least)
+    clipped = float(sums[at["rows"]]) * model.most_rows  # as what is summed over rows is
+    rows = max(clipped, least)
     per = model.most_rows / rows
     law = known or _uncorrelated(model, sums, per, noise * per)
     apart = known.others(members, noise) if known else 0.0
     outcome = np.array([sums[at[f"y{k}"]] * per for k in range(model.moment_count)])
     offset = float(sums[at["offset"]] * per) if "offset" in at else 0.0
     weight = rows / members if model.precise else 1.0
-    rows = members if model.precise else rows
+    alone = model.most_rows == 1 and not model.weighted
+    rows = members if model.precise or alone else rows
     return Population(
         rows,
         members,

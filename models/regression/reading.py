@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from models.regression.batch import Floats
+from models.regression.events import eventless
 from models.regression.families import Linear, NegativeBinomial, Ordinal
 from models.regression.fitting import Course
 from models.regression.newton import Standing, small_sample
@@ -160,7 +161,8 @@ def members_row(now: Standing, noise: float) -> Estimate:
 
 
 def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
-    """What a reader must know, from noisy totals and public facts alone."""
+    """What a reader must know, from noisy totals and public facts alone: what the members are
+    like comes before what noise does."""
     found = _causes(model, now)
     if course.known is not None:
         found += _strangers(course.known, now)
@@ -186,6 +188,7 @@ def _causes(model: Model, now: Standing) -> list[str]:
             "Some coefficients cannot be told apart, as far as the noise lets one see: a column is "
             "constant, a level absent, or columns follow from others."
         )
+    found += eventless(model, now.population)
     found += _unclear(model, now.population.unclear)
     thin = _thin(model, now)
     if thin:

@@ -11,7 +11,8 @@ from models.aggregates.request import Labels
 from models.changed import changed
 from models.noise_law import NoiseLaw
 from models.opening import Opening
-from models.regression.choosing import reusing
+from models.regression.choosing import Way, reusing
+from models.regression.coding import columns_read
 from models.regression.design import compile_design
 from models.regression.families import (
     Family,
@@ -84,8 +85,10 @@ class Regression(InRounds):
             return plain
         return reusing(self.model(dictionary), plain, known_to(self, dictionary))
 
-    def chosen(self, dictionary: Dictionary, law: NoiseLaw, members: int) -> tuple[Self, str]:
-        found, why = super().chosen(dictionary, law, members)
+    def chosen(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int, way: Way | None = None
+    ) -> tuple[Self, str]:
+        found, why = super().chosen(dictionary, law, members, way)
         if self.reuse is not None:
             why += f"; {self.reuse.words}"
         return found, why
@@ -188,6 +191,13 @@ def model_of(request: Regression, dictionary: Dictionary) -> Glm:
     ordinal = request.family == "ordinal"
     if ordinal and not tree.intercept:
         raise BadInput("thresholds stand for the intercept", where="formula", instead="leave 0 out")
+    explained = {ref for term in tree.terms for each in term for ref in columns_read(each)}
+    if tree.outcome.column in explained:
+        raise BadInput(
+            f"{tree.outcome.column.name!r} is the outcome, and cannot explain itself",
+            where="formula",
+            instead="leave it out of the terms",
+        )
     design = compile_design(
         tree, intercept=not ordinal, sites=request.organisations, absorbs=ordinal
     )
@@ -232,6 +242,12 @@ _INSTEAD = {
 
 def _happened(request: Regression, tree: Formula) -> str:
     """The level that is a yes: the second of two unless written; none for other families."""
+    if request.happened and request.family != "binomial":
+        raise BadInput(
+            f"a {request.family.replace('_', ' ')} regression has no yes",
+            where="happened",
+            instead="leave happened out, or ask the family binomial",
+        )
     if request.family != "binomial" or not isinstance(tree.outcome, Levels):
         return ""
     levels = tree.outcome.column.column.levels

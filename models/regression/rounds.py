@@ -46,15 +46,18 @@ class InRounds(Request):
     def model(self, dictionary: Dictionary) -> Model:
         """The compiled model. Raises BadInput."""
 
-    def chosen(self, dictionary: Dictionary, law: NoiseLaw, members: int) -> tuple[Self, str]:
-        """The same analysis with the best way for about `members`, and why.
+    def chosen(
+        self, dictionary: Dictionary, law: NoiseLaw, members: int, way: Way | None = None
+    ) -> tuple[Self, str]:
+        """The same analysis with the best way for about `members`, or with the one that is
+        written, and why.
 
         `law` is that of a single opening for the whole cost. Raises BadInput.
         """
         if members < 1:
             raise BadInput("the number of members is at least 1", where="members")
         unit = law.sd_grid / law.mechanism.delta_grid
-        choice = choose(self.model(dictionary), unit, members)
+        choice = choose(self.model(dictionary), unit, members, way)
         return changed(self, way=choice.way, clip=choice.clip), choice.why
 
     def check(self) -> None:

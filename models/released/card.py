@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any, assert_never
 
 from models.neural.request import Train
@@ -205,11 +206,16 @@ def _facts(card: Card) -> list[tuple[str, str]]:
     ]
 
 
+def _decimal(exact: str) -> str:
+    """A fraction as people read it; the JSON beside the card holds the exact one."""
+    return f"{float(Fraction(exact)):.6g}"
+
+
 def _costs(told: Provenance) -> list[tuple[str, str]]:
     return [
         ("ε", told.epsilon),
         ("δ", told.delta),
-        ("ρ", told.rho),
+        ("ρ", _decimal(told.rho)),
         ("protects", unit(told)),
         ("receipts", ", ".join(told.receipts)),
     ]

@@ -171,7 +171,9 @@ def test_the_command_line_asks_the_same_question(study: Study, kind: str, tmp_pa
         "query", "run", "als-progression", kind, *line, "--epsilon", "1", "--format", "json"
     )
     assert code == 0, err
-    assert json.loads(out)["question"]["analysis"] == QUESTIONS[kind](study).analysis_json
+    assert (
+        json.loads(out)["question"]["analysis"] == QUESTIONS[kind](study).suited("1").analysis_json
+    )
 
 
 def test_every_kind_has_its_word_and_its_method() -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from coordinator.audit.overview import overview
 from coordinator.audit.verify import Pinned, verified
 from coordinator.home import Home
 from coordinator.own_key import check_own_key, rotate_key
 from coordinator.store.facts import CheckpointFacts
+from node.cli import app
 from node.service import NodeService
 from node.steward import Steward
 from privacy.contract.canonical import b64
@@ -168,6 +171,7 @@ def test_the_network_goes_on_under_the_new_key(network: Network, tmp_path: Path)
     network.settle()
     assert keys_of(network) == {network.key.public.text}
     for node in network.nodes.values():
+        assert node.steward.coordinator()["refused"] == [], "what was followed is refused no more"
         assert node.kinds("coordinator-key") == ["coordinator-key"] * 2
         assert say(node.service, COORDINATOR, Ask.HELLO, {}) is Code.BAD_SIGNATURE
     assert network.spent(NODE) == before
@@ -195,8 +199,7 @@ def test_what_was_reserved_under_the_old_key_goes_on_and_is_charged_once(
     run = network.queue(compiled)
     network.rounds.reserve(compiled.envelope, compiled.plan)
     assert network.spent(NODE) == (cost, cost)
-    rotate(network, tmp_path)
-    network.settle()
+    rotate(network, tmp_path)  # runs go on before any node was greeted
     network.execution.execute(run.id)
     assert network.execution.wait(run.id, 600)
     network.execution.over(run.id)
@@ -381,6 +384,20 @@ def test_where_two_stewards_decide_a_key_is_accepted_by_a_stewards_own(network: 
     assert node.service.coordinator == NEXT.public
     with pytest.raises(Refused):
         Steward(node.parts, "Ina").accept_coordinator(key, why, signed)
+
+
+def test_a_key_is_accepted_from_the_shell(network: Network) -> None:
+    node = network.nodes[NODE]
+    node.stop()
+    line = ["accept-coordinator", "--key", NEXT.public.text, "--reason", "fire"]
+    done = CliRunner().invoke(app, [*line, "--dir", str(node.home.root)])
+    assert done.exit_code == 0, done.stderr
+    assert NEXT.public.fingerprint in done.stdout
+    again = CliRunner().invoke(app, [*line, "--dir", str(node.home.root)])
+    assert again.exit_code == 3
+    said = CliRunner().invoke(app, ["coordinator", "--dir", str(node.home.root)])
+    assert json.loads(said.stdout)["fingerprint"] == NEXT.public.fingerprint
+    assert node.home.settings().coordinator == COORDINATOR.public, "the ledger says, not the file"
 
 
 def test_a_node_that_was_restored_writes_no_change_before_its_peers_confirmed_it(

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from coordinator.client.model import LOST
 from models.regression.cox import Cox
+from models.regression.events import EVERYBODY, NO_EVENTS
 from models.regression.request import Regression
 from models.regression.unclear import Unclear, unclear
 from models.result import Result
@@ -155,6 +157,39 @@ def test_survival_without_events(way: str) -> None:
     request = Cox(time="years", event="better", formula="age", way=way).normalised(clinic())
     for epsilon in (HUGE, "1"):
         assert finite(run(request, [as_rows(frame)], epsilon=epsilon))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("epsilon", [HUGE, "1"])
+def test_no_events_are_said_before_what_noise_does(way: str, epsilon: str) -> None:
+    frame = FRAME.assign(better="false")
+    hazards = Cox(time="years", event="better", formula="age", way=way).normalised(clinic())
+    for found in (run(hazards, [as_rows(frame)], epsilon=epsilon), fitted(frame, way, epsilon)):
+        causes = [at for at, note in enumerate(found.notes) if note == NO_EVENTS]
+        said = [at for at, note in enumerate(found.notes) if note in LOST]
+        assert causes
+        assert not said or causes[0] < min(said)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_so_is_an_event_of_everybody_and_a_count_of_nothing(way: str) -> None:
+    everybody = fitted(FRAME.assign(better="true"), way)
+    assert EVERYBODY in everybody.notes
+    assert NO_EVENTS not in everybody.notes
+    counts = {"formula": "relapses ~ age", "family": "poisson"}
+    assert NO_EVENTS in fitted(FRAME.assign(relapses=0.0), way, **counts).notes
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_of_many_events_nothing_of_the_kind_is_said(way: str) -> None:
+    hazards = Cox(time="years", event="better", formula="age", way=way).normalised(clinic())
+    counts = {"formula": "relapses ~ age", "family": "poisson"}
+    for found in (
+        run(hazards, [as_rows(FRAME)], epsilon="8"),
+        fitted(FRAME, way, "8"),
+        fitted(FRAME, way, HUGE, **counts),
+    ):
+        assert not {NO_EVENTS, EVERYBODY} & set(found.notes)
 
 
 @pytest.mark.parametrize(

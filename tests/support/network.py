@@ -583,7 +583,7 @@ def _connect(
     def connected() -> frozenset[str]:
         return frozenset(name for name, node in nodes.items() if node.up)
 
-    link = NodeLink(wire, key, roster, entropy, clock)
+    link = NodeLink(wire, key, roster, entropy, clock, store.network.key_changes)
     stock = KeyStock(link)
     rounds = Rounds(link, stock, roster)
     mirror = Mirror(store, link, key, roster, clock)
