@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -67,6 +67,7 @@ class NodeLink:
         self._entropy = entropy
         self._clock = clock
         self._changes = changes  # of the coordinator's key
+        self._known: set[str] = set()  # nodes that were shown how it changed
 
     def ask(
         self, ask: Ask, bodies: Mapping[str, Body], timeout_seconds: float
@@ -75,15 +76,21 @@ class NodeLink:
 
         Who does not know this key is shown how it changed, and asked again.
         """
+        self._known |= self._introduce(bodies.keys() - self._known, timeout_seconds)
         found = self._ask(ask, bodies, timeout_seconds)
-        strange = {n: bodies[n] for n, a in found.items() if _is_stranger(a)}
-        changes = self._changes() if strange else ()
-        if changes:
-            shown = Body({"changes": [each.to_json() for each in changes]})
-            told = self._ask(Ask.FOLLOW_KEY, dict.fromkeys(strange, shown), timeout_seconds)
-            again = {n: strange[n] for n, a in told.items() if isinstance(a, Body)}
-            found |= self._ask(ask, again, timeout_seconds) if again else {}
-        return found
+        strange = {n for n, answer in found.items() if _is_stranger(answer)}
+        followed = self._introduce(strange, timeout_seconds) if self._changes() else set()
+        again = {node: bodies[node] for node in sorted(followed)}
+        return found | (self._ask(ask, again, timeout_seconds) if again else {})
+
+    def _introduce(self, nodes: Collection[str], timeout_seconds: float) -> set[str]:
+        """Show nodes how this key came about, if it is not the first; those that follow it."""
+        changes = self._changes() if nodes else ()
+        if not changes:
+            return set(nodes)
+        shown = Body({"changes": [each.to_json() for each in changes]})
+        told = self._ask(Ask.FOLLOW_KEY, dict.fromkeys(sorted(nodes), shown), timeout_seconds)
+        return {node for node, answer in told.items() if isinstance(answer, Body)}
 
     def _ask(
         self, ask: Ask, bodies: Mapping[str, Body], timeout_seconds: float

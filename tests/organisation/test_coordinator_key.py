@@ -173,6 +173,9 @@ def test_the_network_goes_on_under_the_new_key(network: Network, tmp_path: Path)
     for node in network.nodes.values():
         assert node.steward.coordinator()["refused"] == [], "what was followed is refused no more"
         assert node.kinds("coordinator-key") == ["coordinator-key"] * 2
+        assert "attempt-refused" not in [body.kind for body in node.bodies], (
+            "an honest change is no attack"
+        )
         assert say(node.service, COORDINATOR, Ask.HELLO, {}) is Code.BAD_SIGNATURE
     assert network.spent(NODE) == before
     assert network.ask(COUNT, "age > 40").release
