@@ -23,7 +23,7 @@ from models.opening import Opening, last_opening
 from models.regression.cox import RAN_AWAY, Cox
 from models.regression.fit import Fitted, fit_of
 from models.regression.fitting import ASTRAY, UNSEEN
-from models.regression.newton import BLURRED, UNSETTLED
+from models.regression.newton import BLURRED, CAUSED, UNSETTLED
 from models.regression.progression import Progression
 from models.regression.request import Regression
 from models.released.card import (
@@ -46,7 +46,7 @@ from privacy.mechanism import GaussianSum
 if TYPE_CHECKING:
     from coordinator.client.result import Result
 
-LOST = (ASTRAY, UNSEEN, BLURRED, UNSETTLED, RAN_AWAY)
+LOST = (ASTRAY, UNSEEN, BLURRED, UNSETTLED, CAUSED, RAN_AWAY)
 NOTHING_SAID = "Noise leaves the coefficients unknown. Ask with more epsilon."
 _USE = "Research for the study's purpose; not decisions about one person."
 

@@ -14,9 +14,10 @@ import numpy as np
 from models.regression.batch import Batch, Floats, Mask
 from models.regression.formula import transformed
 from models.regression.spline import b_splines
-from models.regression.syntax import Factor, Gap, Levels, Number, Scale, Site, Spline
+from models.regression.syntax import Factor, Formula, Gap, Levels, Number, Scale, Site, Spline
 from models.rows import is_known
 from privacy.contract.dictionary import ColumnRef
+from privacy.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,18 @@ def columns_read(factor: Factor) -> tuple[ColumnRef, ...]:
             return ()
         case _:
             assert_never(factor)
+
+
+def check_explaining(tree: Formula, *explained: ColumnRef) -> None:
+    """Raises BadInput where a term reads a column that the terms are to explain."""
+    read = {ref for term in tree.terms for each in term for ref in columns_read(each)}
+    for ref in explained:
+        if ref in read:
+            raise BadInput(
+                f"{ref.name!r} is the outcome, and cannot explain itself",
+                where="formula",
+                instead="leave it out of the terms",
+            )
 
 
 def known_rows(factor: Factor, batch: Batch) -> Mask:

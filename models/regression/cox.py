@@ -16,6 +16,7 @@ from models.changed import changed
 from models.noise_law import NoiseLaw
 from models.opening import Opening
 from models.regression.choosing import LOUD, Way, gram_noise
+from models.regression.coding import check_explaining
 from models.regression.design import compile_design
 from models.regression.formula import parse_formula
 from models.regression.newton import Standing
@@ -32,7 +33,7 @@ from models.regression.rounds import InRounds
 from models.regression.survival import PiecewiseHazard
 from models.regression.syntax import Formula, Levels, Number, formula_text
 from models.result import Estimate, Result
-from privacy.contract.dictionary import ColumnType, Dictionary
+from privacy.contract.dictionary import ColumnRef, ColumnType, Dictionary
 from privacy.errors import BadInput
 
 INTERVALS = 12
@@ -223,6 +224,8 @@ def model_of(request: Cox, dictionary: Dictionary) -> PiecewiseHazard:
     stop = _number(dictionary, request.time, "time")
     start = _number(dictionary, request.start, "start") if request.start else None
     edges = _edges(request.edges or _default_edges(stop), stop)
+    check_explaining(tree, stop.column, event)
+    _check_rows(design.columns, stop.column, event, *([start.column] if start else []))
     happened = event.column.levels.index(request.happened)
     outcome = Levels(event, event.column.levels[0])
     sites = len(request.organisations) if request.strata else 1
@@ -236,6 +239,18 @@ def _check(tree: Formula) -> None:
         raise BadInput("hazards take neither offset nor weights", where="formula")
     if not tree.intercept:
         raise BadInput("the baseline stands for the intercept", where="formula", instead="no 0")
+
+
+def _check_rows(terms: frozenset[ColumnRef], *own: ColumnRef) -> None:
+    """Raises BadInput where an event would come with every row that a member has."""
+    many = sorted(ref.name for ref in (*terms, *own) if ref.many)
+    once = [ref.name for ref in own if not ref.many]
+    if many and once:
+        raise BadInput(
+            f"{once[0]!r} stands once per member, and {many[0]!r} in many rows",
+            where="formula",
+            instead="take time, event and start from the rows, or one-row columns alone",
+        )
 
 
 def _number(dictionary: Dictionary, name: str, where: str) -> Number:

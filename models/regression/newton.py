@@ -40,6 +40,11 @@ UNSETTLED = (
 )
 FARTHEST_LEFT = 1.0  # of the way to the fit, in standard errors of sampling
 BLUR = 0.5  # of the information, relatively and squared
+CAUSED = (
+    "Nothing can be said of the coefficients, as follows from the members: another note names it. "
+    "Mend that first; where noise alone makes it look so, ask in the way gram, or with more "
+    "epsilon."
+)
 CLEAR = 5.0  # standard deviations of noise that no direction of the information exceeds by chance
 
 
@@ -201,9 +206,10 @@ def _blurred(inverse: Floats, blur: float) -> tuple[Floats, float]:
 def _counted(model: Model, population: Population, members: float) -> Population:
     """With the number of members, which a Newton round counts without clipping."""
     least = max(members, 2.0 * model.size)
+    counted = replace(population, members=least, counted=members)
     if model.most_rows > 1 or (model.weighted and not model.precise):
-        return replace(population, members=least)
-    return replace(population, members=least, rows=least)
+        return counted
+    return replace(counted, rows=least)
 
 
 def newton_sums(model: Model, theta: Floats, each: Opened) -> tuple[Floats, Floats, float, float]:
@@ -239,7 +245,8 @@ def small_sample(model: Model, population: Population) -> float:
     """A linear model's variance is estimated with as many degrees of freedom less."""
     if not isinstance(model.family, Linear):
         return 1.0
-    return population.rows / max(population.rows - model.width, 1.0)
+    rows = population.rows if model.precise else population.rows * model.largest_weight
+    return rows / max(rows - model.width, 1.0)
 
 
 def positive(matrix: Floats, noise: float) -> tuple[Floats, bool]:

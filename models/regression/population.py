@@ -60,7 +60,7 @@ class Population:
     `size` points are made up; `low` [d] is the lower of a column's two values, NaN for a number.
     Where weights are precisions, `rows` are the members with a row
     and `weight` is their mean weight. `roughness` is the error of a product of two columns of
-    variance 1; `unsure` as of Covariates.
+    variance 1; `unsure` as of Covariates. `members` is a few at the least; `counted` is as opened.
     """
 
     rows: float
@@ -76,6 +76,7 @@ class Population:
     roughness: float = UNKNOWN
     unsure: Floats = field(default_factory=lambda: np.zeros(0))
     unclear: Unclear = field(default_factory=Unclear)
+    counted: float = math.nan
 
     @cached_property
     def points(self) -> Floats:
@@ -139,6 +140,7 @@ def first_population(
         math.hypot(law.roughness, apart),
         law.unsure,
         law.unclear,
+        float(sums[at["members"]]),
     )
 
 

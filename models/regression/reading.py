@@ -12,7 +12,7 @@ from models.regression.batch import Floats
 from models.regression.events import eventless
 from models.regression.families import Linear, NegativeBinomial, Ordinal
 from models.regression.fitting import Course
-from models.regression.newton import Standing, small_sample
+from models.regression.newton import BLURRED, CAUSED, UNSETTLED, Standing, small_sample
 from models.regression.outcome import Glm, Model
 from models.regression.population import Covariates
 from models.regression.unclear import Unclear
@@ -157,7 +157,7 @@ def facts(model: Glm, now: Standing, noise_members: float) -> tuple[Estimate, ..
 
 def members_row(now: Standing, noise: float) -> Estimate:
     """The noised number of members with everything known."""
-    return normal_estimate((FACT, "members"), now.population.members, noise)
+    return normal_estimate((FACT, "members"), now.population.counted, noise)
 
 
 def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
@@ -167,11 +167,11 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
     if course.known is not None:
         found += _strangers(course.known, now)
     if now.lost:
-        found.append(now.lost)
+        found.append(CAUSED if found and now.lost in (BLURRED, UNSETTLED) else now.lost)
     if course.method == "newton" and not now.lost and not now.left < NEAR:
         found.append("The fit had not converged when the last round was opened.")
     variance = np.diag(now.sampling) + np.diag(now.privacy)
-    if np.any(np.diag(now.privacy)[: model.width] > variance[: model.width] / 2):
+    if not now.lost and np.any(np.diag(now.privacy)[: model.width] > variance[: model.width] / 2):
         found.append("More than half of the variance of a coefficient is privacy noise.")
     if not model.independent:
         found.append(BY_MEMBER if course.clustered else BY_ROW)
@@ -197,9 +197,10 @@ def _causes(model: Model, now: Standing) -> list[str]:
             f"{', '.join(thin)}: do not rely on what is said of it."
         )
     if _spread(model, now) > SEPARATED:
+        shown = "" if now.lost else ", and those shown are where the search stopped"
         found.append(
             "The outcome is nearly certain from the covariates (separation): coefficients have "
-            "no finite best value, and those shown are where the search stopped."
+            f"no finite best value{shown}."
         )
     return found
 

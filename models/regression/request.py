@@ -12,7 +12,7 @@ from models.changed import changed
 from models.noise_law import NoiseLaw
 from models.opening import Opening
 from models.regression.choosing import Way, reusing
-from models.regression.coding import columns_read
+from models.regression.coding import check_explaining
 from models.regression.design import compile_design
 from models.regression.families import (
     Family,
@@ -191,13 +191,7 @@ def model_of(request: Regression, dictionary: Dictionary) -> Glm:
     ordinal = request.family == "ordinal"
     if ordinal and not tree.intercept:
         raise BadInput("thresholds stand for the intercept", where="formula", instead="leave 0 out")
-    explained = {ref for term in tree.terms for each in term for ref in columns_read(each)}
-    if tree.outcome.column in explained:
-        raise BadInput(
-            f"{tree.outcome.column.name!r} is the outcome, and cannot explain itself",
-            where="formula",
-            instead="leave it out of the terms",
-        )
+    check_explaining(tree, tree.outcome.column)
     design = compile_design(
         tree, intercept=not ordinal, sites=request.organisations, absorbs=ordinal
     )

@@ -11,6 +11,7 @@ import pytest
 from coordinator.client.model import LOST
 from models.regression.cox import Cox
 from models.regression.events import EVERYBODY, NO_EVENTS
+from models.regression.newton import BLURRED, CAUSED, UNSETTLED
 from models.regression.request import Regression
 from models.regression.unclear import Unclear, unclear
 from models.result import Result
@@ -121,6 +122,36 @@ def test_collinear_columns_are_said() -> None:
 def test_nobody_is_said() -> None:
     for way in WAYS:
         assert any("hardly any" in note for note in fitted(FRAME.iloc[:0], way).notes)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_of_nobody_no_members_are_told(way: str) -> None:
+    """How many there are is never clipped, and may be below 0."""
+    nobody = fitted(FRAME.iloc[:0], way)
+    assert coefficients(nobody, "fact")["members"].estimate == pytest.approx(0.0, abs=0.01)
+    noisy = [coefficients(fitted(FRAME.iloc[:0], way, "1"), "fact")["members"]]
+    assert all(row.low < 0 < row.high for row in noisy)
+
+
+@pytest.mark.parametrize(
+    ("frame", "asked"),
+    [
+        (FRAME.assign(age=np.nan), {}),
+        (FRAME.assign(sex=None), {"formula": "score ~ sex + missing(sex)", "family": "linear"}),
+        (FRAME.assign(better=np.where(FRAME.age > 55, "true", "false")), {}),
+    ],
+    ids=["missing", "one column", "separated"],
+)
+def test_what_members_are_like_is_not_put_down_to_noise(
+    frame: pd.DataFrame, asked: dict[str, object]
+) -> None:
+    notes = fitted(frame, "newton", **asked).notes
+    assert not {BLURRED, UNSETTLED} & set(notes)
+    lost = CAUSED in notes
+    assert lost == any(row.note for row in coefficients(fitted(frame, "newton", **asked)).values())
+    if lost:
+        assert not any("those shown" in note or "privacy noise" in note for note in notes)
+        assert CAUSED in LOST
 
 
 def test_an_empty_node_changes_nothing() -> None:

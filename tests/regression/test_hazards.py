@@ -188,6 +188,8 @@ def test_the_grid_is_coarser_where_noise_is_larger() -> None:
         ({"edges": ("0", "x")}, "no number"),
         ({"strata": True}, "organisations"),
         ({"time": "horTh"}, "no bounds"),
+        ({"formula": "age + time"}, "cannot explain itself"),
+        ({"formula": "cens"}, "cannot explain itself"),
     ],
 )
 def test_what_does_not_fit_is_refused(change: dict[str, object], said: str) -> None:
@@ -330,3 +332,26 @@ def test_a_date_is_no_time() -> None:
     ):
         with pytest.raises(BadInput, match="is a date"):
             asked.normalised(dates)
+
+
+def test_an_event_is_not_counted_again_with_every_visit() -> None:
+    """Time and event stand once per member: rows of visits are no times at risk of their own."""
+    yes = ("false", "true")
+    people = one_row(
+        "people",
+        number("time", ("0", "2700")),
+        Column(name="died", type=ColumnType.BOOLEAN, levels=yes),
+    )
+    visits = many_rows(
+        "visits",
+        4,
+        number("pain", ("0", "10")),
+        number("until", ("0", "2700")),
+        Column(name="fell", type=ColumnType.BOOLEAN, levels=yes),
+    )
+    both = Dictionary(tables=(people, visits))
+    with pytest.raises(BadInput, match="stands once per member"):
+        Cox(time="time", event="died", formula="pain").normalised(both)
+    with pytest.raises(BadInput, match="stands once per member"):
+        Cox(time="until", event="died", formula="pain").normalised(both)
+    assert Cox(time="until", event="fell", formula="pain").normalised(both)

@@ -273,3 +273,17 @@ def test_weights_count_a_row_so_many_times() -> None:
     fit = sm.GLM(y, x, family=sm.families.Binomial(), freq_weights=frame.years).fit(tol=1e-12)
     assert found["age"].estimate == pytest.approx(fit.params["age"], rel=1e-5)
     assert found["age"].se == pytest.approx(fit.bse["age"], rel=1e-5)
+
+
+def test_weights_of_a_linear_fit_are_its_degrees_of_freedom() -> None:
+    """Rows that stand for several count as several, and not in units of the largest weight."""
+    rng = np.random.default_rng(8)
+    frame = FRAME[:400].assign(years=rng.integers(1, 9, 400).astype(float))
+    asked = Regression(formula="score ~ age + arm + weights(years)", way="newton")
+    found = run(asked.normalised(clinic()), [as_rows(frame)])
+    arms = pd.get_dummies(frame.arm)[["b", "c"]].assign(age=frame.age)
+    x = sm.add_constant(arms.astype(float))
+    fit = sm.GLM(frame.score, x, freq_weights=frame.years).fit(tol=1e-12)
+    assert coefficients(found)["age"].se == pytest.approx(fit.bse["age"], rel=1e-5)
+    variance = coefficients(found, "fact")["residual variance"].estimate
+    assert variance == pytest.approx(fit.scale, rel=1e-5)
