@@ -156,7 +156,7 @@ def _line(row: Estimate) -> tuple[str, ...]:
     errors = (_fixed(each, digits) for each in (row.estimate, row.se_sampling, row.se_noise))
     return (
         *(row.cell[1], *errors, _fixed(row.se, digits)),
-        *(f"{z:.2f}", f"<{_LEAST_P:.4f}" if p < _LEAST_P else f"{p:.4f}"),
+        *(f"{z:z.2f}", f"<{_LEAST_P:.4f}" if p < _LEAST_P else f"{p:.4f}"),
         *(_fixed(row.low, digits), _fixed(row.high, digits), f"{row.noise_share:.0%}"),
     )
 
@@ -173,7 +173,7 @@ def _decimals(se: float) -> int:
 
 
 def _fixed(value: float, decimals: int) -> str:
-    return f"{value:.4g}" if abs(value) >= 1e9 else f"{value:,.{decimals}f}"
+    return f"{value:.4g}" if abs(value) >= 1e9 else f"{value:z,.{decimals}f}"
 
 
 def _table(
@@ -204,5 +204,5 @@ def _facts(answer: Result) -> list[str]:
 def _interval(row: Estimate) -> str:
     if row.note == NO_INFORMATION:
         return NO_INFORMATION
-    form = ",.0f" if row.cell[1] == "members" else ".4g"
+    form = "z,.0f" if row.cell[1] == "members" else ".4g"
     return f"{row.estimate:{form}} ({row.low:{form}} to {row.high:{form}})"

@@ -14,6 +14,7 @@ from coordinator.client.question import Epsilon, Question
 from coordinator.client.result import Result
 from coordinator.client.words import Names, decimal, name, names, optional, whole
 from models.aggregates.requests import Analysis, Evaluate, Train
+from models.neural.architecture import Gru, Mlp, ResNet
 from models.neural.specification import Specification
 from models.neural.trained import TrainedNetwork
 from models.released.files import ReleasedModel
@@ -22,6 +23,8 @@ from models.released.network import ReleasedNetwork, weights_text
 from models.released.regression import ReleasedRegression
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import Code
+
+NETWORKS = tuple(each().kind for each in (Mlp, ResNet, Gru))
 
 Number = float | int | str
 Model = ReleasedModel | Result | Job | str | Path
@@ -87,6 +90,10 @@ class Learning(ABC):
         on, and `settings` are the network's own (`widths=[32, 16]`). With `epsilon` it is asked
         at once and the job comes back; without, a question to preview and run like any other.
         """
+        if network not in NETWORKS:
+            raise BadInput(
+                f"no network {network!r}", where="network", instead="write " + ", ".join(NETWORKS)
+            )
         asked = {
             "specification": {
                 "network": {"kind": name(network), **_plain(settings)},

@@ -138,14 +138,14 @@ def columns_read(factor: Factor) -> tuple[ColumnRef, ...]:
             assert_never(factor)
 
 
-def check_explaining(tree: Formula, *explained: ColumnRef) -> None:
+def check_explaining(tree: Formula, *explained: ColumnRef, where: str = "formula") -> None:
     """Raises BadInput where a term reads a column that the terms are to explain."""
     read = {ref for term in tree.terms for each in term for ref in columns_read(each)}
     for ref in explained:
         if ref in read:
             raise BadInput(
-                f"{ref.name!r} is the outcome, and cannot explain itself",
-                where="formula",
+                f"{ref.name!r} is to be explained, and cannot explain itself",
+                where=where,
                 instead="leave it out of the terms",
             )
 

@@ -18,6 +18,7 @@ from models.figures.parse import KINDS
 from models.noise_law import NoiseLaw
 from models.opening import Opening
 from models.regression.choosing import Way, choose
+from models.regression.coding import check_explaining
 from models.regression.design import compile_design
 from models.regression.effect_fit import (
     Summed,
@@ -262,6 +263,7 @@ def _asked(request: Effect, dictionary: Dictionary) -> _Asked:
         raise BadInput("a treatment has levels", where="treatment", instead="name such a column")
     if outcome.column == treatment.column:
         raise BadInput("outcome and treatment are one column", where="outcome")
+    check_explaining(terms, treatment.column, outcome.column, where="covariates")
     return _Asked(outcome, treatment, terms)
 
 

@@ -120,6 +120,16 @@ def test_what_noise_hides_is_no_number(fits: dict[str, Result]) -> None:
     assert "members:   unknown" in said
 
 
+def test_what_rounds_to_nothing_has_no_sign(fits: dict[str, Result]) -> None:
+    rounded = Estimate(("coefficient", "age"), -1e-9, 0.1, 0.1, -0.28, 0.28 - 2e-9)
+    nobody = Estimate(("fact", "members"), -0.2, 0.0, 0.1, -0.4, 0.0)
+    said = replace(
+        fits["glm"], answer=Answer("glm", ("figure", "term"), (rounded, nobody))
+    ).summary()
+    assert "-0.00" not in said
+    assert "members:   0 (0 to 0), noised" in said
+
+
 def test_other_answers_have_no_coefficients() -> None:
     result = example_study(entropy=seeded_entropy("count")).count().run(epsilon=1)
     assert not hasattr(result, "coefficients")

@@ -43,6 +43,7 @@ def test_it_is_the_question_that_the_formula_asks(als: Study) -> None:
         (lambda s: s.glm("sex ~ age + missing(sex)", "binomial"), "cannot explain itself"),
         (lambda s: s.glm("age ~ sex", happened="male"), "has no yes"),
         (lambda s: s.glm("age ~ sex", "poisson", happened="male"), "has no yes"),
+        (lambda s: s.train("lstm", outcome="sex", features="age"), "write mlp, resnet, gru"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(

@@ -273,6 +273,8 @@ def test_weights_and_their_slopes(estimand: Estimand) -> None:
         ({"covariates": "age + weights(years)"}, "terms alone"),
         ({"covariates": "age - 1"}, "no term"),
         ({"covariates": "pain"}, "many rows"),
+        ({"covariates": "age + sex"}, "cannot explain itself"),
+        ({"covariates": "age + better"}, "cannot explain itself"),
         ({"outcome": "pain"}, "many rows"),
         ({"treatment": "mean(pain)"}, "levels"),
         ({"outcome": "first(nothing)"}, "no column"),
