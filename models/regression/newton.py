@@ -41,10 +41,10 @@ UNSETTLED = (
 FARTHEST_LEFT = 1.0  # of the way to the fit, in standard errors of sampling
 BLUR = 0.5  # of the information, relatively and squared
 CAUSED = (
-    "Nothing can be said of the coefficients, as follows from the members: another note names it. "
-    "Mend that first; where noise alone makes it look so, ask in the way gram, or with more "
-    "epsilon."
+    "Nothing can be said of the coefficients, as follows from the members: another note says why, "
+    "and more epsilon does not mend it."
 )
+FAINT = 0.01  # of a usual column's information: more a direction has in healthy data
 CLEAR = 5.0  # standard deviations of noise that no direction of the information exceeds by chance
 
 
@@ -71,6 +71,7 @@ class Standing:
     lost: str = ""  # why nothing can be said of the coefficients
     left: float = math.inf  # of Newton's way to the fit, in standard errors of sampling
     lifted: bool = False  # was a direction held up that the information does not determine?
+    drowned: bool = False  # may noise alone have made a direction look undetermined?
     absent: tuple[int, ...] = ()  # coefficients of which nothing is known, kept as they began
 
 
@@ -96,6 +97,7 @@ def after_newton(model: Model, now: Standing, each: Opened, begun: Floats) -> St
         privacy=privacy + np.outer(step.rest, step.rest),
         left=step.left,
         lifted=step.lifted,
+        drowned=step.drowned,
         lost=step.lost,
         absent=tuple(absent.tolist()),
     )
@@ -113,6 +115,7 @@ class Step:
     sampling: Floats
     privacy: Floats
     lifted: bool
+    drowned: bool
     lost: str
 
 
@@ -144,6 +147,7 @@ def _step(model: Model, population: Population, asked: Newton, each: Opened) -> 
         sampling=wide @ sampling @ wide.T,
         privacy=wide @ (inverse @ inverse * noise**2 + inverse @ bent @ inverse) @ wide.T,
         lifted=lifted,
+        drowned=CLEAR * blur > FAINT * float(np.median(np.diag(information)[free])),
         lost=_unsaid(blurred=most > BLUR or loud > LOUDEST, left=left),
     )
 

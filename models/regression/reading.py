@@ -167,7 +167,7 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
     if course.known is not None:
         found += _strangers(course.known, now)
     if now.lost:
-        found.append(CAUSED if found and now.lost in (BLURRED, UNSETTLED) else now.lost)
+        found.append(CAUSED if found and _by_members(model, now) else now.lost)
     if course.method == "newton" and not now.lost and not now.left < NEAR:
         found.append("The fit had not converged when the last round was opened.")
     variance = np.diag(now.sampling) + np.diag(now.privacy)
@@ -176,6 +176,12 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
     if not model.independent:
         found.append(BY_MEMBER if course.clustered else BY_ROW)
     return tuple(found)
+
+
+def _by_members(model: Model, now: Standing) -> bool:
+    """Whether a fit by newton is lost for what its members are like, and not for noise."""
+    few = now.population.rows <= 2.0 * model.size
+    return now.lost in (BLURRED, UNSETTLED) and (few or not now.drowned)
 
 
 def _causes(model: Model, now: Standing) -> list[str]:

@@ -83,7 +83,7 @@ CASES: dict[str, tuple[InRounds, str]] = {
     "hazards without events": (cox("age + arm", "never"), ""),
     "hazards of twins": (cox("bmi + twice"), APART),
     "hazards of a level nowhere": (cox("local"), APART),
-    "hazards that are certain": (cox("C(sure) + age", "sure"), ""),
+    "hazards that are certain": (cox("arm + age", "sure"), ""),
     "hazards, an organisation is empty": (
         cox("age", strata=True, organisations=net_clinic.NODES),
         "",
@@ -130,6 +130,7 @@ def test_with_next_to_no_epsilon(network: Network, name: str) -> None:
         glm("score ~ log(age - 20)"),
         glm("score ~ age + organisation"),
         cox("age", event="score"),
+        cox("C(sure) + age", event="sure"),
         cox("age", edges=("0", "99")),
         slopes("months"),
         slopes("arm", "score"),
