@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.fit_worlds import COMPARISONS, DICTIONARY, WORLDS, World, drawn
+from bench.fit_worlds import COMPARISONS, DICTIONARY, GRID, WORLDS, World, drawn
 from bench.net_support import Row
 from models.noise_law import NoiseLaw
 from models.opening import Opening
@@ -51,6 +51,7 @@ class Setting:
 
 MEMBERS, EPSILONS = (500, 2000, 10_000), ("0.5", "1", "3")
 SETTINGS = tuple(Setting(members, epsilon, 0.5) for members in MEMBERS for epsilon in EPSILONS)
+GRID_MEMBERS = (500, 1000, 2000, 5000)  # of worlds of one to eight numbers
 RUNS = 300
 EVERY = (*WORLDS, *COMPARISONS)
 POOLED, HUGE = 20_000, "1e15"  # members of the pooled fit, and an epsilon without noise to speak of
@@ -202,12 +203,13 @@ def _cell(seen: Seen) -> str:
 
 
 def main() -> None:
-    """Prints the table's rows as they are measured."""
-    for world in EVERY:
-        for members in MEMBERS:
-            settings = [Setting(members, epsilon, 0.5) for epsilon in EPSILONS]
-            cells = [seen_in(world, setting, RUNS) for setting in settings]
-            print(line(world.name, members, cells), flush=True)
+    """Prints the tables' rows as they are measured."""
+    for worlds, sizes in ((EVERY, MEMBERS), (GRID, GRID_MEMBERS)):
+        for world in worlds:
+            for members in sizes:
+                settings = [Setting(members, epsilon, 0.5) for epsilon in EPSILONS]
+                cells = [seen_in(world, setting, RUNS) for setting in settings]
+                print(line(world.name, members, cells), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 Six covariates: four numbers and two of two levels, whose normal scores are correlated pairwise;
 outcomes have the law that is fitted, so that the true coefficients are what intervals should hold.
 For comparisons of a treatment, whether it is given depends on the other covariates by a logistic
-law, and it has the same effect on everybody.
+law, and it has the same effect on everybody. In worlds of `numbers` there are one to eight numbers
+instead, correlated alike, with strong effects.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +27,9 @@ from privacy.contract.dictionary import Column, ColumnType, Dictionary, Table
 from privacy.contract.dictionary import Rows as RowsKind
 
 Floats = NDArray[np.float64]
+Values = dict[str, NDArray[np.float64] | NDArray[np.int64]]
 BOUNDS = {"a": ("-3", "4"), "b": ("-4", "3.5"), "c": ("-3", "3"), "d": ("-3.5", "4.5")}
+MORE = ("e", "f", "g", "h")  # numbers with the bounds of `a`
 TERMS = "a + b + c + d + treated + sex"
 INTERCEPT = -0.3
 EFFECTS = {"a": 0.6, "b": -0.4, "c": 0.3, "d": 0.0, "treated[true]": 0.8, "sex[m]": -0.5}
@@ -50,6 +54,7 @@ DICTIONARY = Dictionary(
             rows=RowsKind.ONE,
             columns=(
                 *(_number(name, *bounds) for name, bounds in BOUNDS.items()),
+                *(_number(name, *BOUNDS["a"]) for name in MORE),
                 _levels("treated", "false", "true"),
                 _levels("sex", "f", "m"),
                 _levels("better", "false", "true"),
@@ -76,7 +81,8 @@ DICTIONARY = Dictionary(
 class World:
     """A question, and the coefficients that are true; `more` are those beside EFFECTS.
 
-    In a comparison `leaning` says how strongly covariates decide who is treated.
+    In a comparison `leaning` says how strongly covariates decide who is treated. Where there are
+    `numbers` covariates, all of them numbers, `factor` is the predictor's standard deviation.
     """
 
     name: str
@@ -84,15 +90,26 @@ class World:
     more: Mapping[str, float]
     factor: float = 1.0  # of all effects
     leaning: float | None = None
+    numbers: int = 0
+
+    @property
+    def effects(self) -> dict[str, float]:
+        """Of the covariates on the predictor."""
+        if not self.numbers:
+            return EFFECTS
+        plain = np.array(_STRONG[: self.numbers])
+        spread = math.sqrt((plain.sum() ** 2 + plain @ plain) / 2)  # correlated by a half
+        return dict(zip((*BOUNDS, *MORE), (plain / spread).tolist(), strict=False))
 
     @property
     def truth(self) -> dict[str, float]:
         if self.leaning is not None:
             return dict(self.more)
-        return {name: value * self.factor for name, value in EFFECTS.items()} | dict(self.more)
+        return {name: value * self.factor for name, value in self.effects.items()} | dict(self.more)
 
 
 _SPOT = {"Intercept": INTERCEPT}
+_STRONG = (1.0, -0.7, 0.5, 0.0, 0.8, -0.6, 0.0, 0.5)
 _GRADES = {"low | mid": -1.0, "mid | high": 0.3, "high | top": 1.5}
 _PACE = 0.3  # effects on slopes, in points per year
 _LEANING = (0.5, -0.4, 0.3, 0.2, -0.4)  # of a, b, c, d and sex on being treated
@@ -138,6 +155,21 @@ COMPARISONS = tuple(
     for leaning in (1.0, 3.0)
     for estimand in ("overlap", "ate", "att")
 )
+LAWS = {"linear": ("score", 2.0), "binomial": ("better", 1.0), "poisson": ("count", 1.0)}
+GRID = tuple(
+    World(
+        f"{family}, {numbers} of them",
+        Regression(
+            formula=f"{outcome} ~ {' + '.join((*BOUNDS, *MORE)[:numbers])}",
+            family=family,  # type: ignore[arg-type]
+        ),
+        _SPOT,
+        spread,
+        numbers=numbers,
+    )
+    for family, (outcome, spread) in LAWS.items()
+    for numbers in (1, 2, 4, 8)
+)
 
 
 def covariates(members: int, correlation: float, rng: np.random.Generator) -> Floats:
@@ -153,25 +185,39 @@ def covariates(members: int, correlation: float, rng: np.random.Generator) -> Fl
 def drawn(world: World, members: int, correlation: float, seed: Sequence[int]) -> Rows:
     """Members of this world, all in one place; columns that are not asked for are missing."""
     rng = np.random.default_rng(list(seed))
+    if world.numbers:
+        return _of_numbers(world, members, correlation, rng)
     x = covariates(members, correlation, rng)
     if world.leaning is not None:
         lean = world.leaning * (x[:, [0, 1, 2, 3, 5]] @ np.array(_LEANING))
         x[:, 4] = rng.random(members) < 1 / (1 + np.exp(-lean))
     eta = x @ np.array(list(EFFECTS.values()))
-    values: dict[str, NDArray[np.float64] | NDArray[np.int64]] = dict(
-        zip("abcd", x.T, strict=False)
-    )
+    values: Values = dict(zip("abcd", x.T, strict=False))
     values |= {"treated": x[:, 4].astype(np.int64), "sex": x[:, 5].astype(np.int64)}
     values |= _outcome(world.name, eta, rng)
-    everyone = np.arange(members)
-    people = TableRows(everyone, np.zeros(members, dtype=np.int64), values)
     visits = _visits(0.5 if world.name == "progression" else 0.0, eta, rng)
+    return _rows(values, visits)
+
+
+def _of_numbers(world: World, members: int, correlation: float, rng: np.random.Generator) -> Rows:
+    """Members with numbers alone, within the bounds of `a`."""
+    size = world.numbers
+    shared, own = rng.normal(size=(members, 1)), rng.normal(size=(members, size))
+    x = math.sqrt(correlation) * shared + math.sqrt(1 - correlation) * own
+    x = x.clip(-3, 3)
+    values: Values = dict(zip((*BOUNDS, *MORE), x.T, strict=False))
+    eta = x @ np.array(list(world.effects.values())) * world.factor
+    values |= _outcome(world.name.split(",")[0], eta, rng)
+    return _rows(values, _visits(0.0, eta, rng))
+
+
+def _rows(values: Values, visits: TableRows) -> Rows:
+    members = len(next(iter(values.values())))
+    people = TableRows(np.arange(members), np.zeros(members, dtype=np.int64), values)
     return Rows(DICTIONARY, members, {"people": people, "visits": visits})
 
 
-def _outcome(
-    name: str, eta: Floats, rng: np.random.Generator
-) -> dict[str, NDArray[np.float64] | NDArray[np.int64]]:
+def _outcome(name: str, eta: Floats, rng: np.random.Generator) -> Values:
     n, here = len(eta), INTERCEPT + eta
     match name:
         case _ if name == "linear" or name.startswith("effect"):

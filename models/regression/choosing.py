@@ -25,7 +25,11 @@ Way = Literal["gradient", "gram", "newton"]
 NEWTON_ROUNDS = 7
 GRAM_ROUNDS = 6
 GRADIENT_ROUNDS = 7
-_MOMENTS, _GRAM = 0.10, 0.18  # parts of the cost
+_FIRST = (0.15, 0.18)  # parts of the cost for moments and products
+_FIRST_OF_FEW = (0.20, 0.20)  # of few columns under much noise; less of it as there is less
+_FEW_COLUMNS = 4
+_MUCH = 0.4  # noise against the sampling error
+_CLOSE, _WIDE = 0.65, 0.9  # clips where noise is as large as the sampling error
 _GRADIENT_MOMENTS = 0.20
 _OUTCOME = 0.04  # for the outcome's moments alone
 _FINER = 10  # so that parts of small weights are whole too
@@ -59,8 +63,8 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
             early = NEWTON_ROUNDS - 1
             weights = (1,) * (1 + early) + (math.ceil(_LAST * (1 + early)),)
         case "gram":
-            gram = gram_part(len(model.multiplied))
-            moments = _MOMENTS * min(1.0, 0.4 + model.width / 10)
+            usual = _CLOSE if isinstance(model.family, Linear) else _WIDE
+            moments, gram = first_parts(model, (usual / clip) ** 2)
             each = (1 - moments - gram) / GRAM_ROUNDS
             weights = _whole(moments, gram, *[each] * GRAM_ROUNDS)
         case _:
@@ -90,9 +94,17 @@ def reusing(model: Glm, course: Course, known: Covariates) -> Course:
     )
 
 
-def gram_part(width: int) -> float:
-    """The part of the cost for products of so many columns."""
-    return _GRAM * min(1.0, width / 8)
+def first_parts(model: Model, noise: float) -> tuple[float, float]:
+    """The parts of the cost for moments and for products of columns.
+
+    `noise` is that on scores against the sampling error. Where there is little of it, a small part
+    is enough of few columns: what noise on moments does to a fit is of second order.
+    """
+    free = sum(model.constant(at) is None for at in range(model.width))
+    if free > _FEW_COLUMNS:
+        return _FIRST
+    loud = min(1.0, math.sqrt(noise / _MUCH))
+    return _FIRST_OF_FEW[0] * loud, _FIRST_OF_FEW[1] * loud
 
 
 def _whole(*parts: float) -> tuple[int, ...]:
@@ -147,7 +159,8 @@ def _least_told(model: Model) -> float:
 def gram_noise(model: Model, unit_noise: float, members: int) -> float:
     """The noise on the products of columns, relative to them."""
     width = len(model.multiplied)
-    return math.sqrt(width) * width * unit_noise / math.sqrt(gram_part(width)) / members
+    _, part = first_parts(model, _relative(model, unit_noise, members))
+    return math.sqrt(width) * width * unit_noise / math.sqrt(part) / members
 
 
 def _clip(model: Model, noise: float, least: float) -> str:
@@ -155,7 +168,7 @@ def _clip(model: Model, noise: float, least: float) -> str:
     clip costs precision and no bias; so it does, nearly, where a fit is drawn to zero anyway."""
     linear = isinstance(model.family, Linear)
     close = linear or least <= 1
-    found = (0.65 if close else 0.9) / math.sqrt(noise)
+    found = (_CLOSE if close else _WIDE) / math.sqrt(noise)
     return f"{min(max(found, 0.7 if linear else least), 6.0):.2f}"
 
 

@@ -8,7 +8,7 @@ rests on the scores that were released.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,7 @@ from models.regression import made_up
 from models.regression.batch import Floats
 from models.regression.member_vectors import Gram, moment_places, unpacked
 from models.regression.outcome import Model
+from models.regression.unclear import Unclear, unclear
 
 PRIOR_VARIANCE = 0.1  # of a number scaled to [-1, 1], before anything is known
 PRIOR_SPREAD = 0.05  # and how far from it variances usually are
@@ -31,13 +32,18 @@ UNKNOWN = 0.7  # the error of a product of standardised columns of which nothing
 @dataclass(frozen=True, eq=False)
 class Covariates:
     """What an earlier fit opened of a row's x: `mean` [d], `covariance` [d, d], the error of a
-    product of two columns of variance 1, and how many members that was of, with its noise."""
+    product of two columns of variance 1, and how many members that was of, with its noise.
+
+    `unsure` [d] is the error of variances, relatively, before products are known.
+    """
 
     mean: Floats
     covariance: Floats
     roughness: float
     members: float = math.nan
     noise: float = 0.0
+    unsure: Floats = field(default_factory=lambda: np.zeros(0))
+    unclear: Unclear = field(default_factory=Unclear)
 
     def others(self, members: float, noise: float) -> float:
         """At least so large a part of `members`, known with `noise`, or of those, is not of both:
@@ -54,7 +60,7 @@ class Population:
     `size` points are made up; `low` [d] is the lower of a column's two values, NaN for a number.
     Where weights are precisions, `rows` are the members with a row
     and `weight` is their mean weight. `roughness` is the error of a product of two columns of
-    variance 1.
+    variance 1; `unsure` as of Covariates.
     """
 
     rows: float
@@ -68,6 +74,8 @@ class Population:
     low: Floats
     weight: float = 1.0
     roughness: float = UNKNOWN
+    unsure: Floats = field(default_factory=lambda: np.zeros(0))
+    unclear: Unclear = field(default_factory=Unclear)
 
     @cached_property
     def points(self) -> Floats:
@@ -129,21 +137,25 @@ def first_population(
         _lower_values(model),
         weight,
         math.hypot(law.roughness, apart),
+        law.unsure,
+        law.unclear,
     )
 
 
 def _uncorrelated(model: Model, sums: Floats, per: float, tau: float) -> Covariates:
     """Means and variances; how columns go together is not known yet."""
     at = moment_places(model)
-    mean, variance = np.zeros(model.width), np.zeros(model.width)
+    mean, variance, unsure = np.zeros((3, model.width))
     for column in range(model.width):
         constant = model.constant(column)
         if constant is not None:
             mean[column] = constant
             continue
         mean[column] = float(np.clip(sums[at[f"x{column}"]] * per, -1, 1))
-        variance[column] = _variance(model, column, mean[column], sums, per, tau)
-    return Covariates(mean, _by_shares(model, mean, np.diag(variance)), UNKNOWN)
+        variance[column], error = _variance(model, column, mean[column], sums, per, tau)
+        unsure[column] = error / variance[column]
+    covariance = _by_shares(model, mean, np.diag(variance))
+    return Covariates(mean, covariance, UNKNOWN, unsure=unsure)
 
 
 def _by_shares(model: Model, mean: Floats, covariance: Floats) -> Floats:
@@ -166,14 +178,16 @@ def _lower_values(model: Model) -> Floats:
 
 def _variance(
     model: Model, column: int, mean: float, sums: Floats, per: float, tau: float
-) -> float:
+) -> tuple[float, float]:
+    """A column's variance and the error of that."""
     if model.flat[column]:
         low = model.shifts[column]
         share = float(np.clip(mean - low, 0.02, 0.98))
-        return share * (1 - share)
+        return share * (1 - share), abs(1 - 2 * share) * tau
     found = float(sums[moment_places(model)[f"xx{column}"]]) * per - mean**2
     kept = PRIOR_SPREAD**2 / (PRIOR_SPREAD**2 + tau**2)
-    return float(np.clip(PRIOR_VARIANCE + kept * (found - PRIOR_VARIANCE), LEAST_VARIANCE, 1.0))
+    guess = PRIOR_VARIANCE + kept * (found - PRIOR_VARIANCE)
+    return float(np.clip(guess, LEAST_VARIANCE, 1.0)), math.sqrt(kept) * tau
 
 
 def gram_map(population: Population) -> Floats:
@@ -206,14 +220,25 @@ def with_gram(
     there = np.ix_(np.isin(columns, free), np.isin(columns, free))
     second = (gram - np.outer(moved, moved))[there]
     tau = noise / count / float(np.mean(kept[there]))
-    spread = _shrunk_diagonal(np.diag(second), tau)
+    spread, error = _shrunk_diagonal(np.diag(second), tau, population.unsure[free])
     off = second / np.sqrt(np.outer(spread, spread))
     known = _known_pairs(model, population)[np.ix_(free, free)]
     correlation, left = _shrunk_correlation(off, tau / math.sqrt(2), known)
     scale = np.sqrt(spread) / np.diag(asked.linear)[free]
+    off_mean = population.noise * model.most_rows / count * np.diag(asked.linear)[free]
     covariance = np.zeros_like(population.covariance)
     covariance[np.ix_(free, free)] = correlation * np.outer(scale, scale)
-    return replace(population, covariance=covariance, roughness=left * math.sqrt(2))
+    return replace(
+        population,
+        covariance=covariance,
+        roughness=_roughness(left, error, len(free)),
+        unclear=unclear(free, second, tau, off_mean, known),
+    )
+
+
+def _roughness(left: float, error: float, size: int) -> float:
+    """Of products of `size` columns with error `left` and squares with `error` together."""
+    return math.sqrt(2 * ((size - 1) * left**2 + error**2) / (size + 1))
 
 
 def _clipped_products(z: Floats, clip: float) -> tuple[Floats, Floats, Floats]:
@@ -225,10 +250,12 @@ def _clipped_products(z: Floats, clip: float) -> tuple[Floats, Floats, Floats]:
     return z.T @ z / len(z), (z * inside).T @ z / len(z), np.maximum(kept, 0.1)
 
 
-def _shrunk_diagonal(found: Floats, tau: float) -> Floats:
-    spread = max(float(np.mean((found - 1) ** 2)) - tau**2, 1e-9)
+def _shrunk_diagonal(found: Floats, tau: float, unsure: Floats) -> tuple[Floats, float]:
+    """Variances against what they were taken for, which was `unsure` [f] or more where they lie
+    further apart; and their error. All are shrunk alike, as their products are divided by them."""
+    spread = max(float(np.mean((found - 1) ** 2)) - tau**2, float(np.mean(unsure**2)), 1e-9)
     kept = spread / (spread + tau**2)
-    return np.clip(1 + kept * (found - 1), 0.1, 10.0)
+    return np.clip(1 + kept * (found - 1), 0.1, 10.0), math.sqrt(kept) * tau
 
 
 def _known_pairs(model: Model, population: Population) -> Floats:

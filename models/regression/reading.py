@@ -15,6 +15,7 @@ from models.regression.fitting import Course
 from models.regression.newton import Standing, small_sample
 from models.regression.outcome import Glm, Model
 from models.regression.population import Covariates
+from models.regression.unclear import Unclear
 from models.result import NO_INFORMATION, Z95, Estimate, normal_estimate
 
 COEFFICIENT, PREDICTION, FACT = "coefficient", "prediction", "fact"
@@ -162,6 +163,23 @@ def members_row(now: Standing, noise: float) -> Estimate:
 def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
     """What a reader must know, from noisy totals and public facts alone: what the members are
     like comes before what noise does."""
+    found = _causes(model, now)
+    if course.known is not None:
+        found += _strangers(course.known, now)
+    if now.lost:
+        found.append(now.lost)
+    if course.method == "newton" and not now.lost and not now.left < NEAR:
+        found.append("The fit had not converged when the last round was opened.")
+    variance = np.diag(now.sampling) + np.diag(now.privacy)
+    if np.any(np.diag(now.privacy)[: model.width] > variance[: model.width] / 2):
+        found.append("More than half of the variance of a coefficient is privacy noise.")
+    if not model.independent:
+        found.append(BY_MEMBER if course.clustered else BY_ROW)
+    return tuple(found)
+
+
+def _causes(model: Model, now: Standing) -> list[str]:
+    """What of the data may leave coefficients without meaning: said before the noise."""
     found = []
     if now.population.rows <= 2.0 * model.size:
         found.append("There are hardly any complete members, as far as the noise lets one see.")
@@ -171,8 +189,7 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
             "constant, a level absent, or columns follow from others."
         )
     found += eventless(model, now.population)
-    if course.known is not None:
-        found += _strangers(course.known, now)
+    found += _unclear(model, now.population.unclear)
     thin = _thin(model, now)
     if thin:
         found.append(
@@ -184,16 +201,25 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
             "The outcome is nearly certain from the covariates (separation): coefficients have "
             "no finite best value, and those shown are where the search stopped."
         )
-    if now.lost:
-        found.append(now.lost)
-    if course.method == "newton" and not now.lost and not now.left < NEAR:
-        found.append("The fit had not converged when the last round was opened.")
-    variance = np.diag(now.sampling) + np.diag(now.privacy)
-    if np.any(np.diag(now.privacy)[: model.width] > variance[: model.width] / 2):
-        found.append("More than half of the variance of a coefficient is privacy noise.")
-    if not model.independent:
-        found.append(BY_MEMBER if course.clustered else BY_ROW)
-    return tuple(found)
+    return found
+
+
+def _unclear(model: Model, unclear: Unclear) -> list[str]:
+    """Numbers that hardly vary, and columns that follow from others."""
+    names = dict(enumerate(model.names, model.width - len(model.names)))
+    faint = [names[at] for at in unclear.faint if not model.flat[at]]
+    found = []
+    if faint:
+        found.append(
+            f"How much {', '.join(faint)} varies cannot be told from noise; it may be constant: "
+            "do not rely on what is said of it."
+        )
+    found += [
+        f"{' and '.join(names[at] for at in group)} cannot be told apart, as far as the noise lets "
+        "one see: their coefficients mean something together only."
+        for group in unclear.alike
+    ]
+    return found
 
 
 def _strangers(known: Covariates, now: Standing) -> list[str]:

@@ -112,7 +112,14 @@ def covariates_of(later: Glm, earlier: Glm, population: Population) -> Covariate
     covariance = matrix.T @ covariance[np.ix_(kept, kept)] @ matrix
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise BadInput("the totals of that release describe no covariates", where="reuse")
-    return Covariates(mean, covariance, population.roughness, population.members, population.noise)
+    return Covariates(
+        mean,
+        covariance,
+        population.roughness,
+        population.members,
+        population.noise,
+        unclear=population.unclear.among(kept),
+    )
 
 
 def _outside(design: Design, population: Population) -> tuple[Floats, Floats]:

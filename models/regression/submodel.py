@@ -35,6 +35,7 @@ from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
 
 _POINTS, _STEPS = 2048, 60
+_BENT = 2.0  # how much more the inverse of noisy products is off than to first order
 METHOD = (
     "This model was computed from what the fit of a larger one opened, at no further cost: its "
     "coefficients follow from those of the larger model and the noisy products of covariates, "
@@ -120,7 +121,7 @@ def _whole_moments(asked: Gram, found: Floats, noise: float) -> _Moments:
     """What the products would be had no member been clipped, were columns normal.
 
     `found` [d, d] are mean clipped products of mapped columns, the first of which is constant.
-    Noise grows as products do.
+    Noise grows as products do, and by what their inverse is bent.
     """
     normal, second = even_normal(_POINTS, len(found) - 1), found.copy()
     second[0, 0] = 1.0
@@ -135,7 +136,9 @@ def _whole_moments(asked: Gram, found: Floats, noise: float) -> _Moments:
     second[1:, 1:] += _root(covariance) @ _root(covariance).T - covariance
     grown = float(np.trace(second) / max(np.trace(found), 1e-9))
     back = np.asarray(np.linalg.inv(asked.linear), dtype=np.float64)
-    return _Moments(back.T @ second @ back, asked.linear, noise * max(grown, 1.0) ** 2)
+    noise *= max(grown, 1.0)
+    noise *= 1 + _BENT * (len(found) * noise) ** 2
+    return _Moments(back.T @ second @ back, asked.linear, noise)
 
 
 def _root(matrix: Floats) -> Floats:

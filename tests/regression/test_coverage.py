@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from bench.bench_fit_coverage import EVERY, Seen, Setting, asked_in, fitted, laws, seen_in
-from bench.fit_worlds import DICTIONARY, WORLDS, World, drawn
+from bench.fit_worlds import DICTIONARY, GRID, WORLDS, World, drawn
 from models.regression.fitting import UNSEEN
 from models.result import NO_INFORMATION, Z95
 
-BY_NAME = {world.name: world for world in EVERY}
+BY_NAME = {world.name: world for world in (*EVERY, *GRID)}
 LEAST = 0.79  # of 105: a smaller share holds the truth with a chance of 1e-6, if 95 % do
 
 
@@ -18,10 +18,10 @@ def held(seen: Seen, errors: np.ndarray) -> float:
     return float(np.mean(np.abs(seen.errors) < Z95 * errors))
 
 
-@pytest.mark.parametrize(("name", "epsilon"), [("binomial", "0.5"), ("poisson", "1")])
-def test_intervals_hold_the_truth_and_those_without_noise_do_not(name: str, epsilon: str) -> None:
+@pytest.mark.parametrize(("name", "members"), [("binomial", 500), ("poisson", 2000)])
+def test_intervals_hold_the_truth_and_those_without_noise_do_not(name: str, members: int) -> None:
     """Correlated covariates, few members, little epsilon; the naive interval is the mutant."""
-    seen = seen_in(BY_NAME[name], Setting(500, epsilon, 0.5), 16)
+    seen = seen_in(BY_NAME[name], Setting(members, "0.5", 0.5), 16)
     assert seen.errors.size >= 105
     assert held(seen, seen.total) > LEAST > held(seen, seen.sampling)
 
@@ -80,6 +80,9 @@ CELLS = (
     ("negative_binomial", Setting(2000, "0.5", 0.5)),
     ("cox", Setting(2000, "0.5", 0.0)),
     ("effect ate", Setting(2000, "1", 0.5)),
+    ("linear, 2 of them", Setting(500, "1", 0.5)),
+    ("binomial, 1 of them", Setting(500, "0.5", 0.5)),
+    ("poisson, 1 of them", Setting(500, "1", 0.5)),
 )
 
 

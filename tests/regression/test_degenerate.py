@@ -12,6 +12,7 @@ from coordinator.client.model import LOST
 from models.regression.cox import Cox
 from models.regression.events import EVERYBODY, NO_EVENTS
 from models.regression.request import Regression
+from models.regression.unclear import Unclear, unclear
 from models.result import Result
 from privacy.errors import BadInput
 from tests.support.regression_world import HUGE, as_rows, clinic, coefficients, people, run
@@ -59,6 +60,54 @@ def test_separation_is_said() -> None:
 def test_what_cannot_be_told_apart_is_said(column: dict[str, object]) -> None:
     result = fitted(FRAME.assign(**column), "newton")
     assert any("cannot be told apart" in note for note in result.notes)
+
+
+SEEDS = range(8)
+HEALTHY = "score ~ age + bmi"
+
+
+def noted(frame: pd.DataFrame, formula: str = HEALTHY, seed: int = 0) -> list[str]:
+    request = Regression(formula=formula, way="gram", clip="1.2").normalised(clinic())
+    return list(run(request, [as_rows(frame)], epsilon="1", seed=seed).notes)
+
+
+def among(notes: list[str], words: str) -> list[int]:
+    return [at for at, note in enumerate(notes) if words in note]
+
+
+@pytest.mark.parametrize("formula", [HEALTHY, "score ~ age"])
+@pytest.mark.parametrize("spread", [0.0, 0.02])
+def test_a_number_that_hardly_varies_is_said_under_noise(formula: str, spread: float) -> None:
+    """Epsilon 1; by how much of a usual spread. Seeds are fixed."""
+    for seed in SEEDS:
+        whole = people(2000, seed)
+        frame = whole.assign(age=50 + spread * (whole.age - 50))
+        notes = noted(frame, formula, seed)
+        (at,) = among(notes, "How much age varies cannot be told from noise")
+        assert not among(notes[:at], "privacy noise")
+
+
+def test_collinear_columns_are_said_under_noise_and_healthy_ones_are_not() -> None:
+    for seed in SEEDS:
+        healthy = people(2000, seed)
+        half = (healthy.age / 2).clip(10, 55)
+        notes = noted(healthy.assign(age=2 * half, bmi=half), seed=seed)
+        (at,) = among(notes, "age and bmi cannot be told apart")
+        assert not among(notes[:at], "privacy noise")
+        assert not among(noted(healthy, seed=seed), "cannot be told")
+
+
+def test_what_is_unclear_is_seen_in_products_alone() -> None:
+    """A sum of two others, in three columns; and its mutant, in which it is a sum of nothing."""
+    mixed = np.array([[1.0, 0.0, 0.7], [0.0, 1.0, 0.7], [0.7, 0.7, 1.0]])
+    unknown, steady = np.full((3, 3), math.nan), np.zeros(3)
+    assert unclear((4, 6, 7), mixed, 0.05, steady, unknown) == Unclear((), ((4, 6, 7),))
+    assert unclear((4, 6, 7), np.eye(3), 0.05, steady, unknown) == Unclear()
+    assert unclear((4, 6, 7), mixed, 0.5, steady, unknown) == Unclear((4, 6, 7))
+    known = np.where(np.eye(3, dtype=bool), math.nan, 0.1)
+    assert unclear((4, 6, 7), mixed, 0.05, steady, known) == Unclear()
+    assert unclear((4, 6, 7), mixed, 0.05, np.array([0.5, 0, 0]), unknown).faint == (4,)
+    assert Unclear((4,), ((4, 7), (6, 7))).among((7, 6, 1)) == Unclear((), ((1, 0),))
 
 
 def test_collinear_columns_are_said() -> None:

@@ -219,18 +219,18 @@ def test_the_library_offers_what_can_be_reused() -> None:
 
 @pytest.mark.statistical
 def test_intervals_hold_the_truth_as_often_and_are_as_wide_for_less() -> None:
-    """100 runs at 0.87 with reuse against 1 without: what the scores' rounds cost in both."""
+    """100 runs at 0.83 with reuse against 1 without: what the scores' rounds cost in both."""
     truth = {"age": 0.03, "bmi": -0.05, "sex[m]": 0.5, "arm[b]": -0.6, "arm[c]": 0.0}
     source = changed(LARGE, formula="score ~ age + bmi + sex + arm").normalised(clinic())
     plain = asked("better ~ age + bmi + sex + arm", "binomial", clip="1.5")
-    held, errors = {"1": 0, "0.87": 0}, {"1": [], "0.87": []}  # type: ignore[var-annotated]
+    held, errors = {"1": 0, "0.83": 0}, {"1": [], "0.83": []}  # type: ignore[var-annotated]
     for seed in range(100):
         rows = [as_rows(people(2000, seed))]
         known = Reused.of(RELEASE, source, openings(source, rows, epsilon="1", seed=seed))
-        for epsilon, later in (("1", plain), ("0.87", changed(plain, reuse=known))):
+        for epsilon, later in (("1", plain), ("0.83", changed(plain, reuse=known))):
             found = coefficients(run(later, rows, epsilon=epsilon, seed=1000 + seed))
             for term, value in truth.items():
                 held[epsilon] += found[term].low <= value <= found[term].high
                 errors[epsilon].append(found[term].se)
     assert all(0.92 <= each / 500 <= 0.98 for each in held.values())
-    assert np.median(errors["0.87"]) < 1.05 * np.median(errors["1"])
+    assert np.median(errors["0.83"]) < 1.05 * np.median(errors["1"])
