@@ -9,23 +9,37 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import date
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from node.api_forms import (
+    AboutForm,
+    ConfirmForm,
+    ConsentForm,
+    ConsoleForm,
+    EndLinkageForm,
+    FileForm,
+    FolderForm,
+    HistoryForm,
+    LayForm,
+    LinkForm,
+    ProofForm,
+    ReasonForm,
+    RecoverForm,
+    ScoreForm,
+    TextForm,
+)
 from node.console.door import PLACE, ConsoleDoor
 from node.console.routes import console_router
 from node.console.visit import trouble_page
 from node.member.links import Sessions
 from node.parts import Parts
 from node.steward import Steward
-from node.study_api import BY, add_study_routes
+from node.study_api import add_study_routes
 from node.upkeep_api import add_upkeep_routes
 from pages.links import OneTimeLinks
 from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFailed
@@ -33,119 +47,6 @@ from privacy.errors import BadInput, CairnError, Code, Refused, VerificationFail
 MAX_BODY_BYTES = 256 * 1024
 MAX_UPLOAD_BYTES = 65 * 2**20
 UPLOADS = f"{PLACE}/data/sheet"
-
-
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-
-class FolderForm(_Form):
-    """A folder on the node's own machine."""
-
-    folder: Path
-
-
-class ScoreForm(_Form):
-    """A saved model and a new file, both on the node's own machine."""
-
-    model: Path
-    out: Path
-    horizon: float | None = None
-
-
-class ConfirmForm(_Form):
-    """A roster and the fingerprints that were compared out of band."""
-
-    digest: str
-    fingerprints: list[str]
-
-
-class ConsentForm(_Form):
-    """One member's choice for one purpose (or "all")."""
-
-    member: str
-    purpose: str
-    state: str
-    starts: date | None = None
-    ends: date | None = None
-    terms: str = ""
-    text: str = ""
-    language: str = ""
-    evidence: str = ""
-
-
-class EndLinkageForm(_Form):
-    """Why a linkage ends, and who says so."""
-
-    why: str
-    by: str = "steward"
-
-
-class FileForm(_Form):
-    """A file on the node's own machine."""
-
-    file: Path
-
-
-class ProofForm(_Form):
-    """A month, and one member or (empty) the whole table."""
-
-    epoch: str
-    member: str = ""
-
-
-class TextForm(_Form):
-    """The text that members are asked with for a purpose."""
-
-    purpose: str
-    language: str
-    text: str
-
-
-class LinkForm(_Form):
-    """A member who may open their own page once, within so many days."""
-
-    member: str
-    days: Annotated[int, Field(ge=1, le=90)] = 14
-
-
-class LayForm(_Form):
-    """What a release found, in plain words."""
-
-    release: str
-    text: str
-
-
-class ReasonForm(_Form):
-    """Why a steward goes on, and who."""
-
-    reason: str
-    by: str = BY
-
-
-class HistoryForm(ReasonForm):
-    """Whose history a steward accepts: the coordinator's log, or a node's ledger."""
-
-    of: str
-
-
-class RecoverForm(ReasonForm):
-    """A copy of the ledger on the node's own machine; without one, the coordinator's."""
-
-    file: Path | None = None
-
-
-class ConsoleForm(_Form):
-    """Whose console it is."""
-
-    by: str = "steward"
-
-
-class AboutForm(_Form):
-    """One member, and a reference that names nobody."""
-
-    member: str
-    reference: str = ""
 
 
 def create_app(parts: Parts, connected: Callable[[], bool]) -> FastAPI:

@@ -8,6 +8,7 @@ from typing import Any
 
 from node.decisions import decide_by_policy
 from node.expected_shape import ExpectedShape, expected_shape
+from node.one_of import one_of
 from node.study_desk import StudyDesk
 from privacy.contract.policy import Automatic, Preset, Rules
 from privacy.errors import BadInput, Refused
@@ -45,7 +46,8 @@ class InboxDesk(StudyDesk):
         Raises BadInput for a rule that is none, and for rules that do not go together.
         """
         policy = self.parts.service.policy
-        wanted = {*policy.rules.automatic} - {_rule(rule)} | ({_rule(rule)} if on else set())
+        named = one_of(Automatic, rule, "rule")
+        wanted = {*policy.rules.automatic} - {named} | ({named} if on else set())
         keys = {*policy.rules.known, *known}
         said = policy.rules.to_json() | {
             "preset": Preset.OWN.value,
@@ -89,11 +91,3 @@ class InboxDesk(StudyDesk):
         nodes = len(service.roster().nodes) if service.ledger.state.roster else 0
         study = service.documents.study(digest)
         return expected_shape(study, service.dictionary(), nodes, service.entropy)
-
-
-def _rule(text: str) -> Automatic:
-    try:
-        return Automatic(text)
-    except ValueError:
-        words = ", ".join(rule.value for rule in Automatic)
-        raise BadInput(f"no rule {text!r}", instead=f"write one of {words}") from None

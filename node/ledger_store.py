@@ -165,6 +165,7 @@ class LedgerStore:
 
     def change_key(self, body: NodeKeyChanged, key: SigningKey) -> None:
         """Enter a change of key; `key`, the new one, signs from this entry on. Then open again."""
+        self.check_begun()
         with self._lock:
             before, wish = (self._signer, self._head), Wish(body, None, None)
             self._signer = NoteSigner(self.origin, key)
@@ -253,8 +254,8 @@ class LedgerStore:
         be written; BadInput when `outbox` is not what the commit describes.
         """
         check_outbox(body, outbox)
-        if self._restored is not None and not isinstance(body, BEGIN_AGAIN):
-            raise Refused(Code.LEDGER_STOPPED, what=RESTORED)
+        if not isinstance(body, BEGIN_AGAIN):
+            self.check_begun()
         wish = Wish(body, outbox, cut)
         if self._waiting.wait(wish):
             group: list[Wish] = []
@@ -313,6 +314,11 @@ class LedgerStore:
         Whatever it wrote before it has what it said since the backup would be a second history.
         """
         return self._restored
+
+    def check_begun(self) -> None:
+        """Raises Refused(LEDGER_STOPPED) for a restored ledger that has not begun again."""
+        if self._restored is not None:
+            raise Refused(Code.LEDGER_STOPPED, what=RESTORED)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

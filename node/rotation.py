@@ -36,7 +36,8 @@ def rotate_keys(
 ) -> str:
     """Take new keys with an invitation of the network's coordinator; the new fingerprint.
 
-    Raises BadInput for an invitation that does not count, with everything as it was.
+    Raises BadInput for an invitation that does not count and Refused(LEDGER_STOPPED) for a restored
+    ledger that has not taken back what it lost, with everything as it was.
     """
     settings = home.settings()
     if invite["network"] != settings.network:
@@ -47,6 +48,7 @@ def rotate_keys(
         if invite["coordinator_key"] != coordinator_of(ledger.state, settings.coordinator).text:
             raise BadInput("the invitation is by another key", instead="ask for a new one")
         if ledger.state.key != key.public.text:
+            ledger.check_begun()  # before the coordinator is told
             old = home.identity()
             place = (settings.network, settings.node, ledger.size)
             body = NodeKeyChanged.of(old, key, place, by=by, reason=reason)

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from privacy.contract.canonical import b64, canonical_bytes, parse_canonical, unb64
+from privacy.contract.shown import printable
 from privacy.contract.signing import SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
@@ -45,9 +46,14 @@ class ToSign:
 
     @property
     def lines(self) -> list[str]:
-        """What is signed, for the steward to read before it is."""
-        said = [f"{name}: {value}" for name, value in self.word.items() if value != ""]
-        return [f"organisation: {self.node}", f"network: {self.network}", *said]
+        """What is signed, for the steward to read before it is.
+
+        Guarantee: every line is one line, and nothing in it moves the cursor or turns the text;
+        what is done, and where, stands last, next to the question, however long the rest is.
+        """
+        said = [*self.word.items(), ("network", self.network), ("organisation", self.node)]
+        said.sort(key=lambda each: each[0] in ("do", "network", "organisation"))
+        return [printable(f"{name}: {value}") for name, value in said if value != ""]
 
     def signed(self, key: SigningKey, now: datetime) -> str:
         """The line that goes back to the node."""

@@ -24,6 +24,7 @@ from node.link_gate import fields_of
 from node.linkage_records import linked_numbers, opted_in, persons
 from node.linking_desk import LinkingDesk
 from node.member.links import MemberLinks
+from node.one_of import one_of
 from node.scoring import read_model, score
 from node.setup import confirm_roster, year_from
 from node.software import OPTIONAL
@@ -172,7 +173,7 @@ class Steward(UpkeepDesk, EvidenceDesk, InboxDesk, LinkingDesk):
             self.parts.records,
             member,
             purpose,
-            _state(state),
+            one_of(ConsentState, state, "consent state"),
             valid_from=starts,
             valid_until=ends,
             terms=parse_terms(written, "terms") if written else None,
@@ -333,14 +334,6 @@ class Steward(UpkeepDesk, EvidenceDesk, InboxDesk, LinkingDesk):
         service = self.parts.service
         budget = Rho.parse(service.policy.public_rho)
         service.ledger.append(year_from(service.clock(), budget, self.by))
-
-
-def _state(text: str) -> ConsentState:
-    try:
-        return ConsentState(text)
-    except ValueError:
-        words = ", ".join(known.value for known in ConsentState)
-        raise BadInput(f"no consent state {text!r}", instead=f"write one of {words}") from None
 
 
 def _link_words(begun: LinkBegun) -> dict[str, Any]:

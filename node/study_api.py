@@ -5,20 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
-from pydantic import BaseModel, ConfigDict
 
+from node.api_forms import BY, Form
 from node.parts import Parts
 from node.steward import Steward
 from privacy.ledger.steward_entry import Signed
 
-BY = "steward"
 
-
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-
-class DecisionForm(_Form):
+class DecisionForm(Form):
     """approved, refused, asked (with the question as the reason) or withdrawn; and by whom."""
 
     decision: str
@@ -27,7 +21,7 @@ class DecisionForm(_Form):
     signed: Signed | None = None
 
 
-class SignOffForm(_Form):
+class SignOffForm(Form):
     """A patient reviewer's name and words."""
 
     reviewer: str
@@ -35,7 +29,7 @@ class SignOffForm(_Form):
     by: str = BY
 
 
-class QuestionForm(_Form):
+class QuestionForm(Form):
     """allowed or refused."""
 
     decision: str
@@ -43,7 +37,7 @@ class QuestionForm(_Form):
     by: str = BY
 
 
-class PolicyForm(_Form):
+class PolicyForm(Form):
     """The text of a policy.toml."""
 
     content: str
@@ -52,7 +46,7 @@ class PolicyForm(_Form):
     signed: Signed | None = None
 
 
-class VoiceForm(_Form):
+class VoiceForm(Form):
     """A member's question, or how much they want a study (1 to 5). Nobody's name."""
 
     kind: str

@@ -13,6 +13,7 @@ import typer
 
 from node.home import Home
 from node.steward_link import hand
+from privacy.contract.shown import printable
 from privacy.errors import BadInput, CairnError, Refused, VerificationFailed
 from privacy.ledger.steward_entry import decision_word, policy_word
 
@@ -52,8 +53,9 @@ def _exit_code(error: CairnError) -> int:
 
 
 def show(value: Any) -> None:
-    """Data, on standard output."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Data, on standard output; what others wrote in it cannot move the cursor."""
+    lines = json.dumps(value, indent=2, ensure_ascii=False).split("\n")
+    print("\n".join(printable(line) for line in lines))
 
 
 def add_study_commands(app: typer.Typer) -> None:

@@ -6,44 +6,41 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from node.api_forms import BY, Form
 from node.parts import Parts
 from node.steward import Steward
 from privacy.ledger.steward_entry import Signed, StewardBody
 
 
-class _Form(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-
-class BackupForm(_Form):
+class BackupForm(Form):
     """A new file on the node's own machine, and the passphrase that it is sealed with."""
 
     file: Path
     passphrase: str
-    by: str = "steward"
+    by: str = BY
 
 
-class LeaveForm(_Form):
+class LeaveForm(Form):
     """Why the organisation leaves, in words for everybody."""
 
     reason: str = ""
-    by: str = "steward"
+    by: str = BY
 
 
-class NamedForm(_Form):
+class NamedForm(Form):
     """A key of the coordinator, or its fingerprint; "" for none."""
 
     named: str = ""
 
 
-class AcceptForm(_Form):
+class AcceptForm(Form):
     """A key of the coordinator that a steward compared, with why it is another one."""
 
     key: str
     reason: str
-    by: str = "steward"
+    by: str = BY
     signed: Signed | None = None
 
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from fastapi import Request
 
-from privacy.errors import BadInput
+from privacy.errors import BadInput, Code, Refused
 
 MAX_BYTES = 64 * 1024
 MAX_FIELDS = 64
@@ -43,6 +43,16 @@ class Form:
 
     def with_wrong(self, name: str, words: str) -> Form:
         return replace(self, wrongs={**self.wrongs, name: words})
+
+
+def check_from_here(request: Request) -> None:
+    """Raises Refused(NOT_PERMITTED) for a form that another site had the browser send.
+
+    For forms that open a session, before there is one whose secret they could carry: no other site
+    opens one in somebody else's name.
+    """
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Refused(Code.NOT_PERMITTED, what="origin")
 
 
 def form_of_text(text: str, most: int = MAX_FIELDS) -> Form:

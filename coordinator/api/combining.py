@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from coordinator.api.entitlement import visible_release
-from coordinator.api.schema import CombinedView
+from coordinator.api.question_schema import CombinedView
 from coordinator.api.views import amount, release_view
 from coordinator.store.facts import Principal, ReleaseFacts
 from coordinator.store.store import Store

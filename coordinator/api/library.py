@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coordinator.api.schema import Earlier
+from coordinator.api.question_schema import Earlier
 from coordinator.store.facts import ReleaseFacts, StudyFacts
 from coordinator.store.store import Store
 from models.aggregates.requests import Analysis, parse_analysis

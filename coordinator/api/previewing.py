@@ -9,7 +9,7 @@ from coordinator.api.asking import check_question, linkage_in_force
 from coordinator.api.budgets import NodeBudget, StudyBudget
 from coordinator.api.entitlement import visible_study
 from coordinator.api.library import Stored, members_by, related, stored
-from coordinator.api.schema import Earlier, NodeLeft, PreviewAsk, PreviewView, Remaining
+from coordinator.api.question_schema import Earlier, NodeLeft, PreviewAsk, PreviewView, Remaining
 from coordinator.api.services import Services
 from coordinator.api.views import amount
 from coordinator.api.willing import unwilling

@@ -7,7 +7,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from coordinator.api.schema import Register, RegisteredResults, RegisteredStudy, ReleaseView
+from coordinator.api.question_schema import RegisteredResults, ReleaseView
+from coordinator.api.schema import Register, RegisteredStudy
 from coordinator.api.services import Services, Use
 from coordinator.api.study_steps import life_of, release_of
 from coordinator.api.views import release_view

@@ -19,7 +19,7 @@ from coordinator.api.entitlement import (
     visible_versions,
 )
 from coordinator.api.previewing import make_preview
-from coordinator.api.schema import (
+from coordinator.api.question_schema import (
     CombinedView,
     OpenedRound,
     OpenedRounds,

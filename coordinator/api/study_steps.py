@@ -6,13 +6,7 @@ from fastapi import APIRouter
 
 from coordinator import operate
 from coordinator.api.entitlement import visible_study
-from coordinator.api.schema import (
-    ProposalAsk,
-    StepAsk,
-    StepList,
-    StepView,
-    StudyStateView,
-)
+from coordinator.api.schema import ProposalAsk, StepAsk, StepList, StepView, StudyStateView
 from coordinator.api.services import Insider, Researcher, Services, Use
 from coordinator.store.facts import Principal, ReleaseFacts
 from coordinator.store.steps import LoggedStep

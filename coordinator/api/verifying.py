@@ -115,9 +115,10 @@ class VerificationDesk:
         return begun
 
     def _run(self, source: Source) -> None:
-        folder = self.shelf.new_folder()
+        folder: Path | None = None
         stage, failed, checked = Stage.BROKEN, None, None
         try:
+            folder = self.shelf.new_folder()
             checked = self._verify(source, folder)
             stage = Stage.HELD
         except VerificationFailed as wrong:
@@ -131,8 +132,9 @@ class VerificationDesk:
                     one, stage=stage, finished=ended, failed=failed, checked=checked
                 )
             )
-            if checked is None:
-                shutil.rmtree(folder, ignore_errors=True)
+            if checked is None or folder is None:
+                if folder is not None:
+                    shutil.rmtree(folder, ignore_errors=True)
                 _log.error("a verification did not hold", where=failed and failed.where)
             else:
                 weakref.finalize(checked, shutil.rmtree, folder, ignore_errors=True)

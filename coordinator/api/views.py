@@ -8,6 +8,14 @@ from typing import Any
 
 from coordinator.api.budgets import StudyBudget
 from coordinator.api.problems import CATALOGUE
+from coordinator.api.question_schema import (
+    Receipt,
+    ReleasedAnswer,
+    ReleasedRound,
+    ReleaseSummary,
+    ReleaseView,
+    RunView,
+)
 from coordinator.api.schema import (
     Amount,
     ApprovalView,
@@ -18,12 +26,6 @@ from coordinator.api.schema import (
     NetworkView,
     NodeBudgetView,
     NodeView,
-    Receipt,
-    ReleasedAnswer,
-    ReleasedRound,
-    ReleaseSummary,
-    ReleaseView,
-    RunView,
     StudySummary,
     StudyView,
 )

@@ -12,6 +12,7 @@ from coordinator.client.errors import BadInput
 from privacy import errors
 from privacy.contract.canonical import b64, unb64
 from privacy.contract.delegation import END, KIND, LONGEST, Delegation, DelegationEnd
+from privacy.contract.shown import printable
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.contract.study import Study
 from privacy.contract.time import instant_text
@@ -122,7 +123,7 @@ class Leave:
 
     @property
     def words(self) -> str:
-        title = "".join(sign if sign.isprintable() else "?" for sign in self.study.title)
+        title = printable(self.study.title)
         return (
             f"Your pages (key {self.code}) want to ask the study {self.terms.study}, version "
             f"{self.study.version} ({title}), in your name until {self.terms.expires}, for epsilon "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import Request, Response
+from fastapi import Response
 
 from coordinator.api.login_routes import forget_cookie, open_web
 from coordinator.api.services import counting_failures
 from coordinator.login.local import Proof
 from coordinator.pages.visit import Visit, go, inside
+from pages.forms import check_from_here
 from privacy.errors import Code, Refused
 
 _WRONG = "These do not belong together: name, password and code. Try again."
@@ -24,7 +25,7 @@ def form(visit: Visit) -> Response:
 
 def sign_in(visit: Visit) -> Response:
     """Sign in with a local account. Whatever is wrong, the answer is the same."""
-    _check_origin(visit.request)
+    check_from_here(visit.request)
     said, services = visit.form, visit.services
     to = inside(said.value("to"))
     proof = Proof(said.value("login"), said.value("password"), said.value("code"))
@@ -48,6 +49,7 @@ def ask_to_open(visit: Visit, secret: str) -> Response:
 
 def open_link(visit: Visit) -> Response:
     """A session for whom the link is."""
+    check_from_here(visit.request)
     services = visit.services
     who = services.links.take(visit.form.value("secret"))
     person = services.store.people.get(who) if who else None
@@ -70,9 +72,3 @@ def sign_out(visit: Visit) -> Response:
 
 def _oidc(visit: Visit) -> str:
     return visit.services.oidc.name if visit.services.oidc else ""
-
-
-def _check_origin(request: Request) -> None:
-    """Raises Refused(NOT_PERMITTED) for a form that another site had the browser send."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise Refused(Code.NOT_PERMITTED, what="origin")

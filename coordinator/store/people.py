@@ -18,7 +18,7 @@ from coordinator.store.log import log_statement
 from coordinator.store.nodes import add_node, change_node_key
 from coordinator.store.tables import DocumentRow, InvitationRow, PrincipalRow
 from privacy.contract.canonical import canonical_bytes, parse_canonical, sha256_hex
-from privacy.contract.researcher_key import ResearcherKey, Successors
+from privacy.contract.researcher_key import MOST_OF_ONE, ResearcherKey, Successors
 from privacy.contract.revocation import Revocation
 from privacy.contract.roster import RosterNode
 from privacy.contract.signing import Envelope, PublicKey
@@ -106,13 +106,15 @@ class People:
     ) -> Principal:
         """Put a person's new key in place of the old one, with the new token's credential.
 
-        Raises Refused(CONFLICT) for a key that is not theirs, or was somebody's already, and
-        (BAD_REQUEST) where a token's credential is missing.
+        Raises Refused(CONFLICT) for a key that is not theirs, or was somebody's already, or comes
+        after MOST_OF_ONE others, and (BAD_REQUEST) where a token's credential is missing.
         """
         with self._database.write() as session:
             row = session.get_one(PrincipalRow, principal_id)
             if row.revoked_at or row.public_key != change.old or _was_known(session, change.new):
                 raise Refused(Code.CONFLICT, what="key")
+            if len(row.former_keys.split()) >= MOST_OF_ONE:
+                raise Refused(Code.CONFLICT, what="too many keys")
             if (row.bearer_sha256 is None) != (bearer_sha256 is None):
                 raise Refused(Code.BAD_REQUEST, where="bearer_sha256")
             number = session.scalars(select(func.count(DocumentRow.name)).where(_CHANGES)).one() + 1

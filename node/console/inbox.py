@@ -35,8 +35,10 @@ def decide(visit: Visit) -> Response:
 
 
 def _meant(form: Form, studies: list[dict[str, Any]]) -> list[str]:
-    """The digests of the studies that a form is about, in the order of the page."""
-    wait = [each for each in studies if each["decision"] in OPEN]
+    """The digests of the studies that a form is about, in the order of the page; none that came
+    since, which nobody has seen."""
+    seen = form.values("shown")
+    wait = [e for e in studies if e["decision"] in OPEN and e["digest"] in seen]
     match form.value("which"):
         case "outside":
             return [each["digest"] for each in wait if not each["says"]["fits"]]

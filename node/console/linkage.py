@@ -16,6 +16,7 @@ from privacy.ledger.stewards import policy_digest
 
 _FORM = ("do", "partner", "field", "room", "a_year", "reason")
 ROOM, A_YEAR = "1000", "4"
+_MOST_DIGITS = 12
 
 
 def show(visit: Visit) -> Response:
@@ -76,8 +77,10 @@ def _meant(visit: Visit) -> PolicySet:
 
 def _number(form: Form, name: str, otherwise: str) -> int:
     text = form.value(name, otherwise).replace(",", "")
-    if not text.isdecimal():
-        raise BadInput(f"{text!r} is no whole number", where=name.replace("_", " "))
+    if not text.isdecimal() or len(text) > _MOST_DIGITS:
+        raise BadInput(
+            f"{text[:40]!r} is no whole number, or too large a one", where=name.replace("_", " ")
+        )
     return int(text)
 
 

@@ -13,7 +13,7 @@ from node.console.door import COOKIE, PLACE, ConsoleDoor
 from node.console.kept import Kept
 from node.console.visit import Visit, go
 from node.parts import Parts
-from pages.forms import Form, form_of
+from pages.forms import Form, check_from_here, form_of
 from pages.kit import static_router
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
@@ -97,6 +97,7 @@ def _doors(router: APIRouter, console: Console) -> None:
     async def open_link(request: Request) -> Response:
         form = await form_of(request)
         try:
+            check_from_here(request)
             secret = door.open(form.value("secret"))
         except Refused:
             return console.visit(request).page("closed.html", 401)

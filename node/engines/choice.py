@@ -9,6 +9,7 @@ from typing import assert_never
 from node.engines.protocol import Remote
 from node.engines.published import PublishedRecords
 from node.home import Settings
+from node.one_of import one_of
 from node.records import Records
 from privacy.errors import BadInput
 
@@ -30,13 +31,7 @@ def open_published(settings: Settings, records: Records) -> PublishedRecords | N
 
 def open_remote(settings: Settings) -> Remote | None:
     """The database beside the node; nothing is asked of it yet."""
-    try:
-        kind = EngineKind(settings.engine)
-    except ValueError:
-        words = ", ".join(known.value for known in EngineKind)
-        raise BadInput(
-            f"no engine {settings.engine!r}", where="node.toml", instead=f"write one of {words}"
-        ) from None
+    kind = one_of(EngineKind, settings.engine, "engine", "node.toml")
     if kind is not EngineKind.DUCKDB and not (settings.engine_address and settings.engine_place):
         raise BadInput(
             f"the engine {kind.value} needs engine_address and engine_place", where="node.toml"

@@ -24,6 +24,7 @@ from node.member.links import SESSION, MemberLinks, MemberSession, RateLimit, Se
 from node.parts import Parts
 from node.receipt import seal_receipt
 from node.study_desk import StudyDesk
+from pages.forms import check_from_here
 from pages.kit import Kit, static_router
 from privacy.errors import BadInput, CairnError
 
@@ -190,6 +191,7 @@ def _open_routes(app: FastAPI, door: MemberDoor) -> None:
 
     @app.post("/open")
     async def open_link(request: Request) -> Response:
+        check_from_here(request)
         fields = await _fields(request)
         secret, _ = await run_in_threadpool(door.open, fields.get("secret", ""))
         response = RedirectResponse("/", 303)
@@ -291,6 +293,7 @@ def _receipt_route(app: FastAPI, door: MemberDoor, choices: Choices, parts: Part
 def _api_routes(app: FastAPI, door: MemberDoor, choices: Choices) -> None:
     @app.post("/api/open")
     async def api_open(request: Request) -> Response:
+        check_from_here(request)
         fields = await _fields(request)
         secret, session = await run_in_threadpool(door.open, fields.get("secret", ""))
         response = JSONResponse({"form_token": session.form_token})

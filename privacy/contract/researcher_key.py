@@ -22,6 +22,7 @@ from privacy.ledger.fields import Instant, SignatureText
 
 CHANGE = "researcher-key"
 MOST_CHANGES = 4096
+MOST_OF_ONE = 64  # of one person: so nobody fills what every node is told, or its ledger
 Successors = Mapping[str, str]  # the key that took each one's place
 
 

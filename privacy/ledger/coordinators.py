@@ -70,9 +70,9 @@ def _fork(state: LedgerState, change: CoordinatorKey) -> LedgerState:
 def is_fork(state: LedgerState, change: CoordinatorKey) -> bool:
     """Whether a change names another successor than was followed, and no steward decided since."""
     keys = [*(key for key, _ in state.former_coordinators), state.coordinator]
-    followed = dict(pairwise(keys))
-    open_ = list(followed)[state.decided_coordinators :]
-    return change.signed and change.old in open_ and followed[change.old] != change.new
+    followed = list(pairwise(keys))[state.decided_coordinators :]  # a key may come back
+    other = change.old in [old for old, _ in followed]
+    return change.signed and other and (change.old, change.new) not in followed
 
 
 def _check(state: LedgerState, change: CoordinatorKey) -> None:

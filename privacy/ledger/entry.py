@@ -1,4 +1,5 @@
 """What a ledger holds: one closed set of statements, one canonical line each.
+
 An entry names its place (`seq`), its predecessor's leaf hash (`prev`), the time and one body.
 Bodies hold public facts only: nothing computed from members stands in a ledger.
 

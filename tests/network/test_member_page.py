@@ -109,6 +109,14 @@ def test_a_link_opens_once_and_looking_at_it_does_not_open_it(world: World) -> N
     assert again.status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/open", "/api/open"])
+def test_no_other_site_opens_a_link(world: World, path: str) -> None:
+    data, client = {"secret": world.secret()}, world.client()
+    told = client.post(path, data=data, headers={"Sec-Fetch-Site": "cross-site"})
+    assert (told.status_code, "set-cookie" in told.headers) == (409, False)
+    assert client.post(path, data=data).status_code == 200
+
+
 def test_links_unknown_used_and_over_look_the_same(world: World) -> None:
     used, old = world.secret(), world.secret()
     world.client().post("/open", data={"secret": used})

@@ -32,7 +32,13 @@ from privacy.contract.policy import Rules
 from privacy.contract.signing import SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
-from privacy.ledger.coordinator_entry import CoordinatorKeyChanged, accept_word
+from privacy.ledger.coordinator_entry import (
+    CoordinatorAccepted,
+    CoordinatorForked,
+    CoordinatorKeyChanged,
+    accept_word,
+)
+from privacy.ledger.coordinators import is_fork
 from tests.support.ledger_factory import COST, fresh_ledger, signing_key
 from tests.support.net_bundle import bundle
 from tests.support.network import COORDINATOR, NOW, Network, rekeyed
@@ -303,6 +309,23 @@ def test_two_successors_of_one_key_stop_a_node_until_a_steward_decides(
     found = verified(bundle(network, tmp_path / "bundle"), pinned=Pinned(COORDINATOR.public))
     (mine,) = [each for each in found.report.nodes if each.node == NODE]
     assert [each.kind for each in mine.breaks] == ["coordinator-forked", "coordinator-accepted"]
+
+
+def test_a_second_successor_of_a_key_that_came_back_is_seen() -> None:
+    book = fresh_ledger("alpha", COST * 10, {"als": COST * 10})
+    network = book.state.genesis.network if book.state.genesis else ""
+
+    def to(new: SigningKey, until: int) -> CoordinatorKey:
+        return CoordinatorKey.of(COORDINATOR, new, (network, 1, until), at=AT, reason="")
+
+    book.append(CoordinatorKeyChanged(change=to(NEXT, 5)))
+    back = {"old": NEXT.public.text, "key": COORDINATOR.public.text, "by": "Ina"}
+    book.append(CoordinatorAccepted(**back, reason="the first one after all"))
+    book.append(CoordinatorKeyChanged(change=to(THIRD, 9)))
+    assert not is_fork(book.state, to(THIRD, 9))
+    assert is_fork(book.state, to(THIEF, 9))
+    book.append(CoordinatorForked(change=to(THIEF, 9)))
+    assert book.state.forked == THIEF.public.text
 
 
 def test_a_thief_who_was_followed_is_seen_and_left_by_a_steward(

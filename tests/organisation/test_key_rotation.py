@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from coordinator import operate
 from coordinator.audit.verify import Pinned, verify_bundle
 from node import rotation
 from node.ledger_store import LedgerStore
+from node.ledger_wish import note_restored
 from node.rotation import rotate_keys
 from privacy.checkpoint import Checkpoint, node_origin, open_checkpoint, sign_checkpoint
 from privacy.contract.roster import RosterNode
 from privacy.contract.signing import FormerKey, PublicKey, SigningKey
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
-from privacy.ledger.upkeep_entry import NodeKeyChanged
+from privacy.ledger.upkeep_entry import NodeKeyChanged, Restored
 from tests.support import net_data
 from tests.support.ledger_factory import COST, fresh_ledger, signing_key
 from tests.support.net_bundle import bundle
@@ -154,6 +156,24 @@ def test_a_change_goes_on_where_it_was_cut_off(
     assert node.service.key.public.fingerprint == fingerprint
     assert node.kinds("node-key") == ["node-key"]
     assert len(network.store.nodes.former(NODE)) == 1
+
+
+def test_a_restored_ledger_takes_back_what_it_lost_before_a_new_key(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise its next entry would be a second history, signed by both keys."""
+    node = network.nodes[NODE]
+    size, old = node.service.ledger.size, node.service.key.public
+    node.stop()
+    with sqlite3.connect(node.home.ledger_file) as db:
+        note_restored(db, Restored(backup="", made_at="", size=size, by="Ina"))
+    db.close()
+    with pytest.raises(Refused) as caught:
+        rotate(network, monkeypatch)
+    assert caught.value.code is Code.LEDGER_STOPPED
+    assert network.store.nodes.former(NODE) == ()
+    node.start()
+    assert (node.service.key.public, node.service.ledger.size) == (old, size)
 
 
 def _cut_off(patch: pytest.MonkeyPatch, step: str) -> None:

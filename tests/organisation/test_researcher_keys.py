@@ -18,6 +18,7 @@ from node.service import NodeService
 from privacy.contract.delegation import Delegation
 from privacy.contract.messages import Ask
 from privacy.contract.researcher_key import (
+    MOST_OF_ONE,
     ResearcherKey,
     ever,
     first_key,
@@ -216,6 +217,23 @@ def test_only_the_owner_of_a_key_changes_it(network: Network) -> None:
     again = ResearcherKey.of(NEXT.signing_key, old, "test", AT)
     with pytest.raises(Refused):
         people.change_key(network.principal, again, bearer, AT)
+
+
+def test_nobody_fills_the_ledgers_with_keys(network: Network) -> None:
+    """Every change stands in every ledger, and nodes are told all changes of all at once."""
+    people, key = network.store.people, network.researcher.signing_key
+    for number in range(MOST_OF_ONE):
+        following = Token(Role.RESEARCHER, bytes([number + 1]) * 32)
+        bearer = Credential.of(following).bearer_sha256
+        people.change_key(network.principal, changed(key, following.signing_key), bearer, AT)
+        key = following.signing_key
+    with pytest.raises(Refused) as caught:
+        people.change_key(network.principal, changed(key, THIRD), bearer, AT)
+    assert caught.value.code is Code.CONFLICT
+    assert len(people.key_changes()) == MOST_OF_ONE
+    network.settle()
+    assert len(network.nodes[NODE].service.ledger.state.successors) == MOST_OF_ONE
+    assert network.ask(COUNT, "age > 40").code, "the old key asks nothing"
 
 
 def test_an_auditor_finds_a_change_that_is_none(network: Network, tmp_path: Path) -> None:

@@ -87,6 +87,22 @@ def test_one_decision_on_many_and_each_says_what_became_of_it(console: Console) 
     assert decisions(console, "many-bad") == [("refused", "steward", "not ours")]
 
 
+def test_what_came_since_the_page_was_shown_is_not_decided(console: Console) -> None:
+    seen_study = console.propose("seen")
+    with reader(console.browser, console.url, scripts=False) as seen:
+        console.enter(seen)
+        page = seen.go("/console/studies")
+        later = console.propose("came-later")
+        page.select_option("#f-which", "fits")
+        page.fill("#f-reason", "all of these")
+        page.click("button[value=approved]")
+        said = page.inner_text("[role=status]")
+        assert "seen: approved" in said
+        assert "came-later" not in said
+    assert decisions(console, seen_study.id) == [("approved", "steward", "all of these")]
+    assert decisions(console, later.id) == []
+
+
 def test_a_rule_decides_what_waits_and_says_why(console: Console) -> None:
     outside = console.propose("by-rule", t_drop=1)
     with reader(console.browser, console.url, scripts=False) as seen:
