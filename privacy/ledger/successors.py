@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from privacy.contract.facts import Fact
-from privacy.contract.researcher_key import ResearcherKey
+from privacy.contract.researcher_key import MOST_OF_ONE, ResearcherKey, first_key, keys_from
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ def succeed(state: LedgerState, change: ResearcherKey) -> LedgerState:
         raise Refused(Code.NOT_PERMITTED, what="signature") from None
     if not state.revoked.isdisjoint({change.old, change.new}):
         raise Refused(Code.KEY_REVOKED)
+    if len(keys_from(first_key(change.old, state.successors), state.successors)) > MOST_OF_ONE:
+        raise Refused(Code.CONFLICT, what="too many keys")
     taken = {*state.successors, *state.successors.values()}
     if change.old in state.successors or change.new in taken:
         raise Refused(Code.CONFLICT, what="key has a successor, or was used before")

@@ -15,7 +15,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from node.ledger_store import LedgerStore
 from privacy.errors import CairnError, Code, Refused
-from privacy.ledger import fold
+from privacy.ledger import fold, plans
 from privacy.ledger.entry import Commit
 from privacy.ledger.state import LedgerState, OpenPlan
 from privacy.units import Rho
@@ -124,12 +124,12 @@ def a_plan_may_be_reserved_again(patch: pytest.MonkeyPatch) -> None:
 @mutant
 def an_opening_may_be_charged_again(patch: pytest.MonkeyPatch) -> None:
     def careless(state: LedgerState, body: Commit, at: str) -> LedgerState:
-        plan = fold._open(state, body.plan)
+        plan = plans._open(state, body.plan)
         if body.round >= len(plan.rounds):
             raise Refused(Code.TOO_MANY_ATTEMPTS)
         return state.charged_plan(plan, (body.round, body.attempt))
 
-    patch.setattr(fold, "_commit", careless)
+    patch.setattr(fold, "commit", careless)
 
 
 @mutant

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -217,6 +218,20 @@ def test_only_the_owner_of_a_key_changes_it(network: Network) -> None:
     again = ResearcherKey.of(NEXT.signing_key, old, "test", AT)
     with pytest.raises(Refused):
         people.change_key(network.principal, again, bearer, AT)
+
+
+def test_a_ledger_takes_no_endless_chain_of_keys() -> None:
+    """Whatever coordinator offers it."""
+    book = fresh_ledger("alpha", COST * 10, {"als": COST * 10})
+    network = book.state.genesis.network if book.state.genesis else ""
+    keys = [signing_key(f"key {number}") for number in range(MOST_OF_ONE + 2)]
+    made = [changed(old, new, network) for old, new in pairwise(keys)]
+    for change in made[:-1]:
+        book.append(ResearcherKeyChanged(change=change))
+    with pytest.raises(Refused) as caught:
+        book.append(ResearcherKeyChanged(change=made[-1]))
+    assert caught.value.code is Code.CONFLICT
+    book.append(ResearcherKeyChanged(change=changed(FIRST, SECOND, network)))
 
 
 def test_nobody_fills_the_ledgers_with_keys(network: Network) -> None:
