@@ -110,15 +110,22 @@ class FlowerAgent:
 def _say_goodbye(
     link: FleetLink, desk: _Desk, stop: threading.Event, served: threading.Event
 ) -> None:
-    """Ends the open poll too; said again in case a poll set out just before it."""
+    """Ends the open poll too; said again in case a poll, or joining, set out just before it."""
     stop.wait()
     desk.drain(DRAIN_SECONDS)
+    heard = _goodbye_heard(link)
+    while not served.wait(0.2):
+        heard = _goodbye_heard(link)
+    if not heard and not _goodbye_heard(link):
+        _log.info("the coordinator was not there to say goodbye to")
+
+
+def _goodbye_heard(link: FleetLink) -> bool:
     try:
         link.deactivate()
-        while not served.wait(0.2):
-            link.deactivate()
     except LinkLost:
-        _log.info("the coordinator was not there to say goodbye to")
+        return False
+    return True
 
 
 class _Desk:

@@ -96,7 +96,7 @@ def margin_counted(patch: pytest.MonkeyPatch) -> None:
 
 def rounded_down(patch: pytest.MonkeyPatch) -> None:
     """A thousandth of each charge is forgotten."""
-    right = GaussianSum.rho.fget  # type: ignore[attr-defined]
+    right = GaussianSum.rho.func
     patch.setattr(GaussianSum, "rho", property(lambda event: Rho(right(event).units * 999 // 1000)))
 
 
