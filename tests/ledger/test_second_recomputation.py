@@ -116,9 +116,16 @@ def _with_total(state: LedgerState, total: Rho) -> LedgerState:
 
 
 def conversion_off(patch: pytest.MonkeyPatch) -> None:
-    """One part in a million off, which nobody would see."""
-    right = conversion._epsilon_of_rho
+    """One part in a million off, which nobody would see; budgets are converted as ever."""
+    right, units = conversion._epsilon_of_rho, conversion._units_of_epsilon
+
+    def budget(*said: Any) -> int:
+        with pytest.MonkeyPatch.context() as whole:
+            whole.setattr(conversion, "_epsilon_of_rho", right)
+            return units(*said)
+
     patch.setattr(conversion, "_epsilon_of_rho", lambda *said: right(*said) * (1 - 1e-6))
+    patch.setattr(conversion, "_units_of_epsilon", budget)
 
 
 @pytest.mark.parametrize("plant", [margin_counted, rounded_down, sum_forgets, conversion_off])
