@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 Values = dict[str, NDArray[np.float64] | NDArray[np.int64]]
 BOUNDS = {"a": ("-3", "4"), "b": ("-4", "3.5"), "c": ("-3", "3"), "d": ("-3.5", "4.5")}
 MORE = ("e", "f", "g", "h")  # numbers with the bounds of `a`
+NAMES = (*BOUNDS, *MORE)
 TERMS = "a + b + c + d + treated + sex"
 INTERCEPT = -0.3
 EFFECTS = {"a": 0.6, "b": -0.4, "c": 0.3, "d": 0.0, "treated[true]": 0.8, "sex[m]": -0.5}
@@ -99,7 +100,7 @@ class World:
             return EFFECTS
         plain = np.array(_STRONG[: self.numbers])
         spread = math.sqrt((plain.sum() ** 2 + plain @ plain) / 2)  # correlated by a half
-        return dict(zip((*BOUNDS, *MORE), (plain / spread).tolist(), strict=False))
+        return dict(zip(NAMES, (plain / spread).tolist(), strict=False))
 
     @property
     def truth(self) -> dict[str, float]:
@@ -160,7 +161,7 @@ GRID = tuple(
     World(
         f"{family}, {numbers} of them",
         Regression(
-            formula=f"{outcome} ~ {' + '.join((*BOUNDS, *MORE)[:numbers])}",
+            formula=f"{outcome} ~ {' + '.join(NAMES[:numbers])}",
             family=family,  # type: ignore[arg-type]
         ),
         _SPOT,
@@ -205,7 +206,7 @@ def _of_numbers(world: World, members: int, correlation: float, rng: np.random.G
     shared, own = rng.normal(size=(members, 1)), rng.normal(size=(members, size))
     x = math.sqrt(correlation) * shared + math.sqrt(1 - correlation) * own
     x = x.clip(-3, 3)
-    values: Values = dict(zip((*BOUNDS, *MORE), x.T, strict=False))
+    values: Values = dict(zip(NAMES, x.T, strict=False))
     eta = x @ np.array(list(world.effects.values())) * world.factor
     values |= _outcome(world.name.split(",")[0], eta, rng)
     return _rows(values, _visits(0.0, eta, rng))

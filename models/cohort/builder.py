@@ -115,8 +115,8 @@ def _read(tree: Expression) -> tuple[ColumnRef, Sign, tuple[Value, ...]] | None:
             return column, Sign(op.value), (value,)
         case Between(column, lower, upper):
             return column, Sign.BETWEEN, (lower, upper)
-        case And((Compare(column, Op.GE, lower), Compare(other, Op.LE, upper))) | And(
-            (Compare(other, Op.LE, upper), Compare(column, Op.GE, lower))
+        case And(  # as it is sorted by text
+            (Compare(column, Op.LE, upper), Compare(other, Op.GE, lower))
         ) if column == other:
             return column, Sign.BETWEEN, (lower, upper)
         case OneOf(column, values, negated):

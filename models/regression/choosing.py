@@ -56,7 +56,7 @@ def course_of(model: Model, way: Way, clip: float) -> Course:
     """The rounds of a run: their weights and the members' bounds."""
     free = [flat for at, flat in enumerate(model.flat) if model.constant(at) is None]
     columns = sum(0.25 if flat else 0.5 for flat in free)
-    offset = model.largest_offset**2 if isinstance(model, Glm) else 0.0  # moments hold it as it is
+    offset = model.largest_offset**2  # moments hold it as it is
     size = math.sqrt(2 + columns + model.usual_moments + offset)
     match way:
         case "newton":

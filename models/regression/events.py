@@ -44,7 +44,5 @@ def _share(model: Model, mean: Floats) -> tuple[float, float] | None:
         return float(mean[0]) + 0.5, 1.0
     if not model.counts or not isinstance(model, Glm):
         return None
-    single = math.log1p(model.highest) / math.log(
-        2
-    )  # what one event adds to the mean, at the least
+    single = math.log1p(model.highest) / math.log(2)  # over what one event adds to the mean
     return float(mean[0]) * single, single

@@ -90,13 +90,12 @@ def next_round(model: Model, course: Course, opened: Sequence[Opened]) -> Round:
     """What round `len(opened)` asks."""
     if not opened:
         return Moments(course.moments_clip, course.known is not None)
-    population = learnt(model, course, opened)
-    if course.kinds[len(opened)] == "gram":
-        return Gram(gram_map(population), course.gram_clip)
-    if course.method == "newton":
-        last = course.kinds[len(opened)] == CLUSTERED
-        return Newton(standing(model, course, opened).next, clustered=last)
+    kind = course.kinds[len(opened)]
+    if kind == "gram":
+        return Gram(gram_map(learnt(model, course, opened)), course.gram_clip)
     now = standing(model, course, opened)
+    if course.method == "newton":
+        return Newton(now.next, clustered=kind == CLUSTERED)
     return Scores(now.next, now.whiten * model.loudness, course.score_clip)
 
 

@@ -115,6 +115,11 @@ class Model(ABC):
     def offsets(self) -> bool:
         """Is there an offset?"""
 
+    @property
+    def largest_offset(self) -> float:
+        """The size that an offset can have; 0 without one."""
+        return 0.0
+
     @abstractmethod
     def constant(self, column: int) -> float | None:
         """The value of a column that is known to be the same in every first row; else None."""
@@ -264,7 +269,6 @@ class Glm(Model):
 
     @property
     def largest_offset(self) -> float:
-        """The size that an offset can have; 0 without one."""
         offset = self.design.formula.offset
         return 0.0 if offset is None else max(map(abs, self.design.range_of(offset)))
 

@@ -180,14 +180,17 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
 
 def _by_members(model: Model, now: Standing) -> bool:
     """Whether a fit by newton is lost for what its members are like, and not for noise."""
-    few = now.population.rows <= 2.0 * model.size
-    return now.lost in (BLURRED, UNSETTLED) and (few or not now.drowned)
+    return now.lost in (BLURRED, UNSETTLED) and (_hardly_any(model, now) or not now.drowned)
+
+
+def _hardly_any(model: Model, now: Standing) -> bool:
+    return now.population.rows <= 2.0 * model.size
 
 
 def _causes(model: Model, now: Standing) -> list[str]:
     """What of the data may leave coefficients without meaning: said before the noise."""
     found = []
-    if now.population.rows <= 2.0 * model.size:
+    if _hardly_any(model, now):
         found.append("There are hardly any complete members, as far as the noise lets one see.")
     if now.lifted or _undetermined(now):
         found.append(

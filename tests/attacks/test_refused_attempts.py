@@ -35,8 +35,8 @@ def entered(network: Network, node: str = NODE) -> list[AttemptRefused]:
     return [body for body in network.nodes[node].bodies if isinstance(body, AttemptRefused)]
 
 
-def attempt(what: Attempted, evidence: str = "0" * 64) -> Noticed:
-    return Noticed(what, Code.PLAN_MISMATCH, evidence)
+def attempt(what: Attempted) -> Noticed:
+    return Noticed(what, Code.PLAN_MISMATCH, "0" * 64)
 
 
 def test_a_thousand_messages_a_day_are_one_entry_and_the_next_day_tells_how_many(

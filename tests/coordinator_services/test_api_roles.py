@@ -18,6 +18,7 @@ ALL = frozenset(Role)
 INSIDERS = ALL - {Role.CLINICIAN}
 READERS = frozenset({Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN})
 AUDITORS = frozenset({Role.AUDITOR, Role.ADMIN})
+RESEARCHERS = frozenset({Role.RESEARCHER})
 EVERYONE = None  # no credential needed
 PROVES = {  # open operations in which whoever calls brings a proof of their own
     "join",
@@ -65,7 +66,7 @@ OPERATIONS = [
         "changeKey",
         "POST",
         "/v1/me/key/change",
-        frozenset({Role.RESEARCHER}),
+        RESEARCHERS,
         {"change": {}},
     ),
     Operation("linkBrowser", "POST", "/v1/me/link", ALL, {}),
@@ -90,40 +91,36 @@ OPERATIONS = [
     Operation("getDictionary", "GET", "/v1/studies/als-progression/dictionary", INSIDERS),
     Operation("getCatalogue", "GET", "/v1/catalogue", READERS),
     Operation("listSteps", "GET", "/v1/studies/als-progression/steps", INSIDERS),
-    Operation("proposeStudy", "POST", "/v1/studies", frozenset({Role.RESEARCHER}), {"study": {}}),
+    Operation("proposeStudy", "POST", "/v1/studies", RESEARCHERS, {"study": {}}),
     Operation(
         "takeStep",
         "POST",
         "/v1/studies/als-progression/steps",
-        frozenset({Role.RESEARCHER}),
+        RESEARCHERS,
         {"step": {}},
     ),
     Operation(
         "askForLeave",
         "POST",
         "/v1/delegations/asked",
-        frozenset({Role.RESEARCHER}),
+        RESEARCHERS,
         {"study": "none", "epsilon": "1", "hours": 1},
     ),
-    Operation("listLeaveAsked", "GET", "/v1/delegations/asked", frozenset({Role.RESEARCHER})),
-    Operation("getLeaveAsked", "GET", "/v1/delegations/asked/x", frozenset({Role.RESEARCHER})),
-    Operation(
-        "refuseLeave", "POST", "/v1/delegations/asked/x/refuse", frozenset({Role.RESEARCHER})
-    ),
-    Operation(
-        "giveLeave", "POST", "/v1/delegations", frozenset({Role.RESEARCHER}), {"delegation": {}}
-    ),
+    Operation("listLeaveAsked", "GET", "/v1/delegations/asked", RESEARCHERS),
+    Operation("getLeaveAsked", "GET", "/v1/delegations/asked/x", RESEARCHERS),
+    Operation("refuseLeave", "POST", "/v1/delegations/asked/x/refuse", RESEARCHERS),
+    Operation("giveLeave", "POST", "/v1/delegations", RESEARCHERS, {"delegation": {}}),
     Operation(
         "endDelegation",
         "POST",
         "/v1/delegations/end",
-        frozenset({Role.RESEARCHER}),
+        RESEARCHERS,
         {"delegation": {}, "end": {}},
     ),
     Operation("getRegister", "GET", "/api/register", EVERYONE),
     Operation("getRegistered", "GET", "/api/register/none", EVERYONE),
-    Operation("previewQuestion", "POST", "/v1/previews", frozenset({Role.RESEARCHER}), PREVIEW),
-    Operation("startRun", "POST", "/v1/runs", frozenset({Role.RESEARCHER}), {"question": {}}),
+    Operation("previewQuestion", "POST", "/v1/previews", RESEARCHERS, PREVIEW),
+    Operation("startRun", "POST", "/v1/runs", RESEARCHERS, {"question": {}}),
     Operation("listRuns", "GET", "/v1/runs", INSIDERS - {Role.STEWARD}),
     Operation("getRun", "GET", "/v1/runs/none", INSIDERS - {Role.STEWARD}),
     Operation(
@@ -145,13 +142,13 @@ OPERATIONS = [
         frozenset({Role.RESEARCHER, Role.AUDITOR}),
     ),
     Operation("getLogHead", "GET", "/v1/audit/log", INSIDERS),
-    Operation("getLogLines", "GET", "/v1/audit/log/lines", frozenset({Role.AUDITOR, Role.ADMIN})),
-    Operation("getHeads", "GET", "/v1/audit/heads", frozenset({Role.AUDITOR, Role.ADMIN})),
+    Operation("getLogLines", "GET", "/v1/audit/log/lines", AUDITORS),
+    Operation("getHeads", "GET", "/v1/audit/heads", AUDITORS),
     Operation(
         "getLedgerLines",
         "GET",
         "/v1/audit/ledgers/none/lines",
-        frozenset({Role.AUDITOR, Role.ADMIN}),
+        AUDITORS,
     ),
     Operation("getAuditOverview", "GET", "/v1/audit/overview", AUDITORS),
     Operation("listEntries", "GET", "/v1/audit/ledgers/none/entries", AUDITORS),
@@ -172,7 +169,7 @@ OPERATIONS = [
         {"of": "nobody", "checkpoint": "x", "cosignature": "x"},
     ),
     Operation("getSent", "POST", "/v1/own/sent", EVERYONE, {"request": {}}),
-    Operation("getAuditBundle", "GET", "/v1/audit/bundle", frozenset({Role.AUDITOR, Role.ADMIN})),
+    Operation("getAuditBundle", "GET", "/v1/audit/bundle", AUDITORS),
     Operation(
         "createInvitation",
         "POST",

@@ -145,10 +145,11 @@ def test_of_nobody_no_members_are_told(way: str) -> None:
 def test_what_members_are_like_is_not_put_down_to_noise(
     frame: pd.DataFrame, asked: dict[str, object]
 ) -> None:
-    notes = fitted(frame, "newton", **asked).notes
+    result = fitted(frame, "newton", **asked)
+    notes = result.notes
     assert not {BLURRED, UNSETTLED} & set(notes)
     lost = CAUSED in notes
-    assert lost == any(row.note for row in coefficients(fitted(frame, "newton", **asked)).values())
+    assert lost == any(row.note for row in coefficients(result).values())
     if lost:
         assert not any("those shown" in note or "privacy noise" in note for note in notes)
         assert CAUSED in LOST
