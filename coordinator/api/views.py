@@ -190,7 +190,7 @@ def run_view(run: RunFacts, release: ReleaseFacts | None, proof: LogProof | None
         cohort=plan.cohort,
         rho=plan.rho,
         participants=list(plan.participants),
-        tops_up=list(plan.open_question().tops_up),
+        tops_up=list(plan.tops_up),
         max_attempts=plan.max_attempts,
         round=run.opened,
         rounds=len(plan.rounds),
@@ -248,7 +248,7 @@ def release_view(release: ReleaseFacts, plan: Plan, proof: LogProof | None = Non
         cohort=plan.cohort,
         participants=list(plan.participants),
         epoch=plan.epoch,
-        tops_up=list(plan.open_question().tops_up),
+        tops_up=list(plan.tops_up),
         answer=released_answer(release, proof),
         envelope=release.envelope.to_json(),
     )

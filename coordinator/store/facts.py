@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from privacy.contract.canonical import parse_canonical
@@ -107,6 +108,16 @@ class ReleaseFacts:
     created: str
 
 
+def parsed_plan(envelope: Envelope) -> Plan:
+    """A stored plan; it is frozen, so the same one is parsed once while it is looked at."""
+    return _parsed_plan(envelope.body)
+
+
+@lru_cache(maxsize=256)
+def _parsed_plan(body: bytes) -> Plan:
+    return Plan.from_json(parse_canonical(body))
+
+
 @dataclass(frozen=True)
 class RunFacts:
     """One run as it stands. `code` and `fields` say why a run ended without a release.
@@ -135,7 +146,7 @@ class RunFacts:
     @property
     def plan(self) -> Plan:
         """The plan as it was signed by the coordinator that stored it."""
-        return Plan.from_json(parse_canonical(self.plan_envelope.body))
+        return parsed_plan(self.plan_envelope)
 
 
 class LinkageState(StrEnum):

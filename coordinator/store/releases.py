@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, select
 
 from coordinator.store.database import Database
-from coordinator.store.facts import ReleaseFacts
+from coordinator.store.facts import ReleaseFacts, parsed_plan
 from coordinator.store.log import log_statement
 from coordinator.store.tables import PlanRow, ReleaseRow
 from privacy.contract.canonical import parse_canonical
@@ -58,9 +58,15 @@ class Releases:
                 raise Refused(Code.NOT_FOUND)
             return _facts(row)
 
+    def those(self, digests: Collection[str]) -> dict[str, ReleaseFacts]:
+        """Several releases by their digests; of one that is not there nothing."""
+        wanted = select(ReleaseRow).where(ReleaseRow.digest.in_(digests))
+        with self._database.read() as session:
+            return {row.digest: _facts(row) for row in session.scalars(wanted)}
+
     def plan(self, release: ReleaseFacts) -> Plan:
         """The plan that a release answers."""
-        return Plan.from_json(parse_canonical(self.plan_envelope(release).body))
+        return parsed_plan(self.plan_envelope(release))
 
     def plan_envelope(self, release: ReleaseFacts) -> Envelope:
         """The same as it was signed."""
@@ -98,7 +104,7 @@ class Releases:
         )
         with self._database.read() as session:
             return tuple(
-                (_facts(row), Plan.from_json(parse_canonical(Envelope.from_bytes(plan).body)))
+                (_facts(row), parsed_plan(Envelope.from_bytes(plan)))
                 for row, plan in session.execute(wanted)
             )
 
