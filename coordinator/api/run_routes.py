@@ -140,8 +140,8 @@ def list_releases(
 ) -> ReleaseList:
     """The newest releases of the studies you may see."""
     versions = visible_versions(services.store, caller, study)
-    found = services.store.releases.newest(versions, limit)
-    return ReleaseList(releases=[release_summary(each, plan) for each, plan in found])
+    found = services.store.releases.listed(versions, limit)
+    return ReleaseList(releases=[release_summary(each) for each in found])
 
 
 @router.get("/releases/{digest}", operation_id="getRelease")

@@ -36,6 +36,7 @@ from coordinator.store.facts import (
     LinkageFacts,
     NodeFacts,
     ReleaseFacts,
+    ReleaseLine,
     RunFacts,
     StudyFacts,
 )
@@ -227,12 +228,12 @@ def _released_round(said: Mapping[str, Any]) -> ReleasedRound:
     )
 
 
-def release_summary(release: ReleaseFacts, plan: Plan) -> ReleaseSummary:
+def release_summary(release: ReleaseLine) -> ReleaseSummary:
     return ReleaseSummary(
         digest=release.digest,
-        study=plan.study,
-        analysis=dict(plan.analysis),
-        cohort=plan.cohort,
+        study=release.plan.study,
+        analysis=dict(release.plan.analysis),
+        cohort=release.plan.cohort,
         created=release.created,
     )
 

@@ -108,14 +108,29 @@ class ReleaseFacts:
     created: str
 
 
-def parsed_plan(envelope: Envelope) -> Plan:
-    """A stored plan; it is frozen, so the same one is parsed once while it is looked at."""
-    return _parsed_plan(envelope.body)
+@lru_cache(maxsize=256)
+def parsed_envelope(data: bytes) -> Envelope:
+    """A stored plan as it was signed; it is frozen, so one that is looked at is parsed once."""
+    return Envelope.from_bytes(data)
 
 
 @lru_cache(maxsize=256)
-def _parsed_plan(body: bytes) -> Plan:
+def _plan(body: bytes) -> Plan:
     return Plan.from_json(parse_canonical(body))
+
+
+def plan_of(envelope: Envelope) -> Plan:
+    """What such an envelope says."""
+    return _plan(envelope.body)
+
+
+@dataclass(frozen=True)
+class ReleaseLine:
+    """A release as a list shows it: what it answers, and when."""
+
+    digest: str
+    created: str
+    plan: Plan
 
 
 @dataclass(frozen=True)
@@ -146,7 +161,7 @@ class RunFacts:
     @property
     def plan(self) -> Plan:
         """The plan as it was signed by the coordinator that stored it."""
-        return parsed_plan(self.plan_envelope)
+        return plan_of(self.plan_envelope)
 
 
 class LinkageState(StrEnum):
