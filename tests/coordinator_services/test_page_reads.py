@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import Engine, event
 from fastapi.testclient import TestClient
+from sqlalchemy import Engine, event
 
 from coordinator.api.services import ApiSettings
 from coordinator.auth import Admitted
