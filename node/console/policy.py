@@ -8,6 +8,7 @@ from fastapi import Response
 
 from node.console.signing import FIELD, is_signed, policy_needs_key, signer, to_sign
 from node.console.visit import Visit, go
+from node.console.words import in_words
 from privacy.errors import BadInput, Refused
 from privacy.ledger.steward_entry import Signed, policy_word
 
@@ -25,13 +26,15 @@ def change(visit: Visit) -> Response:
         content = f'preset = "{form.value("preset")}"\n'
         form = form.with_value("content", content)
     try:
+        if not content:
+            raise BadInput("nothing is written", instead="write a policy, or try a preset below")
         if form.value("do") == "set":
             return _set(visit, content)
         return _page(visit, form=form, trial=steward.try_policy(content))
     except BadInput as wrong:
         return _page(visit, 422, form=form.with_wrong("content", str(wrong)))
     except Refused as refused:
-        return _page(visit, 409, form=form.with_trouble(str(refused), refused.code.value))
+        return _page(visit, 409, form=form.with_trouble(in_words(refused), refused.code.value))
 
 
 def _set(visit: Visit, content: str) -> Response:
