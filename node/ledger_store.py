@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Self
 
 from node.ledger_file import FORMAT, SCHEMA, Head, connect, genesis_of, had_key, stopping
+from node.ledger_index import LedgerIndex
 from node.ledger_wish import (
     BEGIN_AGAIN,
     RESTORED,
@@ -80,6 +81,7 @@ class LedgerStore:
         self._frontier = Frontier()
         self._shown = (-1, "")  # the newest head that was signed
         self._restored: Restored | None = None
+        self.index = LedgerIndex(self.lines)
         self.book = WitnessBook(db, self._lock, self._transaction, self._signer, self._network)
 
     @classmethod

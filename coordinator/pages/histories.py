@@ -12,11 +12,13 @@ from coordinator.client.audit import Audit
 from coordinator.pages.audits import auditing, held
 from coordinator.pages.visit import Visit
 from pages.forms import Form
+from pages.paging import part_asked
 from privacy.contract.policy import Preset
 from privacy.errors import BadInput
 
 LIMITS = tuple(limit.value for limit in Limit)
 _FIELDS = (*LIMITS, "preset", "margin", "memberships", "noise")
+_A_PAGE = 200  # lines of what was taken back
 
 
 def policies(visit: Visit, node: str) -> Response:
@@ -56,9 +58,12 @@ def differing(old: dict[str, str], new: dict[str, str]) -> list[tuple[str, str, 
 
 
 def withdrawals(visit: Visit) -> Response:
-    """What was taken back, and whether it held from then on."""
-    audit = auditing(visit)
-    return visit.page("withdrawals.html", said=held(audit.withdrawals))
+    """What was taken back, and whether it held from then on, the newest first."""
+    said = held(auditing(visit).withdrawals)
+    every = said["withdrawals"] if said else []
+    part = part_asked(visit.request, len(every), _A_PAGE)
+    shown = every[part.start : part.stop][::-1]
+    return visit.page("withdrawals.html", said=said, shown=shown, around=part.around)
 
 
 def what_if(visit: Visit) -> Response:
