@@ -13,6 +13,7 @@ from coordinator.pages.audits import auditing
 from coordinator.pages.visit import KIT, Visit, go
 from pages.forms import Form
 from pages.kit import HEADERS
+from pages.languages import N_
 from pages.paging import Around, page_asked
 from privacy.errors import Code, Refused, VerificationFailed
 
@@ -49,7 +50,9 @@ def _form(visit: Visit) -> Form:
     form = Form({name: (query.get(name, "")[:128],) for name in SOUGHT})
     for name in ("since", "until"):
         if form.value(name) and not _DAY.fullmatch(form.value(name)):
-            form = form.with_wrong(name, "A day is written like 2026-11-22. Nothing was sought.")
+            form = form.with_wrong(
+                name, N_("A day is written like 2026-11-22. Nothing was sought.")
+            )
     return form
 
 

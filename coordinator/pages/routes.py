@@ -28,6 +28,7 @@ from coordinator.pages import (
 from coordinator.pages.visit import Visit, go
 from pages.forms import Form, form_of
 from pages.kit import static_router
+from pages.languages import N_
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 Page = Callable[..., Response]
@@ -116,7 +117,7 @@ def _made(page: Page, visit: Visit) -> Response:
     except BadInput as wrong:
         return _trouble(visit, Code.BAD_REQUEST, 400, str(wrong))
     except VerificationFailed:
-        words = "What the store holds does not agree with its signature. Tell the operator."
+        words = N_("What the store holds does not agree with its signature. Tell the operator.")
         return _trouble(visit, Code.INTERNAL, 500, words)
 
 
