@@ -121,7 +121,7 @@ def leave(visit: Visit) -> Response:
     """Leave for good, once the node's name was written."""
     steward, form = visit.changing(), visit.form
     if form.value("name") != visit.parts.service.node:
-        wrong = N_("This is not the node's name. Write it as it stands above the field.")
+        wrong = N_("This is not the node's name. Write it as it is written above the field.")
         return _leaving(visit, 422, form=form.with_wrong("name", wrong))
     try:
         steward.leave(form.value("reason"))
