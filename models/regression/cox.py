@@ -20,6 +20,7 @@ from models.regression.coding import check_explaining
 from models.regression.design import compile_design
 from models.regression.formula import parse_formula
 from models.regression.newton import Standing
+from models.regression.outside import hazards_outside
 from models.regression.reading import (
     COEFFICIENT,
     Figures,
@@ -32,6 +33,7 @@ from models.regression.reading import (
 from models.regression.rounds import InRounds
 from models.regression.survival import PiecewiseHazard
 from models.regression.syntax import Formula, Levels, Number, formula_text
+from models.regression.unseen import unseen
 from models.result import Estimate, Result
 from privacy.contract.dictionary import ColumnRef, ColumnType, Dictionary
 from privacy.errors import BadInput
@@ -168,17 +170,13 @@ def _noise(model: PiecewiseHazard, now: Standing) -> float:
 def hazards(asked: Cox, model: PiecewiseHazard, now: Standing) -> Figures:
     """Coefficients and then logarithms of baseline hazards, in the researcher's units; the
     covariance of sampling is NaN where noise alone decided a hazard."""
-    k, names = model.baselines, model.design.names
-    back, shift = model.design.back
-    matrix = np.zeros((model.width, model.width))
-    matrix[: len(names), k:] = back
-    matrix[len(names) :, :k] = np.eye(k)
-    matrix[len(names) :, k:] = shift[None, :]
+    matrix, names = hazards_outside(model), model.design.names
     sampling, privacy = (matrix @ each @ matrix.T for each in (told(now), now.privacy))
     if asked.way != "newton" and _ran_away(model, now):
         sampling = np.full_like(sampling, np.nan)
     best, shrunk = (matrix @ each for each in drawn_in(model, now))
-    return Figures(names, matrix @ now.theta, sampling, privacy, best, shrunk)
+    hidden = unseen(model, now).hidden
+    return Figures(names, matrix @ now.theta, sampling, privacy, best, shrunk, hidden)
 
 
 def _ran_away(model: PiecewiseHazard, now: Standing) -> bool:

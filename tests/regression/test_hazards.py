@@ -307,7 +307,9 @@ def test_a_rare_covariate_leaves_the_others_determined() -> None:
         assert chosen.way == "gram"
         found = coefficients(run(chosen, rows, epsilon="1", seed=seed))
         for name, row in found.items():
-            assert not row.note
+            if row.note:  # so few have it that noise may be all of them
+                assert name == "rare[true]"
+                continue
             error = np.hypot(row.se_noise, 0.5 * row.se_sampling)
             assert abs(row.middle - best[name].estimate) < 6 * error
         assert found["age"].se < 3 * best["age"].se
