@@ -11,6 +11,8 @@ from pydantic_core import ErrorDetails
 from privacy.contract.canonical import canonical_bytes, sha256_hex
 from privacy.errors import BadInput
 
+_OURS = "Value error, "  # before what a validator of ours says
+
 
 class Fact(BaseModel):
     """A frozen record. Unknown fields, wrong types and missing fields are refused."""
@@ -28,9 +30,8 @@ class Fact(BaseModel):
             return cls.model_validate_json(canonical_bytes(value))
         except ValidationError as error:
             found = unlike(error)
-            raise BadInput(
-                found.what, where=f"{cls.__name__}.{found.where}", instead=found.instead
-            ) from None
+            where = f"{cls.__name__}.{found.where}".rstrip(".")
+            raise BadInput(found.what, where=where, instead=found.instead) from None
 
     @cached_property
     def digest(self) -> str:
@@ -70,7 +71,7 @@ def _in_words(first: ErrorDetails) -> tuple[str, str]:
         case "extra_forbidden":
             return "not known here", "leave it out"
         case kind:
-            return _WRONG_KIND.get(kind, first["msg"]), ""
+            return _WRONG_KIND.get(kind, first["msg"].removeprefix(_OURS)), ""
 
 
 _WRONG_KIND = {
