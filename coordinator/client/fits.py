@@ -80,7 +80,7 @@ class Fitting(ABC):
     """Each method checks the formula against the dictionary and returns a question.
 
     How it is fitted follows from epsilon and `members`, a guess of how many there are; `way`
-    decides it instead.
+    decides it instead. Raises BadInput for what is no formula of declared columns.
     """
 
     @abstractmethod
@@ -107,6 +107,26 @@ class Fitting(ABC):
         `reuse` is an earlier answer of `glm` (or its release) whose covariates hold those of this
         formula, in the same cohort: they are not asked again, which costs less. With "auto" the
         newest such release is looked for.
+
+        Args:
+            formula: as in R, of declared columns: `a + b`, `a:b`, `a*b`, `- 1`, `log(x)`,
+                `C(sex, ref='male')`, `clip(x, 20, 80)`, `bs(x, df=4)`, `offset(log(x))`.
+            family: "linear" and so on; "binomial" is logistic, "ordinal" proportional odds.
+            happened: of a binomial outcome with levels, the level that is a yes.
+            dispersion: of "negative_binomial", if it is known; else it is estimated.
+            members: your guess of how many there are; it decides how the fit is made, at no cost.
+            way: "gram", "newton" or "gradient" instead of what follows from epsilon and `members`.
+            reuse: an earlier answer, as above.
+
+        Returns:
+            A question. `.run(epsilon=1)` gives a `Result`: `.summary()` is a table as R prints one,
+            `.coefficients` a frame, `.model()` predicts, `.submodel(formula)` drops terms.
+
+        Raises:
+            BadInput: a column that is none, or without bounds; a formula outside the grammar.
+            Refused: the study does not allow the analysis.
+
+        Example: `study.glm("phq9 ~ age + C(sex) + condition").run(epsilon=1).summary()`
         """
         asked = _made(
             Regression,
@@ -135,6 +155,24 @@ class Fitting(ABC):
         """Hazard ratios of `event` at `time` by the terms of `formula`.
 
         With `strata="organisation"` each organisation has a baseline hazard of its own.
+
+        Args:
+            time: the numeric column that says when, from its lower bound on.
+            event, happened: the column that says whether, and its level of a yes.
+            formula: the terms alone, as of `glm`: "age + C(sex)".
+            start: the column of entry, of members who were not watched from the beginning.
+            grid: the times that events are told apart by; from the declared bins unless written.
+            strata: "organisation", or nothing.
+            members, way: as of `glm`.
+
+        Returns:
+            A question; `.run(epsilon=…).summary()` has hazard ratios as R's coxph prints them.
+
+        Raises:
+            BadInput: a column that is none, a hazard explained by its own time or event.
+            Refused: the study does not allow the analysis.
+
+        Example: `study.cox("survival_days", "status", "age + sex", happened="died").run(epsilon=8)`
         """
         if strata not in ("", SITE):
             raise BadInput("no strata", where="strata", instead=f"write {SITE!r}")
@@ -170,6 +208,24 @@ class Fitting(ABC):
         The terms are a `formula`, or `by`, what is compared, and `covariates`, terms it is adjusted
         for. Unless written, `time` is that of the outcome's table, and the bounds are slopes that
         cross the outcome's declared range within that of the time.
+
+        Args:
+            outcome: a numeric column of a table with several rows per member.
+            time: the numeric column of that table that says when.
+            formula: the terms that slopes depend on, as of `glm`: "age + C(sex)".
+            by, covariates: instead of a formula.
+            lower, upper: slopes count within these, in the outcome's unit per unit of time.
+            slope_sd, visit_sd: guesses of how much slopes and single visits spread, to weigh by.
+            members, way: as of `glm`.
+
+        Returns:
+            A question; its result has the slope of everybody and what each term adds to it.
+
+        Raises:
+            BadInput: a column that is none, or no slope within the bounds.
+            Refused: the study does not allow the analysis.
+
+        Example: `study.progression("alsfrs_r_visit", "months", "age + sex", lower=-3, upper=1)`
         """
         with checking(Code.BAD_REQUEST):
             of = visits(self.declared(), outcome, time, lower, upper)
@@ -204,6 +260,11 @@ class Fitting(ABC):
         weighted. `estimand` says whom the effect is of: "overlap", those whom either might have
         been given to; "ate", everybody; "att", the treated. `treated` and `happened` are the
         levels of a yes.
+
+        Raises BadInput for columns that are none, and for an effect explained by what it compares.
+
+        Example:
+            `study.effect("alsfrs_r_loss", "any(treatments: treatment == 'lithium')", "age + sex")`
         """
         asked = _made(
             Effect,

@@ -33,7 +33,7 @@ Model = ReleasedModel | Result | Job | str | Path
 
 
 class Learning(ABC):
-    """What is asked of members to train and to judge networks."""
+    """What is asked of members to train and to judge networks. Raises BadInput as analyses do."""
 
     @abstractmethod
     def asked(self, analysis: Analysis) -> Question:
@@ -91,6 +91,16 @@ class Learning(ABC):
         `event` is the level of a two-level outcome that is predicted, `by` names groups to report
         on, and `settings` are the network's own (`widths=[32, 16]`). With `epsilon` it is asked
         at once and the job comes back; without, a question to preview and run like any other.
+
+        Raises BadInput for columns that are none and settings that the network does not take. Asked
+        on
+        made-up members it needs torch here (the extra `neural`); else torch is needed at nodes
+        alone.
+
+        Example:
+            `study.train("mlp", outcome="any(symptoms: symptom == 'fatigue')", features=["age",
+            "sex"],
+            widths=[8], rounds=10)`
         """
         if network not in NETWORKS:
             raise BadInput(
@@ -134,6 +144,10 @@ class Learning(ABC):
         `model` is what `load_model` gave, a result or job of training, glm or cox, or the file's
         path. Of hazards, `grid` are the times by which pairs are told apart and `horizon` is the
         one of them by which risks are.
+
+        Raises BadInput for a model of another dictionary.
+
+        Example: `study.where("sex == 'female'").evaluate(fit, by="condition").run(epsilon=1)`
         """
         found = _model(model)
         if found.dictionary.digest != self.declared().digest:
