@@ -44,6 +44,7 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("POST", "/data/sheet/map", wizard.remap),
     ("GET", "/policy", policy.show),
     ("POST", "/policy", policy.change),
+    ("POST", "/policy/period", policy.renew),
     ("GET", "/consent", home.consent),
     ("GET", "/activity", home.activity),
     ("POST", "/activity", home.verify),
