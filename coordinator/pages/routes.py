@@ -9,7 +9,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from coordinator.api.problems import CATALOGUE
+from coordinator.api.problems import CATALOGUE, of_http
 from coordinator.api.services import services_of
 from coordinator.client.errors import Refused as Told
 from coordinator.pages import (
@@ -94,12 +94,10 @@ def page_router() -> APIRouter:
 
 def answer_browsers(app: FastAPI) -> None:
     """Where there is nothing, whoever reads in a browser sees a page that says so."""
-    program = app.exception_handlers[HTTPException]
 
     async def nothing(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException) or not _reads_pages(request):
-            told: Response = await program(request, error)
-            return told
+            return await of_http(request, error)
         visit = Visit(request, services_of(request))
         return await to_thread.run_sync(
             _trouble, visit, Code.NOT_FOUND, error.status_code, _NOTHING
