@@ -49,6 +49,7 @@ from privacy.ledger.upkeep_entry import NodeKeyChanged, Restored
 from privacy.merkle import Frontier, Tree
 
 _BATCH = 1_000
+_INSERT = "INSERT INTO entries VALUES (?, ?, ?)"
 
 Clock = Callable[[], datetime]
 Step = Callable[[str], None]
@@ -291,9 +292,10 @@ class LedgerStore:
     def _keep(self, accepted: list[Accepted], state: LedgerState, frontier: Frontier) -> None:
         """Make accepted entries durable, then known, then answer those who wished for them."""
         with self._transaction():
-            self._head.move(self._frontier.size, frontier)
+            self._head.lift(self._frontier.size)
             for wish, entry in accepted:
-                self._db.execute("INSERT INTO entries VALUES (?, ?)", (entry.seq, entry.data))
+                head = self._head.sealed(frontier) if entry.seq + 1 == frontier.size else None
+                self._db.execute(_INSERT, (entry.seq, entry.data, head))
                 keep_beside(self._db, wish)
                 self._reached(f"{wish.body.kind} written")
         for _, entry in accepted:
@@ -322,15 +324,16 @@ class LedgerStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with stopping():
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield
-                self._db.execute("COMMIT")
-            finally:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise Refused(Code.LEDGER_STOPPED, what="storage") from error
+        finally:
+            with suppress(sqlite3.Error):
                 if self._db.in_transaction:
-                    with suppress(sqlite3.Error):
-                        self._db.execute("ROLLBACK")
+                    self._db.execute("ROLLBACK")
 
     def restore(self, lines: Sequence[bytes], heads: Iterable[Checkpoint]) -> None:
         """Append entries that this very ledger had and lost, from where it ends, durably.
