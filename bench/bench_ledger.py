@@ -38,7 +38,6 @@ from privacy.ledger.entry import (
     Entry,
     Genesis,
     Mechanism,
-    PeriodOpened,
     PolicySet,
     Released,
     Reserve,
@@ -46,11 +45,13 @@ from privacy.ledger.entry import (
 )
 from privacy.ledger.fold import step
 from privacy.ledger.state import LedgerState
+from privacy.ledger.steward_entry import PeriodOpened, Signed
 from privacy.mechanism import GaussianSum
 from privacy.merkle import Frontier
 from privacy.units import Rho
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+STEWARD = SigningKey(b"the steward of the benchmark    ")
 MECHANISM = Mechanism.of(GaussianSum(delta_grid=1000, nodes=3, margin=1))
 COST = MECHANISM.event.rho
 PAYLOAD = bytes(800)
@@ -71,6 +72,7 @@ def prepared(folder: Path, key: SigningKey, bound: Rho | None = None) -> LedgerS
         node="bench",
         network="bench",
         delta=Fraction(1, 10**6),
+        steward=STEWARD.public,
     )
     for body in first_bodies(bound):
         store.append(body)
@@ -79,6 +81,13 @@ def prepared(folder: Path, key: SigningKey, bound: Rho | None = None) -> LedgerS
 
 def first_bodies(bound: Rho | None = None) -> list[Body]:
     budget = (COST * 10**9).text
+    year = PeriodOpened(
+        starts=instant_text(NOW),
+        ends=instant_text(NOW + timedelta(days=365)),
+        budget_rho=budget,
+        by="bench",
+    )
+    signed = Signed.of(STEWARD, "bench", "bench", year.starts, year.word)
     return [
         PolicySet(
             yearly_rho=budget if bound is None else bound.text,
@@ -90,12 +99,7 @@ def first_bodies(bound: Rho | None = None) -> list[Body]:
             max_memberships=1,
             by="bench",
         ),
-        PeriodOpened(
-            starts=instant_text(NOW),
-            ends=instant_text(NOW + timedelta(days=365)),
-            budget_rho=budget,
-            by="bench",
-        ),
+        year.model_copy(update={"signed": signed}),
         DictionaryAdopted(dictionary=_digest("dictionary")),
         Approval(
             study="bench",
@@ -248,7 +252,11 @@ def _write_long(path: Path, questions: int) -> Checkpoint:
     """Entries as a node would write them, without its disk: one line each, and their head."""
     key, origin = SigningKey(bytes(32)), node_origin("bench", "bench")
     genesis = Genesis(
-        node="bench", key=key.public.text, network="bench", delta=rational(Fraction(1, 10**6))
+        node="bench",
+        key=key.public.text,
+        steward=STEWARD.public.text,
+        network="bench",
+        delta=rational(Fraction(1, 10**6)),
     )
     state, frontier = LedgerState(), Frontier()
     asked = itertools.chain.from_iterable(question(number) for number in range(questions))

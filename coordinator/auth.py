@@ -64,6 +64,13 @@ class Gatekeeper:
         if found is None:
             self.failures.count(address_group(address))
             raise Refused(Code.NOT_SIGNED_IN)
+        return self.let_in(found, roles)
+
+    def let_in(self, found: Admitted, roles: frozenset[Role]) -> Admitted:
+        """Somebody who was found to be signed in: counted, and let in with one of `roles` only.
+
+        Raises Refused: RATE_LIMITED, NOT_PERMITTED.
+        """
         self.requests.count(found.principal.id)
         if found.principal.role not in roles:
             raise Refused(Code.NOT_PERMITTED)

@@ -15,7 +15,7 @@ def main() -> None:
     root, parent = Path(sys.argv[1]), int(sys.argv[2])
     threading.Thread(target=follow, args=(parent,), name="follow-parent", daemon=True).start()
     from coordinator.bridge import run
-    from coordinator.web import quiet_logs
+    from service.logs import quiet_logs
 
     quiet_logs()
     run(root, os.urandom)

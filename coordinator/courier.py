@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 
-import coordinator.flower_env  # noqa: F401  (first: flwr reads the environment when imported)
+import service.flower_env  # noqa: F401  (first: flwr reads the environment when imported)
 
 # isort: split
 from flwr.app import ConfigRecord, Message, RecordDict

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import coordinator.flower_env  # noqa: F401  (first: flwr reads the environment when imported)
+import service.flower_env  # noqa: F401  (first: flwr reads the environment when imported)
 
 # isort: split
 from flwr.app import Message, Metadata

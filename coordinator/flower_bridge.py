@@ -19,7 +19,7 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from coordinator.flower_env import settle
+from service.flower_env import settle
 
 # isort: split
 from flwr.app import Message, RecordDict

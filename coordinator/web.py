@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -24,6 +23,8 @@ from coordinator.own_key import check_own_key
 from coordinator.pages.drawing import warm as warm_charts
 from coordinator.store.store import Store
 from privacy.errors import BadInput
+from service.listeners import listen_on_port
+from service.logs import quiet_logs
 
 RESTART_SECONDS = 1.0
 STOP_SECONDS = 10.0
@@ -111,26 +112,5 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _listen(host: str, port: int, setting: str) -> socket.socket:
-    """A listening socket; raises BadInput, before anything starts, where there can be none."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise BadInput(
-            f"cannot listen there ({error.strerror})",
-            where=f"{host}:{port}",
-            instead=f"set another {setting} in coordinator.toml",
-        ) from None
-    return listener
-
-
-def quiet_logs() -> None:
-    """Logs go to standard error as one line each, without values."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-    )
+    """A listener, or BadInput before anything starts."""
+    return listen_on_port(host, port, f"set another {setting} in coordinator.toml")

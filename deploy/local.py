@@ -40,8 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _write_example(folder: Path) -> int:
     from deploy.example import write_example
+    from deploy.example.workbook import write_workbook
 
     write_example(folder)
+    write_workbook(folder)
     print(f"written; now run: python -m deploy.local {folder}", file=sys.stderr)
     return 0
 

@@ -27,6 +27,7 @@ from node.api_forms import (
     HistoryForm,
     LayForm,
     LinkForm,
+    PeriodForm,
     ProofForm,
     ReasonForm,
     RecoverForm,
@@ -185,9 +186,13 @@ def _peer_routes(app: FastAPI, steward: Steward, guard: list[Any]) -> None:
         steward.confirm(form.digest, form.fingerprints)
         return {"confirmed": form.digest}
 
+    @app.get("/v1/period", operation_id="next_period", dependencies=guard)
+    def next_period() -> dict[str, Any]:
+        return steward.next_period()
+
     @app.post("/v1/period", operation_id="open_period", dependencies=guard)
-    def open_period() -> dict[str, Any]:
-        steward.open_period()
+    def open_period(form: PeriodForm) -> dict[str, Any]:
+        Steward(steward.parts, form.by).open_period(form.starts, form.signed)
         return steward.budget()
 
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from privacy.ledger.steward_entry import Signed
+
 BY = "steward"
 
 
@@ -92,6 +94,14 @@ class LayForm(Form):
 
     release: str
     text: str
+
+
+class PeriodForm(Form):
+    """When the next year begins, with a steward's signature on it."""
+
+    starts: str
+    by: str = BY
+    signed: Signed | None = None
 
 
 class ReasonForm(Form):

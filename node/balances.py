@@ -34,10 +34,11 @@ from node.layout import Cursor, offer
 from node.records import Records
 from privacy.accounting.individual import MemberCost, Missed, presumed
 from privacy.errors import BadInput, Code, Refused
-from privacy.ledger.entry import Commit, Entry, PeriodOpened, PolicySet
+from privacy.ledger.entry import Commit, Entry, PolicySet
 from privacy.ledger.fields import parse_rho
 from privacy.ledger.history_entry import BudgetForfeited
 from privacy.ledger.state import LedgerState
+from privacy.ledger.steward_entry import PeriodOpened
 from privacy.units import Rho
 
 _BATCH = 65_536

@@ -92,10 +92,13 @@ def _keeping(parts: Parts, now: datetime) -> Iterator[Step]:
     yield _step(backup, recent, "cairn-node backup FILE", "/console/people")
     over, soon = _period(state, now)
     if over:
-        yield _step("a period is open", False, "cairn-node open-period")
+        yield _step("a period is open", False, "cairn-node open-period", "/console/policy")
     elif soon:
         yield _step(
-            f"the period ends on {soon}: then open the next", False, "cairn-node open-period"
+            f"the period ends on {soon}: then open the next",
+            False,
+            "cairn-node open-period",
+            "/console/policy",
         )
     if state.paused:
         yield _step("the node answers", False, "cairn-node resume", "/console/")

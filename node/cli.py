@@ -17,8 +17,9 @@ from node.evidence_cli import add_evidence_commands
 from node.home import Home
 from node.link_cli import link_app
 from node.steward_cli import sign, steward_app
+from node.steward_keys import signing_hand
 from node.steward_link import hand
-from node.study_cli import add_study_commands, exit_codes, read_text, show
+from node.study_cli import STEWARD, By, Key, add_study_commands, exit_codes, read_text, show
 from node.upkeep_cli import add_upkeep_commands
 from privacy.errors import VerificationFailed
 
@@ -196,11 +197,22 @@ def publish(dir: Dir = HERE) -> None:  # noqa: A002
 
 
 @app.command(name="open-period")
-def open_period(dir: Dir = HERE) -> None:  # noqa: A002
-    """Open the next year's budget, once the current period is over."""
-    with exit_codes(), hand(Home(dir)) as node:
-        node.open_period()
-        print("opened")
+def open_period(
+    dir: Dir = HERE,  # noqa: A002
+    key: Key = None,
+    by: By = STEWARD,
+) -> None:
+    """Open the next year's budget, once the current period is over; a steward signs it.
+
+    Until a steward joins with a key of their own, the key in the node's folder signs.
+    """
+    from node.program import utc_now
+
+    home = Home(dir)
+    with exit_codes(), signing_hand(home, by, key or home.steward_file, utc_now) as (node, sign):
+        word = node.next_period()
+        node.open_period(str(word["starts"]), sign(word))
+        print(f"opened until {word['ends']}")
 
 
 add_study_commands(app)

@@ -135,7 +135,7 @@ def _csv_word(row: dict[str, str], where: str) -> Word:
     try:
         return Word.from_json(document)
     except BadInput as error:
-        field = error.where.removeprefix("Word.")
+        field = error.where.removeprefix("Word").removeprefix(".")
         raise BadInput(error.what, where=f"{where}, {field}".rstrip(", ")) from None
 
 

@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-import node.flower_env  # noqa: F401  (first: flwr reads the environment when imported)
+import service.flower_env  # noqa: F401  (first: flwr reads the environment when imported)
 
 # isort: split
 from flwr.app import Message

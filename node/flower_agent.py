@@ -19,8 +19,7 @@ from queue import SimpleQueue
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from node.fleet_link import FleetLink, LinkLost
-from node.flower_app import whereabouts
-from node.flower_env import settle
+from service.flower_env import settle
 
 # isort: split
 from flwr.app import Context, Error, Message, RecordDict
@@ -28,6 +27,7 @@ from flwr.clientapp import ClientApp
 from flwr.common.constant import SUPERLINK_NODE_ID, ErrorCode
 
 from privacy.contract.packet import MESSAGE_TYPE
+from service.logs import whereabouts
 
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 3.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-import node.flower_env  # noqa: F401  (first: flwr reads the environment when imported)
+import service.flower_env  # noqa: F401  (first: flwr reads the environment when imported)
 
 # isort: split
 from flwr.app import ConfigRecord, Context, Message, RecordDict
@@ -18,6 +18,7 @@ from flwr.clientapp import ClientApp
 
 from privacy.contract.packet import RECORD, Packet, pack_replies, unpack
 from privacy.errors import BadInput, Code, Refused
+from service.logs import whereabouts
 
 Handle = Callable[[Packet], Packet]
 HandleAll = Callable[[Sequence[Packet]], Sequence[Packet | Code]]
@@ -65,12 +66,3 @@ def _answer(handle: Handle, packet: Packet) -> Packet | Code:
         _log.error("a packet failed: %s", whereabouts(error))
         return Code.INTERNAL
     return reply if isinstance(reply, Packet) else Code.INTERNAL
-
-
-def whereabouts(error: BaseException) -> str:
-    """Class and innermost line of an error: enough to find it, and nothing it quotes."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else "?"
-    return f"{type(error).__name__} at {where}"

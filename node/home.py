@@ -14,40 +14,21 @@ diseases.csv         what this organisation adds to which condition is a kind of
 from __future__ import annotations
 
 import os
-import tempfile
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from privacy.contract.canonical import b64, sha256_hex, unb64
+from pydantic.dataclasses import dataclass as settings
+
+from privacy.contract.canonical import b64, unb64
 from privacy.contract.diseases import KNOWN_DISEASES, Diseases
 from privacy.contract.signing import PublicKey, SigningKey
 from privacy.errors import BadInput
 from privacy.randomness import Entropy
-
-LONGEST_SOCKET_PATH = 100
-
-
-def _fits(path: Path) -> bool:
-    return len(bytes(path)) <= LONGEST_SOCKET_PATH
+from service.listeners import socket_path
+from service.settings_file import CLOSED, Port, read_settings, settings_text
 
 
-def _short_socket(path: Path) -> Path:
-    """A short name made of a long path, in a temporary folder that only this user can enter."""
-    name = f"{sha256_hex(bytes(path))[:24]}.sock"
-    for base in (Path(tempfile.gettempdir()), Path("/tmp")):  # noqa: S108 - entered by its owner alone
-        folder = base / f"cairn-{os.getuid()}"
-        if _fits(folder / name):
-            folder.mkdir(mode=0o700, exist_ok=True)
-            found = folder.lstat()
-            if found.st_uid != os.getuid() or found.st_mode & 0o077:
-                raise BadInput("not a folder of this user alone", where=str(folder))
-            return folder / name
-    raise BadInput("the path is too long for a socket", where=str(path))
-
-
-@dataclass(frozen=True)
+@settings(frozen=True, config=CLOSED)
 class Settings:
     """What the IT person may change. Units are in the names."""
 
@@ -58,11 +39,11 @@ class Settings:
     coordinator_key: str
     fleet_address: str
     host: str = "127.0.0.1"
-    port: int = 0
+    port: Port = 0
     slot_milliseconds: int = 100
     memory_megabytes: int = 1536
     member_host: str = "127.0.0.1"  # where the members' page listens, behind a TLS proxy
-    member_port: int = 0  # 0: there is no such page
+    member_port: Port = 0  # 0: there is no such page
     member_url: str = ""  # its public address, as https://members.example.org
     engine: str = "duckdb"  # or postgresql, spark: see node.engines.choice
     engine_address: str = ""  # postgresql://user@host/database without a password; Spark's master
@@ -138,8 +119,7 @@ class Home:
     @property
     def socket_file(self) -> Path:
         """In the folder; where its path is too long for a socket, in a folder of this user's."""
-        path = (self.root / "node.sock").resolve()
-        return path if _fits(path) else _short_socket(path)
+        return socket_path(self.root / "node.sock")
 
     def diseases(self) -> Diseases:
         """The known map with the lines of diseases.csv (narrow,broad); raises BadInput."""
@@ -155,20 +135,10 @@ class Home:
 
     def settings(self) -> Settings:
         """Read node.toml; raises BadInput naming the file and what is wrong."""
-        where = str(self.settings_file)
-        try:
-            values = tomllib.loads(self.settings_file.read_text("utf-8"))
-        except FileNotFoundError:
-            raise BadInput(
-                "no node lives here", where=where, instead="run `cairn-node init` first"
-            ) from None
-        except tomllib.TOMLDecodeError as error:
-            raise BadInput(str(error), where=where) from None
-        return _settings(values, where)
+        return read_settings(self.settings_file, Settings, "no node lives here", "cairn-node init")
 
     def write_settings(self, settings: Settings) -> None:
-        lines = [f"{name} = {_toml(value)}" for name, value in vars(settings).items()]
-        write_private(self.settings_file, ("\n".join(lines) + "\n").encode())
+        write_private(self.settings_file, settings_text(vars(settings)).encode())
 
     def identity(self) -> SigningKey:
         return SigningKey(unb64(self.identity_file.read_text("ascii").strip()))
@@ -193,21 +163,3 @@ def _pair(line: str, where: str) -> tuple[str, str]:
             return narrow, broad
         case _:
             raise BadInput("not two ids", where=where, instead="write MONDO:0007103,MONDO:0004976")
-
-
-def _toml(value: str | int) -> str:
-    if isinstance(value, int):
-        return str(value)
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def _settings(values: dict[str, Any], where: str) -> Settings:
-    fields = Settings.__dataclass_fields__
-    for name in values:
-        if name not in fields:
-            raise BadInput(f"unknown setting {name!r}", where=where)
-    try:
-        return Settings(**values)
-    except TypeError as error:
-        raise BadInput(str(error).split("() ")[-1], where=where) from None

@@ -49,6 +49,11 @@ class InboxDesk(StudyDesk):
         named = one_of(Automatic, rule, "rule")
         wanted = {*policy.rules.automatic} - {named} | ({named} if on else set())
         keys = {*policy.rules.known, *known}
+        if Automatic.APPROVE_KNOWN in wanted and not keys:
+            raise BadInput(
+                "nobody who proposes studies is known here yet",
+                instead="open a study, and confirm there that you compared their fingerprint",
+            )
         said = policy.rules.to_json() | {
             "preset": Preset.OWN.value,
             "automatic": sorted(each.value for each in wanted),

@@ -93,15 +93,25 @@ class LedgerStore:
         node: str,
         network: str,
         delta: Fraction,
+        steward: PublicKey,
         reached: Step = _nothing,
     ) -> Self:
-        """A new ledger whose first entry says whose it is. Raises BadInput if `path` exists."""
+        """A new ledger whose first entry says whose it is. Raises BadInput if `path` exists.
+
+        `steward` is the key that opens periods until a steward joins with their own.
+        """
         origin = node_origin(network, node)
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         except FileExistsError:
             raise BadInput("there is a ledger already", where=str(path)) from None
-        first = Genesis(node=node, key=key.public.text, network=network, delta=rational(delta))
+        first = Genesis(
+            node=node,
+            key=key.public.text,
+            steward=steward.text,
+            network=network,
+            delta=rational(delta),
+        )
         with ExitStack() as undo, stopping():
             undo.callback(path.unlink)
             db = undo.enter_context(closing(connect(path)))

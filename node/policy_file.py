@@ -22,6 +22,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from privacy.accounting.individual import MOST_CEILING
+from privacy.contract.canonical import canonical_bytes
 from privacy.contract.policy import Policy, Preset, Rules
 from privacy.contract.presets import preset
 from privacy.errors import BadInput
@@ -51,8 +52,20 @@ def read_policy(content: str, where: str, delta: str) -> Policy:
             close = get_close_matches(key, _KNOWN, n=1)
             instead = f"did you mean {close[0]!r}?" if close else "known: " + ", ".join(_KNOWN)
             raise BadInput(f"unknown key {key!r}", where=where, instead=instead)
+        if key not in _EPSILONS:
+            _check_plain(said[key], f"{where}, {key}")
     base = preset(_preset(said.get("preset", Preset.OWN.value), where), delta)
     return _changed(base, said, where)
+
+
+def _check_plain(value: Any, where: str) -> None:
+    """No fractions and dates, of which no rule is made."""
+    try:
+        canonical_bytes(value)
+    except BadInput:
+        raise BadInput(
+            "none of the policy's values", where=where, instead="write a whole number, or text"
+        ) from None
 
 
 def _preset(value: Any, where: str) -> Preset:
@@ -100,7 +113,8 @@ def _policy(said: dict[str, Any], where: str) -> Policy:
     try:
         return Policy.from_json(said)
     except BadInput as error:
-        field = error.where.removeprefix("Policy.").removeprefix("rules.").removeprefix("terms.")
+        field = error.where.removeprefix("Policy").removeprefix(".")
+        field = field.removeprefix("rules.").removeprefix("terms.")
         place = f"{where}, {field}" if field not in ("", "rules", "terms") else where
         raise BadInput(error.what, where=place, instead=error.instead) from None
 

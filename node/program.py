@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -32,7 +30,7 @@ from node.documents import Documents
 from node.engine import total
 from node.engines.choice import open_published
 from node.flower_agent import FlowerAgent
-from node.flower_app import build_client_app, whereabouts
+from node.flower_app import build_client_app
 from node.gate import Asked
 from node.home import Home
 from node.linker import Linker
@@ -48,8 +46,10 @@ from node.software import installed
 from node.transport_key import load_transport_key
 from node.watch import Watch
 from node.witnessing import Witnessing
-from privacy.errors import BadInput, Refused
+from privacy.errors import Refused
 from privacy.randomness import Entropy
+from service.listeners import listen_at_path, listen_on_port
+from service.logs import quiet_logs
 
 CALENDAR_SECONDS = 60.0
 _Serving = tuple[uvicorn.Server, list[socket.socket]]
@@ -184,7 +184,7 @@ def keep_calendar(calendar: ConsentCalendar) -> None:
 
 def _local_server(node: Parts, agent: FlowerAgent) -> _Serving:
     settings = node.settings
-    sockets = [_unix_socket(node.home.socket_file), _port(settings.host, settings.port)]
+    sockets = [listen_at_path(node.home.socket_file), _port(settings.host, settings.port)]
     return _server(create_app(node, lambda: agent.connected)), sockets
 
 
@@ -206,55 +206,5 @@ def _server(app: FastAPI) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def _unix_socket(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    old = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-    except OSError:
-        raise BadInput(
-            "no socket can be made there",
-            where=str(path),
-            instead="use a folder with a shorter path",
-        ) from None
-    finally:
-        os.umask(old)
-    listener.listen(64)
-    return listener
-
-
 def _port(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(64)
-    except OSError as error:
-        listener.close()
-        raise BadInput(
-            f"cannot listen there ({error.strerror})",
-            where=f"{host}:{port}",
-            instead="set another port in node.toml; 0 is any that is free",
-        ) from None
-    return listener
-
-
-def without_texts(record: logging.LogRecord) -> bool:
-    """Keep the class and the line of an exception; its text can quote a member's value."""
-    error = record.exc_info[1] if record.exc_info else None
-    if error is not None:
-        record.msg, record.args = f"failed: {whereabouts(error)}", ()
-        record.exc_info = record.exc_text = None
-    return True
-
-
-def quiet_logs() -> None:
-    """Logs go to standard error as one line each, without values."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(without_texts)
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-    )
+    return listen_on_port(host, port, "set another port in node.toml; 0 is any that is free")

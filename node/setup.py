@@ -18,10 +18,10 @@ from privacy.contract.token import Role, Token
 from privacy.errors import BadInput
 from privacy.ledger.entry import (
     DictionaryAdopted,
-    PeriodOpened,
     PolicySet,
     RosterPinned,
 )
+from privacy.ledger.steward_entry import PeriodOpened, Signed
 from privacy.randomness import Entropy
 from privacy.units import Rho
 
@@ -77,7 +77,13 @@ def begin_ledger(
     by: str,
     clock: Clock,
 ) -> None:
-    """The first entries: whose ledger it is, the policy, the first period, the dictionary."""
+    """The first entries: whose ledger it is, the policy, the first period, the dictionary.
+
+    The key that `create` made for the folder's steward signs the period.
+    """
+    steward = Token.parse(home.steward_token()).signing_key
+    year = year_from(clock(), policy.public_rho, by)
+    signed = Signed.of(steward, settings.node, settings.network, year.starts, year.word)
     Documents(home.documents, lambda: settings.coordinator).keep_dictionary(dictionary)
     ledger = LedgerStore.create(
         home.ledger_file,
@@ -86,17 +92,18 @@ def begin_ledger(
         node=settings.node,
         network=settings.network,
         delta=policy.delta_fraction,
+        steward=steward.public,
     )
     try:
         ledger.append(PolicySet.of(policy, by))
-        ledger.append(year_from(clock(), policy.public_rho, by))
+        ledger.append(year.model_copy(update={"signed": signed}))
         ledger.append(DictionaryAdopted(dictionary=dictionary.digest))
     finally:
         ledger.close()
 
 
 def year_from(now: datetime, budget: Rho, by: str) -> PeriodOpened:
-    """A period of one year that starts now: the only way a budget is ever renewed."""
+    """A period of one year that starts now, for a steward to sign: nothing else renews a budget."""
     start = now.astimezone(UTC).replace(microsecond=0)
     try:
         end = start.replace(year=start.year + 1)

@@ -31,10 +31,11 @@ from node.software import OPTIONAL
 from node.upkeep_desk import UpkeepDesk
 from privacy.contract.consent import ConsentState
 from privacy.contract.duo_text import parse_terms
-from privacy.contract.time import instant_text
+from privacy.contract.time import instant_text, parse_instant
 from privacy.errors import BadInput
 from privacy.ledger.entry import ConsentText, Entry, Paused, Released, Resumed
 from privacy.ledger.link_entry import LinkBegun
+from privacy.ledger.steward_entry import PeriodOpened, Signed
 from privacy.promise import Promise
 from privacy.units import Rho
 
@@ -329,11 +330,23 @@ class Steward(UpkeepDesk, EvidenceDesk, InboxDesk, LinkingDesk):
         own = service.key.public.fingerprint
         confirm_roster(service.ledger, roster, {*fingerprints, own}, by=self.by)
 
-    def open_period(self) -> None:
-        """Open the next year's budget, once the current period is over."""
-        service = self.parts.service
-        budget = Rho.parse(service.policy.public_rho)
-        service.ledger.append(year_from(service.clock(), budget, self.by))
+    def next_period(self, starts: str = "") -> dict[str, Any]:
+        """What a steward signs to open the year that begins at `starts`, or now."""
+        return self._year(parse_instant(starts) if starts else self.parts.service.clock()).word
+
+    def period_is_over(self) -> bool:
+        """Whether no question fits any period now, and the next may be opened."""
+        period = self.parts.service.ledger.state.period
+        return period is None or parse_instant(period.ends) <= self.parts.service.clock()
+
+    def open_period(self, starts: str, signed: Signed | None) -> None:
+        """Open the year that begins at `starts`, once the current one is over."""
+        year = self._year(parse_instant(starts))
+        self.parts.service.ledger.append(year.model_copy(update={"signed": signed}))
+
+    def _year(self, starts: datetime) -> PeriodOpened:
+        budget = Rho.parse(self.parts.service.policy.public_rho)
+        return year_from(starts, budget, self.by)
 
 
 def _link_words(begun: LinkBegun) -> dict[str, Any]:

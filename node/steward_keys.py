@@ -46,8 +46,9 @@ def signing_hand(
 ) -> Iterator[tuple[Hand, Sign]]:
     """A hand on the node, and what signs a word with the steward's `key`, or nothing without.
 
-    With a key the name in the ledger is the one that the key joined under. Raises BadInput for a
-    key that is no steward's here.
+    With a key the name in the ledger is the one that the key joined under, and `by` for the key
+    in the node's folder while nobody has joined. Raises BadInput for a key that is no steward's
+    here.
     """
     if key is None:
         with hand(home, by) as node:
@@ -55,9 +56,12 @@ def signing_hand(
         return
     secret = read_key_file(key)
     with hand(home) as node:
-        named = {each["key"]: each["name"] for each in node.stewards()}
+        named = {each["key"]: each["name"] for each in node.stewards() if each["key"]}
+    if not named and key == home.steward_file:
+        named = {secret.public.text: by}
     if secret.public.text not in named:
-        raise BadInput("is no steward's key here", where=str(key))
+        own = "sign with the key that you joined with: --key FILE" if named else ""
+        raise BadInput("is no steward's key here", where=str(key), instead=own)
     settings = home.settings()
     with hand(home, named[secret.public.text]) as node:
         yield (

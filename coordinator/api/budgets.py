@@ -6,8 +6,9 @@ A prediction for people: what decides is the filter at each node.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 
 from coordinator.store.facts import Decision, StudyFacts
 from coordinator.store.ledgers import Ledgers
@@ -62,12 +63,18 @@ class Budgets:
 
     def state(self, node: str) -> LedgerState:
         """The newest mirrored state; raises VerificationFailed for an illegal entry."""
+        return self.states((node,))[node]
+
+    def states(self, nodes: Collection[str]) -> dict[str, LedgerState]:
+        """The same of several, read together."""
         with self._lock:
-            state = self._states.get(node, LedgerState())
-            for data in self.ledgers.entries(node, state.size):
-                state = _applied(state, data)
-            self._states[node] = state
-            return state
+            for node in set(nodes) - set(self._states):
+                self._states[node] = reduce(_applied, self.ledgers.stream(node), LedgerState())
+            found = {node: self._states[node] for node in nodes}
+            for node, data in self.ledgers.grown({node: found[node].size for node in nodes}):
+                found[node] = _applied(found[node], data)
+            self._states |= found
+            return found
 
     def of(self, facts: StudyFacts, researcher: str = "") -> StudyBudget:
         """The budget of one study version, for the researcher of this public key if given."""
@@ -82,9 +89,9 @@ class Budgets:
 
     def _nodes(self, facts: StudyFacts, researcher: str) -> Iterable[NodeBudget]:
         approving: Mapping[str, Decision] = facts.decisions
-        for node, decision in sorted(approving.items()):
-            if decision is Decision.APPROVED:
-                yield _node_budget(node, self.state(node), facts, researcher)
+        approved = sorted(node for node, said in approving.items() if said is Decision.APPROVED)
+        for node, state in self.states(approved).items():
+            yield _node_budget(node, state, facts, researcher)
 
 
 def _applied(state: LedgerState, data: bytes) -> LedgerState:

@@ -25,7 +25,7 @@ def check_tops_up(store: Store, principal: Principal, plan: Plan) -> list[Releas
     Refused(NOT_COMBINABLE) saying what differs.
     """
     topped_up = []
-    for digest in plan.open_question().tops_up:
+    for digest in plan.tops_up:
         release, _ = visible_release(store, principal, digest)
         what = disagreement_of(store.releases.plan(release), plan)
         if what is not None:

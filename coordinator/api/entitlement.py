@@ -6,6 +6,7 @@ What a caller may not see answers exactly as what does not exist.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 
 from coordinator.store.facts import Principal, ReleaseFacts, RunFacts, StudyFacts
 from coordinator.store.store import Store
@@ -29,12 +30,8 @@ def visible_studies(store: Store, principal: Principal) -> tuple[StudyFacts, ...
 
 def visible_versions(store: Store, principal: Principal, study_id: str = "") -> list[str]:
     """Digests of the study versions whose runs this person may see, of one study or of all."""
-    every = store.studies.every_version()
-    return [
-        facts.study.digest
-        for facts in every
-        if _may_see(principal, facts) and study_id in ("", facts.study.id)
-    ]
+    every = store.studies.every_version(study_id)
+    return [facts.study.digest for facts in every if _may_see(principal, facts)]
 
 
 def visible_study(store: Store, principal: Principal, study_id: str) -> StudyFacts:
@@ -73,8 +70,10 @@ def visible_release(
     return found[0]
 
 
-def answer_for(store: Store, principal: Principal, run: RunFacts) -> ReleaseFacts | None:
-    """The release of a run, unless the caller manages the network without reading results."""
-    if run.release is None or principal.role is Role.ADMIN:
-        return None
-    return store.releases.get(run.release)
+def answers_for(
+    store: Store, principal: Principal, runs: Sequence[RunFacts]
+) -> Iterator[tuple[RunFacts, ReleaseFacts | None]]:
+    """Runs with their releases, unless the caller manages the network without reading results."""
+    told = () if principal.role is Role.ADMIN else runs
+    found = store.releases.those({run.release for run in told if run.release is not None})
+    return ((run, found.get(run.release or "")) for run in runs)

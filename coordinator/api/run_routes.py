@@ -13,7 +13,7 @@ from fastapi import APIRouter, Header, Query, Response
 from coordinator.api.asking import start_run
 from coordinator.api.combining import combined_view
 from coordinator.api.entitlement import (
-    answer_for,
+    answers_for,
     visible_release,
     visible_run,
     visible_versions,
@@ -96,7 +96,8 @@ def list_runs(
     """The newest runs of the studies you may see."""
     versions = visible_versions(services.store, caller)
     runs = services.store.runs.newest(studies=versions, limit=limit)
-    return RunList(runs=[run_view(run, answer_for(services.store, caller, run)) for run in runs])
+    found = answers_for(services.store, caller, runs)
+    return RunList(runs=[run_view(run, release) for run, release in found])
 
 
 @router.get("/runs/{run}", operation_id="getRun")
@@ -139,8 +140,8 @@ def list_releases(
 ) -> ReleaseList:
     """The newest releases of the studies you may see."""
     versions = visible_versions(services.store, caller, study)
-    found = services.store.releases.newest(versions, limit)
-    return ReleaseList(releases=[release_summary(each, plan) for each, plan in found])
+    found = services.store.releases.listed(versions, limit)
+    return ReleaseList(releases=[release_summary(each) for each in found])
 
 
 @router.get("/releases/{digest}", operation_id="getRelease")
@@ -195,6 +196,6 @@ def _opened(stored: StoredOpening) -> OpenedRound:
 
 def _shown(services: Services, caller: Principal, run_id: str) -> tuple[RunView, bool]:
     run = visible_run(services.store, caller, run_id)
-    release = answer_for(services.store, caller, run)
+    ((_, release),) = answers_for(services.store, caller, (run,))
     proof = None if release is None else services.log.prove(Logged.RELEASE, release.digest)
     return run_view(run, release, proof), run.state.finished

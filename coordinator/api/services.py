@@ -127,6 +127,7 @@ def services_of(request: Request) -> Services:
 Use = Annotated[Services, Depends(services_of)]
 
 CSRF_HEADER = "x-cairn-csrf"
+READER = "cairn.reader"  # in the scope of what a page reads within this process: who it is for
 _BEARER = HTTPBearer(
     auto_error=False,
     description="The bearer credential derived from a token, or a session's access token.",
@@ -167,6 +168,9 @@ class AllowSession:
         services: Use,
         credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
     ) -> Admitted:
+        reader: Admitted | None = request.scope.get(READER)
+        if reader is not None:
+            return services.gatekeeper.let_in(reader, self.roles)
         shown = Shown(
             bearer=None if credentials is None else credentials.credentials,
             cookie=request.cookies.get(cookie_name(services.settings)),

@@ -9,7 +9,7 @@ from coordinator.api.entitlement import visible_study
 from coordinator.api.schema import ProposalAsk, StepAsk, StepList, StepView, StudyStateView
 from coordinator.api.services import Insider, Researcher, Services, Use
 from coordinator.store.facts import Principal, ReleaseFacts
-from coordinator.store.steps import LoggedStep
+from coordinator.store.steps import LoggedStep, life_after
 from models.within import check_study
 from privacy.contract.canonical import parse_canonical, rational
 from privacy.contract.signing import Envelope
@@ -45,7 +45,7 @@ def list_steps(study: str, services: Use, caller: Insider) -> StepList:
     facts = visible_study(services.store, caller, study)
     logged = services.store.steps.of(facts.study.digest)
     shown = [each for each in logged if _told(each, caller)]
-    life = life_of(services, facts.study)
+    life = life_after(facts.study, len(services.store.network.roster.nodes), logged)
     return StepList(
         state=life.state.value, approving=life.approving, steps=[_view(each) for each in shown]
     )

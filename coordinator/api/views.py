@@ -36,6 +36,7 @@ from coordinator.store.facts import (
     LinkageFacts,
     NodeFacts,
     ReleaseFacts,
+    ReleaseLine,
     RunFacts,
     StudyFacts,
 )
@@ -190,7 +191,7 @@ def run_view(run: RunFacts, release: ReleaseFacts | None, proof: LogProof | None
         cohort=plan.cohort,
         rho=plan.rho,
         participants=list(plan.participants),
-        tops_up=list(plan.open_question().tops_up),
+        tops_up=list(plan.tops_up),
         max_attempts=plan.max_attempts,
         round=run.opened,
         rounds=len(plan.rounds),
@@ -227,12 +228,12 @@ def _released_round(said: Mapping[str, Any]) -> ReleasedRound:
     )
 
 
-def release_summary(release: ReleaseFacts, plan: Plan) -> ReleaseSummary:
+def release_summary(release: ReleaseLine) -> ReleaseSummary:
     return ReleaseSummary(
         digest=release.digest,
-        study=plan.study,
-        analysis=dict(plan.analysis),
-        cohort=plan.cohort,
+        study=release.plan.study,
+        analysis=dict(release.plan.analysis),
+        cohort=release.plan.cohort,
         created=release.created,
     )
 
@@ -248,7 +249,7 @@ def release_view(release: ReleaseFacts, plan: Plan, proof: LogProof | None = Non
         cohort=plan.cohort,
         participants=list(plan.participants),
         epoch=plan.epoch,
-        tops_up=list(plan.open_question().tops_up),
+        tops_up=list(plan.tops_up),
         answer=released_answer(release, proof),
         envelope=release.envelope.to_json(),
     )

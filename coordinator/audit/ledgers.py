@@ -42,7 +42,6 @@ from privacy.ledger.entry import (
     Entry,
     Genesis,
     KeysRevoked,
-    PeriodOpened,
     PolicySet,
     Released,
     Reserve,
@@ -57,6 +56,8 @@ from privacy.ledger.history_entry import (
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.ledger.policy_words import policy_changes
 from privacy.ledger.state import LedgerState
+from privacy.ledger.steward_entry import PeriodOpened
+from privacy.ledger.stewards import founding_key
 from privacy.ledger.successors import ResearcherKeyChanged
 from privacy.ledger.upkeep_entry import NodeKeyChanged
 from privacy.merkle import Tree
@@ -228,7 +229,7 @@ def _change_of(
         case LinkEnded() if body.by:
             return body.by, body.why
         case PeriodOpened() | RosterPinned():
-            return body.by, _described(context, body)
+            return body.by, _described(context, body, before)
         case _:
             return upkeep_change(body, before)
 
@@ -281,10 +282,13 @@ def _limit(context: Context, rho: str) -> str:
     return f"epsilon at most {epsilon_of_rho(Rho.parse(rho), context.network.delta):.6g}"
 
 
-def _described(context: Context, body: PeriodOpened | RosterPinned) -> str:
+def _described(context: Context, body: PeriodOpened | RosterPinned, before: LedgerState) -> str:
     match body:
         case PeriodOpened():
-            return f"{body.starts} to {body.ends}, {_limit(context, body.budget_rho)}"
+            signer = "" if body.signed is None else body.signed.key  # the ledger's rules want one
+            whose = "the key made with the node" if signer == founding_key(before) else "a steward"
+            span = f"{body.starts} to {body.ends}, {_limit(context, body.budget_rho)}"
+            return f"{span}, signed by {whose}: {PublicKey.from_text(signer).fingerprint}"
         case RosterPinned():
             require(body.roster in context.network.rosters, "roster is not in the bundle")
             return f"epoch {body.epoch}, {len(body.confirmed)} fingerprints compared"

@@ -42,7 +42,6 @@ from privacy.ledger.entry import (
     Entry,
     Expired,
     Lost,
-    PeriodOpened,
     PolicySet,
     Released,
     Reserve,
@@ -53,6 +52,7 @@ from privacy.ledger.fold import step
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.ledger.permission import RULE_WORDS, Rule, needs_look, question_rule, study_rule
 from privacy.ledger.state import LedgerState
+from privacy.ledger.steward_entry import PeriodOpened
 from privacy.units import Rho
 
 LINKAGES = "(linkages)"

@@ -22,12 +22,12 @@ from privacy.ledger.entry import (
     Body,
     Commit,
     Mechanism,
-    PeriodOpened,
     PolicySet,
     Reserve,
     ReservedRound,
 )
 from privacy.ledger.fields import parse_rho
+from privacy.ledger.steward_entry import PeriodOpened
 from privacy.mechanism import MAX_DELTA_GRID, GaussianSum
 from privacy.units import Rho
 

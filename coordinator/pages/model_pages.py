@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,6 +17,7 @@ from coordinator.pages.visit import Visit
 from coordinator.pages.words import cells_of
 from models.released.card import Card
 from models.result import NUMBERS
+from pages.charts import Newest
 from pages.kit import HEADERS
 from privacy.errors import BadInput, Code, Refused
 
@@ -38,15 +40,15 @@ def every(visit: Visit) -> Response:
 def one(visit: Visit, study: str, release: str) -> Response:
     """One model: coefficients or figures, its chart, how it was judged, and its card."""
     result = visit.network.release(study, release)
-    card, why = _card(visit, result)
+    made = _made(visit, result)
     return visit.page(
         "model.html",
         study=study,
         result=result,
-        card=card,
-        why=why,
-        tables=_tables(result),
-        judged=_judged(card),
+        card=made.card,
+        why=made.why,
+        tables=made.tables,
+        judged=_judged(made.card),
         drawing=drawn(result.plot, result.asked.sentence, f"{result.release} model"),
     )
 
@@ -67,8 +69,30 @@ def file(visit: Visit, study: str, release: str, kind: str) -> Response:
     return Response(body, 200, headers, _FILES[kind])
 
 
+@dataclass(frozen=True)
+class _Made:
+    """What is made of a release and of those that could judge it: the card, or why there is no
+    model to save, and the tables."""
+
+    card: Card | None
+    why: str
+    tables: list[dict[str, Any]]
+
+
+_KNOWN = Newest[tuple[str, ...], _Made](64)  # by the digests of all that it is made of
+
+
+def _made(visit: Visit, result: Result) -> _Made:
+    tried = _tried(visit, result)
+    key = (result.release, *(each.digest for each in tried))
+    found = _KNOWN.get(key)
+    if found is None:
+        found = _Made(*_card(visit, result), _tables(result))
+        _KNOWN.put(key, found)
+    return found
+
+
 def _card(visit: Visit, result: Result) -> tuple[Card | None, str]:
-    """The card, or why there is no model to save."""
     try:
         return model_of(result, judged=_judging(visit, result))[1], ""
     except BadInput as wrong:
@@ -77,9 +101,13 @@ def _card(visit: Visit, result: Result) -> tuple[Card | None, str]:
 
 def _judging(visit: Visit, result: Result) -> list[Result]:
     """Evaluations of this very model that the reader may see."""
+    return judging(result, [_read(visit, each) for each in _tried(visit, result)])
+
+
+def _tried(visit: Visit, result: Result) -> list[ReleaseInfo]:
+    """Evaluations of the study that the reader may see."""
     asked = visit.network.releases(study=result.asked.study)
-    tried = [each for each in asked if each.kind == "evaluate"][:_JUDGED]
-    return judging(result, [_read(visit, each) for each in tried])
+    return [each for each in asked if each.kind == "evaluate"][:_JUDGED]
 
 
 def _read(visit: Visit, each: ReleaseInfo) -> Result:

@@ -98,7 +98,7 @@ class Visit:
         if self._cookie:
             name = cookie_name(self.services.settings)
             headers = {"cookie": f"{name}={self._cookie}", CSRF_HEADER: self.csrf}
-        inside = Inside(self.request.app, headers, self.address)
+        inside = Inside(self.request.app, headers, self.address, self.admitted)
         return Network(Transport(BASE, None, transport=inside), None)
 
     def study(self, study: str) -> Study:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from privacy.contract.canonical import parse_canonical
@@ -107,6 +108,31 @@ class ReleaseFacts:
     created: str
 
 
+@lru_cache(maxsize=256)
+def parsed_envelope(data: bytes) -> Envelope:
+    """A stored plan as it was signed; it is frozen, so one that is looked at is parsed once."""
+    return Envelope.from_bytes(data)
+
+
+@lru_cache(maxsize=256)
+def _plan(body: bytes) -> Plan:
+    return Plan.from_json(parse_canonical(body))
+
+
+def plan_of(envelope: Envelope) -> Plan:
+    """What such an envelope says."""
+    return _plan(envelope.body)
+
+
+@dataclass(frozen=True)
+class ReleaseLine:
+    """A release as a list shows it: what it answers, and when."""
+
+    digest: str
+    created: str
+    plan: Plan
+
+
 @dataclass(frozen=True)
 class RunFacts:
     """One run as it stands. `code` and `fields` say why a run ended without a release.
@@ -135,7 +161,7 @@ class RunFacts:
     @property
     def plan(self) -> Plan:
         """The plan as it was signed by the coordinator that stored it."""
-        return Plan.from_json(parse_canonical(self.plan_envelope.body))
+        return plan_of(self.plan_envelope)
 
 
 class LinkageState(StrEnum):

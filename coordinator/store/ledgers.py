@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from coordinator.store.database import Database
@@ -59,6 +59,15 @@ class Ledgers:
             wanted = wanted.where(LedgerEntryRow.seq < stop)
         with self._database.read() as session:
             return tuple(session.scalars(wanted))
+
+    def grown(self, sizes: Mapping[str, int]) -> tuple[tuple[str, bytes], ...]:
+        """Of several nodes at once: what each ledger has from its size here on, in order."""
+        row = LedgerEntryRow
+        newer = (and_(row.node == node, row.seq >= size) for node, size in sizes.items())
+        wanted = select(row.node, row.data).where(or_(false(), *newer))
+        with self._database.read() as session:
+            found = session.execute(wanted.order_by(row.node, row.seq))
+            return tuple((str(node), bytes(data)) for node, data in found)
 
     def those(self, node: str, seqs: Collection[int]) -> dict[int, bytes]:
         """Canonical bytes of these entries, by their numbers."""

@@ -26,6 +26,7 @@ class NetworkDocuments:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._versions: dict[str, Dictionary] = {}  # by digest: they stay what they are
 
     def get(self, name: str) -> Any | None:
         with self._database.read() as session:
@@ -85,10 +86,12 @@ class NetworkDocuments:
 
     def dictionary_version(self, digest: str) -> Dictionary:
         """The dictionary that a study names."""
-        found = Dictionary.from_json(self._need(f"dictionary-{digest[:40]}"))
-        if found.digest != digest:
-            raise Refused(Code.NOT_FOUND, document="dictionary")
-        return found
+        if digest not in self._versions:
+            found = Dictionary.from_json(self._need(f"dictionary-{digest[:40]}"))
+            if found.digest != digest:
+                raise Refused(Code.NOT_FOUND, document="dictionary")
+            self._versions[digest] = found
+        return self._versions[digest]
 
     @property
     def roster_envelope(self) -> Envelope:

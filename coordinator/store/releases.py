@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select
 
 from coordinator.store.database import Database
-from coordinator.store.facts import ReleaseFacts
+from coordinator.store.facts import ReleaseFacts, ReleaseLine, parsed_envelope, plan_of
 from coordinator.store.log import log_statement
 from coordinator.store.tables import PlanRow, ReleaseRow
-from privacy.contract.canonical import parse_canonical
 from privacy.contract.plan import Plan
 from privacy.contract.signing import Envelope
 from privacy.errors import Code, Refused
@@ -34,7 +33,7 @@ class Releases:
             row = session.get(PlanRow, plan_digest)
             if row is None:
                 raise Refused(Code.NOT_FOUND)
-            plan = Plan.from_json(parse_canonical(Envelope.from_bytes(row.envelope).body))
+            plan = plan_of(parsed_envelope(row.envelope))
             if session.get(ReleaseRow, envelope.digest) is None:
                 session.add(
                     ReleaseRow(
@@ -58,9 +57,15 @@ class Releases:
                 raise Refused(Code.NOT_FOUND)
             return _facts(row)
 
+    def those(self, digests: Collection[str]) -> dict[str, ReleaseFacts]:
+        """Several releases by their digests; of one that is not there nothing."""
+        wanted = select(ReleaseRow).where(ReleaseRow.digest.in_(digests))
+        with self._database.read() as session:
+            return {row.digest: _facts(row) for row in session.scalars(wanted)}
+
     def plan(self, release: ReleaseFacts) -> Plan:
         """The plan that a release answers."""
-        return Plan.from_json(parse_canonical(self.plan_envelope(release).body))
+        return plan_of(self.plan_envelope(release))
 
     def plan_envelope(self, release: ReleaseFacts) -> Envelope:
         """The same as it was signed."""
@@ -68,7 +73,7 @@ class Releases:
             row = session.get(PlanRow, release.plan)
             if row is None:
                 raise Refused(Code.NOT_FOUND)
-            return Envelope.from_bytes(row.envelope)
+            return parsed_envelope(row.envelope)
 
     def by_identity(self, identity: str, study_digest: str) -> ReleaseFacts | None:
         """The stored release of this analysis within this study version, if there is one."""
@@ -89,22 +94,27 @@ class Releases:
     def _with_plans(
         self, condition: ColumnElement[bool], limit: int
     ) -> tuple[tuple[ReleaseFacts, Plan], ...]:
-        wanted = (
-            select(ReleaseRow, PlanRow.envelope)
-            .join(PlanRow, PlanRow.digest == ReleaseRow.plan)
-            .where(condition)
-            .order_by(ReleaseRow.created.desc(), ReleaseRow.digest)
-            .limit(limit)
-        )
+        wanted = _joined(ReleaseRow, PlanRow.envelope).where(condition).limit(limit)
         with self._database.read() as session:
             return tuple(
-                (_facts(row), Plan.from_json(parse_canonical(Envelope.from_bytes(plan).body)))
+                (_facts(row), plan_of(parsed_envelope(plan)))
                 for row, plan in session.execute(wanted)
             )
 
     def newest(self, studies: Collection[str], limit: int) -> tuple[tuple[ReleaseFacts, Plan], ...]:
         """The newest releases of these study versions (digests) with their plans."""
         return self._with_plans(ReleaseRow.study_digest.in_(studies), limit)
+
+    def listed(self, studies: Collection[str], limit: int) -> tuple[ReleaseLine, ...]:
+        """The newest releases of these study versions (digests), without what they say."""
+        wanted = _joined(ReleaseRow.digest, ReleaseRow.created, PlanRow.envelope).where(
+            ReleaseRow.study_digest.in_(studies)
+        )
+        with self._database.read() as session:
+            return tuple(
+                ReleaseLine(digest, created, plan_of(parsed_envelope(plan)))
+                for digest, created, plan in session.execute(wanted.limit(limit))
+            )
 
     def beginning(self, prefix: str) -> tuple[str, ...]:
         """Digests that begin so, at most ten."""
@@ -125,6 +135,13 @@ class Releases:
         with self._database.read() as session:
             for data in session.scalars(select(PlanRow.envelope).order_by(PlanRow.digest)):
                 yield Envelope.from_bytes(data)
+
+
+def _joined(*wanted: Any) -> Select[Any]:
+    """Releases with their plans, newest first."""
+    found = select(*wanted).select_from(ReleaseRow)
+    found = found.join(PlanRow, PlanRow.digest == ReleaseRow.plan)
+    return found.order_by(ReleaseRow.created.desc(), ReleaseRow.digest)
 
 
 def _facts(row: ReleaseRow) -> ReleaseFacts:

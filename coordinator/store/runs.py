@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coordinator.store.database import Database
-from coordinator.store.facts import RunFacts, RunState
+from coordinator.store.facts import RunFacts, RunState, parsed_envelope
 from coordinator.store.log import log_statement
 from coordinator.store.tables import IdempotencyRow, PlanRow, ReleaseRow, RunRow
 from privacy.contract.canonical import parse_canonical
@@ -240,7 +240,7 @@ def _facts(row: RunRow, plan: bytes) -> RunFacts:
         id=row.id,
         number=row.number,
         plan_digest=row.plan,
-        plan_envelope=Envelope.from_bytes(plan),
+        plan_envelope=parsed_envelope(plan),
         identity=row.identity,
         study=row.study,
         study_digest=row.study_digest,

@@ -54,7 +54,7 @@ class StudySteps:
             open_sign_off(step)
         with self._database.write() as session:
             logged = _of(session, study.digest)
-            life = _fold(study, len(signers.nodes), logged)
+            life = life_after(study, len(signers.nodes), logged)
             if any(each.envelope.digest == envelope.digest for each in logged):
                 return life
             after = life.after(step)
@@ -84,7 +84,7 @@ class StudySteps:
 
     def life(self, study: Study, organisations: int) -> Life:
         """What the steps of a study version amount to in a network of so many organisations."""
-        return _fold(study, organisations, self.of(study.digest))
+        return life_after(study, organisations, self.of(study.digest))
 
     def proposals(self, study_digest: str) -> tuple[Envelope, ...]:
         """The signed proposals of a version: what an organisation is offered it with."""
@@ -109,7 +109,8 @@ def _logged(row: StudyStepRow) -> LoggedStep:
     return LoggedStep(row.place, StudyStep.from_json(parse_canonical(envelope.body)), envelope)
 
 
-def _fold(study: Study, organisations: int, logged: tuple[LoggedStep, ...]) -> Life:
+def life_after(study: Study, organisations: int, logged: tuple[LoggedStep, ...]) -> Life:
+    """What these steps of a study amount to in a network of so many organisations."""
     life = Life.draft(study, organisations, fewest_nodes(study.t_drop, study.t_collude))
     for each in logged:
         life = life.after(each.step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -16,6 +17,8 @@ from privacy.contract.signing import Envelope
 from privacy.contract.study import Study
 from privacy.errors import Code, Refused
 from privacy.log import Logged
+
+_PARSED = 512  # study versions that are kept parsed
 
 
 class Studies:
@@ -78,9 +81,13 @@ class Studies:
             rows = session.scalars(select(StudyRow).where(StudyRow.digest == digest)).all()
             return _only(_with_decisions(session, rows))
 
-    def every_version(self) -> tuple[StudyFacts, ...]:
+    def every_version(self, study_id: str = "") -> tuple[StudyFacts, ...]:
+        """Of one study, or of all."""
+        wanted = select(StudyRow).order_by(StudyRow.id, StudyRow.version)
+        if study_id:
+            wanted = wanted.where(StudyRow.id == study_id)
         with self._database.read() as session:
-            rows = session.scalars(select(StudyRow).order_by(StudyRow.id, StudyRow.version))
+            rows = session.scalars(wanted)
             return _with_decisions(session, rows.all())
 
     def approvals(self) -> dict[str, frozenset[str]]:
@@ -110,5 +117,11 @@ def _with_decisions(session: Session, rows: Iterable[StudyRow]) -> tuple[StudyFa
 
 
 def _facts(row: StudyRow, decisions: Mapping[str, Decision]) -> StudyFacts:
-    envelope = Envelope.from_bytes(row.envelope)
-    return StudyFacts(Study.from_json(parse_canonical(envelope.body)), envelope, decisions)
+    return StudyFacts(*_parsed(row.envelope), decisions)
+
+
+@lru_cache(maxsize=_PARSED)
+def _parsed(data: bytes) -> tuple[Study, Envelope]:
+    """Both are frozen, so the same bytes are parsed once."""
+    envelope = Envelope.from_bytes(data)
+    return Study.from_json(parse_canonical(envelope.body)), envelope

@@ -41,7 +41,11 @@ def import_folder(visit: Visit) -> Response:
 
 def _problems(visit: Visit, folder: Path) -> tuple[Problem, ...]:
     """What is wrong row by row; raises BadInput for a folder that is none."""
-    if not folder.is_dir():
+    try:
+        there = folder.is_dir()
+    except OSError:  # no name that a folder could have
+        there = False
+    if not there:
         raise BadInput("no such folder", where=str(folder), instead="name the folder of the files")
     parts = visit.parts
     return problems_of(parts.records, parts.service.dictionary(), folder)

@@ -8,6 +8,7 @@ from fastapi import Response
 
 from node.console.signing import FIELD, is_signed, signer, to_sign
 from node.console.visit import Visit, go
+from node.console.words import in_words
 from node.steward import Steward
 from pages.charts import Charts
 from pages.forms import Form
@@ -57,7 +58,7 @@ def _told(form: Form, field: str, error: BadInput | Refused) -> tuple[Form, int]
     """The form as it was sent, with what is wrong, and the page's status."""
     if isinstance(error, BadInput):
         return form.with_wrong(field, str(error)), 422
-    return form.with_trouble(str(error), error.code.value), 409
+    return form.with_trouble(in_words(error), error.code.value), 409
 
 
 def tell_members(visit: Visit, digest: str) -> Response:

@@ -10,6 +10,7 @@ from fastapi import Response
 
 from node.console.inbox import OPEN
 from node.console.visit import Visit, go
+from node.console.words import in_words
 from node.service import VERSION
 from pages.kit import HEADERS
 from privacy.errors import BadInput, Refused, VerificationFailed
@@ -134,7 +135,7 @@ def confirm(visit: Visit) -> Response:
     except BadInput as wrong:
         return _network(visit, 422, form=form.with_trouble(str(wrong)))
     except Refused as refused:
-        return _network(visit, 409, form=form.with_trouble(str(refused), refused.code.value))
+        return _network(visit, 409, form=form.with_trouble(in_words(refused), refused.code.value))
     return go("/console/network")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from node.console.words import in_words
 from node.import_progress import Progress, Told
 from privacy.errors import BadInput, CairnError, Code, Refused
 
@@ -79,7 +80,8 @@ class Imports:
             report = work(lambda progress: self._change(number, progress=progress))
             self._change(number, report=report)
         except CairnError as error:
-            self._change(number, wrong=str(error))
+            said = in_words(error) if isinstance(error, Refused) else str(error)
+            self._change(number, wrong=said)
         finally:
             if not self.of(number).over:  # a bug: its text could quote a value
                 self._change(number, wrong="the node could not do this")

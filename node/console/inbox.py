@@ -8,6 +8,7 @@ from fastapi import Response
 
 from node.console.signing import FIELD, is_signed, policy_needs_key, signer, to_sign
 from node.console.visit import Visit
+from node.console.words import in_words
 from pages.forms import Form
 from privacy.errors import BadInput, Refused
 from privacy.ledger.steward_entry import Signed, policy_word
@@ -69,7 +70,7 @@ def change_rule(visit: Visit) -> Response:
         again = sign if is_signed(visit) else None
         return _page(visit, 422, form=form.with_wrong(field, str(wrong)), sign=again)
     except Refused as refused:
-        told = form.with_trouble(str(refused), refused.code.value)
+        told = form.with_trouble(in_words(refused), refused.code.value)
         return _page(visit, 409, form=told)
 
 

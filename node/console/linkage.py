@@ -8,6 +8,7 @@ from fastapi import Response
 
 from node.console.signing import FIELD, is_signed, policy_needs_key, signer, to_sign
 from node.console.visit import Visit, go
+from node.console.words import in_words
 from pages.forms import Form
 from privacy.errors import BadInput, Refused
 from privacy.ledger.entry import PolicySet
@@ -41,7 +42,7 @@ def change(visit: Visit) -> Response:
     except BadInput as wrong:
         return _page(visit, 422, form=form.with_wrong(field, str(wrong)), sign=asked)
     except Refused as refused:
-        told = form.with_trouble(str(refused), refused.code.value)
+        told = form.with_trouble(in_words(refused), refused.code.value)
         return _page(visit, 409, form=told, sign=asked)
     return go("/console/linkage")
 

@@ -10,6 +10,7 @@ from node.checklist import BACKUP_DAYS
 from node.console.invitations import Invitation
 from node.console.signing import FIELD, is_signed, signer, to_sign
 from node.console.visit import Visit, go
+from node.console.words import in_words
 from node.signing_text import parse_joined
 from node.steward_keys import LIFETIME
 from privacy.contract.signing import PublicKey
@@ -123,8 +124,10 @@ def leave(visit: Visit) -> Response:
         return _leaving(visit, 422, form=form.with_wrong("name", wrong))
     try:
         steward.leave(form.value("reason"))
+    except BadInput as wrong:
+        return _leaving(visit, 422, form=form.with_wrong("reason", str(wrong)))
     except Refused as refused:
-        told = form.with_trouble(str(refused), refused.code.value)
+        told = form.with_trouble(in_words(refused), refused.code.value)
         return _leaving(visit, 409, form=told)
     return go("/console/people/leave")
 
@@ -145,7 +148,7 @@ def _wrong(visit: Visit, field: str, error: BadInput | Refused, **more: Any) -> 
     form = visit.form
     if isinstance(error, BadInput):
         return _page(visit, 422, form=form.with_wrong(field, str(error)), **more)
-    told = form.with_wrong(field, str(error)).with_trouble(str(error), error.code.value)
+    told = form.with_wrong(field, in_words(error)).with_trouble(in_words(error), error.code.value)
     return _page(visit, 409, form=told, **more)
 
 

@@ -12,6 +12,7 @@ from node.console import data, decisions, home, inbox, linkage, people, policy, 
 from node.console.door import COOKIE, PLACE, ConsoleDoor
 from node.console.kept import Kept
 from node.console.visit import Visit, go
+from node.console.words import in_words
 from node.parts import Parts
 from pages.forms import Form, check_from_here, form_of
 from pages.kit import static_router
@@ -43,6 +44,7 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("POST", "/data/sheet/map", wizard.remap),
     ("GET", "/policy", policy.show),
     ("POST", "/policy", policy.change),
+    ("POST", "/policy/period", policy.renew),
     ("GET", "/consent", home.consent),
     ("GET", "/activity", home.activity),
     ("POST", "/activity", home.verify),
@@ -140,7 +142,7 @@ def _made(page: Page, visit: Visit) -> Response:
     except Refused as refused:
         if refused.code is Code.NOT_SIGNED_IN:
             return visit.page("closed.html", 401)
-        return visit.page("trouble.html", 409, words=str(refused), code=refused.code.value)
+        return visit.page("trouble.html", 409, words=in_words(refused), code=refused.code.value)
     except BadInput as wrong:
         return visit.page("trouble.html", 422, words=str(wrong), code=Code.BAD_REQUEST.value)
     except VerificationFailed as wrong:

@@ -13,6 +13,7 @@ from node.signing_text import ToSign, parse_signed
 from node.steward import Steward
 from privacy.errors import BadInput
 from privacy.ledger.steward_entry import Signed
+from privacy.ledger.stewards import founding_key
 
 FIELD = "signature"
 
@@ -31,10 +32,13 @@ def is_signed(visit: Visit) -> bool:
 def signer(visit: Visit) -> tuple[Steward, Signed]:
     """The signature in the form, and the node in the name of the steward whose key made it.
 
+    The key made with the node signs, until somebody joins, in the name of who is signed in.
+
     Raises BadInput for a line that is none, and for a key that is no steward's here.
     """
     signed = parse_signed(visit.form.value(FIELD))
     named = {each["key"]: each["name"] for each in visit.steward.stewards() if each["key"]}
+    named |= {founding_key(visit.parts.service.ledger.state): visit.session.member}
     if signed.key not in named:
         raise BadInput("signed by no steward's key here", instead="sign with a key that joined")
     return Steward(visit.parts, named[signed.key]), signed

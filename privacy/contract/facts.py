@@ -11,6 +11,8 @@ from pydantic_core import CoreSchema
 from privacy.contract.canonical import canonical_bytes, sha256_hex
 from privacy.errors import BadInput
 
+_OURS = "Value error, "  # before what a validator of ours says
+
 
 class Fact(BaseModel):
     """A frozen record. Unknown fields, wrong types and missing fields are refused."""
@@ -29,7 +31,8 @@ class Fact(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             where = ".".join(str(part) for part in first["loc"])
-            raise BadInput(first["msg"], where=f"{cls.__name__}.{where}") from None
+            said = first["msg"].removeprefix(_OURS)
+            raise BadInput(said, where=f"{cls.__name__}.{where}".rstrip(".")) from None
 
     @cached_property
     def digest(self) -> str:

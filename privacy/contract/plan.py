@@ -7,11 +7,12 @@ that costs privacy is derived from the question by one function that every node 
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from pydantic import JsonValue
 
-from privacy.contract.canonical import digest
+from privacy.contract.canonical import digest, parse_canonical
 from privacy.contract.facts import Fact
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.errors import BadInput
@@ -91,6 +92,11 @@ class Plan(Fact):
         """
         envelope = self.question_envelope
         return Question.from_json(envelope.open("question", envelope.key))
+
+    @cached_property
+    def tops_up(self) -> tuple[str, ...]:
+        """The releases that the question tops up, of a plan whose question was opened before."""
+        return Question.from_json(parse_canonical(self.question_envelope.body)).tops_up
 
     @property
     def signer(self) -> PublicKey:

@@ -129,7 +129,7 @@ class Policy(Fact):
     @model_validator(mode="after")
     def _limits(self) -> Self:
         if min(self.min_cohort, self.min_nodes, self.min_collude, self.max_drop) < 0:
-            raise ValueError("floors are not below 0")
+            raise ValueError("min_cohort, min_nodes, min_collude and max_drop are 0 or more")
         if not 1 <= self.max_memberships <= 100:
             raise ValueError("max_memberships is 1 to 100")
         return self

@@ -37,7 +37,7 @@ from privacy.ledger.fields import (
 )
 from privacy.ledger.history_entry import Told
 from privacy.ledger.link_entry import LinkBody
-from privacy.ledger.steward_entry import Signed, StewardBody
+from privacy.ledger.steward_entry import PeriodOpened, Signed, StewardBody
 from privacy.ledger.successors import ResearcherKeyChanged
 from privacy.ledger.upkeep_entry import UpkeepBody
 from privacy.mechanism import GaussianSum
@@ -75,11 +75,16 @@ class Mechanism(Sorted):
 
 
 class Genesis(Sorted):
-    """The first entry: whose ledger this is, and the delta at which epsilon is stated."""
+    """The first entry: whose ledger this is, and the delta at which epsilon is stated.
+
+    `steward` is the key that was made with the node's folder. It opens the first period, and no
+    other once a steward joined with a key of their own.
+    """
 
     kind: Literal["genesis"] = "genesis"
     node: Name
     key: KeyText
+    steward: KeyText
     network: Name
     delta: DeltaText
 
@@ -139,16 +144,6 @@ class PolicySet(Sorted):
             by=by,
             reason=reason,
         )
-
-
-class PeriodOpened(Sorted):
-    """A new period [starts, ends) with its budget. The only way a budget is ever renewed."""
-
-    kind: Literal["period"] = "period"
-    starts: Instant
-    ends: Instant
-    budget_rho: RhoText
-    by: Name
 
 
 class RosterPinned(Sorted):

@@ -33,7 +33,6 @@ from privacy.ledger.entry import (
     KeysRevoked,
     Lost,
     Paused,
-    PeriodOpened,
     PolicySet,
     Released,
     Reserve,
@@ -50,6 +49,7 @@ from privacy.ledger.history_entry import (
 )
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.ledger.steward_entry import (
+    PeriodOpened,
     StewardEnded,
     StewardInvited,
     StewardJoined,

@@ -13,6 +13,8 @@ from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code
 from privacy.units import Rho
 
+MOST_NAME, MOST_WORDS = 128, 4_096
+
 
 @lru_cache(maxsize=1024)
 def _instant(text: str) -> str:
@@ -38,6 +40,18 @@ def _fraction(text: str) -> str:
     return text
 
 
+def _name(text: str) -> str:
+    if not 1 <= len(text) <= MOST_NAME:
+        raise BadInput(f"a name has 1 to {MOST_NAME} characters", instead="write a shorter one")
+    return text
+
+
+def _words(text: str) -> str:
+    if len(text) > MOST_WORDS:
+        raise BadInput(f"more than {MOST_WORDS:,} characters", instead="write it shorter")
+    return text
+
+
 def _code(text: str) -> str:
     return Code(text).value  # ValueError for what the catalogue does not hold
 
@@ -45,8 +59,9 @@ def _code(text: str) -> str:
 Digest = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{64}\z")]
 SignatureText = Annotated[str, StringConstraints(min_length=88, max_length=88)]  # base64
 LinkageDigest = Annotated[str, StringConstraints(pattern=r"\A([0-9a-f]{64})?\z")]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-Words = Annotated[str, StringConstraints(max_length=4096)]
+# What people write is BadInput where it is too long, wherever an entry is made of it.
+Name = Annotated[str, AfterValidator(_name)]
+Words = Annotated[str, AfterValidator(_words)]
 Instant = Annotated[str, AfterValidator(_instant)]
 RhoText = Annotated[str, StringConstraints(max_length=128), AfterValidator(_rho)]
 DeltaText = Annotated[str, StringConstraints(max_length=1024), AfterValidator(_fraction)]

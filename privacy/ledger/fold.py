@@ -37,7 +37,6 @@ from privacy.ledger.entry import (
     KeysRevoked,
     Lost,
     Paused,
-    PeriodOpened,
     PolicySet,
     Released,
     Reserve,
@@ -60,6 +59,7 @@ from privacy.ledger.state import (
     LedgerState,
 )
 from privacy.ledger.steward_entry import (
+    PeriodOpened,
     StewardEnded,
     StewardInvited,
     StewardJoined,
@@ -68,6 +68,7 @@ from privacy.ledger.steward_entry import (
 from privacy.ledger.stewards import (
     change_stewards,
     check_approvers,
+    check_opener,
     check_policy_change,
     decided_by,
 )
@@ -189,7 +190,7 @@ def _open_period(state: LedgerState, body: PeriodOpened, at: str) -> LedgerState
         raise Refused(Code.CONFLICT, what="period is not over")
     if state.total_held > parse_rho(body.budget_rho):
         raise Refused(Code.CONFLICT, what="budget below what is reserved")
-    return state.opened_period(body)
+    return check_opener(state, body, at).opened_period(body)
 
 
 def _pin_roster(state: LedgerState, body: RosterPinned) -> LedgerState:

@@ -32,13 +32,12 @@ from privacy.ledger.entry import (
     Approval,
     Genesis,
     Mechanism,
-    PeriodOpened,
     PolicySet,
 )
 from privacy.ledger.fields import parse_rho
 from privacy.ledger.history_entry import BudgetForfeited, HistoryBroken
 from privacy.ledger.link_entry import Linkage, LinkBegun
-from privacy.ledger.steward_entry import StewardInvited
+from privacy.ledger.steward_entry import PeriodOpened, StewardInvited
 from privacy.ledger.stewards import Steward
 from privacy.units import Rho
 

@@ -13,7 +13,7 @@ from privacy.contract.canonical import Json, b64, canonical_bytes, unb64
 from privacy.contract.facts import Sorted
 from privacy.contract.signing import PublicKey, SigningKey
 from privacy.contract.study import KeyText
-from privacy.ledger.fields import Instant, Name, SignatureText, Words
+from privacy.ledger.fields import Instant, Name, RhoText, SignatureText, Words
 
 WORD, JOINING, ROTATION = "steward-word", "steward-joins", "steward-key"
 
@@ -142,6 +142,29 @@ class StewardEnded(Sorted):
     @property
     def word(self) -> dict[str, Any]:
         return end_word(self.key, self.reason)
+
+
+class PeriodOpened(Sorted):
+    """A new period [starts, ends) with its budget. The only way a budget is ever renewed.
+
+    Taken with a steward's signature alone.
+    """
+
+    kind: Literal["period"] = "period"
+    starts: Instant
+    ends: Instant
+    budget_rho: RhoText
+    by: Name
+    signed: Signed | None = None
+
+    @property
+    def word(self) -> dict[str, Any]:
+        return {
+            "do": "open-period",
+            "starts": self.starts,
+            "ends": self.ends,
+            "rho": self.budget_rho,
+        }
 
 
 def end_word(key: str, reason: str) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 Guarantee: where stewards have joined, another joins, or one is ended, only by a steward's own
 signature; what two stewards have to decide was signed by two keys in force, whatever names stand
-beside. A signature counts once, in one ledger. Keys that are all lost are replaced without one,
-openly, and count only after `RECOVERY`, in which any steward who still has a key can end it.
+beside. A period opens by a signature alone: a joined steward's, or, before anybody joined, that of
+the key in the ledger's first entry. A signature counts once, in one ledger. Keys that are all lost
+are replaced without one, openly, and count only after `RECOVERY`, in which any steward who still
+has a key can end it.
 Assumes: stewards keep their keys apart from the node's folder and from each other.
 """
 
@@ -21,6 +23,7 @@ from privacy.errors import BadInput, Code, Refused, VerificationFailed
 from privacy.ledger.desk_entry import Endorsement
 from privacy.ledger.entry import Approval, PolicySet
 from privacy.ledger.steward_entry import (
+    PeriodOpened,
     Signed,
     StewardBody,
     StewardEnded,
@@ -89,6 +92,10 @@ def signed_by(state: LedgerState, signed: Signed, word: Json, by: str, at: str) 
     steward = state.stewards.get(signed.key)
     if steward is None or at < steward.since or steward.name != by:
         raise Refused(Code.NOT_PERMITTED, what="no steward's key, or another name")
+    return _used_up(state, signed, word, at)
+
+
+def _used_up(state: LedgerState, signed: Signed, word: Json, at: str) -> LedgerState:
     if signed.signature in state.signatures:
         raise Refused(Code.REPLAYED, what="signature")
     if abs(parse_instant(at) - parse_instant(signed.at)) > LONGEST_WAY:
@@ -115,6 +122,22 @@ def check_policy_change(state: LedgerState, body: PolicySet, at: str) -> LedgerS
     if two and state.stewards and not key:
         raise Refused(Code.NOT_PERMITTED, what="needs a steward's key")
     return after
+
+
+def check_opener(state: LedgerState, body: PeriodOpened, at: str) -> LedgerState:
+    """A period is opened by a steward's signature; raises Refused(NOT_PERMITTED) without."""
+    if body.signed is None:
+        raise Refused(Code.NOT_PERMITTED, what="needs a steward's key")
+    if founding_key(state) == body.signed.key:
+        return _used_up(state, body.signed, body.word, at)
+    return signed_by(state, body.signed, body.word, body.by, at)
+
+
+def founding_key(state: LedgerState) -> str:
+    """The key that was made with the node, until somebody joins with their own; then ""."""
+    if state.genesis is None or state.stewards or state.former_stewards:
+        return ""
+    return state.genesis.steward
 
 
 def check_approvers(state: LedgerState, body: Approval, rules: Rules, key: str) -> None:

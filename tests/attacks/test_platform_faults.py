@@ -23,7 +23,7 @@ from tests.support.accounts import PASSWORD, bearer_of, enrol, invite
 from tests.support.fake_executor import make_world, serve
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("privacy", "models", "node", "coordinator", "deploy")
+PACKAGES = ("privacy", "models", "pages", "service", "node", "coordinator", "deploy")
 SOURCES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 CODE_IN_DATA = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve", "yaml"}
@@ -48,7 +48,7 @@ LOOKS_FOR_PARTS = {
     "coordinator/api/waiting.py",
     "coordinator/audit/advice.py",
 }
-SETS_ENVIRONMENT = {"node/flower_env.py", "coordinator/flower_env.py"}
+SETS_ENVIRONMENT = {"service/flower_env.py"}
 READS_ENVIRONMENT = {
     "CAIRN_URL",
     "CAIRN_TOKEN",

@@ -9,8 +9,14 @@ import pytest
 from privacy.contract.time import instant_text, parse_instant
 from privacy.errors import Code, Refused
 from privacy.ledger import fold
-from privacy.ledger.entry import PeriodOpened
-from tests.support.ledger_factory import COST, MemoryLedger, fresh_ledger
+from privacy.ledger.steward_entry import PeriodOpened
+from tests.support.ledger_factory import (
+    COST,
+    MemoryLedger,
+    founder,
+    fresh_ledger,
+    signed_period,
+)
 
 
 def _next_day(ledger: MemoryLedger) -> PeriodOpened:
@@ -18,12 +24,13 @@ def _next_day(ledger: MemoryLedger) -> PeriodOpened:
     assert period is not None
     starts = parse_instant(period.ends)
     ledger.now = starts
-    return PeriodOpened(
+    day = PeriodOpened(
         starts=period.ends,
         ends=instant_text(starts + timedelta(days=1)),
         budget_rho=period.budget_rho,
         by="steward",
     )
+    return signed_period(day, founder(ledger.node), ledger.node, starts)
 
 
 def test_a_period_is_a_year_at_least(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,7 +131,7 @@ PLAIN = {"type": "permit"}
         ),
         (
             provision(period={"start": "2026-02-03", "end": "2026-02-01"}),
-            "x, Word.",
+            "x, Word",
             "last day is before",
         ),
         (consent(language=7), "x, Word.language", "string"),

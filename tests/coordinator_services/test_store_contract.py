@@ -94,6 +94,8 @@ class TestStore:
         assert store.studies.get(world_study.id).study.version == 2
         assert [facts.study.version for facts in store.studies.newest()] == [2]
         assert len(store.studies.every_version()) == 2
+        assert len(store.studies.every_version(world_study.id)) == 2
+        assert store.studies.every_version("none") == ()
 
     def test_the_newest_decision_of_a_node_counts(self, store: Store) -> None:
         study = _study(store)
@@ -206,6 +208,7 @@ class TestStore:
         store.ledgers.append("a", 0, [b"0", b"1"])
         store.ledgers.append("a", 1, [b"1", b"2"])
         assert store.ledgers.entries("a") == (b"0", b"1", b"2")
+        assert store.ledgers.grown({"a": 1, "none": 0}) == (("a", b"1"), ("a", b"2"))
         assert list(store.ledgers.stream("a", batch=2)) == [b"0", b"1", b"2"]
         for first, lines in [(0, [b"x"]), (4, [b"4"])]:
             with pytest.raises(VerificationFailed):
@@ -240,6 +243,13 @@ class TestStore:
         assert [release.digest for release, _ in newest] == digests[1:]
         assert newest[0][0].result == {"kind": "count", "value": 1 / 3, "words": "é ✓"}
         assert store.releases.plan(newest[0][0]) == newest[0][1]
+        lines = store.releases.listed(["d" * 64], 9)
+        assert [line.digest for line in lines] == digests[::-1]
+        assert lines[0].plan == newest[0][1]
+        assert store.releases.listed(["c" * 64], 9) == ()
+        assert store.releases.those([*digests, "0" * 64]) == {
+            digest: store.releases.get(digest) for digest in digests
+        }
         assert store.releases.beginning(digests[0][:8]) == (digests[0],)
         assert store.releases.beginning("%") == ()
         assert sorted(store.releases.digests()) == sorted(digests)

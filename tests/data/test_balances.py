@@ -25,19 +25,18 @@ from node.erasure import erase_member
 from node.importer import import_folder
 from node.records import Records
 from privacy.errors import BadInput, Code, Refused
-from privacy.ledger.entry import Aborted, Genesis, Mechanism, PolicySet, Released
+from privacy.ledger.entry import Aborted, Mechanism, PolicySet, Released
 from privacy.mechanism import GaussianSum
 from privacy.units import Rho
 from tests.support.data_factory import TODAY
 from tests.support.ledger_factory import (
     BY,
-    DELTA_TEXT,
-    NETWORK,
     YEAR,
     MemoryLedger,
     approval,
     commit,
     digest_of,
+    genesis,
     opening_bodies,
     period,
     policy,
@@ -103,8 +102,7 @@ class Node:
         self.folder.mkdir(exist_ok=True)
         self.open()
         self.load(PEOPLE)
-        key = self.ledger.key.public.text
-        self.ledger.append(Genesis(node="alpha", key=key, network=NETWORK, delta=DELTA_TEXT))
+        self.ledger.append(genesis("alpha"))
         self.set_policy(self.individual)
         for body in opening_bodies(CEILING, {"als": CEILING})[1:]:
             self.ledger.append(body)

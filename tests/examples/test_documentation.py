@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 import typer
 
@@ -20,7 +21,13 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 NAMED = re.compile(r"`((?:[a-z_]+/)+[a-z_0-9]+\.py)`(?:\s+`(\w+)`)?")
-COMMAND = re.compile(r"^ {4}(cairn(?:-node|-coordinator)?) ([a-z-]+)(?: ([a-z-]+))?", re.MULTILINE)
+TEMPLATES = sorted(
+    path for part in ("coordinator", "node") for path in (ROOT / part).rglob("templates/*.html")
+)
+CODE = re.compile(r"<code>(.*?)</code>", re.DOTALL)
+CALL = re.compile(
+    r"^(?:CAIRN_\w+=\S+ )*(cairn(?:-node|-coordinator)?) (?=[a-z-])(.+)$", re.MULTILINE
+)
 
 
 def page_id(path: Path) -> str:
@@ -101,25 +108,48 @@ def test_pages_speak_of_this_repository_alone(path: Path) -> None:
     assert not re.search(r"\.\./shared|/tmp/|/work/|127\.0\.0\.1:\d{5}", text)
 
 
-def verbs(app: typer.Typer) -> set[tuple[str, ...]]:
-    """Every command of a program as the words that call it."""
-    found: set[tuple[str, ...]] = set()
-    for command in app.registered_commands:
-        called = command.callback.__name__ if command.callback else ""
-        found.add((command.name or called,))
-    for group in app.registered_groups:
-        if group.typer_instance is not None and isinstance(group.name, str):
-            found |= {(group.name, *words) for words in verbs(group.typer_instance)}
-    return found
+PROGRAMS: dict[str, click.Command] = {
+    "cairn": typer.main.get_command(researcher.app),
+    "cairn-coordinator": typer.main.get_command(operator.app),
+    "cairn-node": typer.main.get_command(cli.app),
+}
 
 
-def test_the_commands_shown_exist() -> None:
-    apps = {"cairn": researcher.app, "cairn-coordinator": operator.app, "cairn-node": cli.app}
-    known = {program: verbs(app) for program, app in apps.items()}
-    shown = {found for path in PAGES for found in COMMAND.findall(path.read_text("utf-8"))}
-    assert len(shown) > 10
-    for program, verb, second in shown:
-        assert {(verb,), (verb, second)} & known[program], f"{program} {verb} {second}"
+def misused(program: str, line: str) -> str:
+    """What of a command line its program does not have; "" for nothing."""
+    command, known = PROGRAMS[program], {"--help"}
+    for word in line.partition("#")[0].split():
+        option = re.match(r"--?[a-z][a-z-]*", word)
+        known |= {text for each in command.params for text in (*each.opts, *each.secondary_opts)}
+        if option and option[0] not in known:
+            return f"{program} {line}: {option[0]}"
+        if isinstance(command, click.Group) and not option and word in command.commands:
+            command = command.commands[word]
+        elif isinstance(command, click.Group) and re.fullmatch(r"[a-z-]+", word):
+            return f"{program} {line}: {word}"
+    return ""
+
+
+def calls(text: str) -> Iterator[tuple[str, str]]:
+    """Every command line that a page of the documents shows."""
+    for fence in FENCE.findall(text):
+        yield from CALL.findall(fence[1])
+    for code in re.findall(r"`([^`]+)`", FENCE.sub("", text)):
+        yield from CALL.findall(" ".join(code.split()))
+    yield from CALL.findall(re.sub(r"^ {4}", "", FENCE.sub("", text), flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_id)
+def test_the_commands_and_options_shown_exist(path: Path) -> None:
+    shown = [misused(*call) for call in calls(path.read_text("utf-8"))]
+    assert [wrong for wrong in shown if wrong] == []
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=page_id)
+def test_the_commands_that_pages_tell_exist(path: Path) -> None:
+    shown = [call for code in CODE.findall(path.read_text("utf-8")) for call in CALL.findall(code)]
+    wrong = [misused(program, re.sub(r"{{.*?}}", "X", line)) for program, line in shown]
+    assert [each for each in wrong if each] == []
 
 
 # the checks above can fail
@@ -137,3 +167,13 @@ def test_a_missing_module_or_name_is_found() -> None:
     mechanism = "`privacy/mechanism.py`"
     text = f"`privacy/nowhere.py`, {mechanism} `Nothing`, {mechanism} `GaussianSum`"
     assert missing_names(text) == ["privacy/nowhere.py", "privacy/mechanism.py Nothing"]
+
+
+def test_a_command_or_option_that_is_none_is_found() -> None:
+    found = dict(
+        calls("    cairn audit verify B --quick\n```text\ncairn propose study.toml\n```\n")
+    )
+    assert set(found) == {"cairn"}
+    assert misused("cairn", "audit verify B --quick") == "cairn audit verify B --quick: --quick"
+    assert misused("cairn", "propose study.toml") == "cairn propose study.toml: propose"
+    assert misused("cairn", "audit verify B --second  # with --another") == ""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from coordinator.study_file import load_study_file
@@ -19,6 +21,7 @@ from deploy.example.figures import (
     LITHIUM_SHARE_IN_ALS,
     MODAFINIL_LICENSED,
 )
+from deploy.example.workbook import write_workbook
 from models.aggregates.catalogue import contribution
 from models.aggregates.requests import Count, Histogram, Mean, normalise
 from models.cohort.parse import parse_cohort
@@ -26,6 +29,8 @@ from models.dictionary_file import load_dictionary
 from node.engine import total
 from node.importer import import_folder
 from node.records import Records
+from node.spreadsheet.mapping import propose, unmapped, write_files
+from node.spreadsheet.reading import read_sheets
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.study import ConsentRule
 
@@ -66,6 +71,28 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 def test_the_same_seed_gives_the_same_bytes(example: Path, tmp_path: Path) -> None:
     write_example(tmp_path / "again", seed=1)
     assert bytes_of(tmp_path / "again") == bytes_of(example)
+
+
+def test_the_workbook_becomes_the_files_it_was_made_of(
+    example: Path, dictionary: Dictionary, tmp_path: Path
+) -> None:
+    write_example(tmp_path)
+    book = write_workbook(tmp_path)
+    sheets = read_sheets(book.name, book.read_bytes())
+    by_name = {sheet.name: sheet for sheet in sheets}
+    mappings = list(propose(sheets, dictionary))
+    words = unmapped(dictionary.tables[0], mappings[0], by_name[mappings[0].sheet])
+    assert [(each.column, each.word) for each in words] == [("condition", "Motor neurone disease")]
+    said = {**mappings[0].words, "condition": {"Motor neurone disease": "als"}}
+    mappings[0] = replace(mappings[0], words=said)
+    (tmp_path / "mapped").mkdir()
+    write_files(dictionary, by_name, mappings, tmp_path / "mapped")
+    for table in dictionary.tables:
+        written, made = (
+            pd.read_csv(folder / f"{table.name}.csv")
+            for folder in (example / "als-forum", tmp_path / "mapped")
+        )
+        pd.testing.assert_frame_equal(made[written.columns], written)
 
 
 def test_another_seed_gives_other_members_and_the_same_dictionary(

@@ -40,6 +40,7 @@ from tests.support.ledger_factory import (
     START,
     commit,
     digest_of,
+    founder,
     opening_bodies,
     reserve,
     signing_key,
@@ -83,7 +84,14 @@ def ready(
 ) -> LedgerStore:
     """A store with a budget of ten openings."""
     made = LedgerStore.create(
-        path, KEY, clock, node="alpha", network=NETWORK, delta=Fraction(1, 10**6), reached=reached
+        path,
+        KEY,
+        clock,
+        node="alpha",
+        network=NETWORK,
+        delta=Fraction(1, 10**6),
+        steward=founder("alpha").public,
+        reached=reached,
     )
     for body in opening_bodies(COST * 10, {"als": COST * 10}):
         made.append(body)
@@ -483,7 +491,7 @@ def test_a_restored_backup_opens_but_is_behind_what_a_peer_holds(
     store.append(payment(), outbox=PAYLOAD)
     peer = LedgerStore.create(
         tmp_path / "beta.sqlite", signing_key("beta"), clock, node="beta", network=NETWORK,
-        delta=Fraction(1, 10**6),
+        delta=Fraction(1, 10**6), steward=founder("beta").public,
     )  # fmt: skip
     peer.book.keep({"alpha": (store.checkpoint(), KEY.public)})
     store.close()
@@ -508,7 +516,7 @@ def test_a_restored_backup_opens_but_is_behind_what_a_peer_holds(
 def beta(tmp_path: Path, clock: Clock) -> Iterator[LedgerStore]:
     made = LedgerStore.create(
         tmp_path / "beta.sqlite", signing_key("beta"), clock, node="beta", network=NETWORK,
-        delta=Fraction(1, 10**6),
+        delta=Fraction(1, 10**6), steward=founder("beta").public,
     )  # fmt: skip
     yield made
     made.close()

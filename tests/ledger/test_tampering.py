@@ -27,6 +27,7 @@ from tests.support.ledger_factory import (
     COST,
     NETWORK,
     MemoryLedger,
+    founder,
     opening_bodies,
     random_body,
     signing_key,
@@ -164,7 +165,7 @@ def honest_history(seed: int, folder: Path, steps: int) -> int:
     crashing, path = Crashing(rng), folder / f"{seed}.sqlite"
     store = LedgerStore.create(
         path, KEY, lambda: memory.now, node="alpha", network=NETWORK,
-        delta=Fraction(1, 10**6), reached=crashing,
+        delta=Fraction(1, 10**6), steward=founder("alpha").public, reached=crashing,
     )  # fmt: skip
     for body in opening_bodies(COST * 40, {"als": COST * 25, "ms": COST * 20}):
         store.append(body)

@@ -22,8 +22,8 @@ import structlog
 from fastapi.testclient import TestClient
 
 from node.api import create_app
-from node.program import without_texts
 from privacy.errors import Code
+from service.logs import without_texts
 from tests.support import net_data
 from tests.support.network import Network
 

@@ -160,7 +160,7 @@ def test_every_refusal_is_a_problem_document(client: TestClient, node: Node) -> 
     answers = {
         422: client.post("/v1/import", json=wrong),
         404: client.post("/v1/studies/" + "0" * 64 + "/decision", json={"decision": "approved"}),
-        409: client.post("/v1/period"),
+        409: client.post("/v1/period", json={"starts": "2026-03-10T12:00:00Z"}),
     }
     for status, answer in answers.items():
         assert answer.status_code == status

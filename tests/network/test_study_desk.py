@@ -14,6 +14,7 @@ from privacy.contract.study_life import Act, open_sign_off
 from privacy.errors import BadInput, Code, Refused
 from privacy.ledger.entry import PolicySet
 from tests.support.network import Network, Node
+from tests.support.stewards import open_period
 
 ASKED = {"kind": "count", "by": ["treatment"]}
 TARGET = "als-union"
@@ -97,7 +98,7 @@ def test_what_was_spent_before_the_month_counts_in_a_trial(network: Network, nod
 def test_a_lifetime_on_trial_counts_the_periods_before(network: Network, node: Node) -> None:
     assert network.ask(ASKED, epsilon="2").release
     network.clock.forward(days=366)
-    node.steward.open_period()
+    open_period(node)
     network.settle()
     assert network.ask(ASKED, "age < 40", epsilon="0.5").code == Code.NOT_IN_PERIOD.value
     [asked] = node.steward.try_policy("yearly_epsilon = 1\nlifetime_epsilon = 2")["requests"]

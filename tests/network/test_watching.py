@@ -37,6 +37,7 @@ from privacy.witness import Growth
 from tests.support.net_steps import code, codes
 from tests.support.network import Network
 from tests.support.rewinding import cut_log, forget_memory, say
+from tests.support.stewards import open_period
 
 ASKED = {"kind": "count"}
 NODE, PEER = "ms-league", "als-union"
@@ -352,9 +353,9 @@ def test_without_a_copy_everything_counts_as_spent_for_a_year(
     [said] = [b for b in node.bodies if isinstance(b, BudgetForfeited)]
     network.clock.forward(days=364)
     with pytest.raises(Refused):
-        node.steward.open_period()
+        open_period(node)
     network.clock.forward(days=2)
-    node.steward.open_period()
+    open_period(node)
     assert said.ends <= node.service.ledger.state.at
     node.restart()
     network.settle()

@@ -21,6 +21,7 @@ from privacy.secure_sum.attempt import threshold
 from tests.support import net_data
 from tests.support.net_steps import Steps, codes, field
 from tests.support.network import Network
+from tests.support.stewards import open_period
 
 ASKED = {"kind": "count"}
 NODE = "ms-league"
@@ -260,10 +261,9 @@ def test_a_clock_set_back_stops_the_ledger(network: Network) -> None:
 def test_a_clock_set_back_opens_no_earlier_period(network: Network) -> None:
     network.clock.forward(days=400)
     assert network.ask(ASKED).code == Code.NOT_IN_PERIOD.value
-    steward = network.nodes[NODE].steward
-    steward.open_period()
+    open_period(network.nodes[NODE])
     with pytest.raises(Refused):
-        steward.open_period()
+        open_period(network.nodes[NODE])
     network.clock.forward(days=-400)
     assert network.ask(ASKED, nonce="back").code in (
         Code.LEDGER_STOPPED.value,

@@ -27,7 +27,7 @@ def line(seq: int, body: Genesis | NodeKeyChanged) -> bytes:
 
 def genesis() -> bytes:
     key = FIRST.public.text
-    return line(0, Genesis(node=NODE, key=key, network=NETWORK, delta="1/1000000"))
+    return line(0, Genesis(node=NODE, key=key, steward=key, network=NETWORK, delta="1/1000000"))
 
 
 def changed(old: SigningKey, new: SigningKey, seq: int, node: str = NODE) -> NodeKeyChanged:

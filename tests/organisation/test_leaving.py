@@ -16,7 +16,7 @@ from node.cli import app
 from privacy.contract.messages import Ask
 from privacy.contract.packet import Packet
 from privacy.errors import Code, Refused
-from privacy.ledger.entry import PeriodOpened, Released
+from privacy.ledger.entry import Released
 from privacy.ledger.upkeep_entry import Leaving, Left
 from tests.support import net_data
 from tests.support.ledger_factory import (
@@ -26,10 +26,12 @@ from tests.support.ledger_factory import (
     commit,
     digest_of,
     fresh_ledger,
+    period,
     reserve,
 )
 from tests.support.net_bundle import bundle
 from tests.support.network import Network
+from tests.support.stewards import open_period
 
 FIVE: dict[str, Any] = {"nodes": net_data.MORE_NODES, "t_drop": 1}
 NODE = "als-union"
@@ -50,7 +52,7 @@ def test_a_ledger_closes_when_nothing_runs_and_nothing_follows() -> None:
         book.append(Left())
     book.append(commit(digest_of("a"), 0, 0, b"what runs goes on", SMALL))
     book.append(ended("a"))
-    for body in (GOES, period()):
+    for body in (GOES, period(COST * 10, 1)):
         with pytest.raises(Refused, match="leaving"):
             book.append(body)
     book.append(Left())
@@ -60,15 +62,6 @@ def test_a_ledger_closes_when_nothing_runs_and_nothing_follows() -> None:
 
 def ended(plan: str) -> Released:
     return Released(plan=digest_of(plan), release=digest_of("r" + plan))
-
-
-def period() -> PeriodOpened:
-    return PeriodOpened(
-        starts="2027-02-01T00:00:00Z",
-        ends="2028-02-01T00:00:00Z",
-        budget_rho=(COST * 10).text,
-        by="Ina",
-    )
 
 
 def leave_in_the_middle(network: Network, ask: Ask) -> None:
@@ -126,7 +119,7 @@ def test_the_organisation_keeps_its_records_and_its_ledger(network: Network) -> 
     assert node.steward.status()["state"] == "left"
     assert node.parts.records.members == 60
     assert node.steward.verify()["holds"]
-    for step in (node.steward.pause, node.steward.open_period):
+    for step in (node.steward.pause, lambda: open_period(node)):
         with pytest.raises(Refused, match="has left"):
             step()
     network.nodes[NODE].restart()

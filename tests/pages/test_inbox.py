@@ -109,7 +109,7 @@ def test_a_rule_decides_what_waits_and_says_why(console: Console) -> None:
         console.enter(seen)
         page = seen.go("/console/studies")
         page.get_by_label("Begin: approve what known").click()
-        assert "keys that are known" in page.inner_text("#e-rule")
+        assert "is known here yet" in page.inner_text("#e-rule")
         page.get_by_label("Begin: refuse every study").click()
         assert "by-rule: refused" in page.locator("[role=status]").nth(1).inner_text()
         page.get_by_label("Stop: refuse every study").click()

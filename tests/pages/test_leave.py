@@ -3,12 +3,9 @@ and nothing else is."""
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,10 +13,10 @@ import pytest
 from privacy.contract.token import Role
 from tests.support.browser import NARROW, Reader, reader
 from tests.support.site import STUDY, Site, open_site
+from tests.support.terminal import say, terminal
 
 pytestmark = pytest.mark.processes
 ASK = f"/studies/{STUDY}/ask?kind=histogram&columns=severity&amount="
-_CODE = "from coordinator.cli.researcher import main; main()"
 
 
 @pytest.fixture
@@ -28,23 +25,8 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield made
 
 
-@contextmanager
-def terminal(site: Site) -> Iterator[subprocess.Popen[str]]:
-    """`cairn browser`, as it stays on a terminal."""
-    token = site.world.tokens[Role.RESEARCHER].text
-    with subprocess.Popen(
-        [sys.executable, "-c", _CODE, "browser", "--stay"],
-        env={**os.environ, "CAIRN_URL": site.url, "CAIRN_TOKEN": token},
-        cwd=Path(__file__).parents[2],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+def _token(site: Site) -> str:
+    return site.world.tokens[Role.RESEARCHER].text
 
 
 def _enter(seen: Reader, process: subprocess.Popen[str], site: Site) -> None:
@@ -53,19 +35,12 @@ def _enter(seen: Reader, process: subprocess.Popen[str], site: Site) -> None:
     seen.page.click("button:has-text('Open the pages')")
 
 
-def _say(process: subprocess.Popen[str], word: str) -> str:
-    """What the terminal shows of the next request, which is then answered."""
-    assert process.stderr is not None
-    assert process.stdin is not None
-    shown = next(line for line in process.stderr if "want to ask" in line)
-    process.stdin.write(word + "\n")
-    process.stdin.flush()
-    return shown.strip()
-
-
 @pytest.mark.parametrize("scripts", [True, False])
 def test_leave_is_given_in_the_terminal_and_the_question_runs(site: Site, scripts: bool) -> None:
-    with terminal(site) as process, reader(site.browser, site.url, scripts=scripts) as seen:
+    with (
+        terminal(site.url, _token(site)) as process,
+        reader(site.browser, site.url, scripts=scripts) as seen,
+    ):
         _enter(seen, process, site)
         page = seen.go(ASK + "0.3")
         page.fill("#f-epsilon", "much")
@@ -76,7 +51,7 @@ def test_leave_is_given_in_the_terminal_and_the_question_runs(site: Site, script
         page.click("text=Ask on my machine")
         said = page.inner_text("#leave strong")
         assert page.inner_text("dd.mono") in said
-        shown = _say(process, "y")
+        shown = say(process, "y")
         assert _but_time(shown) == _but_time(said)
         assert "epsilon 0.7 at most" in shown
         page.wait_for_selector("#f-sure")
@@ -107,14 +82,17 @@ def test_leave_is_given_in_the_terminal_and_the_question_runs(site: Site, script
 
 
 def test_who_says_no_is_believed(site: Site) -> None:
-    with terminal(site) as process, reader(site.browser, site.url, width=NARROW) as seen:
+    with (
+        terminal(site.url, _token(site)) as process,
+        reader(site.browser, site.url, width=NARROW) as seen,
+    ):
         _enter(seen, process, site)
         page = seen.go(f"/studies/{STUDY}")
         page.fill("#f-epsilon", "0.5")
         page.click("text=Ask on my machine")
         assert seen.complaints() == []
         seen.keep("leave-waiting")
-        _say(process, "n")
+        say(process, "n")
         page.wait_for_selector("text=You said no")
         assert seen.complaints() == []
         assert seen.go(ASK + "0.3").locator("#f-sure").count() == 0

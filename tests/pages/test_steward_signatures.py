@@ -15,7 +15,7 @@ from privacy.contract.signing import SigningKey
 from privacy.errors import BadInput
 from privacy.ledger.desk_entry import Endorsement
 from privacy.ledger.entry import Approval
-from privacy.ledger.steward_entry import decision_word
+from privacy.ledger.steward_entry import PeriodOpened, decision_word
 from tests.support.browser import reader
 from tests.support.console import NODE, Console, opened_console
 from tests.support.ledger_factory import signing_key
@@ -116,3 +116,31 @@ def test_a_policy_that_asks_for_two_is_changed_with_a_key(
         console.sign(page, keys[0])
         assert "in force from now on" in page.inner_text("[role=status]")
     assert console.steward.policy()["by"] == "Ina"
+
+
+def test_the_next_year_is_opened_with_a_key(console: Console, keys: list[SigningKey]) -> None:
+    with reader(console.browser, console.url) as seen:
+        console.enter(seen)
+        page = seen.go("/console/policy")
+        assert "once this one is over" in page.inner_text("section:has(#h-year)")
+        assert page.locator("text=Open the next year").count() == 0
+    console.network.clock.forward(days=366)
+    with reader(console.browser, console.url) as seen:
+        console.enter(seen)
+        assert "a period is open" in seen.page.inner_text("main")
+        page = seen.go("/console/policy")
+        assert "It is over" in page.inner_text("section:has(#h-year)")
+        page.click("text=Open the next year")
+        assert "do: open-period" in page.inner_text("section:has(#h-sign)")
+        assert seen.complaints() == []
+        seen.keep("console-next-year")
+        console.sign(page, signing_key("a stranger"))
+        assert "no steward's key" in page.inner_text("#e-signature")
+        console.sign(page, keys[1])
+        assert "From 2027-03-11 to 2028-03-11" in page.inner_text("section:has(#h-year)")
+        assert seen.troubles == []
+    opened = [body for body in console.node.bodies if isinstance(body, PeriodOpened)]
+    assert [(body.by, body.signed is None) for body in opened] == [
+        ("steward", False),
+        ("Tom", False),
+    ]

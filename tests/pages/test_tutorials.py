@@ -14,12 +14,14 @@ from playwright.sync_api import Browser, Page
 
 from coordinator.client import connect
 from deploy.example import write_example
+from deploy.example.workbook import write_workbook
 from node.member.app import create_member_app
 from node.steward import Steward
 from tests.support.browser import Reader, browser, reader
 from tests.support.fake_executor import serve
 from tests.support.local_network import Local, local_network
 from tests.support.network import Shape, make_network
+from tests.support.terminal import say, terminal
 from tests.support.tutorial import DOCS, PICTURE, PICTURES, Walk, walking
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(900)]  # real processes, many commands
@@ -64,6 +66,7 @@ def chromium() -> Iterator[Browser]:
 def practice(tmp_path_factory: pytest.TempPathFactory, chromium: Browser) -> Iterator[Practice]:
     folder = tmp_path_factory.mktemp("practice")
     write_example(folder / "practice")
+    write_workbook(folder / "practice")
     with local_network(folder, data=folder / "practice", state=folder / "state") as local:
         yield Practice(local, folder, chromium)
 
@@ -121,9 +124,12 @@ def _until(seen: Reader, path: str, words: str) -> None:
 def _bring_records(walk: Walk, seen: Reader) -> None:
     seen.go("/console/data")
     page = press(walk, seen, "Import a spreadsheet")
-    page.set_input_files("#f-file", "practice/als-forum/members.csv")
+    page.set_input_files("#f-file", "practice/als-forum.xlsx")
     press(walk, seen, "Look at it")
-    walk.look(seen, "console-mapping")
+    assert page.locator("button[value=import]").count() == 0
+    walk.look(seen, "console-mapping", near="th:has-text('years_since_onset')")
+    page.get_by_label("Motor neurone disease").select_option("als")
+    press(walk, seen, "Look again")
     press(walk, seen, "Replace the records by it")
     page.wait_for_selector("[role=status]:has-text('2,400 members')")
     walk.section("Bring your records")
@@ -164,25 +170,44 @@ def test_a_researcher_from_an_invitation_to_a_published_result(
         walk.section("The same on pages")
         with practice.pages(walk.said) as seen:
             press(walk, seen, "Open the pages")
-            page = press(walk, seen, "Age, years with MS and disability")
-            page.click("summary:has-text('paste it')")
-            command = page.locator("pre:has-text('cairn delegate')").first.inner_text().split()
-            page.fill("#f-delegation", practice.local.cairn(_token(), *command[1:]).stdout)
-            press(walk, seen, "Give leave")
+            press(walk, seen, "Age, years with MS and disability")
+            page = press(walk, seen, "Plan a question")
             page.goto(f"{page.url}?kind=histogram&columns=members.age&amount=0.2")
             press(walk, seen, "Preview")
             page.wait_for_selector("figure svg[role=img]")
             walk.look(seen, "planner")
+            _give_leave(walk, seen)
             page.check("#f-sure")
             press(walk, seen, "Run")
             page.wait_for_selector("text=See the answer", timeout=60_000)
             press(walk, seen, "See the answer")
             walk.look(seen, "answer")
+            _library(walk, seen)
         walk.section("Publish")
         assert "hardly with age" in Path("card.html").read_text("utf-8")
         with practice.pages(f"{practice.local.facts['url']}/insights/ms-disability") as seen:
             walk.look(seen, "insight")
         assert len(connect().insight("ms-disability").results) == 1  # type: ignore[union-attr]
+
+
+def _give_leave(walk: Walk, seen: Reader) -> None:
+    """The page asks, and the terminal that stayed signs."""
+    with terminal(seen.url, _token()) as process:
+        page = press(walk, seen, "Ask on my machine")
+        walk.look(seen, "leave")
+        assert page.inner_text("dd.mono") in say(process, "y")
+        page.wait_for_selector("#f-sure")
+
+
+def _library(walk: Walk, seen: Reader) -> None:
+    page = seen.go("/releases")
+    page.fill("#f-text", "edss")
+    press(walk, seen, "Search")
+    walk.look(seen, "library")
+    seen.go("/models")
+    page = press(walk, seen, "edss")
+    assert page.url.endswith("/model")
+    walk.look(seen, "model")
 
 
 def _approved() -> None:
@@ -208,6 +233,17 @@ def test_an_auditor_trusts_nobody(practice: Practice, at: pytest.MonkeyPatch) ->
             press(walk, seen, "Open the pages")
             seen.go("/audit")
             walk.look(seen, "audit")
+            seen.page.click("button:has-text('Verify')")
+            seen.page.wait_for_selector("main [role=status]", timeout=120_000)
+            walk.look(seen, "verify")
+            press(walk, seen, "Dossiers")
+            press(walk, seen, "What people with ALS take")
+            walk.look(seen, "dossier")
+            press(walk, seen, "Dossiers")
+            press(walk, seen, "als-forum")
+            seen.go("/audit")
+            press(walk, seen, "Taken back")
+            press(walk, seen, "What if")
 
 
 def test_a_member_opens_withdraws_and_comes_back(

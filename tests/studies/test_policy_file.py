@@ -126,3 +126,19 @@ def test_every_figure_and_rule_can_be_changed_in_the_file() -> None:
         *type(Policy(yearly_epsilon="1", delta=DELTA).rules).model_fields,
     }
     assert fields - {"delta", "rules", "terms", "preset"} <= set(CHANGES)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("min_cohort = 20.5", "min_cohort: none of the policy's values"),
+        ("embargo_days = 2026-01-01", "embargo_days: none of the policy's values"),
+        ("min_cohort = -1", "policy.toml: min_cohort, min_nodes"),
+        ('automatic = ["approve-known"]', "policy.toml: approve-known needs"),
+    ],
+)
+def test_what_is_wrong_is_told_without_a_programs_words(said: str, words: str) -> None:
+    with pytest.raises(BadInput) as wrong:
+        read(said)
+    assert words in str(wrong.value)
+    assert "Value error" not in str(wrong.value)

@@ -47,7 +47,6 @@ from privacy.ledger.entry import (
     Approval,
     Commit,
     DictionaryAdopted,
-    Genesis,
     Mechanism,
     Released,
     RosterPinned,
@@ -67,6 +66,7 @@ from tests.support.ledger_factory import (
     NETWORK,
     START,
     MemoryLedger,
+    genesis,
     period,
     policy,
     reservation,
@@ -156,9 +156,9 @@ class Network:
         ledger = MemoryLedger(node, self.now)
         budget = self.study.rho
         for body in (
-            Genesis(node=node, key=ledger.key.public.text, network=NETWORK, delta=DELTA_TEXT),
+            genesis(node),
             policy(budget),
-            period(budget),
+            period(budget, node=node),
             RosterPinned(roster=self.roster.digest, epoch=1, confirmed=("x",), by=BY),
             DictionaryAdopted(dictionary=self.dictionary.digest),
             Approval(

@@ -47,12 +47,13 @@ from privacy.ledger.entry import (
     Approval,
     DictionaryAdopted,
     Genesis,
-    PeriodOpened,
     PolicySet,
     RosterPinned,
 )
+from privacy.ledger.steward_entry import PeriodOpened
 from privacy.units import Rho
 from tests.support.fake_nodes import FakeNodes, append_entries, node_key
+from tests.support.ledger_factory import START, founder, signed_period
 from tests.support.seeded import seeded_entropy
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -317,6 +318,7 @@ def _open_ledger(store: Store, node: str, dictionary: Dictionary, study: Study) 
         Genesis(
             node=node,
             key=node_key(node).public.text,
+            steward=founder(node).public.text,
             network="test-network",
             delta=study.delta,
         ),
@@ -329,11 +331,16 @@ def _open_ledger(store: Store, node: str, dictionary: Dictionary, study: Study) 
             max_memberships=1,
             by="steward",
         ),
-        PeriodOpened(
-            starts="2026-01-01T00:00:00Z",
-            ends="2099-01-01T00:00:00Z",
-            budget_rho=yearly,
-            by="steward",
+        signed_period(
+            PeriodOpened(
+                starts=instant_text(START),
+                ends="2099-01-01T00:00:00Z",
+                budget_rho=yearly,
+                by="steward",
+            ),
+            founder(node),
+            node,
+            START,
         ),
         RosterPinned(
             roster=store.network.roster.digest,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import coordinator.flower_env  # noqa: F401  (first: flwr reads the environment when imported)
+import service.flower_env  # noqa: F401  (first: flwr reads the environment when imported)
 
 # isort: split
 from flwr.app import Context, Error, Message, RecordDict

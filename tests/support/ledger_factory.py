@@ -26,7 +26,6 @@ from privacy.ledger.entry import (
     Lost,
     Mechanism,
     Paused,
-    PeriodOpened,
     PolicySet,
     Released,
     Reserve,
@@ -37,6 +36,7 @@ from privacy.ledger.entry import (
 )
 from privacy.ledger.fold import step
 from privacy.ledger.state import LedgerState
+from privacy.ledger.steward_entry import PeriodOpened, Signed
 from privacy.mechanism import GaussianSum
 from privacy.merkle import Tree
 from privacy.units import Rho
@@ -66,13 +66,41 @@ def policy(yearly: Rho, **changes: int) -> PolicySet:
     return PolicySet(yearly_rho=yearly.text, by=BY, **(limits | changes))
 
 
-def period(budget: Rho, number: int = 0) -> PeriodOpened:
+def period(
+    budget: Rho, number: int = 0, *, node: str = "alpha", at: datetime | None = None
+) -> PeriodOpened:
+    """The year `number`, signed by the key made with the node at `at`, or when it begins."""
     starts = START + number * YEAR
-    return PeriodOpened(
+    body = PeriodOpened(
         starts=instant_text(starts),
         ends=instant_text(starts + YEAR),
         budget_rho=budget.text,
         by=BY,
+    )
+    return signed_period(body, founder(node), node, at or starts)
+
+
+def signed_period(
+    body: PeriodOpened, key: SigningKey, node: str, at: datetime, network: str = NETWORK
+) -> PeriodOpened:
+    """The same, signed by `key` for one node at one time."""
+    signed = Signed.of(key, node, network, instant_text(at), body.word)
+    return body.model_copy(update={"signed": signed})
+
+
+def founder(node: str) -> SigningKey:
+    """The steward's key that was made with a node's folder."""
+    return signing_key(f"founder of {node}")
+
+
+def genesis(node: str) -> Genesis:
+    """The first entry of a node's ledger."""
+    return Genesis(
+        node=node,
+        key=signing_key(node).public.text,
+        steward=founder(node).public.text,
+        network=NETWORK,
+        delta=DELTA_TEXT,
     )
 
 
@@ -126,11 +154,11 @@ def commit(plan: str, round_: int, attempt: int, payload: bytes, mechanism: Mech
     )
 
 
-def opening_bodies(budget: Rho, studies: dict[str, Rho]) -> list[Body]:
+def opening_bodies(budget: Rho, studies: dict[str, Rho], node: str = "alpha") -> list[Body]:
     """What a node records before its first question, after genesis."""
     return [
         policy(budget),
-        period(budget),
+        period(budget, node=node),
         RosterPinned(roster=digest_of("roster"), epoch=1, confirmed=("aaaa-bbbb",), by=BY),
         DictionaryAdopted(dictionary=digest_of("dictionary")),
         *(approval(study, quota) for study, quota in studies.items()),
@@ -176,8 +204,8 @@ class MemoryLedger:
 def fresh_ledger(node: str, budget: Rho, studies: dict[str, Rho]) -> MemoryLedger:
     """A ledger ready for its first question."""
     ledger = MemoryLedger(node)
-    ledger.append(Genesis(node=node, key=ledger.key.public.text, network=NETWORK, delta=DELTA_TEXT))
-    for body in opening_bodies(budget, studies):
+    ledger.append(genesis(node))
+    for body in opening_bodies(budget, studies, node):
         ledger.append(body)
     return ledger
 
@@ -202,7 +230,7 @@ def random_body(rng: random.Random, ledger: MemoryLedger) -> Body:
         approval(study, COST * rng.randrange(1, 60)),
         Paused(by=BY),
         Witnessed(nonce="0123456789abcdef", peers=("beta", "gamma"), size=ledger.state.size),
-        period(COST * 60, rng.randrange(1, 3)),
+        period(COST * 60, rng.randrange(1, 3), node=ledger.node, at=ledger.now),
         ConsentText(purpose="research", language="de", text=digest_of("text"), by=BY),
         ConsentRoot(epoch=epoch_of(ledger.now.date()), root=digest_of(f"{ledger.now}")),
     ]

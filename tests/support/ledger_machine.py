@@ -33,6 +33,7 @@ from tests.support.ledger_factory import (
     YEAR,
     commit,
     digest_of,
+    founder,
     opening_bodies,
     period,
     reserve,
@@ -86,6 +87,7 @@ class LedgerMachine(RuleBasedStateMachine):
             node="alpha",
             network=NETWORK,
             delta=Fraction(1, 10**6),
+            steward=founder("alpha").public,
             reached=self.reached,
         )
         for body in opening_bodies(COST * BUDGET, dict.fromkeys(STUDIES, COST * QUOTA)):
@@ -164,7 +166,7 @@ class LedgerMachine(RuleBasedStateMachine):
         number = int((self.now - START) / YEAR) + 1
         if not early:
             self.now = START + number * YEAR
-        self.attempt(period(COST * BUDGET, number))
+        self.attempt(period(COST * BUDGET, number, at=self.now))
 
     @rule()
     def set_clock_back(self) -> None:

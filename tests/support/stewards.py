@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from node.steward_keys import read_key_file
 from privacy.contract.canonical import Json
 from privacy.contract.signing import SigningKey
 from privacy.contract.time import instant_text
@@ -16,6 +17,13 @@ from tests.support.network import Node
 def said(node: Node, key: SigningKey, word: Json) -> Signed:
     """A word signed for this node at this moment."""
     return Signed.of(key, node.service.node, "test", instant_text(node.clock()), word)
+
+
+def open_period(node: Node, key: SigningKey | None = None) -> None:
+    """Open the next year, signed by `key`, or by the one that was made with the node."""
+    word = node.steward.next_period()
+    signer = read_key_file(node.home.steward_file) if key is None else key
+    node.steward.open_period(word["starts"], said(node, signer, word))
 
 
 def invitation(node: Node, name: str, by: str = "steward", **more: Any) -> StewardInvited:

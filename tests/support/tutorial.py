@@ -110,8 +110,9 @@ class Walk:
             line = re.sub(rf"\b{name}\b", value, line)
         return line
 
-    def look(self, seen: Reader, picture: str = "") -> None:
-        """Remember what the page says; with a name, a picture of it for the documents."""
+    def look(self, seen: Reader, picture: str = "", near: str = "") -> None:
+        """Remember what the page says; with a name, a picture of it for the documents, `near` at
+        its upper edge."""
         self.seen.append(seen.page.inner_text("body"))
         assert seen.overflow() == 0
         if not picture:
@@ -122,6 +123,8 @@ class Walk:
                 seen.page.set_viewport_size({"width": width, "height": 900})
                 seen.page.emulate_media(color_scheme="dark" if dark else "light")
                 seen.keep(f"tutorial-{picture}-{width}-{dark}")
+        if near:
+            seen.page.locator(near).first.evaluate("it => it.scrollIntoView()")
         if os.environ.get("CAIRN_PICTURES"):
             _picture(seen.page.screenshot(), picture)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-import coordinator.flower_env  # noqa: F401
+import service.flower_env  # noqa: F401
 
 # isort: split
 from flwr.app import Error, Message, Metadata, RecordDict
