@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from privacy.contract.signing import SigningKey
@@ -40,6 +40,35 @@ def stopping() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise Refused(Code.LEDGER_STOPPED, what="storage") from error
+
+
+class Transaction:
+    """Durable at its end or not at all; what the database raises stops the ledger.
+
+    A class, because entering a generator's context takes twice as long at every append.
+    """
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as failed:
+            raise Refused(Code.LEDGER_STOPPED, what="storage") from failed
+
+    def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
+        try:
+            if error is None:
+                self._db.execute("COMMIT")
+        except sqlite3.Error as failed:
+            raise Refused(Code.LEDGER_STOPPED, what="storage") from failed
+        finally:
+            with suppress(sqlite3.Error):
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error):
+            raise Refused(Code.LEDGER_STOPPED, what="storage") from error
 
 
 def connect(path: Path) -> sqlite3.Connection:

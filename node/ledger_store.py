@@ -15,13 +15,22 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
-from node.ledger_file import FORMAT, SCHEMA, Head, connect, genesis_of, had_key, stopping
+from node.ledger_file import (
+    FORMAT,
+    SCHEMA,
+    Head,
+    Transaction,
+    connect,
+    genesis_of,
+    had_key,
+    stopping,
+)
 from node.ledger_wish import (
     BEGIN_AGAIN,
     RESTORED,
@@ -332,18 +341,8 @@ class LedgerStore:
         if self._restored is not None:
             raise Refused(Code.LEDGER_STOPPED, what=RESTORED)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise Refused(Code.LEDGER_STOPPED, what="storage") from error
-        finally:
-            with suppress(sqlite3.Error):
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
+    def _transaction(self) -> Transaction:
+        return Transaction(self._db)
 
     def restore(self, lines: Sequence[bytes], heads: Iterable[Checkpoint]) -> None:
         """Append entries that this very ledger had and lost, from where it ends, durably.
