@@ -100,11 +100,11 @@ class Tree:
         level += leaf
         higher = 1
         while len(level) % (2 * HASH_BYTES) == 0:
-            left, right = level[-2 * HASH_BYTES : -HASH_BYTES], level[-HASH_BYTES:]
+            pair = bytes(level[-2 * HASH_BYTES :])
             if higher == len(self._levels):
                 self._levels.append(bytearray())
             level = self._levels[higher]
-            level += node_hash(left, right)
+            level += node_hash(pair[:HASH_BYTES], pair[HASH_BYTES:])
             higher += 1
 
     def leaf(self, index: int) -> bytes:

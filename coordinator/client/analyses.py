@@ -49,22 +49,39 @@ MOST_PLACES = 10  # of a ranking, unless written
 
 
 class Asking(Fitting, Learning):
-    """Each method checks the question against the dictionary and returns it, not yet asked."""
+    """Each method checks the question against the dictionary and returns it, not yet asked.
+
+    Columns are named `column`, or `table.column` where two tables have the same. Raises BadInput
+    for a column that is none or of another type, and Refused(ANALYSIS_NOT_ALLOWED) where the study
+    does not allow the analysis; nothing was sent then.
+    """
 
     def count(self, by: Names | None = None) -> Question:
-        """Members in each cell of `by` (levels or bins); without it, members in all."""
+        """Members in each cell of `by` (levels or bins); without it, members in all.
+
+        Example: `study.count(by=["condition", "treatment"])`
+        """
         return self.asked(Count(by=names(by)))
 
     def histogram(self, column: str) -> Question:
-        """Members in each bin (or level) of one column."""
+        """Members in each bin (or level) of one column.
+
+        Example: `study.histogram("severity")`
+        """
         return self.asked(Histogram(column=name(column)))
 
     def mean(self, column: str) -> Question:
-        """The mean of a bounded numeric column; each member counts once."""
+        """The mean of a bounded numeric column; each member counts once.
+
+        Example: `study.where("age >= 50").mean("severity")`
+        """
         return self.asked(Mean(column=name(column)))
 
     def sum(self, column: str) -> Question:
-        """The total of a bounded numeric column over all the members' rows."""
+        """The total of a bounded numeric column over all the members' rows.
+
+        Example: `study.sum("age")`
+        """
         return self.asked(Sum(column=name(column)))
 
     def survival(
@@ -80,6 +97,8 @@ class Asking(Fitting, Learning):
 
         `grid` lists the times at which the curve is told, from the lower bound of `time` on;
         its declared bins unless written. `happened` is the level of `event` that means it did.
+
+        Example: `study.survival("survival_days", "status", by="sex", happened="died")`
         """
         edges = decimals(grid, "grid")
         if not isinstance(happened, str):
@@ -91,17 +110,25 @@ class Asking(Fitting, Learning):
         )
 
     def table(self, by: Names) -> Question:
-        """Members and shares in a table of up to four one-row columns, with every margin."""
+        """Members and shares in a table of up to four one-row columns, with every margin.
+
+        Example: `study.table(["condition", "sex"])`
+        """
         return self.asked(Table(by=names(by)))
 
     def prevalence(self, column: str, by: Names | None = None) -> Question:
-        """The share of members with each level (or bin) of a column, within groups of `by`."""
+        """The share of members with each level (or bin) of a column, within groups of `by`.
+
+        Example: `study.prevalence("symptom", by="condition")`
+        """
         return self.asked(Prevalence(column=name(column), by=names(by)))
 
     def quantiles(self, column: str, q: Numbers | float | str = "0.5") -> Question:
         """The values below which shares `q` of the members lie; the median unless written.
 
         `column` is bounded and has one row per member. Asks in six rounds at one price.
+
+        Example: `study.quantiles("alsfrs_r_loss", [0.25, 0.5, 0.75])`
         """
         shares = (q,) if isinstance(q, str) or not isinstance(q, Iterable) else q
         return self.asked(Quantiles(column=name(column), q=decimals(shares, "q")))
@@ -126,6 +153,8 @@ class Asking(Fitting, Learning):
         date ("within 90 days after members.baseline"), `needing` the fewest rows that will do
         (of a slope rows and days), and `clip` a range that figures are clamped to. Or write the
         whole figure as `column`.
+
+        Example: `study.member_summary("alsfrs_r_visit", "slope", by="sex", clip=[-3, 1])`
         """
         if summary == "count":
             column = self._counted(column)
@@ -156,6 +185,10 @@ class Asking(Fitting, Learning):
         slopes beyond it are clamped. `slope_cuts` and `score_cuts` part the slope and the last
         score of the `before` months; `by` names further columns to match on; `needing` rows and
         days of both windows.
+
+        Example:
+            `study.compare("alsfrs_r_visit", "any(treatments: treatment == 'lithium')",
+            "first(outcomes.months: months >= 9)", before=9, slopes=[-3, 1])`
         """
         if not isinstance(exposed, str):
             raise BadInput("exposed is a level of the treatment", where="exposed")
@@ -178,32 +211,49 @@ class Asking(Fitting, Learning):
         )
 
     def variance(self, column: str) -> Question:
-        """Mean, variance and standard deviation of a bounded numeric column, at one price."""
+        """Mean, variance and standard deviation of a bounded numeric column, at one price.
+
+        Example: `study.variance("alsfrs_r_loss")`
+        """
         return self.asked(Variance(column=name(column)))
 
     def correlation(self, *columns: Names) -> Question:
-        """Pearson correlations of every pair of 2 to 8 bounded numeric columns."""
+        """Pearson correlations of every pair of 2 to 8 bounded numeric columns.
+
+        Example: `study.correlation("age", "alsfrs_r_loss")`
+        """
         return self.asked(Correlation(columns=_listed(columns)))
 
     def density(
         self, x: str, y: str, *, x_edges: Numbers | None = None, y_edges: Numbers | None = None
     ) -> Question:
-        """Members on a grid of two columns: declared bins or levels, or edges of your own."""
+        """Members on a grid of two columns: declared bins or levels, or edges of your own.
+
+        Example: `study.density("age", "alsfrs_r_loss", x_edges=[18, 50, 65, 95])`
+        """
         edges = decimals(x_edges, "x_edges"), decimals(y_edges, "y_edges")
         return self.asked(Density(x=name(x), y=name(y), x_edges=edges[0], y_edges=edges[1]))
 
     def describe(self, *columns: Names) -> Question:
-        """A first table: mean, deviation and counts of each of several columns, at one price."""
+        """A first table: mean, deviation and counts of each of several columns, at one price.
+
+        Example: `study.describe("age", "sex", "condition")`
+        """
         return self.asked(Describe(columns=_listed(columns)))
 
     def map(self, region: str) -> Question:
-        """Members by region and country; a region's level begins with its country, DE-BY."""
+        """Members by region and country; a region's level begins with its country, DE-BY.
+
+        Example: `study.map("region")`
+        """
         return self.asked(Map(region=name(region)))
 
     def top(self, column: str, k: int | None = None, *, cap: int = 5) -> Question:
         """The `k` most frequent levels; a member counts with their first `cap` rows.
 
         Unless written, `k` is 10, or all levels where there are fewer.
+
+        Example: `study.top("symptom", 5, cap=3)`
         """
         places = self._places(name(column)) if k is None else whole(k, "k")
         return self.asked(Top(column=column, k=places, cap=whole(cap, "cap")))
@@ -225,7 +275,10 @@ class Asking(Fitting, Learning):
         return min(levels, MOST_PLACES) or MOST_PLACES
 
     def treatment_report(self, treatment: str, columns: Names) -> Question:
-        """Members per treatment, and of them the share of each level of `columns`."""
+        """Members per treatment, and of them the share of each level of `columns`.
+
+        Example: `study.treatment_report("treatment", ["purpose", "stop_reason"])`
+        """
         return self.asked(
             TreatmentReport(treatment=name(treatment), columns=names(columns, "columns"))
         )
@@ -239,7 +292,10 @@ class Asking(Fitting, Learning):
         weights: Numbers | None = None,
         per: int = 1,
     ) -> Question:
-        """Events per person-time in each group; with `weights`, one per group, standardised."""
+        """Events per person-time in each group; with `weights`, one per group, standardised.
+
+        Example: `study.incidence("relapses", "years", by="age", weights=[0.3, 0.5, 0.2])`
+        """
         return self.asked(
             Incidence(
                 events=name(events),
@@ -254,6 +310,8 @@ class Asking(Fitting, Learning):
         """Reporting odds ratios, proportional ratios and information components of all pairs.
 
         `drug` and `event` are two columns of one table of reports, or of a table each.
+
+        Example: `study.disproportionality("treatment", "side_effect")`
         """
         return self.asked(Disproportionality(drug=name(drug), event=name(event)))
 
@@ -268,6 +326,8 @@ class Asking(Fitting, Learning):
 
         A claim is (exposure, its level, outcome, its level, "above" or "below"): what was
         found elsewhere and is to be replicated.
+
+        Example: `study.associations(["sex", "condition"], ["region", "age"])`
         """
         return self.asked(
             Associations(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -17,6 +16,8 @@ from coordinator.client.errors import BadInput, checking
 from coordinator.client.question import Question
 from coordinator.client.result import Result
 from coordinator.client.slopes import terms_of, visits
+from coordinator.client.usual_names import family_named
+from coordinator.client.words import Numbers, decimals, whole
 from models.aggregates.requests import Analysis
 from models.changed import changed
 from models.noise_law import NoiseLaw
@@ -30,6 +31,7 @@ from models.regression.rounds import InRounds
 from models.regression.weighting import Estimand
 from privacy.accounting.conversion import parse_epsilon, rho_of_epsilon
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.facts import unlike
 from privacy.errors import Code
 from privacy.mechanism import plan_mechanism
 
@@ -78,7 +80,7 @@ class Fitting(ABC):
     """Each method checks the formula against the dictionary and returns a question.
 
     How it is fitted follows from epsilon and `members`, a guess of how many there are; `way`
-    decides it instead.
+    decides it instead. Raises BadInput for what is no formula of declared columns.
     """
 
     @abstractmethod
@@ -105,11 +107,31 @@ class Fitting(ABC):
         `reuse` is an earlier answer of `glm` (or its release) whose covariates hold those of this
         formula, in the same cohort: they are not asked again, which costs less. With "auto" the
         newest such release is looked for.
+
+        Args:
+            formula: as in R, of declared columns: `a + b`, `a:b`, `a*b`, `- 1`, `log(x)`,
+                `C(sex, ref='male')`, `clip(x, 20, 80)`, `bs(x, df=4)`, `offset(log(x))`.
+            family: "linear" and so on; "binomial" is logistic, "ordinal" proportional odds.
+            happened: of a binomial outcome with levels, the level that is a yes.
+            dispersion: of "negative_binomial", if it is known; else it is estimated.
+            members: your guess of how many there are; it decides how the fit is made, at no cost.
+            way: "gram", "newton" or "gradient" instead of what follows from epsilon and `members`.
+            reuse: an earlier answer, as above.
+
+        Returns:
+            A question. `.run(epsilon=1)` gives a `Result`: `.summary()` is a table as R prints one,
+            `.coefficients` a frame, `.model()` predicts, `.submodel(formula)` drops terms.
+
+        Raises:
+            BadInput: a column that is none, or without bounds; a formula outside the grammar.
+            Refused: the study does not allow the analysis.
+
+        Example: `study.glm("phq9 ~ age + C(sex) + condition").run(epsilon=1).summary()`
         """
         asked = _made(
             Regression,
             formula=formula,
-            family=family,
+            family=family_named(family),
             happened=happened,
             dispersion="" if dispersion is None else str(dispersion),
         )
@@ -125,7 +147,7 @@ class Fitting(ABC):
         *,
         start: str = "",
         happened: str = "true",
-        grid: Sequence[Numeral] | None = None,
+        grid: Numbers | None = None,
         strata: str = "",
         members: int = MEMBERS,
         way: Way | None = None,
@@ -133,6 +155,24 @@ class Fitting(ABC):
         """Hazard ratios of `event` at `time` by the terms of `formula`.
 
         With `strata="organisation"` each organisation has a baseline hazard of its own.
+
+        Args:
+            time: the numeric column that says when, from its lower bound on.
+            event, happened: the column that says whether, and its level of a yes.
+            formula: the terms alone, as of `glm`: "age + C(sex)".
+            start: the column of entry, of members who were not watched from the beginning.
+            grid: the times that events are told apart by; from the declared bins unless written.
+            strata: "organisation", or nothing.
+            members, way: as of `glm`.
+
+        Returns:
+            A question; `.run(epsilon=…).summary()` has hazard ratios as R's coxph prints them.
+
+        Raises:
+            BadInput: a column that is none, a hazard explained by its own time or event.
+            Refused: the study does not allow the analysis.
+
+        Example: `study.cox("survival_days", "status", "age + sex", happened="died").run(epsilon=8)`
         """
         if strata not in ("", SITE):
             raise BadInput("no strata", where="strata", instead=f"write {SITE!r}")
@@ -143,7 +183,7 @@ class Fitting(ABC):
             formula=formula,
             start=start,
             happened=happened,
-            edges=tuple(map(str, grid or ())),
+            edges=decimals(grid, "grid"),
             strata=bool(strata),
         )
         return self._fitted(asked, members, way)
@@ -168,6 +208,24 @@ class Fitting(ABC):
         The terms are a `formula`, or `by`, what is compared, and `covariates`, terms it is adjusted
         for. Unless written, `time` is that of the outcome's table, and the bounds are slopes that
         cross the outcome's declared range within that of the time.
+
+        Args:
+            outcome: a numeric column of a table with several rows per member.
+            time: the numeric column of that table that says when.
+            formula: the terms that slopes depend on, as of `glm`: "age + C(sex)".
+            by, covariates: instead of a formula.
+            lower, upper: slopes count within these, in the outcome's unit per unit of time.
+            slope_sd, visit_sd: guesses of how much slopes and single visits spread, to weigh by.
+            members, way: as of `glm`.
+
+        Returns:
+            A question; its result has the slope of everybody and what each term adds to it.
+
+        Raises:
+            BadInput: a column that is none, or no slope within the bounds.
+            Refused: the study does not allow the analysis.
+
+        Example: `study.progression("alsfrs_r_visit", "months", "age + sex", lower=-3, upper=1)`
         """
         with checking(Code.BAD_REQUEST):
             of = visits(self.declared(), outcome, time, lower, upper)
@@ -202,6 +260,11 @@ class Fitting(ABC):
         weighted. `estimand` says whom the effect is of: "overlap", those whom either might have
         been given to; "ate", everybody; "att", the treated. `treated` and `happened` are the
         levels of a yes.
+
+        Raises BadInput for columns that are none, and for an effect explained by what it compares.
+
+        Example:
+            `study.effect("alsfrs_r_loss", "any(treatments: treatment == 'lithium')", "age + sex")`
         """
         asked = _made(
             Effect,
@@ -219,10 +282,15 @@ class Fitting(ABC):
         self, asked: Regression, members: int, way: Way | None, reuse: str | Result
     ) -> Question:
         plain = self.asked(asked if way is None else changed(asked, way=way))
+        members = _guessed(members)
         if reuse == AUTO:
             find = partial(_opened_before, plain)
             return replace(plain, suit=Suited(self.declared(), members, way, find))
         earlier = plain.backend.release(reuse) if isinstance(reuse, str) else reuse
+        if not isinstance(earlier, Result):
+            raise BadInput(
+                "neither an answer nor a release", where="reuse", instead=f"write {AUTO!r}"
+            )
         known = self.asked(changed(asked, way=way or asked.way, reuse=reused_from(earlier)))
         return replace(known, suit=Suited(self.declared(), members, way))
 
@@ -231,17 +299,23 @@ class Fitting(ABC):
             if way not in WAYS:
                 raise BadInput(f"no way {way!r}", where="way", instead="write " + ", ".join(WAYS))
             analysis = analysis.model_copy(update={"way": way})
-        return replace(self.asked(analysis), suit=Suited(self.declared(), members, way))
+        return replace(self.asked(analysis), suit=Suited(self.declared(), _guessed(members), way))
+
+
+def _guessed(members: int) -> int:
+    guess = whole(members, "members")
+    if guess < 1:
+        raise BadInput("at least 1 is guessed", where="members", instead=f"write {MEMBERS}")
+    return guess
 
 
 def _made(kind: type[Made], **fields: Any) -> Made:
     """A request of these fields; raises BadInput naming the first that it does not take."""
-    try:
-        return kind(**fields)
-    except ValidationError as wrong:
-        first = wrong.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"not taken here: {first['msg']}", where=where) from None
+    with checking(Code.BAD_REQUEST):
+        try:
+            return kind(**fields)
+        except ValidationError as wrong:
+            raise unlike(wrong) from None
 
 
 def _opened_before(plain: Question, asked: Regression, epsilon: str) -> Reused | None:

@@ -68,7 +68,10 @@ class Running(Protocol):
 
 
 class Job:
-    """One run. `question.start(...)` makes one; `net.job(run_id)` finds it again."""
+    """One run. `question.start(...)` makes one; `net.job(run_id)` finds it again.
+
+    Its answer raises what the run ended with: Refused, BudgetExceeded, NodeOffline.
+    """
 
     def __init__(
         self, running: Running, run: View, words: str, question: Question | None = None
@@ -102,12 +105,18 @@ class Job:
         return found if self._question is None else replace(found, question=self._question)
 
     def wait(self, timeout_seconds: float = 3600.0) -> Result:
-        """The answer, when it is there; raises what the run ended with, or TimedOut."""
+        """The answer, when it is there; raises what the run ended with, or TimedOut.
+
+        Example: `result = job.wait()`
+        """
         self._until(time.monotonic() + timeout_seconds, timeout_seconds, _LONGEST_WAIT_SECONDS)
         return self.result
 
     def watch(self, timeout_seconds: float = 3600.0) -> Result:
-        """The same with a progress bar on standard error, one step per round."""
+        """The same with a progress bar on standard error, one step per round.
+
+        Example: `result = job.watch()`
+        """
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
@@ -133,17 +142,25 @@ class Job:
     def save(
         self, path: str | Path, *, intended_use: str = "", judged: Sequence[Result] = ()
     ) -> None:
-        """Write what a run that is over released, as `result.save` does."""
+        """Write what a run that is over released, as `result.save` does.
+
+        Example: `job.save("model.safetensors")`
+        """
         self.result.save(path, intended_use=intended_use, judged=judged)
 
     def card(self, intended_use: str = "", judged: Sequence[Result] = ()) -> str:
-        """The card of the model that a run released, as `result.card` gives it."""
+        """The card of the model that a run released, as `result.card` gives it.
+
+        Example: `print(job.card(intended_use="planning visits"))`
+        """
         return self.result.card(intended_use, judged)
 
     def cancel(self, timeout_seconds: float = _CANCEL_SECONDS) -> Stopped:
         """Stop after the message under way, and say what the run cost until then.
 
         Raises Refused(CONFLICT) if it was over, TimedOut if it has not stopped in time.
+
+        Example: `print(job.cancel())`
         """
         self._run = self._running.cancel(self.run_id)
         self._until(time.monotonic() + timeout_seconds, timeout_seconds, _LONGEST_WAIT_SECONDS)

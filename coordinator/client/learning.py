@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -12,6 +12,7 @@ from coordinator.client.job import Job
 from coordinator.client.model import load_model
 from coordinator.client.question import Epsilon, Question
 from coordinator.client.result import Result
+from coordinator.client.usual_names import check_settings
 from coordinator.client.words import Names, decimal, name, names, optional, whole
 from models.aggregates.requests import Analysis, Evaluate, Train
 from models.neural.architecture import Gru, Mlp, ResNet
@@ -21,17 +22,18 @@ from models.released.files import ReleasedModel
 from models.released.fitted import FittedRegression
 from models.released.network import ReleasedNetwork, weights_text
 from models.released.regression import ReleasedRegression
+from privacy import errors
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import Code
 
-NETWORKS = tuple(each().kind for each in (Mlp, ResNet, Gru))
+NETWORKS: dict[str, type[Mlp | ResNet | Gru]] = {"mlp": Mlp, "resnet": ResNet, "gru": Gru}
 
 Number = float | int | str
 Model = ReleasedModel | Result | Job | str | Path
 
 
 class Learning(ABC):
-    """What is asked of members to train and to judge networks."""
+    """What is asked of members to train and to judge networks. Raises BadInput as analyses do."""
 
     @abstractmethod
     def asked(self, analysis: Analysis) -> Question:
@@ -89,11 +91,22 @@ class Learning(ABC):
         `event` is the level of a two-level outcome that is predicted, `by` names groups to report
         on, and `settings` are the network's own (`widths=[32, 16]`). With `epsilon` it is asked
         at once and the job comes back; without, a question to preview and run like any other.
+
+        Raises BadInput for columns that are none and settings that the network does not take. Asked
+        on
+        made-up members it needs torch here (the extra `neural`); else torch is needed at nodes
+        alone.
+
+        Example:
+            `study.train("mlp", outcome="any(symptoms: symptom == 'fatigue')", features=["age",
+            "sex"],
+            widths=[8], rounds=10)`
         """
         if network not in NETWORKS:
             raise BadInput(
                 f"no network {network!r}", where="network", instead="write " + ", ".join(NETWORKS)
             )
+        check_settings(NETWORKS[network], settings)
         asked = {
             "specification": {
                 "network": {"kind": name(network), **_plain(settings)},
@@ -112,8 +125,7 @@ class Learning(ABC):
             "proximal": decimal(proximal, "proximal"),
             "by": list(names(by)),
         }
-        with checking(Code.BAD_REQUEST):
-            question = self.asked(Train.from_json({"kind": "train", **asked}))
+        question = self.asked(_train(asked))
         if epsilon is None:
             return question
         return question.start(epsilon=epsilon, max_attempts=max_attempts)
@@ -132,6 +144,10 @@ class Learning(ABC):
         `model` is what `load_model` gave, a result or job of training, glm or cox, or the file's
         path. Of hazards, `grid` are the times by which pairs are told apart and `horizon` is the
         one of them by which risks are.
+
+        Raises BadInput for a model of another dictionary.
+
+        Example: `study.where("sex == 'female'").evaluate(fit, by="condition").run(epsilon=1)`
         """
         found = _model(model)
         if found.dictionary.digest != self.declared().digest:
@@ -144,6 +160,16 @@ class Learning(ABC):
         with checking(Code.BAD_REQUEST):
             asked = _released(found, times, "" if horizon is None else decimal(horizon, "horizon"))
             return self.asked(Evaluate(model=asked, by=names(by)))
+
+
+def _train(fields: Mapping[str, Any]) -> Train:
+    """Raises BadInput that names the setting as it is written."""
+    with checking(Code.BAD_REQUEST):
+        try:
+            return Train.from_json({"kind": "train", **fields})
+        except errors.BadInput as wrong:
+            named = [part for part in wrong.where.split(".") if not part.isdigit()]
+            raise BadInput(wrong.what, where=named[-1], instead=wrong.instead) from None
 
 
 def _released(

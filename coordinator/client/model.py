@@ -220,6 +220,8 @@ def load_model(path: str | Path) -> ReleasedModel:
     is run.
 
     Raises BadInput for files that are missing, larger than a model or anything else.
+
+    Example: `load_model("model.safetensors").predict(frame)`
     """
     where = Path(path)
     if where.suffix != ENDING:

@@ -74,7 +74,11 @@ class RunInfo:
 
 
 class Network:
-    """Studies, nodes and earlier runs of one network."""
+    """Studies, nodes and earlier runs of one network; `connect` gives one.
+
+    Every call raises NotSignedIn without a token that is known, Unreachable where the coordinator
+    does not answer, and Refused for what your role may not see.
+    """
 
     def __init__(self, transport: Transport, token: Token | None) -> None:
         self.transport = transport
@@ -82,25 +86,37 @@ class Network:
         self._studies: dict[str, Study] = {}
 
     def studies(self) -> list[Study]:
-        """The studies you may see."""
+        """The studies you may see.
+
+        Example: `[study.id for study in net.studies()]`
+        """
         said = self.transport.get("/v1/studies")["studies"]
         return [self._study(summary["id"]) for summary in said]
 
     def study(self, study_id: str) -> Study:
-        """One study; raises Refused if there is none of this name for you."""
+        """One study; raises Refused if there is none of this name for you.
+
+        Example: `study = net.study("als-progression")`
+        """
         found = self._study(study_id)
         _ = found.facts
         return found
 
     def release(self, study_id: str, digest: str) -> Result:
-        """A stored answer, for whoever may read releases; raises Refused. Costs nothing."""
+        """A stored answer, for whoever may read releases; raises Refused. Costs nothing.
+
+        Example: `net.release("als-progression", "3f9c0a71")`
+        """
         return self._study(study_id).release(digest)
 
     def releases(
         self, text: str = "", *, study: str = "", kind: str = "", among: int = _RELEASES
     ) -> list[ReleaseInfo]:
         """Of the newest `among` answers that you may see, of one study where it is named, those of
-        one kind of analysis, in which every word of `text` stands."""
+        one kind of analysis, in which every word of `text` stands.
+
+        Example: `net.releases("severity", kind="histogram")`
+        """
         said = self.transport.get("/v1/releases", study=study, limit=among)["releases"]
         found = map(ReleaseInfo.of, said)
         return [each for each in found if kind in ("", each.kind) and each.says(text)]
@@ -110,6 +126,8 @@ class Network:
 
         You are the investigator where the file names none. Raises BadInput for what does not
         fit the dictionary, and Refused for a version that is not the next.
+
+        Example: `net.propose("study.toml")`
         """
         path, key = Path(study_file), self._signing_key()
         network = self.transport.get("/v1/network")
@@ -123,15 +141,24 @@ class Network:
         return [self._study(study.id) for study in found]
 
     def me(self) -> dict[str, Any]:
-        """Whose credential this is: `name`, `role` and public key."""
+        """Whose credential this is: `name`, `role` and public key.
+
+        Example: `net.me()["role"]`
+        """
         return dict(self.transport.get("/v1/me"))
 
     def browser_link(self) -> str:
-        """A link that signs a browser in as you. It opens once, within ten minutes."""
+        """A link that signs a browser in as you. It opens once, within ten minutes.
+
+        Example: `print(net.browser_link())`
+        """
         return self.transport.url + str(self.transport.post("/v1/me/link", {})["path"])
 
     def register(self) -> list[dict[str, Any]]:
-        """The public register: every approved study, and what it found, in plain words."""
+        """The public register: every approved study, and what it found, in plain words.
+
+        Example: `[each["title"] for each in net.register()]`
+        """
         return list(self.transport.get("/api/register")["studies"])
 
     def insight(self, study: str, base: str = "") -> Insight:
@@ -139,6 +166,8 @@ class Network:
 
         `base` is the coordinator's public address, if it is another than the one connected to.
         Raises Refused(NOT_FOUND) for a study that is not in the register.
+
+        Example: `net.insight("als-progression").save("card.html")`
         """
         said = self.transport.get(f"/api/register/{_path_part(study)}")
         return insight_of(said, base or self.transport.url)
@@ -147,11 +176,16 @@ class Network:
         """Variables by the levels of a column (conditions without one), in bands of members.
 
         Bands are read off releases that you may see, so they cost nothing.
+
+        Example: `net.catalogue().table`
         """
         return Catalogue.from_json(self.transport.get("/v1/catalogue", by=by))
 
     def nodes(self) -> list[NodeInfo]:
-        """Every node with its public state."""
+        """Every node with its public state.
+
+        Example: `print(net.nodes())`
+        """
         names = NodeInfo.__dataclass_fields__
         said = self.transport.get("/v1/nodes")["nodes"]
         return [NodeInfo(**{name: node[name] for name in names}) for node in said]
@@ -162,11 +196,17 @@ class Network:
         return Audit(self.transport)
 
     def linkages(self) -> list[dict[str, Any]]:
-        """Every linkage between organisations: who, by what, until when, what became of it."""
+        """Every linkage between organisations: who, by what, until when, what became of it.
+
+        Example: `net.linkages()`
+        """
         return list(self.transport.get("/v1/linkages")["linkages"])
 
     def run(self, run_id: str) -> Result:
-        """The result of an earlier run; raises what it ended with."""
+        """The result of an earlier run; raises what it ended with.
+
+        Example: `net.run(error.run_id)` after `TimedOut`
+        """
         run: Mapping[str, Any] = self.transport.get(f"/v1/runs/{run_id}")
         analysis, cohort = parse_analysis(run["analysis"]), str(run["cohort"])
         found = self._remote(run["study"]).finished(run, sentence(analysis, cohort))
@@ -180,13 +220,21 @@ class Network:
             return None
 
     def job(self, run_id: str) -> Job:
-        """A run that was started earlier: its progress, its result, and how to stop it."""
+        """A run that was started earlier: its progress, its result, and how to stop it.
+
+        Raises Refused for a run that you may not see.
+
+        Example: `net.job(run_id).wait()`
+        """
         run: Mapping[str, Any] = self.transport.get(f"/v1/runs/{_path_part(run_id)}")
         words = sentence(parse_analysis(run["analysis"]), run["cohort"])
         return Job(self._remote(run["study"]), run, words)
 
     def runs(self, limit: int = 20) -> list[RunInfo]:
-        """The newest runs of the studies you may see."""
+        """The newest runs of the studies you may see.
+
+        Example: `net.runs(limit=5)`
+        """
         names = RunInfo.__dataclass_fields__
         said = self.transport.get("/v1/runs", limit=limit)["runs"]
         return [RunInfo(**{name: run[name] for name in names}) for run in said]
@@ -195,6 +243,8 @@ class Network:
         """What your pages ask for and you have not answered: `give_leave` signs one.
 
         Nothing of another version of a study than the one that is checked here is offered.
+
+        Example: `for leave in net.leave_asked(): print(leave.words)`
         """
         said = self.transport.get("/v1/delegations/asked")["asked"]
         found: list[Leave] = []
@@ -205,18 +255,29 @@ class Network:
         return found
 
     def give_leave(self, leave: Leave) -> str:
-        """Sign exactly what `leave.words` tells and let your pages ask; the delegation's digest."""
+        """Sign exactly what `leave.words` tells and let your pages ask; the delegation's digest.
+
+        Raises Refused for one that was answered or is over.
+
+        Example: `net.give_leave(leave)`
+        """
         signed = leave.signed(self._signing_key())
         ask = {"delegation": signed.to_json(), "asked": leave.asked}
         return str(self.transport.post("/v1/delegations", ask)["delegation"])
 
     def refuse_leave(self, leave: Leave) -> None:
-        """Tell your pages that they may not."""
+        """Tell your pages that they may not.
+
+        Example: `net.refuse_leave(leave)`
+        """
         self.transport.post(f"/v1/delegations/asked/{_path_part(leave.asked)}/refuse", {})
 
     def end_delegation(self, delegated: Delegated) -> str:
         """Take a delegation of yours back before its time; its digest. Every node refuses what is
-        asked under it from its next contact on. Raises BadInput for somebody else's."""
+        asked under it from its next contact on. Raises BadInput for somebody else's.
+
+        Example: `net.end_delegation(delegated)`
+        """
         ask = delegated.end(self._signing_key(), datetime.now(UTC))
         return str(self.transport.post("/v1/delegations/end", ask)["delegation"])
 
@@ -283,6 +344,8 @@ def connect(
     What is not given comes from CAIRN_URL, CAIRN_TOKEN and CAIRN_CA (a PEM file); without a
     token, from the session that `cairn login` left. Nothing is sent yet. Raises BadInput for
     an address or a token that cannot be one.
+
+    Example: `net = connect("https://cairn.example.org", token=token)`
     """
     if not isinstance(url, str | None):
         raise BadInput("an address is text", where="url", instead="https://… or mock:DIR")

@@ -156,6 +156,8 @@ class Plan:
 
         Raises BadInput for a question of another study, one that stands in the plan already,
         a weight that is no number above 0, and once the first question was asked.
+
+        Example: `plan.add(study.mean("age"), weight=3)`
         """
         if self._begun:
             raise BadInput("the plan was asked already, which fixed its parts", instead="a new one")
@@ -190,7 +192,10 @@ class Plan:
             return rho_of_epsilon(Fraction(self.epsilon), self.study.facts.delta_fraction)
 
     def preview(self, *, members: int | None = None) -> PlanPreview:
-        """Cost and expected error of every question; spends nothing."""
+        """Cost and expected error of every question; spends nothing.
+
+        Example: `print(plan.preview())`
+        """
         items = self.items
         seen = tuple(each.question.preview(epsilon=each.epsilon, members=members) for each in items)
         return PlanPreview(self.epsilon, items, seen)
@@ -206,6 +211,8 @@ class Plan:
 
         Raises what a question raises; run again to go on. `each` hears of every new answer.
         With more than one attempt each question may cost as many times its part.
+
+        Example: `results = plan.run()`
         """
         return tuple(
             result
@@ -234,7 +241,10 @@ class Plan:
             yield item, self.answers[item.key]
 
     def recall(self, releases: Mapping[str, str]) -> Self:
-        """Take answers of an interrupted run from the library: a release for each key."""
+        """Take answers of an interrupted run from the library: a release for each key.
+
+        Example: `study.plan_from(value).recall(releases)`
+        """
         for item in self.items:
             if item.key in releases and item.key not in self.answers:
                 self.answers[item.key] = _recalled(item, self.study.release(releases[item.key]))
@@ -247,7 +257,10 @@ class Plan:
         return {key: result.release for key, result in self.answers.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as it can be pre-registered: questions and weights, no answers."""
+        """The plan as it can be pre-registered: questions and weights, no answers.
+
+        Example: `json.dumps(plan.to_json())`
+        """
         return {
             "study": self.study.id,
             "study_digest": self.study.facts.digest,

@@ -89,7 +89,10 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Question:
-    """An analysis of a cohort, checked against the dictionary.
+    """An analysis of a cohort, checked against the dictionary; a study's methods make one.
+
+    Previewed or asked, it raises BadInput for what is no budget, BudgetExceeded where too little is
+    left, NodeOffline where too few nodes can answer, and Refused for anything else.
 
     `cohort` is the canonical text; `analysis` names columns in full.
     """
@@ -120,6 +123,10 @@ class Question:
         Asked with `epsilon`, or with a `target_error`: the half-width of a 95 % interval in the
         answer's unit, for which the least epsilon is found (`.epsilon` of the preview).
         `members` is your own guess of the cohort's size, for what depends on it.
+
+        Raises BadInput for a budget that is none, Refused where no epsilon reaches the error.
+
+        Example: `study.count(by="condition").preview(target_error=20)`
         """
         wanted = wanted_of(epsilon, target_error, members)
         return self.backend.preview(self.suited(wanted.epsilon), wanted)
@@ -135,6 +142,8 @@ class Question:
 
         A node lost in the middle costs another attempt, if `max_attempts` allows one.
         Raises BudgetExceeded, Refused, NodeOffline, TimedOut.
+
+        Example: `study.count(by="condition").run(epsilon=0.3)`
         """
         return self._run(terms_of(epsilon, max_attempts, timeout_seconds))
 
@@ -145,6 +154,10 @@ class Question:
 
         Where a run has many rounds, `max_attempts` counts for each of them. With `tops_up` the
         answer is combined with an earlier one; see `Result.top_up`.
+
+        Raises what `run` raises of what is known at once; the job raises the rest.
+
+        Example: `job = study.quantiles("age", [0.5]).start(epsilon=0.5)`
         """
         terms = terms_of(epsilon, max_attempts, _ANY_TIME)
         if tops_up is not None:
@@ -159,12 +172,18 @@ class Question:
         max_attempts: int = 1,
         timeout_seconds: float = 120.0,
     ) -> Result:
-        """Ask again for `epsilon` more and combine with `earlier`; see `Result.top_up`."""
+        """Ask again for `epsilon` more and combine with `earlier`; see `Result.top_up`.
+
+        Example: `question.top_up(result, epsilon=0.3)`
+        """
         terms = terms_of(epsilon, max_attempts, timeout_seconds)
         return self._run(replace(terms, tops_up=self._topped_up(earlier)))
 
     def top_up_preview(self, earlier: Result, epsilon: Epsilon) -> TopUp:
-        """What topping `earlier` up would cost and bring; spends nothing."""
+        """What topping `earlier` up would cost and bring; spends nothing.
+
+        Example: `question.top_up_preview(result, 0.2).half_width`
+        """
         self._topped_up(earlier)
         asked = self.preview(epsilon)
         memberships = asked.planned.memberships**2

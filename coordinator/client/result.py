@@ -122,7 +122,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Result:
-    """The answer to one run. `table` is for computing, `display` for reading."""
+    """The answer to one run. `table` is for computing, `display` for reading.
+
+    Read from what is here, nothing is sent. Raises BadInput for what this analysis does not have.
+    """
 
     asked: Asked
     answer: estimates.Result
@@ -181,6 +184,8 @@ class Result:
         Each weighs by the inverse of its noise variance. Costs `epsilon`, and what was spent
         before stays spent. Raises Refused(NOT_COMBINABLE), before anything is spent, where
         other nodes would answer, the month is another or the analysis asks in rounds.
+
+        Example: `result.top_up(epsilon=0.2)`
         """
         if self.question is None:
             raise errors.BadInput(
@@ -195,6 +200,8 @@ class Result:
 
         Costs nothing more. Raises BadInput for terms that are not in the fit, for another
         family, and where the fit was made by `gradient`, which opens no products.
+
+        Example: `fit.submodel("phq9 ~ age")`
         """
         from coordinator.client.derived import submodel_of
 
@@ -205,6 +212,8 @@ class Result:
 
         `law` is weibull, exponential, lognormal or loglogistic. Costs nothing more. Of a
         topped-up answer the newest release is read. Raises BadInput for another analysis.
+
+        Example: `result.aft("weibull")`
         """
         from coordinator.client.derived import time_ratios_of
 
@@ -240,13 +249,18 @@ class Result:
 
         It draws `table`; with `raw=False` what `display` has, clipped to the legal range. The
         data are inside the chart, so `.save("x.svg")` needs no network.
+
+        Example: `result.plot().save("answer.svg")`
         """
         from coordinator.client.plots.draw import chart_of
 
         return chart_of(self, self.titles(), raw=raw)
 
     def methods(self) -> str:
-        """A paragraph for the methods section."""
+        """A paragraph for the methods section.
+
+        Example: `print(result.methods())`
+        """
         nodes = self.noise.survivors
         times = "The release satisfies"
         if len(self.releases) > 1:
@@ -282,7 +296,10 @@ class Result:
     def summary(self) -> str:
         """The answer in a few plain sentences: at most six figures, then what to bear in mind.
 
-        Of `glm`, `cox` and `progression` a table of coefficients, for reading."""
+        Of `glm`, `cox` and `progression` a table of coefficients, for reading.
+
+        Example: `print(result.summary())`
+        """
         if self.answer.kind in fitted.KINDS:
             return fitted.summary(self)
         return summary.summary(self.answer, self.asked.sentence, mock=self.mock)
@@ -299,11 +316,18 @@ class Result:
 
         Of a run of training, and of `glm`, `cox` and `progression`, .safetensors writes the model,
         and its card to the .json beside it; `card` says what the other two are.
+
+        Raises BadInput for another ending.
+
+        Example: `result.save("answer.csv")`
         """
         export.save(self, path, intended_use, judged)
 
     def model(self, intended_use: str = "", judged: Sequence[Result] = ()) -> ReleasedModel:
-        """The network or regression that a run released; raises BadInput for another analysis."""
+        """The network or regression that a run released; raises BadInput for another analysis.
+
+        Example: `fit.model().predict(frame)`
+        """
         from coordinator.client.model import model_of
 
         return model_of(self, intended_use, judged)[0]
@@ -312,6 +336,10 @@ class Result:
         """The model's card as Markdown: what it is for, what it cost, how well it does.
 
         `judged`: answers of `study.evaluate(...)` of this model, by group, to stand in it.
+
+        Raises BadInput for another analysis.
+
+        Example: `print(fit.card("planning visits"))`
         """
         from coordinator.client.model import card_text
 

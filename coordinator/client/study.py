@@ -34,7 +34,11 @@ from privacy.errors import Code
 
 
 class Study(Asking):
-    """One study. `where(...)` picks a cohort; without it a question is of all members."""
+    """One study. `where(...)` picks a cohort; without it a question is of all members.
+
+    `net.study("als-progression")` gives one. What it is, it asks the coordinator for, which raises
+    NotSignedIn, Unreachable, or Refused for a study that is not there for you.
+    """
 
     def __init__(self, study_id: str, source: Source) -> None:
         self.id = study_id
@@ -59,7 +63,10 @@ class Study(Asking):
         return self.facts.purpose
 
     def about(self) -> str:
-        """Everything that the organisations approved, in words: one line each."""
+        """Everything that the organisations approved, in words: one line each.
+
+        Example: `print(study.about())`
+        """
         return describe_text(self.facts)
 
     @property
@@ -96,11 +103,16 @@ class Study(Asking):
         `to` is its public key, of a browser for instance; without one a new key is made and
         kept in what is returned. Every node counts what is asked under it and marks it as
         delegated. Raises BadInput.
+
+        Example: `leave = study.delegate(1, hours=8)`
         """
         return self._source.delegate(epsilon_text(epsilon), hours, to)
 
     def under(self, delegated: Delegated) -> Study:
-        """The same study, asked under a delegation instead of with your own key."""
+        """The same study, asked under a delegation instead of with your own key.
+
+        Example: `study.under(study.delegate(1)).count().run(epsilon=0.3)`
+        """
         return Study(self.id, self._source.delegated(delegated))
 
     @property
@@ -112,11 +124,20 @@ class Study(Asking):
         """Answer what an organisation asked back: the study is proposed again with these words.
 
         Returns the state after it, as `close` and `publish` do.
+
+        Raises Refused where nothing was asked back, or you are no investigator.
+
+        Example: `study.answer("The columns are needed for the adjusted model.")`
         """
         return self._source.take(Act.PROPOSE, words)
 
     def close(self) -> str:
-        """End the study: no question of it is answered any more."""
+        """End the study: no question of it is answered any more.
+
+        Raises Refused if you are no investigator of it.
+
+        Example: `study.close()`
+        """
         return self._source.take(Act.CLOSE, "")
 
     def publish(self, results: str, releases: Sequence[Result | str] = ()) -> str:
@@ -124,12 +145,21 @@ class Study(Asking):
 
         `releases`, answers of this study or their digests, become public with it, as charts and
         tables; at most twenty. What is public stays so.
+
+        Raises Refused before the study is closed, BadInput for answers of another study.
+
+        Example: `study.publish("Fatigue grows with age.", [result])`
         """
         named = (self.release(each) if isinstance(each, str) else each for each in releases)
         return self._source.take(Act.PUBLISH, results, tuple(each.release for each in named))
 
     def where(self, cohort: str) -> Selection:
-        """The members for whom `cohort` holds, for instance "condition == 'als' and age >= 18"."""
+        """The members for whom `cohort` holds, for instance "condition == 'als' and age >= 18".
+
+        Raises BadInput for what is no cohort, and for one that nobody can be in.
+
+        Example: `study.where("condition == 'als' and age >= 18").count()`
+        """
         if not isinstance(cohort, str):
             raise BadInput("a cohort is text", where="cohort", code=Code.BAD_EXPRESSION)
         with checking(Code.BAD_EXPRESSION, "cohort"):
@@ -138,22 +168,38 @@ class Study(Asking):
         return Selection(self, canonical_text(tree), steps_of(cohort))
 
     def attrition(self, conditions: Sequence[str]) -> Attrition:
-        """How many made-up members meet the first condition, the first two, and so on."""
+        """How many made-up members meet the first condition, the first two, and so on.
+
+        Raises Refused on a network, where the numbers would be members' data.
+
+        Example: `study.mock().attrition(["condition == 'als'", "age >= 50"])`
+        """
         if isinstance(conditions, str) or not all(isinstance(each, str) for each in conditions):
             raise BadInput("conditions are a list of texts", where="conditions")
         within = (self.facts.cohort,) if self.facts.cohort else ()
         return self._source.backend.attrition((*within, *conditions))
 
     def plan(self, epsilon: Epsilon) -> Plan:
-        """A pre-registered set of questions that share `epsilon` by weight; see `Plan`."""
+        """A pre-registered set of questions that share `epsilon` by weight; see `Plan`.
+
+        Example: `study.plan(epsilon=2).add(study.mean("age"), weight=3)`
+        """
         return Plan(self, epsilon)
 
     def plan_from(self, value: Mapping[str, Any]) -> Plan:
-        """The plan that `Plan.to_json` wrote down; raises BadInput."""
+        """The plan that `Plan.to_json` wrote down; raises BadInput.
+
+        Example: `study.plan_from(study.plan(2).add(study.count()).to_json())`
+        """
         return Plan.from_json(self, value)
 
     def release(self, digest: str) -> Result:
-        """An earlier answer, by its digest or the first digits of it; costs nothing."""
+        """An earlier answer, by its digest or the first digits of it; costs nothing.
+
+        Raises Refused(NOT_FOUND) where there is none that you may see.
+
+        Example: `study.release("3f9c0a71")`
+        """
         if not isinstance(digest, str):
             raise BadInput("a release is named by its digest", where="release")
         found = self._source.backend.release(digest)
@@ -171,11 +217,19 @@ class Study(Asking):
         return self.ask(analysis, "")
 
     def mock(self, members: int = 1000, seed: int = 1) -> Study:
-        """The same study on made-up members, in this process: costs nothing."""
+        """The same study on made-up members, in this process: costs nothing.
+
+        Example: `study.mock(members=500).count(by="condition").run(epsilon=0.3)`
+        """
         return mock_study(self.facts, self.dictionary, members, seed)
 
     def ask(self, analysis: Analysis, cohort: str) -> Question:
-        """Check an analysis against the dictionary and the study, within the study's cohort."""
+        """Check an analysis against the dictionary and the study, within the study's cohort.
+
+        Raises BadInput, and Refused for an analysis that the study does not allow. Usually one of
+        the
+        methods for an analysis is called instead.
+        """
         if self.facts.analyses and analysis.kind not in self.facts.analyses:
             raise Refused(
                 Code.ANALYSIS_NOT_ALLOWED,
@@ -236,7 +290,10 @@ class Selection(Asking):
         return self.study.ask(analysis, self.cohort)
 
     def where(self, cohort: str) -> Selection:
-        """Narrow further: both conditions hold."""
+        """Narrow further: both conditions hold. Raises BadInput as `study.where` does.
+
+        Example: `study.where("condition == 'als'").where("age >= 50")`
+        """
         if not self.cohort:
             return self.study.where(cohort)
         added = self.study.where(cohort)
@@ -249,6 +306,8 @@ class Selection(Asking):
         """For each condition in turn, how many members remain: on made-up members alone.
 
         On a network the numbers would be members' data; it is refused there.
+
+        Example: `study.mock().where("condition == 'als' and age >= 50").attrition()`
         """
         return self.study.attrition(self.written)
 

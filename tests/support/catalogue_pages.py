@@ -76,7 +76,7 @@ def run_page(page: Path) -> Ran:
     """Run all samples of a page."""
     text = page.read_text("utf-8")
     entropy = Restarted(page.stem)
-    names = _names(text, entropy)
+    names = names_of(text, entropy)
     printed = []
     for number, (code, _) in enumerate(SAMPLE.findall(text)):
         entropy.restart(number)
@@ -116,7 +116,7 @@ def words_of(svg: str) -> list[str]:
     return re.findall(r"<text[^>]*>(.*?)</text>", svg)
 
 
-def _names(text: str, entropy: Entropy) -> dict[str, Any]:
+def names_of(text: str, entropy: Entropy) -> dict[str, Any]:
     """What the samples of this page speak of; nothing else is made."""
     names: dict[str, Any] = {}
     if re.search(r"\b(study|als|ms)\.", text):
