@@ -14,6 +14,7 @@ from lifelines.datasets import load_gbsg2
 from lifelines.utils import concordance_index
 
 from models.regression.cox import BACKWARDS, Cox
+from models.regression.events import NO_EVENTS
 from models.result import NO_INFORMATION
 from models.rows import Rows, from_tables
 from privacy.contract.dictionary import Column, ColumnType, Dictionary
@@ -167,6 +168,17 @@ def test_delayed_entry_alone_is_that_of_lifelines() -> None:
     frame = spells(11).groupby("id", as_index=False).last()
     chosen, _ = CHANGING.model_copy(update={"formula": "fixed"}).chosen(SPELLS, law(HUGE), 900)
     assert off(chosen, frame) < 0.02
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_many_rows_per_member_noise_hides_more_events(seed: int) -> None:
+    """403 of 844 have the event, in up to two rows each: that there are none is never said, since
+    the noise on their number could hide a hundred and more, however it falls."""
+    rows = from_tables(SPELLS, {"spells": spells(3)})
+    for epsilon in ("0.3", "1"):
+        chosen, _ = CHANGING.chosen(SPELLS, law(epsilon), 900)
+        result = run(chosen.normalised(SPELLS), [rows], epsilon=epsilon, seed=seed)
+        assert NO_EVENTS not in result.notes
 
 
 def test_a_late_start_is_no_reason_for_a_fine_grid_under_noise_or_of_very_many_rows() -> None:
