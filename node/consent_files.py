@@ -136,7 +136,8 @@ def _csv_word(row: dict[str, str], where: str) -> Word:
         return Word.from_json(document)
     except BadInput as error:
         field = error.where.removeprefix("Word").removeprefix(".")
-        raise BadInput(error.what, where=f"{where}, {field}".rstrip(", ")) from None
+        place = f"{where}, {field}".rstrip(", ")
+        raise BadInput(error.what, where=place, instead=error.instead) from None
 
 
 def record_words(records: Records, words: Iterable[Placed], *, at: str, today: date) -> int:

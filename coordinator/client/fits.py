@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -17,6 +16,8 @@ from coordinator.client.errors import BadInput, checking
 from coordinator.client.question import Question
 from coordinator.client.result import Result
 from coordinator.client.slopes import terms_of, visits
+from coordinator.client.usual_names import family_named
+from coordinator.client.words import Numbers, decimals, whole
 from models.aggregates.requests import Analysis
 from models.changed import changed
 from models.noise_law import NoiseLaw
@@ -30,6 +31,7 @@ from models.regression.rounds import InRounds
 from models.regression.weighting import Estimand
 from privacy.accounting.conversion import parse_epsilon, rho_of_epsilon
 from privacy.contract.dictionary import Dictionary
+from privacy.contract.facts import unlike
 from privacy.errors import Code
 from privacy.mechanism import plan_mechanism
 
@@ -129,7 +131,7 @@ class Fitting(ABC):
         asked = _made(
             Regression,
             formula=formula,
-            family=family,
+            family=family_named(family),
             happened=happened,
             dispersion="" if dispersion is None else str(dispersion),
         )
@@ -145,7 +147,7 @@ class Fitting(ABC):
         *,
         start: str = "",
         happened: str = "true",
-        grid: Sequence[Numeral] | None = None,
+        grid: Numbers | None = None,
         strata: str = "",
         members: int = MEMBERS,
         way: Way | None = None,
@@ -181,7 +183,7 @@ class Fitting(ABC):
             formula=formula,
             start=start,
             happened=happened,
-            edges=tuple(map(str, grid or ())),
+            edges=decimals(grid, "grid"),
             strata=bool(strata),
         )
         return self._fitted(asked, members, way)
@@ -280,10 +282,15 @@ class Fitting(ABC):
         self, asked: Regression, members: int, way: Way | None, reuse: str | Result
     ) -> Question:
         plain = self.asked(asked if way is None else changed(asked, way=way))
+        members = _guessed(members)
         if reuse == AUTO:
             find = partial(_opened_before, plain)
             return replace(plain, suit=Suited(self.declared(), members, way, find))
         earlier = plain.backend.release(reuse) if isinstance(reuse, str) else reuse
+        if not isinstance(earlier, Result):
+            raise BadInput(
+                "neither an answer nor a release", where="reuse", instead=f"write {AUTO!r}"
+            )
         known = self.asked(changed(asked, way=way or asked.way, reuse=reused_from(earlier)))
         return replace(known, suit=Suited(self.declared(), members, way))
 
@@ -292,17 +299,23 @@ class Fitting(ABC):
             if way not in WAYS:
                 raise BadInput(f"no way {way!r}", where="way", instead="write " + ", ".join(WAYS))
             analysis = analysis.model_copy(update={"way": way})
-        return replace(self.asked(analysis), suit=Suited(self.declared(), members, way))
+        return replace(self.asked(analysis), suit=Suited(self.declared(), _guessed(members), way))
+
+
+def _guessed(members: int) -> int:
+    guess = whole(members, "members")
+    if guess < 1:
+        raise BadInput("at least 1 is guessed", where="members", instead=f"write {MEMBERS}")
+    return guess
 
 
 def _made(kind: type[Made], **fields: Any) -> Made:
     """A request of these fields; raises BadInput naming the first that it does not take."""
-    try:
-        return kind(**fields)
-    except ValidationError as wrong:
-        first = wrong.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"not taken here: {first['msg']}", where=where) from None
+    with checking(Code.BAD_REQUEST):
+        try:
+            return kind(**fields)
+        except ValidationError as wrong:
+            raise unlike(wrong) from None
 
 
 def _opened_before(plain: Question, asked: Regression, epsilon: str) -> Reused | None:

@@ -11,7 +11,7 @@ from coordinator.client.analyses import Asking
 from coordinator.client.fits import MEMBERS, WAYS
 from coordinator.client.question import Question
 from coordinator.client.study import Study
-from models.regression.request import FamilyName
+from coordinator.client.usual_names import family_named
 from models.regression.weighting import Estimand
 from privacy.errors import BadInput
 
@@ -215,13 +215,9 @@ def _guess(written: Written) -> dict[str, Any]:
 def _glm(cohort: Asking, written: Written) -> Question:
     own = ("family", "happened", "dispersion", "reuse")
     (formula,) = written.take("formula", settings=(*own, *_OF_FITS))
-    family = written.settings.get("family", "linear")
-    if family not in get_args(FamilyName):
-        listed = ", ".join(get_args(FamilyName))
-        raise BadInput("no family", where="family", instead=f"write {listed}")
     return cohort.glm(
         formula,
-        family,  # type: ignore[arg-type]
+        family_named(written.settings.get("family", "linear")),
         happened=written.settings.get("happened", ""),
         dispersion=written.settings.get("dispersion"),
         reuse=written.settings.get("reuse", ""),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -12,6 +12,7 @@ from coordinator.client.job import Job
 from coordinator.client.model import load_model
 from coordinator.client.question import Epsilon, Question
 from coordinator.client.result import Result
+from coordinator.client.usual_names import check_settings
 from coordinator.client.words import Names, decimal, name, names, optional, whole
 from models.aggregates.requests import Analysis, Evaluate, Train
 from models.neural.architecture import Gru, Mlp, ResNet
@@ -21,10 +22,11 @@ from models.released.files import ReleasedModel
 from models.released.fitted import FittedRegression
 from models.released.network import ReleasedNetwork, weights_text
 from models.released.regression import ReleasedRegression
+from privacy import errors
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import Code
 
-NETWORKS = tuple(each().kind for each in (Mlp, ResNet, Gru))
+NETWORKS: dict[str, type[Mlp | ResNet | Gru]] = {"mlp": Mlp, "resnet": ResNet, "gru": Gru}
 
 Number = float | int | str
 Model = ReleasedModel | Result | Job | str | Path
@@ -104,6 +106,7 @@ class Learning(ABC):
             raise BadInput(
                 f"no network {network!r}", where="network", instead="write " + ", ".join(NETWORKS)
             )
+        check_settings(NETWORKS[network], settings)
         asked = {
             "specification": {
                 "network": {"kind": name(network), **_plain(settings)},
@@ -122,8 +125,7 @@ class Learning(ABC):
             "proximal": decimal(proximal, "proximal"),
             "by": list(names(by)),
         }
-        with checking(Code.BAD_REQUEST):
-            question = self.asked(Train.from_json({"kind": "train", **asked}))
+        question = self.asked(_train(asked))
         if epsilon is None:
             return question
         return question.start(epsilon=epsilon, max_attempts=max_attempts)
@@ -158,6 +160,16 @@ class Learning(ABC):
         with checking(Code.BAD_REQUEST):
             asked = _released(found, times, "" if horizon is None else decimal(horizon, "horizon"))
             return self.asked(Evaluate(model=asked, by=names(by)))
+
+
+def _train(fields: Mapping[str, Any]) -> Train:
+    """Raises BadInput that names the setting as it is written."""
+    with checking(Code.BAD_REQUEST):
+        try:
+            return Train.from_json({"kind": "train", **fields})
+        except errors.BadInput as wrong:
+            named = [part for part in wrong.where.split(".") if not part.isdigit()]
+            raise BadInput(wrong.what, where=named[-1], instead=wrong.instead) from None
 
 
 def _released(

@@ -64,7 +64,9 @@ def outcome_of(dictionary: Dictionary, name: str, event: str | None = None) -> O
     if ref.many:
         raise BadInput(f"{ref.name} has many rows per member", where="outcome")
     if event is not None and (len(levels) != 2 or event not in levels):
-        raise BadInput(f"{event!r} is no level of a column with two", where="event")
+        instead = f"write one of {', '.join(levels)}" if len(levels) == 2 else "leave it out"
+        what = f"{event!r} is no level of a column with two"
+        raise BadInput(what, where="event", instead=instead)
     if len(levels) == 2:
         return Event(ref, 1 if event is None else levels.index(event))
     if 2 < len(levels) <= MAX_LEVELS:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from models.opening import Opening
 from models.regression.design import INTERCEPT
-from models.regression.reading import UNBOUNDED
+from models.regression.reading import nothing
 from models.regression.syntax import Formula, Site
-from models.result import NO_INFORMATION, Estimate
+from models.result import Estimate
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ByOrganisation:
     def told(self, rows: Sequence[Estimate]) -> tuple[Estimate, ...]:
         """The rows, without what can only be said of an organisation that is missing."""
         labels = frozenset(row.cell[1] for row in rows)
-        return tuple(_unknown(row) if self._hidden(row.cell, labels) else row for row in rows)
+        return tuple(nothing(row.cell) if self._hidden(row.cell, labels) else row for row in rows)
 
     @property
     def note(self) -> str:
@@ -73,7 +73,3 @@ def lost_during(kinds: Sequence[str], opened: Sequence[Opening]) -> tuple[str, .
         if kind == "scores" or (kind == "newton" and at == last)
     ]
     return tuple(dict.fromkeys(name for lost in rests for name in lost))
-
-
-def _unknown(row: Estimate) -> Estimate:
-    return Estimate(row.cell, 0.0, 0.0, 0.0, -UNBOUNDED, UNBOUNDED, NO_INFORMATION)

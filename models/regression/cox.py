@@ -20,6 +20,7 @@ from models.regression.coding import check_explaining
 from models.regression.design import compile_design
 from models.regression.formula import parse_formula
 from models.regression.newton import Standing
+from models.regression.outside import hazards_outside
 from models.regression.reading import (
     COEFFICIENT,
     Figures,
@@ -32,6 +33,7 @@ from models.regression.reading import (
 from models.regression.rounds import InRounds
 from models.regression.survival import PiecewiseHazard
 from models.regression.syntax import Formula, Levels, Number, formula_text
+from models.regression.unseen import unseen
 from models.result import Estimate, Result
 from privacy.contract.dictionary import ColumnRef, ColumnType, Dictionary
 from privacy.errors import BadInput
@@ -48,6 +50,7 @@ NOBODY = (
     "As far as the noise lets one see, hardly anyone is at risk in {}: the hazard there is left "
     "out, and the coefficients rest on the other intervals."
 )
+BACKWARDS = "Rows whose end is not after their start are left out."
 RATIO, BASELINE = "hazard ratio", "baseline hazard"
 
 
@@ -112,13 +115,20 @@ class Cox(InRounds):
     def words(self) -> str:
         right = self.formula
         own = ", from a baseline of each organisation" if self.strata else ""
-        return (
-            f"Fits hazards of {word(self.event)} by {word(self.time)}, proportional in {right}{own}"
-        )
+        time = word(self.time)
+        if self.start:
+            time += f" (from {word(self.start)} on; rows whose end is not after it are left out)"
+        return f"Fits hazards of {word(self.event)} by {time}, proportional in {right}{own}"
 
     @property
     def stratified(self) -> bool:
         return self.strata
+
+    @property
+    def _left_out(self) -> tuple[str, ...]:
+        """Of which rows and members nothing is summed: a rule, and not what was found."""
+        missing = "Members with a missing value are left out."
+        return (missing, BACKWARDS) if self.start else (missing,)
 
     def by_organisation(self, dictionary: Dictionary) -> bool:
         return self.strata or super().by_organisation(dictionary)
@@ -154,9 +164,8 @@ class Cox(InRounds):
         lost = [RAN_AWAY] if self.way != "newton" and _ran_away(model, now) else []
         if now.absent:
             lost.append(NOBODY.format(", ".join(labels[at] for at in now.absent)))
-        said = (*warnings(model, course, now), *lost)
-        missing = "Members with a missing value are left out."
-        made = Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=(*said, missing))
+        said = (*warnings(model, course, now), *lost, *self._left_out)
+        made = Result(self.kind, ("figure", "term"), tuple(rows), unit="", notes=said)
         return self.told(dictionary, opened, made)
 
 
@@ -168,17 +177,13 @@ def _noise(model: PiecewiseHazard, now: Standing) -> float:
 def hazards(asked: Cox, model: PiecewiseHazard, now: Standing) -> Figures:
     """Coefficients and then logarithms of baseline hazards, in the researcher's units; the
     covariance of sampling is NaN where noise alone decided a hazard."""
-    k, names = model.baselines, model.design.names
-    back, shift = model.design.back
-    matrix = np.zeros((model.width, model.width))
-    matrix[: len(names), k:] = back
-    matrix[len(names) :, :k] = np.eye(k)
-    matrix[len(names) :, k:] = shift[None, :]
+    matrix, names = hazards_outside(model), model.design.names
     sampling, privacy = (matrix @ each @ matrix.T for each in (told(now), now.privacy))
     if asked.way != "newton" and _ran_away(model, now):
         sampling = np.full_like(sampling, np.nan)
     best, shrunk = (matrix @ each for each in drawn_in(model, now))
-    return Figures(names, matrix @ now.theta, sampling, privacy, best, shrunk)
+    hidden = unseen(model, now).hidden
+    return Figures(names, matrix @ now.theta, sampling, privacy, best, shrunk, hidden)
 
 
 def _ran_away(model: PiecewiseHazard, now: Standing) -> bool:
@@ -215,6 +220,8 @@ def model_of(request: Cox, dictionary: Dictionary) -> PiecewiseHazard:
     if request.strata and len(request.organisations) < 2:
         raise BadInput("strata need the organisations' names", where="organisations")
     event = dictionary.resolve(request.event)
+    if not event.column.levels:
+        raise BadInput(f"{event.name!r} has no levels", where="event", instead="name a boolean")
     if request.happened not in event.column.levels:
         raise BadInput(
             f"{event.name!r} has no level {request.happened!r}",
@@ -280,9 +287,15 @@ def _edges(written: tuple[str, ...], stop: Number) -> tuple[float, ...]:
     try:
         edges = tuple(map(float, written))
     except ValueError:
-        raise BadInput("an edge is no number", where="edges") from None
+        raise BadInput("an edge is no number", where="grid") from None
     if not 2 <= len(edges) <= MOST_INTERVALS + 1:
-        raise BadInput(f"1 to {MOST_INTERVALS} intervals", where="edges")
+        raise BadInput(
+            f"1 to {MOST_INTERVALS} intervals", where="grid", instead="write grid=[0, 1, 2]"
+        )
     if not all(a < b for a, b in pairwise(edges)) or edges[0] < 0 or edges[-1] > stop.upper:
-        raise BadInput("edges ascend within the bounds of time, from 0", where="edges")
+        raise BadInput(
+            "edges ascend within the bounds of time, from 0",
+            where="grid",
+            instead=f"stay within 0 to {stop.upper:g}",
+        )
     return edges

@@ -27,6 +27,7 @@ from models.regression.syntax import (
     Site,
     Spline,
     Term,
+    factor_text,
 )
 from privacy.contract.dictionary import ColumnRef
 from privacy.errors import BadInput, Code, Refused
@@ -221,6 +222,8 @@ def compile_design(
     full = _fully_coded(formula) if intercept and not formula.intercept else None
     present = {frozenset(term) for term in formula.terms}
     absorbed = constant or absorbs
+    if absorbed:
+        _check_splines(formula)
     terms = []
     for term in formula.terms:
         centred = _absorbed(term, present, constant=absorbed)
@@ -240,6 +243,17 @@ def compile_design(
     if design.width > MAX_COLUMNS:
         raise Refused(Code.TOO_MANY_CELLS, cells=design.width, most=MAX_COLUMNS)
     return design
+
+
+def _check_splines(formula: Formula) -> None:
+    """Raises BadInput for a number beside a spline of it, of which it is a part."""
+    alone = {term[0] for term in formula.terms if len(term) == 1}
+    for factor in alone:
+        if isinstance(factor, Spline) and factor.number in alone:
+            name = factor_text(factor.number)
+            raise BadInput(
+                f"a spline of {name} holds {name} itself", where="formula", instead="leave it out"
+            )
 
 
 def _fully_coded(formula: Formula) -> Levels | Site | None:

@@ -13,10 +13,11 @@ from models.regression.effect_fit import Contrast, Summed, arm_sums, balance, co
 from models.regression.effect_vectors import free_columns
 from models.regression.fitting import UNSEEN
 from models.regression.newton import Standing
-from models.regression.reading import UNBOUNDED, members_row, told, with_errors
+from models.regression.reading import members_row, nothing, told, with_errors, without
 from models.regression.syntax import Levels
 from models.regression.treated import Propensity
-from models.result import NO_INFORMATION, Z95, Estimate, normal_estimate
+from models.regression.unseen import said, unseen
+from models.result import Z95, Estimate, normal_estimate
 
 EFFECT, PROPENSITY = "effect", "propensity"
 BEFORE, AFTER = "balance before", "balance after"
@@ -75,11 +76,11 @@ def _ratio(found: Contrast) -> Estimate:
     difference, both = found.values
     shares = 0.5 + (both - difference) / 4, 0.5 + (both + difference) / 4
     if min(shares) <= 0:
-        return Estimate((EFFECT, RATIO), 0.0, 0.0, 0.0, -UNBOUNDED, UNBOUNDED, NO_INFORMATION)
+        return nothing((EFFECT, RATIO))
     low, high = np.array([-0.25, 0.25]) / shares[0], np.array([0.25, 0.25]) / shares[1]
     sampling, privacy = _variances(high - low, found)
     if not sampling + privacy < 1:
-        return Estimate((EFFECT, RATIO), 0.0, 0.0, 0.0, -UNBOUNDED, UNBOUNDED, NO_INFORMATION)
+        return nothing((EFFECT, RATIO))
     value, reach = shares[1] / shares[0], math.exp(Z95 * math.sqrt(sampling + privacy))
     errors = value * math.sqrt(sampling), value * math.sqrt(privacy)
     return Estimate((EFFECT, RATIO), value, *errors, value / reach, value * reach)
@@ -97,28 +98,30 @@ def _balance(model: Propensity, now: Standing, first: Summed) -> list[Estimate]:
 def _propensity(model: Propensity, now: Standing) -> list[Estimate]:
     back, _ = model.design.back
     sampling, privacy = (np.diag(back @ each @ back.T) for each in (told(now), now.privacy))
-    rows = zip(model.design.names, back @ now.theta, sampling, privacy, strict=True)
-    return [with_errors((PROPENSITY, name), *three) for name, *three in rows]
+    found = zip(model.design.names, back @ now.theta, sampling, privacy, strict=True)
+    rows = [with_errors((PROPENSITY, name), *three) for name, *three in found]
+    return without(rows, unseen(model, now).hidden)
 
 
 def noted(model: Propensity, now: Standing, stages: Sequence[Summed]) -> tuple[str, ...]:
     """From noisy totals alone."""
-    arms, said = arm_sums(now, stages[0]), [now.lost] if now.lost else []
+    arms, notes = arm_sums(now, stages[0]), [now.lost] if now.lost else []
+    notes += said(model, now)
     if arms.thin:
-        said.append(
+        notes.append(
             "Hardly any weight is in one of the arms, as far as the noise lets one see: nobody is "
             "treated, everybody is, or who is treated is nearly certain from the covariates."
         )
     gone = [name for name in stages[-1].lost if name not in stages[0].lost]
     if gone:
-        said.append(
+        notes.append(
             f"Lost during the run: {', '.join(gone)}. The effect is that of the organisations "
             "that stayed, weighted by what was learnt of all."
         )
     found = balance(model, now, stages[0])
     if np.any(np.abs(found.after) - Z95 * found.after_noise > _FAR):
-        said.append("A covariate still differs between the weighted arms: see balance after.")
+        notes.append("A covariate still differs between the weighted arms: see balance after.")
     rough = np.maximum(found.before_noise, found.after_noise)
     if np.any(rough > _FAR):
-        said.append("There is too much noise to see from these figures whether arms are balanced.")
-    return tuple(said)
+        notes.append("There is too much noise to see from these figures whether arms are balanced.")
+    return tuple(notes)

@@ -20,8 +20,9 @@ from models.regression.cox import BASELINE, Cox, hazards
 from models.regression.families import Linear, NegativeBinomial
 from models.regression.newton import Standing
 from models.regression.outcome import Glm
+from models.regression.outside import outside
 from models.regression.progression import Progression
-from models.regression.reading import figures, outside
+from models.regression.reading import figures
 from models.regression.request import Regression
 from models.regression.special import logistic
 from models.regression.survival import PiecewiseHazard

@@ -26,6 +26,7 @@ from itertools import combinations, pairwise
 from typing import NoReturn
 
 from models.regression.formula_words import Kind, Word, refuse, words_of
+from models.regression.spline import even_knots
 from models.regression.syntax import (
     Factor,
     Formula,
@@ -228,13 +229,11 @@ class _Parser:
                     raise refuse("no setting of bs", name.position, "write knots=[…] or df=4")
         low, high = transformed(number)
         if knots is None:
-            inner = max((df or degree + 2) - degree, 0)
-            knots = tuple(low + (high - low) * (k + 1) / (inner + 1) for k in range(inner))
+            knots = even_knots(low, high, max((df or degree + 2) - degree, 0))
         ascending = all(a < b for a, b in pairwise((low, *knots, high)))
         if not ascending or len(knots) > MAX_KNOTS:
-            raise refuse(
-                "knots ascend strictly within the bounds", here.position, f"within {low} to {high}"
-            )
+            within = f"within {low:.12g} to {high:.12g}"
+            raise refuse("knots ascend strictly within the bounds", here.position, within)
         return Spline(number, knots, degree)
 
     def _number(self) -> Number:

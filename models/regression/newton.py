@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.regression.batch import Floats
+from models.regression.batch import Floats, Mask
 from models.regression.families import Linear
 from models.regression.joining import LARGEST_STEP, repaired
 from models.regression.member_vectors import (
@@ -58,6 +58,26 @@ class Opened:
 
 
 @dataclass(frozen=True, eq=False)
+class Loose:
+    """The inverse information `whole` [size, size], and the `part` of it along directions that were
+    held up, as the information does not determine them."""
+
+    whole: Floats
+    part: Floats
+
+    def of(self, matrix: Floats) -> Mask:
+        """Which of `matrix @ theta` follow from such directions more than from any other."""
+        whole, part = (np.diag(matrix @ each @ matrix.T) for each in (self.whole, self.part))
+        return np.asarray(part > whole / 2)
+
+    def among(self, free: Places, size: int) -> Loose:
+        """The same of `size` coefficients, of which these are those at `free`."""
+        there, full = np.ix_(free, free), np.zeros((2, size, size))
+        full[0][there], full[1][there] = self.whole, self.part
+        return Loose(full[0], full[1])
+
+
+@dataclass(frozen=True, eq=False)
 class Standing:
     """What is known after some rounds. Covariances are of `theta`, [size, size] each; `next` are
     the coefficients to ask at."""
@@ -70,7 +90,7 @@ class Standing:
     privacy: Floats
     lost: str = ""  # why nothing can be said of the coefficients
     left: float = math.inf  # of Newton's way to the fit, in standard errors of sampling
-    lifted: bool = False  # was a direction held up that the information does not determine?
+    loose: Loose | None = None  # where the information leaves something undetermined
     drowned: bool = False  # may noise alone have made a direction look undetermined?
     absent: tuple[int, ...] = ()  # coefficients of which nothing is known, kept as they began
 
@@ -96,7 +116,7 @@ def after_newton(model: Model, now: Standing, each: Opened, begun: Floats) -> St
         sampling=sampling,
         privacy=privacy + np.outer(step.rest, step.rest),
         left=step.left,
-        lifted=step.lifted,
+        loose=step.loose and step.loose.among(step.free, model.size),
         drowned=step.drowned,
         lost=step.lost,
         absent=tuple(absent.tolist()),
@@ -114,7 +134,7 @@ class Step:
     counted: Population
     sampling: Floats
     privacy: Floats
-    lifted: bool
+    loose: Loose | None
     drowned: bool
     lost: str
 
@@ -122,7 +142,7 @@ class Step:
 def _step(model: Model, population: Population, asked: Newton, each: Opened) -> Step:
     score, information, noise, blur = newton_sums(model, asked.theta, each)
     free = _there(model, information, blur)
-    curve, lifted = positive(information[np.ix_(free, free)], blur)
+    curve, loose = positive(information[np.ix_(free, free)], blur)
     solved = np.zeros(model.size)
     solved[free] = np.linalg.solve(curve, score[free])
     taken, bend = _taken(model, population, asked.theta, model.eased(solved), curve, free)
@@ -146,7 +166,7 @@ def _step(model: Model, population: Population, asked: Newton, each: Opened) -> 
         counted=counted,
         sampling=wide @ sampling @ wide.T,
         privacy=wide @ (inverse @ inverse * noise**2 + inverse @ bent @ inverse) @ wide.T,
-        lifted=lifted,
+        loose=loose,
         drowned=CLEAR * blur > FAINT * float(np.median(np.diag(information)[free])),
         lost=_unsaid(blurred=most > BLUR or loud > LOUDEST, left=left),
     )
@@ -253,9 +273,9 @@ def small_sample(model: Model, population: Population) -> float:
     return rows / max(rows - model.width, 1.0)
 
 
-def positive(matrix: Floats, noise: float) -> tuple[Floats, bool]:
-    """The matrix with the size of its eigenvalues kept above the noise, and whether one could be
-    nothing but noise.
+def positive(matrix: Floats, noise: float) -> tuple[Floats, Loose | None]:
+    """The matrix with the size of its eigenvalues kept above the noise, and what of its inverse is
+    of directions that could be nothing but noise.
 
     A negative one is far from the fit, where its size still says how far a step may go.
     """
@@ -266,9 +286,15 @@ def positive(matrix: Floats, noise: float) -> tuple[Floats, bool]:
     least = max(RIDGE, min(blur / float(np.median(scale) ** 2), 0.05))
     within = np.diag(matrix) < 2 * blur + 1e-12
     heard = CLEAR * noise * np.sum((axes / scale[:, None]) ** 2, axis=0)
-    lifted = bool(np.any(np.abs(values) < np.maximum(least, heard)) or np.any(within))
-    fixed = (axes * np.maximum(np.abs(values), least)) @ axes.T
-    return np.asarray(fixed * np.outer(scale, scale), dtype=np.float64), lifted
+    lifted = np.abs(values) < np.maximum(least, heard)
+    kept = np.maximum(np.abs(values), least)
+    fixed = np.asarray((axes * kept) @ axes.T * np.outer(scale, scale), dtype=np.float64)
+    if not lifted.any() and not within.any():
+        return fixed, None
+    turn = axes / np.sqrt(kept) / scale[:, None]
+    whole, part = turn @ turn.T, turn[:, lifted] @ turn[:, lifted].T
+    part[within, within] = whole[within, within]
+    return fixed, Loose(whole, part)
 
 
 def nearer(way: Floats, variance: Floats, whiten: Floats) -> Floats:

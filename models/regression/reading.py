@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,11 +14,15 @@ from models.regression.events import eventless
 from models.regression.families import Linear, NegativeBinomial, Ordinal
 from models.regression.fitting import Course
 from models.regression.newton import BLURRED, CAUSED, UNSETTLED, Standing, small_sample
-from models.regression.outcome import Glm, Model
+from models.regression.outcome import Glm
+from models.regression.outside import outside
 from models.regression.population import Covariates
+from models.regression.survival import PiecewiseHazard
 from models.regression.unclear import Unclear
+from models.regression.unseen import said, unseen
 from models.result import NO_INFORMATION, Z95, Estimate, normal_estimate
 
+Fitting = Glm | PiecewiseHazard
 COEFFICIENT, PREDICTION, FACT = "coefficient", "prediction", "fact"
 PRIOR_EFFECT = 0.4  # usual size of a coefficient per standard deviation, on the predictor's scale
 UNBOUNDED = 1e300  # an interval's end where nothing is known: a number that JSON can hold
@@ -26,7 +31,6 @@ BY_ROW = (
     "Standard errors of sampling take a member's rows for independent: where they are alike, "
     "intervals are too narrow."
 )
-FEWEST = 3.0  # members behind a coefficient, below which it is not to be relied on
 ALIKE = 0.05  # part of members, up to which the covariates reused pass for those asked about
 NEAR = 0.1  # of the way to the fit that may be left, in standard errors of sampling
 SEPARATED = 6.0  # a predictor's spread beyond which outcomes are nearly certain
@@ -35,7 +39,7 @@ SEPARATED = 6.0  # a predictor's spread beyond which outcomes are nearly certain
 @dataclass(frozen=True, eq=False)
 class Figures:
     """Coefficients outside, their names and both covariances: `values` as measured, `best` drawn
-    in as far as noise demands, `shrunk` for prediction."""
+    in as far as noise demands, `shrunk` for prediction. Nothing is told of those at `hidden`."""
 
     names: tuple[str, ...]
     values: Floats
@@ -43,6 +47,7 @@ class Figures:
     privacy: Floats
     best: Floats
     shrunk: Floats
+    hidden: frozenset[int] = frozenset()
 
     @property
     def told(self) -> Floats:
@@ -57,7 +62,8 @@ class Figures:
         """Of the names; what follows them, a baseline's logarithms, is told elsewhere."""
         variances = np.diag(self.sampling), np.diag(self.privacy)
         found = zip(self.names, self.values, *variances, self.told, strict=False)
-        return [with_errors((COEFFICIENT, name), *four) for name, *four in found]
+        rows = [with_errors((COEFFICIENT, name), *four) for name, *four in found]
+        return without(rows, self.hidden)
 
     def predictions(self) -> list[Estimate]:
         return [
@@ -76,11 +82,21 @@ def with_errors(
     """A measured value with the variances of both errors. Where `best` is told instead of it, the
     interval stays about the value."""
     if not (math.isfinite(value) and math.isfinite(sampling + privacy)):
-        return Estimate(cell, 0.0, 0.0, 0.0, -UNBOUNDED, UNBOUNDED, NO_INFORMATION)
+        return nothing(cell)
     first, second = math.sqrt(max(sampling, 0.0)), math.sqrt(max(privacy, 0.0))
     half = Z95 * math.hypot(first, second)
     low, high = float(value - half), float(value + half)
     return Estimate(cell, float(value if best is None else best), first, second, low, high)
+
+
+def nothing(cell: tuple[str, ...]) -> Estimate:
+    """A figure of which nothing can be said."""
+    return Estimate(cell, 0.0, 0.0, 0.0, -UNBOUNDED, UNBOUNDED, NO_INFORMATION)
+
+
+def without(rows: Iterable[Estimate], hidden: frozenset[int]) -> list[Estimate]:
+    """The rows, of which nothing is told at the places `hidden`."""
+    return [nothing(row.cell) if at in hidden else row for at, row in enumerate(rows)]
 
 
 def figures(model: Glm, now: Standing, levels: tuple[str, ...]) -> Figures:
@@ -89,27 +105,13 @@ def figures(model: Glm, now: Standing, levels: tuple[str, ...]) -> Figures:
     values = matrix @ now.theta + constant
     best, shrunk = (matrix @ each + constant for each in drawn_in(model, now))
     sampling, privacy = (matrix @ each @ matrix.T for each in (told(now), now.privacy))
-    return Figures(_names(model, levels), values, sampling, privacy, best, shrunk)
+    hidden = unseen(model, now).hidden
+    return Figures(_names(model, levels), values, sampling, privacy, best, shrunk, hidden)
 
 
 def told(now: Standing) -> Floats:
     """The covariance of sampling; not a number where nothing can be said."""
     return np.full_like(now.sampling, np.nan) if now.lost else now.sampling
-
-
-def outside(model: Glm) -> tuple[Floats, Floats]:
-    """(matrix, constant): `matrix @ theta + constant` are coefficients and thresholds outside."""
-    back, shift = model.design.back
-    middle, half = model.scaling
-    kept = len(back) + (model.family.extras if isinstance(model.family, Ordinal) else 0)
-    matrix, constant = np.zeros((kept, model.size)), np.zeros(kept)
-    matrix[: len(back), : model.width] = back * half
-    if model.design.intercept:
-        constant[0] = middle
-    if isinstance(model.family, Ordinal):
-        matrix[len(back) :, model.width :] = np.eye(model.family.extras)
-        matrix[len(back) :, : model.width] = -shift[None, :]
-    return matrix, constant
 
 
 def _names(model: Glm, levels: tuple[str, ...]) -> tuple[str, ...]:
@@ -118,7 +120,7 @@ def _names(model: Glm, levels: tuple[str, ...]) -> tuple[str, ...]:
     return model.design.names + tuple(f"{low} | {high}" for low, high in pairwise(levels))
 
 
-def drawn_in(model: Model, now: Standing) -> tuple[Floats, Floats]:
+def drawn_in(model: Fitting, now: Standing) -> tuple[Floats, Floats]:
     """Coefficients drawn towards no effect as far as noise demands, to be told; and as far as the
     whole error demands, for prediction.
 
@@ -160,7 +162,7 @@ def members_row(now: Standing, noise: float) -> Estimate:
     return normal_estimate((FACT, "members"), now.population.counted, noise)
 
 
-def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
+def warnings(model: Fitting, course: Course, now: Standing) -> tuple[str, ...]:
     """What a reader must know, from noisy totals and public facts alone: what the members are
     like comes before what noise does."""
     found = _causes(model, now)
@@ -178,33 +180,28 @@ def warnings(model: Model, course: Course, now: Standing) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _by_members(model: Model, now: Standing) -> bool:
+def _by_members(model: Fitting, now: Standing) -> bool:
     """Whether a fit by newton is lost for what its members are like, and not for noise."""
     return now.lost in (BLURRED, UNSETTLED) and (_hardly_any(model, now) or not now.drowned)
 
 
-def _hardly_any(model: Model, now: Standing) -> bool:
+def _hardly_any(model: Fitting, now: Standing) -> bool:
     return now.population.rows <= 2.0 * model.size
 
 
-def _causes(model: Model, now: Standing) -> list[str]:
+def _causes(model: Fitting, now: Standing) -> list[str]:
     """What of the data may leave coefficients without meaning: said before the noise."""
     found = []
     if _hardly_any(model, now):
         found.append("There are hardly any complete members, as far as the noise lets one see.")
-    if now.lifted or _undetermined(now):
+    if now.loose is not None or _undetermined(now):
         found.append(
             "Some coefficients cannot be told apart, as far as the noise lets one see: a column is "
             "constant, a level absent, or columns follow from others."
         )
     found += eventless(model, now.population)
-    found += _unclear(model, now.population.unclear)
-    thin = _thin(model, now)
-    if thin:
-        found.append(
-            "As far as the noise lets one see, hardly anyone, or nearly everyone, has "
-            f"{', '.join(thin)}: do not rely on what is said of it."
-        )
+    found += _unclear(model, now.population.unclear, unseen(model, now).hidden)
+    found += said(model, now)
     if _spread(model, now) > SEPARATED:
         shown = "" if now.lost else ", and those shown are where the search stopped"
         found.append(
@@ -214,15 +211,17 @@ def _causes(model: Model, now: Standing) -> list[str]:
     return found
 
 
-def _unclear(model: Model, unclear: Unclear) -> list[str]:
+def _unclear(model: Fitting, unclear: Unclear, hidden: frozenset[int]) -> list[str]:
     """Numbers that hardly vary, and columns that follow from others."""
     names = dict(enumerate(model.names, model.width - len(model.names)))
-    faint = [names[at] for at in unclear.faint if not model.flat[at]]
+    first = model.width - len(model.names)
+    faint = [names[at] for at in unclear.faint if not model.flat[at] and at - first not in hidden]
     found = []
     if faint:
         found.append(
-            f"How much {', '.join(faint)} varies cannot be told from noise; it may be constant: "
-            "do not rely on what is said of it."
+            f"How much {', '.join(faint)} varies cannot be told from noise; it may be constant, or "
+            "its bounds far wider than what members have, which clip(…) in the formula narrows: do "
+            "not rely on what is said of it."
         )
     found += [
         f"{' and '.join(names[at] for at in group)} cannot be told apart, as far as the noise lets "
@@ -244,26 +243,12 @@ def _strangers(known: Covariates, now: Standing) -> list[str]:
     ]
 
 
-def _thin(model: Model, now: Standing) -> tuple[str, ...]:
-    """Terms of levels that next to nobody has, or next to everybody."""
-    rows, found = now.population.rows, []
-    least = max(FEWEST, now.population.noise)
-    first = model.width - len(model.names)
-    for at, name in enumerate(model.names, first):
-        if not model.flat[at] or model.constant(at) is not None:
-            continue
-        count = (float(now.population.mean[at]) - model.shifts[at]) * rows
-        if not least <= count <= rows - least:
-            found.append(name)
-    return tuple(found)
-
-
 def _undetermined(now: Standing) -> bool:
     size = np.sqrt(np.maximum(np.diag(now.sampling), 0.0))
     return bool(np.any(size > 1e3))
 
 
-def _spread(model: Model, now: Standing) -> float:
+def _spread(model: Fitting, now: Standing) -> float:
     """The predictor's standard deviation over the covariates' law."""
     if isinstance(model.family, Linear):
         return 0.0

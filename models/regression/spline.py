@@ -5,9 +5,13 @@ Source: de Boor (1978), A Practical Guide to Splines; the recursion of Cox and d
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from models.regression.batch import Floats
+
+_DIGITS = 5  # of the distance between knots that nobody wrote
 
 
 def b_splines(x: Floats, low: float, high: float, inner: tuple[float, ...], degree: int) -> Floats:
@@ -32,3 +36,10 @@ def b_splines(x: Floats, low: float, high: float, inner: tuple[float, ...], degr
     for step in range(degree + 1):
         full[np.arange(len(x)), place - degree + step] = basis[:, step]
     return full
+
+
+def even_knots(low: float, high: float, count: int) -> tuple[float, ...]:
+    """Evenly within the bounds, each a short decimal number: what is printed is what is fitted."""
+    step = (high - low) / (count + 1)
+    digits = _DIGITS - 1 - math.floor(math.log10(step))
+    return tuple(round(low + step * (k + 1), digits) for k in range(count))

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,9 +27,11 @@ from models.regression.formula import parse_formula
 from models.regression.member_vectors import Gram, Newton, unpacked
 from models.regression.newton import Opened, Standing, newton_sums
 from models.regression.outcome import Glm
-from models.regression.reading import COEFFICIENT, FACT, members_row, outside, with_errors
+from models.regression.outside import outside
+from models.regression.reading import COEFFICIENT, FACT, members_row, with_errors, without
 from models.regression.request import Regression, model_of
 from models.regression.special import even_normal
+from models.regression.unseen import unseen
 from models.result import Estimate, Result
 from privacy.contract.dictionary import Dictionary
 from privacy.errors import BadInput
@@ -169,6 +171,8 @@ def _reduced(model: Glm, now: Standing, moments: _Moments, kept: list[int]) -> t
     names = [model.design.names[at] for at in kept]
     found = zip(names, beta * half + constant[kept], *errors, strict=True)
     lines = [with_errors((COEFFICIENT, name), *three) for name, *three in found]
+    hidden = unseen(model, replace(now, loose=None)).hidden  # what is left out may determine
+    lines = without(lines, frozenset(at for at, place in enumerate(kept) if place in hidden))
     return (*lines, _spread(now, variance * half**2))
 
 

@@ -34,7 +34,8 @@ LARGEST_HAZARD = 10.0  # cumulative, of a member, near the fit
 class PiecewiseHazard(Model):
     """`edges` ascend from the beginning of time; beyond the last nobody is followed.
 
-    `start` is the column with the beginning of a row's time at risk, 0 where there is none.
+    `start` is the column with the beginning of a row's time at risk, 0 where there is none; a row
+    whose end is not after it is left out.
     `sites` is the number of organisations with a baseline each; 1 for one baseline.
     """
 
@@ -143,7 +144,8 @@ class PiecewiseHazard(Model):
         stop = number_values(self.stop, batch)
         event = (batch.of(self.event.column) == self.happened) & (stop <= self.edges[-1])
         stop = np.minimum(stop, self.edges[-1])
-        known &= (stop >= start) & (stop >= self.edges[0])
+        after = stop >= start if self.start is None else stop > start
+        known &= after & (stop >= self.edges[0])
         return known, start, stop, event & known
 
     def _at_risk(

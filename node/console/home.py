@@ -34,6 +34,7 @@ def show(visit: Visit) -> Response:
         detail=detail,
         odds="" if spent is None else spent.sentence,
         backup=state.backed_up[:10],
+        halted=bool(state.forked) or bool(steward.coordinator()["offered"]),
         version=VERSION,
         connected=visit.connected,
         waiting=[each for each in steward.studies() if each["decision"] in OPEN],

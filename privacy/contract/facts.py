@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 from privacy.contract.canonical import canonical_bytes, sha256_hex
 from privacy.errors import BadInput
@@ -28,12 +29,58 @@ class Fact(BaseModel):
         try:
             return cls.model_validate_json(canonical_bytes(value))
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            said = first["msg"].removeprefix(_OURS)
-            raise BadInput(said, where=f"{cls.__name__}.{where}".rstrip(".")) from None
+            found = unlike(error)
+            where = f"{cls.__name__}.{found.where}".rstrip(".")
+            raise BadInput(found.what, where=where, instead=found.instead) from None
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 (hexadecimal) of the canonical bytes."""
         return sha256_hex(canonical_bytes(self.to_json()))
+
+
+def unlike(error: ValidationError) -> BadInput:
+    """The first field that a fact does not take, in words: where, why, and what to write instead.
+
+    Guarantee: a function of the field's place and its declared limits, never of its value.
+    """
+    first = error.errors(include_url=False, include_input=False)[0]
+    what, instead = _in_words(first)
+    return BadInput(what, where=".".join(map(str, first["loc"])), instead=instead)
+
+
+def _in_words(first: ErrorDetails) -> tuple[str, str]:
+    limits = first.get("ctx", {})
+    match first["type"]:
+        case "literal_error" | "enum":
+            return "none of the words that are known here", f"write {limits['expected']}"
+        case "greater_than_equal":
+            return f"less than {limits['ge']}", f"write {limits['ge']} or more"
+        case "greater_than":
+            return f"not above {limits['gt']}", f"write more than {limits['gt']}"
+        case "less_than_equal":
+            return f"more than {limits['le']}", f"write {limits['le']} or less"
+        case "less_than":
+            return f"not below {limits['lt']}", f"write less than {limits['lt']}"
+        case "too_short":
+            return f"fewer than {limits['min_length']} of them", "write more"
+        case "too_long":
+            return f"more than {limits['max_length']} of them", "write fewer"
+        case "missing":
+            return "missing", "write it"
+        case "extra_forbidden":
+            return "not known here", "leave it out"
+        case kind:
+            return _WRONG_KIND.get(kind, first["msg"].removeprefix(_OURS)), ""
+
+
+_WRONG_KIND = {
+    "string_type": "not a text",
+    "int_type": "not a whole number",
+    "bool_type": "neither true nor false",
+    "tuple_type": "not a list",
+    "list_type": "not a list",
+    "dict_type": "not an object",
+    "model_type": "not an object",
+    "model_attributes_type": "not an object",
+}

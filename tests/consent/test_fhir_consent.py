@@ -134,7 +134,7 @@ PLAIN = {"type": "permit"}
             "x, Word",
             "last day is before",
         ),
-        (consent(language=7), "x, Word.language", "string"),
+        (consent(language=7), "x, Word.language", "not a text"),
         (consent(policy=[{"uri": "urn:sha256:zz"}]), "x, Word.text", "pattern"),
     ],
 )
@@ -236,7 +236,7 @@ def test_one_word_that_is_wrong_keeps_all_out(tmp_path: Path) -> None:
         ("w.ndjson", "\n[]\n", "w.ndjson, line 2", "no FHIR"),
         ("w.csv", "member,purpose\n", "w.csv, column state", "missing"),
         ("w.csv", "member,purpose,state,mood\n", "w.csv, column mood", "no such column"),
-        ("w.csv", "member,purpose,state\na,x,maybe\n", "w.csv, row 1, state", "should be"),
+        ("w.csv", "member,purpose,state\na,x,maybe\n", "w.csv, row 1, state", "none of the words"),
         (
             "w.csv",
             "member,purpose,state,terms\na,x,given,HMB\na,x,given,XYZ\n",

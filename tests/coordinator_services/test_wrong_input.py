@@ -45,7 +45,11 @@ def study() -> Study:
         (lambda s: s.count().run(1, max_attempts="x"), Code.TOO_MANY_ATTEMPTS, "1 to 10"),
         (lambda s: s.count().run(1, timeout_seconds="x"), Code.BAD_REQUEST, "number above 0"),
         (lambda s: s.plan(1).add("count"), Code.BAD_REQUEST, "add(study.count())"),
-        (lambda s: s.glm("age ~ sex", family="gamma"), Code.BAD_REQUEST, "family: not taken here"),
+        (
+            lambda s: s.glm("age ~ sex", family="gamma"),
+            Code.BAD_REQUEST,
+            "family: no family 'gamma'",
+        ),
         (lambda s: s.glm("age ~ sex", way="magic"), Code.BAD_REQUEST, "write gradient, gram"),
         (lambda s: s.effect("age", "sex", "edss", estimand="atc"), Code.BAD_REQUEST, "estimand"),
         (lambda s: s.attrition([3]), Code.BAD_REQUEST, "list of texts"),
@@ -116,3 +120,85 @@ def test_a_list_of_columns_names_each_once(study: Study) -> None:
     said = str(refused.value)
     assert "age" in said
     assert "members.age" not in said
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        *[(name, "write 'linear'") for name in ("gaussian", "OLS", "normal", "Linear ")],
+        *[(name, "write 'binomial'") for name in ("logistic", "logit", "Bernoulli")],
+        *[(name, "write 'negative_binomial'") for name in ("nb", "NegBin", "negative binomial")],
+        ("counts", "write 'poisson'"),
+        ("proportional odds", "write 'ordinal'"),
+        ("cox", "study.cox"),
+        ("multinomial", "study.train"),
+        ("gamma", "write linear, binomial, poisson, negative_binomial, ordinal"),
+        (3, "write linear"),
+        (None, "write linear"),
+    ],
+)
+def test_another_programs_family_is_answered_with_ours(
+    study: Study, written: Any, meant: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        study.glm("age ~ sex", family=written)
+    assert refused.value.where == "family"
+    assert meant in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"rounds": 0}, "rounds: less than 1 — write 1 or more"),
+        ({"rounds": 500}, "rounds: more than 200 — write 200 or less"),
+        ({"rounds": 2.5}, "rounds: not a whole number"),
+        ({"optimiser": "rmsprop"}, "write 'adam' or 'sgd'"),
+        ({"seed": -1}, "seed: less than 0"),
+        ({"widths": 32}, "widths: not a list"),
+        ({"widths": []}, "widths: fewer than 1"),
+        ({"widths": [8] * 5}, "widths: more than 4"),
+        ({"widths": [1000]}, "widths: more than 512"),
+        ({"widths": ["a"]}, "widths: not a whole number"),
+        ({"activation": "gelu"}, "write 'relu', 'tanh' or 'silu'"),
+        ({"layer_norm": "yes"}, "layer_norm: neither true nor false"),
+        ({"epochs": 10}, "epochs: mlp has no such setting — write rounds=20"),
+        ({"lr": 0.1}, "write rate='0.1'"),
+        ({"dropout": 0.5}, "write activation, layer_norm, widths"),
+        ({"batch_size": 64}, "every round is of all members"),
+        ({"event": "maybe"}, "write one of female, male"),
+        ({"features": 3}, "features: neither"),
+        ({"epsilon": "much"}, "epsilon is not a decimal number"),
+        ({"epsilon": -1}, "epsilon"),
+    ],
+)
+def test_a_wrong_setting_of_training_is_said_in_words(
+    study: Study, settings: dict[str, Any], says: str
+) -> None:
+    ask: Any = study.train
+    with pytest.raises(BadInput) as refused:
+        ask("mlp", **{"outcome": "sex", "features": ["age"], **settings})
+    said = str(refused.value)
+    assert says in said
+    assert "Input should" not in said
+    assert "Train." not in said
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda s: s.cox("age", "sex", "edss", grid=5), "grid: not a list of numbers"),
+        (lambda s: s.cox("age", "sex", "edss", grid=[0, 10**6]), "happened"),
+        (lambda s: s.cox("age", "edss", "sex"), "event: 'members.edss' has no levels"),
+        (lambda s: s.glm("age ~ sex", members=0), "members: at least 1 is guessed"),
+        (lambda s: s.glm("age ~ sex", members="many"), "members: not a whole number"),
+        (lambda s: s.glm("age ~ sex", reuse=3), "reuse: neither an answer nor a release"),
+        (lambda s: s.glm(3), "formula: not a text"),
+        (lambda s: s.effect("age", "sex", "edss", estimand="ATE"), "'overlap', 'ate' or 'att'"),
+    ],
+)
+def test_a_wrong_setting_of_a_fit_is_said_in_words(
+    study: Study, ask: Callable[[Any], object], says: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        ask(study)
+    assert says in str(refused.value)

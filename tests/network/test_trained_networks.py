@@ -131,9 +131,9 @@ def test_what_is_wrong_is_said_before_anything_is_sent(researcher: Client) -> No
         ({"outcome": "symptom"}, "many rows"),
         ({"features": []}, "1 to 200"),
         ({"features": ["treatment"]}, "is the outcome"),
-        ({"depth": 3}, "Extra inputs"),
+        ({"depth": 3}, "no such setting"),
         ({"rate": "fast"}, "finite"),
-        ({"rounds": 0}, "greater than"),
+        ({"rounds": 0}, "write 1 or more"),
         ({"epsilon": 0}, "epsilon"),
     ):
         with pytest.raises(BadInput, match=says):

@@ -71,7 +71,7 @@ def test_what_differs_is_put_in_the_presets_place() -> None:
         ("ceiling_epsilon = 10000000", ["ceiling_epsilon", "at most 1000000"]),
         ("yearly_epsilon = true", ["yearly_epsilon", "not a number"]),
         ("study_epsilon = 'much'", ["study_epsilon"]),
-        ("approvers = 3", ["approvers", "less than or equal to 2"]),
+        ("approvers = 3", ["approvers", "write 2 or less"]),
         ("embargo_days = -1", ["embargo_days"]),
         ("automatic = ['approve-all']", ["automatic"]),
         ("automatic = ['approve-known']", ["needs the keys that are known"]),

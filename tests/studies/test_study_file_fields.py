@@ -67,7 +67,7 @@ def test_a_protocol_may_stand_in_the_file() -> None:
     [
         ("protocl = 'x'", ["did you mean 'protocol'?"]),
         ("protocol = 3", ["protocol", "write the text"]),
-        ("protocol = {reference = 'x'}", ["protocol, sha256", "Field required"]),
+        ("protocol = {reference = 'x'}", ["protocol, sha256", "missing"]),
         ("protocol = {reference = 'x', sha256 = 'y'}", ["protocol, sha256"]),
         ('conditions = ["ALS"]', ["conditions", "'ALS'", "MONDO:0004976"]),
         ('research = "disease"', ["research", "names its conditions"]),
