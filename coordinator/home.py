@@ -116,9 +116,7 @@ class Home:
         try:
             return SigningKey(unb64(self.identity_file.read_text("ascii").strip()))
         except OSError:
-            raise BadInput(
-                "the coordinator's key is missing", where=where, instead=instead
-            ) from None
+            raise BadInput(what, where=where, instead=instead) from None
         except (BadInput, ValueError):
             raise BadInput("is no key", where=where, instead=instead) from None
 
