@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal
 
-from privacy.contract.facts import Fact
+from privacy.contract.facts import Sorted
 from privacy.ledger.fields import CodeText, Count, Digest
 
 
@@ -53,7 +53,7 @@ ATTEMPT_WORDS: Mapping[Attempted, str] = {
 }
 
 
-class AttemptRefused(Fact):
+class AttemptRefused(Sorted):
     """The first message of its sort on its day that was refused with `code`.
 
     `evidence` is the digest of the plan, or the SHA-256 of the message. What followed on the same
