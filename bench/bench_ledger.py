@@ -1,11 +1,12 @@
 """How much a durable, signed ledger costs beside a plain durable insert, and how fast it verifies.
 
 The plain insert writes the same bytes (the entry's line, and for a charge what leaves) with the
-same durability (SQLite, WAL, synchronous=FULL, one transaction each) on the same disk in the same
-run, interleaved with the ledger's appends so that both see the same disk. An append adds about
-0.05 ms of work to the insert (rules, encoding, tree, seal), so the ratio is near 1 on a disk that
-takes milliseconds to flush, and above 2 only on one that takes less than 0.05 ms. A head is signed
-when it is first shown, as it is after every charge: the row beside says what that takes.
+same durability and driver (Python's sqlite3, WAL, synchronous=FULL, one transaction each, one
+table with an integer key and nothing else) on the same disk in the same run, interleaved with the
+ledger's appends so that both see the same disk. An append adds 0.05 ms of work to the insert
+(rules, encoding, tree, seal), and more where caches are cold, so the ratio is near 1 on a disk
+that takes milliseconds to flush, and above 2 only on one that takes less than 0.08 ms. A head is
+signed when it is first shown, as it is after every charge: the row beside says what that takes.
 """
 
 from __future__ import annotations

@@ -47,6 +47,7 @@ from privacy.contract.token import Role, Token
 from privacy.errors import BadInput, CairnError
 
 NETWORK = "local"
+_SETTLED = ("online", "paused", "left")
 REMEMBERED = "network.json"
 READY_SECONDS = 180.0
 STOP_SECONDS = 15.0
@@ -95,6 +96,7 @@ class Prepared:
     tokens: Tokens
     nodes: tuple[PreparedNode, ...]
     studies: tuple[str, ...]
+    resumed: bool = False
 
 
 def prepare(
@@ -186,7 +188,7 @@ def _recall(layout: Layout, state: Path) -> Prepared:
     nodes = tuple(PreparedNode(one, home, home.settings()) for one, home in homes)
     url = f"http://{settings.host}:{settings.port}"
     studies = tuple(draft.id for draft in layout.studies.studies)
-    return Prepared(coordinator, url, tokens, nodes, studies)
+    return Prepared(coordinator, url, tokens, nodes, studies, resumed=True)
 
 
 def _found(layout: Layout, state: Path) -> tuple[CoordinatorHome, Store]:
@@ -356,7 +358,11 @@ class Network:
             list(pool.map(Process.stop, everyone))
 
     def wait_ready(self, seconds: float = READY_SECONDS) -> None:
-        """Until every node is online, has its roster in force and its approvals are known."""
+        """Until every node is online, has its roster in force and its approvals are known.
+
+        In a network that is taken up again, organisations may have refused, paused or left
+        meanwhile: there nobody has to approve anything.
+        """
         until = time.monotonic() + seconds
         bearer = self.prepared.tokens.admin.bearer
         headers = {"Authorization": f"Bearer {bearer}"}
@@ -375,6 +381,8 @@ class Network:
             studies = client.get("/v1/studies").raise_for_status().json()["studies"]
         except httpx.HTTPError:
             return False
+        if self.prepared.resumed:
+            return all(node["state"] in _SETTLED for node in nodes)
         online = all(node["state"] == "online" for node in nodes)
         everywhere = all(len(study["approved_by"]) == len(nodes) for study in studies)
         return online and everywhere and len(nodes) == len(self.nodes)

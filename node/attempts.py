@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -39,7 +39,40 @@ _PLANS = {
     Code.NOT_DELEGATED: Attempted.KEY,
     Code.KEY_REVOKED: Attempted.KEY,
 }
-_OFFERS = (Ask.OFFER_ROSTER, Ask.OFFER_STUDY, Ask.OFFER_REVOCATION, Ask.PREPARE_SHARES)
+_LINKAGES = frozenset(
+    {
+        Code.BAD_SIGNATURE,
+        Code.ROSTER_MISMATCH,
+        Code.PEERS_NOT_CONFIRMED,
+        Code.UNKNOWN_COLUMN,
+        Code.POLICY_FLOOR,
+        Code.RATE_LIMITED,
+    }
+)
+_FORGED = frozenset({Code.BAD_SIGNATURE})
+_REFUSED: Mapping[Ask, tuple[Attempted, frozenset[Code]]] = {
+    Ask.CONTRIBUTE: (
+        Attempted.ATTEMPT,
+        frozenset({Code.TOO_MANY_ATTEMPTS, Code.PLAN_MISMATCH}),
+    ),
+    Ask.FOLLOW_KEY: (Attempted.KEY_CHANGE, _FORGED),
+    Ask.OFFER_SUCCESSORS: (Attempted.KEY_CHANGE, _FORGED),
+    Ask.LINK_BEGIN: (Attempted.LINKAGE, _LINKAGES),
+}
+_BROKEN: Mapping[Ask, Attempted] = {
+    Ask.OFFER_ROSTER: Attempted.FORGED,
+    Ask.OFFER_STUDY: Attempted.FORGED,
+    Ask.OFFER_REVOCATION: Attempted.FORGED,
+    Ask.PREPARE_SHARES: Attempted.FORGED,
+    Ask.SIGN_SURVIVORS: Attempted.CLAIMS,
+    Ask.REVEAL: Attempted.OPENING,
+    Ask.LINK_MEET: Attempted.LINKAGE,
+    Ask.LINK_LIST: Attempted.LINKAGE,
+    Ask.LINK_RAISE: Attempted.LINKAGE,
+    Ask.LINK_VOUCH: Attempted.LINKAGE,
+    Ask.LINK_LEARN: Attempted.LINKAGE,
+    Ask.LINK_KEEP: Attempted.LINKAGE,
+}
 
 
 @dataclass(frozen=True)
@@ -75,18 +108,14 @@ def attempted(
 
 
 def _what(ask: Ask, error: Exception) -> Attempted | None:
-    broken = isinstance(error, VerificationFailed | ProtocolError)
     if isinstance(error, Refused):
-        beyond = error.code in (Code.TOO_MANY_ATTEMPTS, Code.PLAN_MISMATCH)
-        return Attempted.ATTEMPT if ask is Ask.CONTRIBUTE and beyond else None
-    if ask in _OFFERS and broken:
-        return Attempted.FORGED
-    if ask is Ask.SIGN_SURVIVORS and broken:
-        second = isinstance(error, SecondList)
-        return Attempted.SURVIVORS if second else Attempted.CLAIMS
-    if ask is Ask.REVEAL and broken:
-        return Attempted.OPENING
-    return None
+        sort, codes = _REFUSED.get(ask, (None, _FORGED))
+        return sort if error.code in codes else None
+    if not isinstance(error, VerificationFailed | ProtocolError):
+        return None
+    if ask is Ask.SIGN_SURVIVORS and isinstance(error, SecondList):
+        return Attempted.SURVIVORS
+    return _BROKEN.get(ask)
 
 
 def _planned(

@@ -30,7 +30,7 @@ from privacy.ledger.coordinator_entry import (
     CoordinatorForked,
     CoordinatorKeyChanged,
 )
-from privacy.ledger.coordinators import coordinator_of, is_fork
+from privacy.ledger.coordinators import change_coordinator, coordinator_of, is_fork
 from privacy.ledger.steward_entry import Signed
 
 MOST_REFUSED = 16
@@ -47,6 +47,7 @@ class CoordinatorKeys:
     documents: Documents
     clock: Callable[[], datetime]
     refused: list[dict[str, str]] = field(default_factory=list)  # the newest, since the start
+    _fork: CoordinatorKey | None = None  # a second successor, and perhaps not in the ledger yet
     _ahead: tuple[CoordinatorKey, ...] = ()  # followed, and perhaps not in the ledger yet
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -97,8 +98,9 @@ class CoordinatorKeys:
             except VerificationFailed as failed:
                 self._refuse(changes[-1].new_key, failed.what)
                 raise Refused(Code.BAD_SIGNATURE, what="coordinator's key") from None
-            if settled:
-                self._enter()
+            finally:
+                if settled:
+                    self._enter()
             return {"key": self.key.text}
 
     def _take(self, changes: Sequence[CoordinatorKey]) -> None:
@@ -114,12 +116,14 @@ class CoordinatorKeys:
             self._offer(changes[-1])
 
     def _check_forks(self, changes: Sequence[CoordinatorKey]) -> None:
-        forks = [each for each in changes if is_fork(self.ledger.state, each)]
+        state = self.ledger.state
+        for each in self._beyond(coordinator_of(state, self.first)):
+            state = change_coordinator(state, CoordinatorKeyChanged(change=each), state.at)
+        forks = [each for each in changes if is_fork(state, each)]
         if not forks:
             return
         self._refuse(forks[0].new_key, "a second successor of a former key")
-        with suppress(Refused):  # it is known, or the ledger takes nothing now
-            self.ledger.append(CoordinatorForked(change=forks[0]))
+        self._fork = forks[0]
         raise Refused(Code.HISTORY_BROKEN, what="coordinator's key")
 
     def settle(self) -> None:
@@ -128,8 +132,17 @@ class CoordinatorKeys:
             self._enter()
 
     def _enter(self) -> None:
+        """What was followed, and then evidence that what was followed has a second successor."""
         for change in self._beyond(coordinator_of(self.ledger.state, self.first)):
             self.ledger.append(CoordinatorKeyChanged(change=change))
+        if self._fork is None:
+            return
+        try:
+            self.ledger.append(CoordinatorForked(change=self._fork))
+        except Refused as refused:
+            if refused.code is not Code.CONFLICT:  # the ledger takes nothing now: later
+                return
+        self._fork = None
 
     def _refuse(self, key: PublicKey, why: str) -> None:
         """Seen in `cairn-node status`, and in the program's log."""

@@ -15,13 +15,22 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
-from node.ledger_file import FORMAT, SCHEMA, Head, connect, genesis_of, had_key, stopping
+from node.ledger_file import (
+    FORMAT,
+    SCHEMA,
+    Head,
+    Transaction,
+    connect,
+    genesis_of,
+    had_key,
+    stopping,
+)
 from node.ledger_wish import (
     BEGIN_AGAIN,
     RESTORED,
@@ -49,6 +58,7 @@ from privacy.ledger.upkeep_entry import NodeKeyChanged, Restored
 from privacy.merkle import Frontier, Tree
 
 _BATCH = 1_000
+_INSERT = "INSERT INTO entries VALUES (?, ?, ?)"
 
 Clock = Callable[[], datetime]
 Step = Callable[[str], None]
@@ -301,9 +311,10 @@ class LedgerStore:
     def _keep(self, accepted: list[Accepted], state: LedgerState, frontier: Frontier) -> None:
         """Make accepted entries durable, then known, then answer those who wished for them."""
         with self._transaction():
-            self._head.move(self._frontier.size, frontier)
+            self._head.lift(self._frontier.size)
             for wish, entry in accepted:
-                self._db.execute("INSERT INTO entries VALUES (?, ?)", (entry.seq, entry.data))
+                head = self._head.sealed(frontier) if entry.seq + 1 == frontier.size else None
+                self._db.execute(_INSERT, (entry.seq, entry.data, head))
                 keep_beside(self._db, wish)
                 self._reached(f"{wish.body.kind} written")
         for _, entry in accepted:
@@ -330,17 +341,8 @@ class LedgerStore:
         if self._restored is not None:
             raise Refused(Code.LEDGER_STOPPED, what=RESTORED)
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with stopping():
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield
-                self._db.execute("COMMIT")
-            finally:
-                if self._db.in_transaction:
-                    with suppress(sqlite3.Error):
-                        self._db.execute("ROLLBACK")
+    def _transaction(self) -> Transaction:
+        return Transaction(self._db)
 
     def restore(self, lines: Sequence[bytes], heads: Iterable[Checkpoint]) -> None:
         """Append entries that this very ledger had and lost, from where it ends, durably.

@@ -78,9 +78,14 @@ def _environment(package: str, language: str) -> Environment:
         extensions=["jinja2.ext.i18n"],
     )
     made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
-    made.filters["digits"] = digits
+    made.filters.update(digits=digits, minute=minute)
     made.globals.update(many=many, static=static_address)
     return made
+
+
+def minute(instant: str) -> str:
+    """An instant as people read it, in UTC: 2024-12-31 09:05."""
+    return instant[:16].replace("T", " ")
 
 
 @dataclass(frozen=True)

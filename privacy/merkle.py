@@ -96,15 +96,16 @@ class Tree:
         """Add one leaf hash."""
         if len(leaf) != HASH_BYTES:
             raise BadInput("a leaf hash has 32 bytes")
-        self._levels[0] += leaf
-        level, count = 0, self.size
-        while count % 2 == 0:
-            count //= 2
-            pair = node_hash(self._at(level, 2 * count - 2), self._at(level, 2 * count - 1))
-            level += 1
-            if level == len(self._levels):
+        level = self._levels[0]
+        level += leaf
+        higher = 1
+        while len(level) % (2 * HASH_BYTES) == 0:
+            pair = bytes(level[-2 * HASH_BYTES :])
+            if higher == len(self._levels):
                 self._levels.append(bytearray())
-            self._levels[level] += pair
+            level = self._levels[higher]
+            level += node_hash(pair[:HASH_BYTES], pair[HASH_BYTES:])
+            higher += 1
 
     def leaf(self, index: int) -> bytes:
         """The leaf hash at `index`."""

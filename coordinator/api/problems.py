@@ -152,7 +152,8 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     return problem(Code.BAD_REQUEST, {"where": where}, 422)
 
 
-async def _http(_request: Request, error: Exception) -> JSONResponse:
+async def of_http(_request: Request, error: Exception) -> JSONResponse:
+    """The problem of a request that no operation answers."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status >= 500:
         return problem(Code.INTERNAL)
@@ -176,7 +177,7 @@ _HANDLERS: Mapping[type[Exception], _Handler] = {
     VerificationFailed: _bad_signature,
     ProtocolError: _bad_signature,
     RequestValidationError: _invalid,
-    HTTPException: _http,
+    HTTPException: of_http,
     Exception: _unexpected,
 }
 

@@ -12,6 +12,7 @@ from pages.forms import check_from_here
 from privacy.errors import Code, Refused
 
 _WRONG = "These do not belong together: name, password and code. Try again."
+_NO_LINK = "This link is over, or was opened before. Ask for another with: cairn browser"
 _BUSY = "Too many tries. Wait a minute, then try again."
 
 
@@ -54,7 +55,7 @@ def open_link(visit: Visit) -> Response:
     who = services.links.take(visit.form.value("secret"))
     person = services.store.people.get(who) if who else None
     if person is None or person.revoked_at:
-        raise Refused(Code.NOT_PERMITTED, what="link")
+        return visit.page("trouble.html", 403, words=_NO_LINK, code=Code.NOT_PERMITTED.value)
     response = go("/")
     open_web(services, person, response)
     return response

@@ -90,6 +90,8 @@ def leave(visit: Visit, study: str, asked: str) -> Response:
 def paste_delegation(visit: Visit, study: str) -> Response:
     """Register the delegation that `cairn delegate` printed."""
     visit.check_form()
+    if visit.person.role is not Role.RESEARCHER:
+        raise Refused(Code.NOT_PERMITTED)
     try:
         envelope = Delegated.parse(visit.form.value("delegation")).envelope
         facts = take_delegation(visit.services, visit.person, envelope)

@@ -124,7 +124,7 @@ class Visit:
 
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page with the navigation of its reader."""
-        person = None if self.admitted is None else self.admitted.principal
+        person = self._reader
         return KIT.page(
             self.request,
             template,
@@ -135,6 +135,14 @@ class Visit:
             form=values.pop("form", self.form),
             **values,
         )
+
+    @property
+    def _reader(self) -> Principal | None:
+        """Who is reading, for a page that says why they may not."""
+        try:
+            return None if self.admitted is None else self.admitted.principal
+        except Refused:
+            return None
 
     def _links(self, person: Principal | None) -> list[Link]:
         here = self.request.url.path

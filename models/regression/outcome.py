@@ -135,6 +135,10 @@ class Model(ABC):
     def pretend(self, sketch: Sketch, theta: Floats) -> ModelRows:
         """Rows of made-up members, whose outcomes have the law of `theta`."""
 
+    def weights(self, sketch: Sketch) -> Floats:
+        """[n]: of made-up members, as a row's weight varies; of one each where it says nothing."""
+        return np.ones(len(sketch.points))
+
     @abstractmethod
     def moments(self, rows: ModelRows) -> Floats:
         """[rows, m], each within [-1, 1]: what is learnt of the outcome first."""

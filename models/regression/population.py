@@ -216,7 +216,8 @@ def with_gram(
     if not free:
         return population
     linear, count = asked.linear[:, columns], population.rows * population.weight
-    before, clipped, kept = _clipped_products(population.points @ linear, asked.clip)
+    weight = model.weights(population)
+    before, clipped, kept = _clipped_products(population.points @ linear, weight, asked.clip)
     gram = before + (unpacked(sums, len(columns)) / count - clipped) / kept
     moved = population.mean @ linear
     there = np.ix_(np.isin(columns, free), np.isin(columns, free))
@@ -243,13 +244,15 @@ def _roughness(left: float, error: float, size: int) -> float:
     return math.sqrt(2 * ((size - 1) * left**2 + error**2) / (size + 1))
 
 
-def _clipped_products(z: Floats, clip: float) -> tuple[Floats, Floats, Floats]:
-    """Under the law: mean products of mapped columns `z`, the same clipped, and how much of a
-    change of each is kept."""
-    inside = np.minimum(1.0, clip / np.maximum((z**2).sum(axis=1), 1e-12))[:, None]
-    square = z**2
-    kept = ((square * inside).T @ square) / np.maximum(square.T @ square, 1e-12)
-    return z.T @ z / len(z), (z * inside).T @ z / len(z), np.maximum(kept, 0.1)
+def _clipped_products(z: Floats, weight: Floats, clip: float) -> tuple[Floats, Floats, Floats]:
+    """Under the law: weighted mean products of mapped columns `z`, the same clipped, and how much
+    of a change of each is kept."""
+    square, whole = z**2, weight.sum()
+    norm = weight * square.sum(axis=1)
+    inside = (weight * np.minimum(1.0, clip / np.maximum(norm, 1e-12)))[:, None]
+    by_weight = weight[:, None]
+    kept = (square * inside).T @ square / np.maximum((square * by_weight).T @ square, 1e-12)
+    return (z * by_weight).T @ z / whole, (z * inside).T @ z / whole, np.maximum(kept, 0.1)
 
 
 def _shrunk_diagonal(found: Floats, tau: float, unsure: Floats) -> tuple[Floats, float]:

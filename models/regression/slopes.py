@@ -64,13 +64,16 @@ class Slopes(Glm):
         return replace(found, x=found.x * root[:, None], y=found.y * root, weight=known)
 
     def pretend(self, sketch: Sketch, theta: Floats) -> ModelRows:
-        """With weights spread evenly about their mean."""
         made = super().pretend(sketch, theta)
-        even = np.modf(np.arange(1, made.members + 1) * STEP)[0]
-        reach = min(sketch.weight, max(1 - sketch.weight, 0.0))
-        root = np.sqrt(np.clip(sketch.weight + reach * (2 * even - 1), 1e-3, 1.0))
+        root = np.sqrt(self.weights(sketch))
         eta = made.x @ theta[: self.width]
         return replace(made, x=made.x * root[:, None], y=made.y - eta * (1 - root))
+
+    def weights(self, sketch: Sketch) -> Floats:
+        """Spread evenly about their mean."""
+        even = np.modf(np.arange(1, len(sketch.points) + 1) * STEP)[0]
+        reach = min(sketch.weight, max(1 - sketch.weight, 0.0))
+        return np.asarray(np.clip(sketch.weight + reach * (2 * even - 1), 1e-3, 1.0))
 
     def first_rows(self, batch: Batch) -> ModelRows:
         slope, weight, known = self.slopes(batch)

@@ -13,6 +13,7 @@ from node.console.visit import Visit, go
 from node.console.words import in_words
 from node.service import VERSION
 from pages.kit import HEADERS
+from privacy.contract.shown import as_cell
 from privacy.errors import BadInput, Refused, VerificationFailed
 from privacy.odds import odds_of_rho
 from privacy.promise import BASELINE
@@ -34,6 +35,7 @@ def show(visit: Visit) -> Response:
         detail=detail,
         odds="" if spent is None else spent.sentence,
         backup=state.backed_up[:10],
+        halted=bool(state.forked) or bool(steward.coordinator()["offered"]),
         version=VERSION,
         connected=visit.connected,
         waiting=[each for each in steward.studies() if each["decision"] in OPEN],
@@ -96,7 +98,10 @@ def download(visit: Visit) -> Response:
     rows = visit.steward.left_the_building()
     lines = csv.DictWriter(written, _COLUMNS, extrasaction="ignore")
     lines.writeheader()
-    lines.writerows(rows)
+    lines.writerows(
+        {name: as_cell(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
+        for row in rows
+    )
     name = f'attachment; filename="left-{visit.parts.service.node}.csv"'
     headers = {**HEADERS, "Content-Disposition": name}
     return Response(written.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)

@@ -8,7 +8,7 @@ from fastapi import Response
 
 from node.checklist import BACKUP_DAYS
 from node.console.invitations import Invitation
-from node.console.signing import FIELD, is_signed, signer, to_sign
+from node.console.signing import FIELD, has_stewards, is_signed, signer, to_sign
 from node.console.visit import Visit, go
 from node.console.words import in_words
 from node.signing_text import parse_joined
@@ -32,7 +32,7 @@ def invite(visit: Visit) -> Response:
     try:
         if not is_signed(visit):
             made = _new_invitation(visit)
-            if _needs_key(visit) and not made.body.recovery:
+            if has_stewards(visit) and not made.body.recovery:
                 visit.kept.invitations.keep(session, made)
                 return _page(visit, **_asked(visit, made))
             steward.change_stewards(made.body)
@@ -45,10 +45,6 @@ def invite(visit: Visit) -> Response:
         return _page(visit, invited=made)
     except (BadInput, Refused) as error:
         return _wrong(visit, FIELD if is_signed(visit) else "name", error, **again)
-
-
-def _needs_key(visit: Visit) -> bool:
-    return bool(visit.parts.service.ledger.state.stewards)
 
 
 def _new_invitation(visit: Visit) -> Invitation:

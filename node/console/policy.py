@@ -69,7 +69,7 @@ def renew(visit: Visit) -> Response:
     except BadInput as wrong:
         return _page(visit, 422, form=form.with_wrong(FIELD, str(wrong)), **asked)
     except Refused as refused:
-        told = form.with_trouble(str(refused), refused.code.value)
+        told = form.with_trouble(in_words(refused), refused.code.value)
         return _page(visit, 409, form=told, **asked)
     return go("/console/policy")
 

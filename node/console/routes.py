@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from anyio import to_thread
 from fastapi import APIRouter, Request, Response
 
-from node.console import data, decisions, home, inbox, linkage, people, policy, wizard
+from node.console import coordinator, data, decisions, home, inbox, linkage, people, policy, wizard
 from node.console.door import COOKIE, PLACE, ConsoleDoor
 from node.console.kept import Kept
 from node.console.visit import Visit, go
@@ -51,6 +51,8 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/activity/left.csv", home.download),
     ("GET", "/network", home.network),
     ("POST", "/network", home.confirm),
+    ("GET", "/coordinator", coordinator.show),
+    ("POST", "/coordinator", coordinator.accept),
     ("GET", "/linkage", linkage.show),
     ("POST", "/linkage", linkage.change),
     ("GET", "/people", people.show),

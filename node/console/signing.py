@@ -44,7 +44,11 @@ def signer(visit: Visit) -> tuple[Steward, Signed]:
     return Steward(visit.parts, named[signed.key]), signed
 
 
+def has_stewards(visit: Visit) -> bool:
+    """Whether anybody joined with a key of their own."""
+    return bool(visit.parts.service.ledger.state.stewards)
+
+
 def policy_needs_key(visit: Visit) -> bool:
     """A policy that asks for two stewards is changed with a key alone, once somebody has one."""
-    service = visit.parts.service
-    return service.policy.rules.approvers > 1 and bool(service.ledger.state.stewards)
+    return visit.parts.service.policy.rules.approvers > 1 and has_stewards(visit)

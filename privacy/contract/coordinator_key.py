@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Self
 
 from privacy.contract.canonical import Json, b64, canonical_bytes, unb64
-from privacy.contract.facts import Fact
+from privacy.contract.facts import Sorted
 from privacy.contract.signing import FormerKey, PublicKey, SigningKey
 from privacy.contract.study import KeyText
 from privacy.errors import BadInput, VerificationFailed
@@ -25,7 +25,7 @@ CHANGE = "coordinator-key"
 MOST_CHANGES = 256
 
 
-class CoordinatorKey(Fact):
+class CoordinatorKey(Sorted):
     """The coordinator of `network` takes the key `new`; `number` counts its changes from 1.
 
     The old key signed heads of the first `until` lines of the log. `by_old` is None where the

@@ -18,7 +18,7 @@ from typing import Annotated, Self, assert_never
 from pydantic import AfterValidator, StringConstraints, model_validator
 
 from privacy.contract.diseases import KNOWN_DISEASES, Diseases, check_disease
-from privacy.contract.facts import Fact
+from privacy.contract.facts import Fact, Sorted
 
 
 class Research(StrEnum):
@@ -199,7 +199,7 @@ class Use(Fact):
         return self
 
 
-class Terms(Fact):
+class Terms(Sorted):
     """What is allowed. `conditions` belong to disease specific research, `countries` to the
     geographical restriction, `studies` (each asked about, and allowed) to `ASK`."""
 

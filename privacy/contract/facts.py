@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, ErrorDetails
 
 from privacy.contract.canonical import canonical_bytes, sha256_hex
 from privacy.errors import BadInput
@@ -37,6 +37,26 @@ class Fact(BaseModel):
     def digest(self) -> str:
         """SHA-256 (hexadecimal) of the canonical bytes."""
         return sha256_hex(canonical_bytes(self.to_json()))
+
+
+class Sorted(Fact):
+    """A Fact that keeps its fields in the order of their names, as canonical JSON has them.
+
+    Where each Fact inside one is Sorted too, and nothing in it is a mapping or a float, what
+    pydantic writes of it is canonical, several times faster than by `canonical_bytes`. For
+    what is written and read by the million: the entries of ledgers.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        schema = handler(source)
+        inner: Any = schema
+        while inner["type"] != "model-fields":  # within the model, and checks of the whole
+            inner = inner["schema"]
+        inner["fields"] = dict(sorted(inner["fields"].items()))
+        return schema
 
 
 def unlike(error: ValidationError) -> BadInput:

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from privacy.accounting.conversion import parse_budget, rho_of_epsilon
 from privacy.contract.canonical import parse_rational
 from privacy.contract.duo import Permission, Terms
-from privacy.contract.facts import Fact
+from privacy.contract.facts import Fact, Sorted
 from privacy.contract.study import KeyText, Line
 from privacy.units import Rho
 
@@ -40,7 +40,7 @@ class Automatic(StrEnum):
     COUNTS = "counts-for-approved-studies"  # a question that only counts needs no look
 
 
-class Linking(Fact):
+class Linking(Sorted):
     """With whom, by what and how often an organisation links its members (docs/linkage.md).
 
     `partners` are ids of nodes; `fields` the dictionary's identifiers by which a person is
@@ -61,7 +61,7 @@ class Linking(Fact):
         return self
 
 
-class Rules(Fact):
+class Rules(Sorted):
     """The rules beside the figures.
 
     `analyses` () allows every one of the catalogue. `approvers` is how many different stewards

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Self
 
 from privacy.contract.canonical import Json, b64, canonical_bytes, unb64
-from privacy.contract.facts import Fact
+from privacy.contract.facts import Sorted
 from privacy.contract.signing import PublicKey, SigningKey
 from privacy.contract.study import KeyText
 from privacy.errors import BadInput, VerificationFailed
@@ -26,7 +26,7 @@ MOST_OF_ONE = 64  # of one person: so nobody fills what every node is told, or i
 Successors = Mapping[str, str]  # the key that took each one's place
 
 
-class ResearcherKey(Fact):
+class ResearcherKey(Sorted):
     """Both keys say, for one network, that `new` takes the place of `old`."""
 
     network: str

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Literal
 
-from privacy.contract.facts import Fact
+from privacy.contract.facts import Sorted
 from privacy.ledger.fields import CodeText, Count, Digest
 
 
@@ -30,6 +30,8 @@ class Attempted(StrEnum):
     CLAIMS = "claims"
     SURVIVORS = "survivors"
     OPENING = "opening"
+    LINKAGE = "linkage"
+    KEY_CHANGE = "key-change"
 
 
 ATTEMPT_WORDS: Mapping[Attempted, str] = {
@@ -46,10 +48,12 @@ ATTEMPT_WORDS: Mapping[Attempted, str] = {
     Attempted.CLAIMS: "to sign for a total of different questions or attempts",
     Attempted.SURVIVORS: "a second list of survivors: who answered was to count as lost",
     Attempted.OPENING: "to open a total without the list that enough organisations signed",
+    Attempted.LINKAGE: "a linkage that was not agreed to, or a step of one that is not its next",
+    Attempted.KEY_CHANGE: "another key for somebody, which the former key did not sign",
 }
 
 
-class AttemptRefused(Fact):
+class AttemptRefused(Sorted):
     """The first message of its sort on its day that was refused with `code`.
 
     `evidence` is the digest of the plan, or the SHA-256 of the message. What followed on the same

@@ -8,20 +8,20 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from privacy.contract.coordinator_key import CoordinatorKey
-from privacy.contract.facts import Fact
+from privacy.contract.facts import Sorted
 from privacy.contract.study import KeyText
 from privacy.ledger.fields import Name, Words
 from privacy.ledger.steward_entry import Signed
 
 
-class CoordinatorKeyChanged(Fact):
+class CoordinatorKeyChanged(Sorted):
     """From here on the coordinator's word counts with the new key alone; both keys signed it."""
 
     kind: Literal["coordinator-key"] = "coordinator-key"
     change: CoordinatorKey
 
 
-class CoordinatorForked(Fact):
+class CoordinatorForked(Sorted):
     """A key that this node had followed signed a second successor: somebody else holds it.
 
     Nothing is answered until a steward says which key is the coordinator's. `change` is the
@@ -32,7 +32,7 @@ class CoordinatorForked(Fact):
     change: CoordinatorKey
 
 
-class CoordinatorAccepted(Fact):
+class CoordinatorAccepted(Sorted):
     """A steward compared a fingerprint with the coordinator's operator: `key` counts from now on.
 
     No signature of the `old` key stands behind it.

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from privacy.contract.facts import Fact
+from privacy.contract.facts import Sorted
 from privacy.contract.study import KeyText
 from privacy.ledger.fields import Digest, Instant, Name, RhoText, Words
 from privacy.ledger.steward_entry import Signed
 
 
-class Endorsement(Fact):
+class Endorsement(Sorted):
     """The first of two stewards approves one version of a study; the second's is the decision."""
 
     kind: Literal["endorsement"] = "endorsement"
@@ -24,7 +24,7 @@ class Endorsement(Fact):
     signed: Signed | None = None
 
 
-class Reviewed(Fact):
+class Reviewed(Sorted):
     """A patient reviewer of this organisation signed a study version off.
 
     `key` is the reviewer's, held by the organisation; `statement` the digest of what it signed.
@@ -39,7 +39,7 @@ class Reviewed(Fact):
     by: Name
 
 
-class QuestionDecided(Fact):
+class QuestionDecided(Sorted):
     """A steward looked at one question of a study; `mark` names it, whoever asks it and when."""
 
     kind: Literal["question"] = "question"
@@ -51,7 +51,7 @@ class QuestionDecided(Fact):
     reason: Words
 
 
-class Delegated(Fact):
+class Delegated(Sorted):
     """The leave under which a delegate signed: its digest, the delegate's key, cap and end."""
 
     statement: Digest

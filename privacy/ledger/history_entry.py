@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from privacy.checkpoint import MAX_NOTE_CHARS
-from privacy.contract.facts import Fact
+from privacy.contract.facts import Sorted
 from privacy.ledger.fields import Count, Instant, Name, RhoText, Words
 
 NoteText = Annotated[str, StringConstraints(max_length=MAX_NOTE_CHARS)]
@@ -25,7 +25,7 @@ class Fault(StrEnum):
     CLOCK = "clock"  # its keeper's clock went back
 
 
-class HistoryBroken(Fact):
+class HistoryBroken(Sorted):
     """Somebody's log is not the one this node has seen: nothing is answered, or not with them.
 
     `of` is whose: the coordinator's log, which stops this node, or another node's ledger, which
@@ -40,7 +40,7 @@ class HistoryBroken(Fact):
     shown: NoteText
 
 
-class HistoryAccepted(Fact):
+class HistoryAccepted(Sorted):
     """A steward looked at a broken history and goes on from what is shown next."""
 
     kind: Literal["history-accepted"] = "history-accepted"
@@ -49,7 +49,7 @@ class HistoryAccepted(Fact):
     reason: Words
 
 
-class LedgerRecovered(Fact):
+class LedgerRecovered(Sorted):
     """This ledger was restored from a backup, and what it lacked came back from a copy of it.
 
     It had `kept` entries; those up to this one are the lost ones, as their signed head shows.
@@ -61,7 +61,7 @@ class LedgerRecovered(Fact):
     reason: Words
 
 
-class BudgetForfeited(Fact):
+class BudgetForfeited(Sorted):
     """This ledger was restored and its lost entries are nowhere: all is assumed to be spent.
 
     `held` are the checkpoints of the lost ledger that peers showed. Whatever budget was left is

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from privacy.contract.facts import Fact
+from privacy.contract.facts import Sorted
 from privacy.ledger.fields import Count, Digest, Name, Positive, RhoText, Words
 
 LastDay = Annotated[str, StringConstraints(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\z")]
 
 
-class LinkBegun(Fact):
+class LinkBegun(Sorted):
     """A linkage is charged, before a member is looked up; whatever becomes of it.
 
     `session` is the digest of what the coordinator signed, `room` what this node declared. What
@@ -30,7 +30,7 @@ class LinkBegun(Fact):
     rho: RhoText
 
 
-class Linked(Fact):
+class Linked(Sorted):
     """The linkage is in force from now on: every node of it learnt by this one transcript."""
 
     kind: Literal["linked"] = "linked"
@@ -38,7 +38,7 @@ class Linked(Fact):
     transcript: Digest
 
 
-class LinkEnded(Fact):
+class LinkEnded(Sorted):
     """A linkage came to nothing (`why` is a code, `by` empty), or a steward ended it."""
 
     kind: Literal["link-ended"] = "link-ended"
@@ -50,7 +50,7 @@ class LinkEnded(Fact):
 LinkBody = LinkBegun | Linked | LinkEnded
 
 
-class Linkage(Fact):
+class Linkage(Sorted):
     """A linkage in force, as a ledger's balances hold it."""
 
     begun: LinkBegun

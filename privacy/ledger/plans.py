@@ -109,10 +109,11 @@ def _admit(state: LedgerState, body: Reserve, cost: Rho, at: str) -> None:
     if body.delegation is not None and not at < body.delegation.expires:
         raise Refused(Code.NOT_DELEGATED, what="expired")
     limits = _limits(state, body, approval)
-    left = min(remaining(quota, spent) for _, quota, spent in limits)
     for code, quota, spent in limits:
-        if not spent + cost <= quota:  # what would fit has to fit everywhere
-            raise Refused(code, needed=cost.text, left=min(left, state.left).text)
+        if not spent + cost <= quota:
+            left = min(remaining(quota, spent) for _, quota, spent in limits)
+            fits = min(left, state.left)  # what would fit has to fit everywhere
+            raise Refused(code, needed=cost.text, left=fits.text)
     state.admit(cost)
 
 

@@ -49,11 +49,10 @@ class _Value:
 
     def having(self, **changes: Any) -> Self:
         """The same with these fields changed; raises TypeError for a name that is none."""
-        fields = vars(self)
-        if not changes.keys() <= fields.keys():
-            raise TypeError(f"no fields: {sorted(changes.keys() - fields.keys())}")
-        other = object.__new__(type(self))
+        fields, other = vars(self), object.__new__(type(self))
         vars(other).update(fields, **changes)
+        if len(vars(other)) != len(fields):
+            raise TypeError(f"no fields: {sorted(changes.keys() - fields.keys())}")
         return other
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal, Self
 
 from privacy.contract.canonical import Json, b64, canonical_bytes, unb64
-from privacy.contract.facts import Fact
+from privacy.contract.facts import Sorted
 from privacy.contract.signing import PublicKey, SigningKey
 from privacy.contract.study import KeyText
 from privacy.ledger.fields import Instant, Name, RhoText, SignatureText, Words
@@ -18,7 +18,7 @@ from privacy.ledger.fields import Instant, Name, RhoText, SignatureText, Words
 WORD, JOINING, ROTATION = "steward-word", "steward-joins", "steward-key"
 
 
-class Signed(Fact):
+class Signed(Sorted):
     """A steward's signature on a word that was said at instant `at`."""
 
     key: KeyText
@@ -41,7 +41,7 @@ def _said(node: str, network: str, at: str, word: Json) -> bytes:
     return canonical_bytes({"node": node, "network": network, "at": at, "word": word})
 
 
-class StewardInvited(Fact):
+class StewardInvited(Sorted):
     """Whoever holds the secret of `invitation` may join as the steward `name`, once.
 
     The first steward of all is invited by whoever holds the node's folder; every other by a
@@ -67,7 +67,7 @@ class StewardInvited(Fact):
         }
 
 
-class StewardJoined(Fact):
+class StewardJoined(Sorted):
     """An invitation was redeemed: `key` is the steward's from now on.
 
     `proof` is the invitation's signature on the new key, `own` the new key's on the invitation.
@@ -100,7 +100,7 @@ def _joining(invitation: str, key: str) -> bytes:
     return canonical_bytes({"invitation": invitation, "key": key})
 
 
-class StewardKeyChanged(Fact):
+class StewardKeyChanged(Sorted):
     """A steward takes a new key; the old one signs it, and the new one that it is held."""
 
     kind: Literal["steward-key"] = "steward-key"
@@ -130,7 +130,7 @@ def _rotation(old: str, new: str, node: str, network: str) -> bytes:
     return canonical_bytes({"node": node, "network": network, "old": old, "new": new})
 
 
-class StewardEnded(Fact):
+class StewardEnded(Sorted):
     """A steward's key counts no more: they left, or lost it."""
 
     kind: Literal["steward-ended"] = "steward-ended"
@@ -144,7 +144,7 @@ class StewardEnded(Fact):
         return end_word(self.key, self.reason)
 
 
-class PeriodOpened(Fact):
+class PeriodOpened(Sorted):
     """A new period [starts, ends) with its budget. The only way a budget is ever renewed.
 
     Taken with a steward's signature alone.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from privacy.contract.facts import Fact
+from privacy.contract.facts import Sorted
 from privacy.contract.researcher_key import MOST_OF_ONE, ResearcherKey, first_key, keys_from
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from privacy.ledger.state import LedgerState
 
 
-class ResearcherKeyChanged(Fact):
+class ResearcherKeyChanged(Sorted):
     """From here on the old key asks nothing more, and the new one in its place."""
 
     kind: Literal["researcher-key"] = "researcher-key"

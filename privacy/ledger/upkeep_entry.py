@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal, Self
 
 from privacy.contract.canonical import Json, b64, canonical_bytes, unb64
-from privacy.contract.facts import Fact
+from privacy.contract.facts import Sorted
 from privacy.contract.signing import PublicKey, SigningKey
 from privacy.contract.study import KeyText
 from privacy.ledger.fields import Count, Digest, Instant, Name, SignatureText, Words
@@ -16,7 +16,7 @@ from privacy.ledger.fields import Count, Digest, Instant, Name, SignatureText, W
 KEY_CHANGE = "node-key-change"
 
 
-class BackedUp(Fact):
+class BackedUp(Sorted):
     """A backup of the node's folder was begun. `backup` is random and names it."""
 
     kind: Literal["backup"] = "backup"
@@ -24,7 +24,7 @@ class BackedUp(Fact):
     by: Name
 
 
-class Restored(Fact):
+class Restored(Sorted):
     """The folder was restored from a backup that held `size` entries of this ledger.
 
     What the ledger had said since was given back by those who kept it, before this entry; peers
@@ -38,7 +38,7 @@ class Restored(Fact):
     by: Name
 
 
-class Leaving(Fact):
+class Leaving(Sorted):
     """The organisation leaves the network: nothing new is reserved, and no period begins.
 
     What runs goes on to its end. Promises to members stay: what was charged stays charged.
@@ -49,13 +49,13 @@ class Leaving(Fact):
     reason: Words
 
 
-class Left(Fact):
+class Left(Sorted):
     """The last entry of a ledger: nothing runs any more, and nothing follows."""
 
     kind: Literal["left"] = "left"
 
 
-class NodeKeyChanged(Fact):
+class NodeKeyChanged(Sorted):
     """The node takes a new key; it signs the checkpoint over this entry and all that follow.
 
     `until` is how many entries the old key signed. Both keys sign the change.

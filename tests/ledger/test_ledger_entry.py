@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any, get_args, get_origin
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from privacy.contract.canonical import canonical_bytes
+from privacy.contract.coordinator_key import CoordinatorKey
+from privacy.contract.duo import Permission, Terms
+from privacy.contract.facts import Fact, Sorted
+from privacy.contract.policy import Rules
 from privacy.errors import BadInput
 from privacy.ledger.entry import FIRST_PREV, Aborted, Approval, Entry, Mechanism, Paused
+from privacy.ledger.steward_entry import Signed
 from tests.support.ledger_factory import START, digest_of, random_ledger, reserve
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -31,6 +38,30 @@ def test_the_fast_encoding_is_the_canonical_one(text: str, seq: int) -> None:
     entry = Entry(seq=seq, prev=FIRST_PREV, at="2026-01-02T03:04:05Z", body=body)
     assert entry.data == canonical_bytes(entry.to_json())
     assert Entry.from_bytes(entry.data) == entry
+
+
+def facts_in(annotation: Any) -> set[Any]:
+    """Every Fact, mapping and float within the type of a field."""
+    if isinstance(annotation, type) and issubclass(annotation, Fact):
+        fields = annotation.model_fields.values()
+        return {annotation}.union(*(facts_in(field.annotation) for field in fields))
+    origin = get_origin(annotation)
+    if annotation is float or (isinstance(origin, type) and issubclass(origin, Mapping)):
+        return {annotation}
+    return set[Any]().union(*map(facts_in, get_args(annotation)))
+
+
+def test_whatever_stands_in_an_entry_is_written_canonically_by_pydantic() -> None:
+    found = facts_in(Entry)
+    assert {Entry, Mechanism, Rules, Terms, Signed, CoordinatorKey} <= found
+    assert [each for each in found if not issubclass(each, Sorted)] == []
+
+
+def test_the_fields_of_a_sorted_fact_lie_in_order_whoever_made_it() -> None:
+    rules = Rules(terms=Terms(permission=Permission.GENERAL), each_question=True)
+    for made in (rules, Rules.from_json(rules.to_json()), rules.model_copy(update={"known": ()})):
+        assert list(made.to_json()) == sorted(made.to_json())
+        assert made.model_dump_json().encode() == canonical_bytes(made.to_json())
 
 
 def test_every_kind_of_entry_reads_back() -> None:

@@ -441,25 +441,43 @@ def test_an_edited_file_does_not_open_and_names_the_entry(path: Path, clock: Clo
         edited(path, "DELETE FROM entries WHERE seq = ?", seq)
         assert opened_where(path, clock) == f"entry {seq}"
         path.write_bytes(pristine)
-    edited(path, "INSERT INTO entries VALUES (?, ?)", len(lines), lines[-1])
+    edited(path, "INSERT INTO entries VALUES (?, ?, NULL)", len(lines), lines[-1])
     assert opened_where(path, clock) == f"entry {len(lines)}"
     path.write_bytes(pristine)
-    edited(path, "UPDATE head SET size = size - 1")
-    assert opened_where(path, clock) == "head"
-    path.write_bytes(pristine)
+    for fewer in range(1, len(lines)):
+        edited(path, "DELETE FROM entries WHERE seq >= ?", fewer)
+        assert opened_where(path, clock) == f"entry {fewer}"
+        path.write_bytes(pristine)
+
+
+def test_an_edited_head_does_not_open(path: Path, clock: Clock) -> None:
+    store = ready(path, clock)
+    size = store.size
+    store.close()
+    pristine = path.read_bytes()
     with sqlite3.connect(path) as db:
-        [frontier] = db.execute("SELECT frontier FROM head").fetchone()
+        heads = db.execute("SELECT seq, head FROM entries WHERE head IS NOT NULL").fetchall()
     db.close()
-    for change, value in (
-        ("UPDATE head SET seal = ?", bytes(32)),
-        ("UPDATE head SET seal = ?", b""),
-        ("UPDATE head SET size = 0, frontier = ?", b""),
-        ("UPDATE head SET frontier = ?", frontier[:-1] + bytes([frontier[-1] ^ 1])),
+    [(newest, head)] = heads
+    assert newest == size - 1
+    for other in (
+        bytes(len(head)),
+        b"",
+        7,
+        "text",
+        bytes(32) + head[32:],
+        head[:32],
+        head[:32] + bytes(8),
+        *(head[:at] + bytes([head[at] ^ 1]) + head[at + 1 :] for at in range(len(head))),
     ):
-        edited(path, change, value)
+        edited(path, "UPDATE entries SET head = ? WHERE head IS NOT NULL", other)
         assert opened_where(path, clock) == "head"
         path.write_bytes(pristine)
-    edited(path, "DELETE FROM head")
+    edited(path, "UPDATE entries SET head = NULL")
+    assert opened_where(path, clock) == f"entry {size}"
+    path.write_bytes(pristine)
+    edited(path, "DELETE FROM entries WHERE seq = ?", newest)
+    edited(path, "UPDATE entries SET head = ? WHERE seq = ?", head, newest - 1)
     assert opened_where(path, clock) == "head"
 
 

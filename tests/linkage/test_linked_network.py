@@ -35,6 +35,7 @@ from privacy.contract.policy import Linking
 from privacy.contract.signing import Envelope
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.ledger.attempt_entry import Attempted, AttemptRefused
 from privacy.linkage.dummies import COST
 from privacy.linkage.session import SESSION, LinkSession
 from privacy.units import Rho
@@ -101,6 +102,37 @@ def test_without_linkage_each_membership_counts_and_m_cost_m_squared(make: Make)
     counted(linked)
     once = linked.spent("als-union")[0] - before
     assert 0 <= 4 * once - spent < 4  # each charge is rounded up, to a multiple of 2^-60
+
+
+def test_a_linkage_that_was_not_agreed_and_a_step_that_is_not_the_next_are_entered(
+    make: Make,
+) -> None:
+    network = clinic(make)
+    node = network.nodes["als-union"]
+
+    def tell(ask: Ask, **payload: object) -> None:
+        network.link.ask_all(ask, ("als-union",), payload, 5.0)
+
+    def entered() -> list[tuple[str, str]]:
+        return [(b.what, b.code) for b in node.bodies if isinstance(b, AttemptRefused)]
+
+    agreed_to = never_run(network)
+    beyond = LinkSession.from_json(agreed_to.to_json() | {"fields": ["members.name"]})
+    tell(Ask.LINK_BEGIN, session=Envelope.seal(SESSION, beyond.to_json(), network.key).to_json())
+    assert entered() == [(Attempted.LINKAGE, Code.POLICY_FLOOR.value)]
+    network.clock.forward(days=1)
+    network.settle()
+    session = never_run(network)
+    sealed = Envelope.seal(SESSION, session.to_json(), network.key).to_json()
+    tell(Ask.LINK_BEGIN, session=sealed)
+    assert len(entered()) == 1
+    forged = Envelope.seal("list", {"owner": "als-union"}, network.key)
+    tell(Ask.LINK_RAISE, session=session.digest, list=forged.to_json())
+    assert entered()[1:] == [(Attempted.LINKAGE, Code.BAD_REQUEST.value)]
+    network.clock.forward(days=1)
+    network.settle()
+    assert network.link_members(FIELDS).state is LinkageState.LINKED
+    assert len(entered()) == 2, "an honest linkage is no attempt"
 
 
 def test_a_linked_study_waits_for_its_linkage(make: Make) -> None:

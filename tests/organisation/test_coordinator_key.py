@@ -32,6 +32,7 @@ from privacy.contract.policy import Rules
 from privacy.contract.signing import SigningKey
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
+from privacy.ledger.attempt_entry import Attempted
 from privacy.ledger.coordinator_entry import (
     CoordinatorAccepted,
     CoordinatorForked,
@@ -259,7 +260,9 @@ def test_a_node_follows_no_mutant_and_shows_that_it_was_tried(network: Network) 
     size = node.service.ledger.size
     for name, changes in mutants().items():
         assert show(node.service, NEXT, *changes) is Code.BAD_SIGNATURE, name
-        assert (node.service.coordinator, node.service.ledger.size) == (COORDINATOR.public, size)
+        assert node.service.coordinator == COORDINATOR.public
+    assert node.service.ledger.size == size + 1, "that it was tried, once a day"
+    assert node.bodies[-1].what is Attempted.KEY_CHANGE
     assert len(node.steward.status()["coordinator"]["refused"]) == len(mutants())
 
 
@@ -284,9 +287,9 @@ def test_an_old_change_that_is_shown_again_changes_nothing(
     service, first = followed_once(network, tmp_path)
     rotate(network, tmp_path)
     network.settle()
-    size = service.ledger.size
     assert show(service, network.key, first) is Code.BAD_SIGNATURE
-    assert (service.coordinator, service.ledger.size) == (network.key.public, size)
+    assert service.coordinator == network.key.public
+    assert network.nodes[NODE].bodies[-1].what is Attempted.KEY_CHANGE
 
 
 def test_two_successors_of_one_key_stop_a_node_until_a_steward_decides(
@@ -309,6 +312,47 @@ def test_two_successors_of_one_key_stop_a_node_until_a_steward_decides(
     found = verified(bundle(network, tmp_path / "bundle"), pinned=Pinned(COORDINATOR.public))
     (mine,) = [each for each in found.report.nodes if each.node == NODE]
     assert [each.kind for each in mine.breaks] == ["coordinator-forked", "coordinator-accepted"]
+
+
+def test_a_fork_that_was_seen_before_the_peers_confirmed_is_entered_once_they_did(
+    network: Network, tmp_path: Path
+) -> None:
+    node = network.nodes[NODE]
+    node.stop()
+    rotate(network, tmp_path)
+    network.settle()
+    node.restart()
+    made = network.store.network.key_changes()[0]
+    forked = change(COORDINATOR, THIEF, 1, made.until)
+    assert show(node.service, network.key, made) is None
+    size = node.service.ledger.size
+    assert show(node.service, THIEF, forked) is Code.HISTORY_BROKEN
+    assert (node.service.coordinator, node.service.ledger.size) == (network.key.public, size)
+    network.settle()
+    kinds = ("coordinator-key", "coordinator-forked")
+    assert node.kinds(*kinds) == list(kinds)
+    (stopped,) = node.steward.status()["stopped"]
+    assert THIEF.public.fingerprint in stopped
+    network.settle()
+    assert node.kinds(*kinds) == list(kinds), "once"
+    assert network.ask(COUNT).release is None
+
+
+def test_a_fork_that_the_ledger_cannot_take_is_entered_later(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, made = followed_once(network, tmp_path)
+    forked = change(COORDINATOR, THIEF, 1, made.until)
+
+    def stopped(*_given: object, **_named: object) -> None:
+        raise Refused(Code.LEDGER_STOPPED)
+
+    with monkeypatch.context() as full:
+        full.setattr(type(service.ledger), "append", stopped)
+        assert show(service, THIEF, forked) is Code.HISTORY_BROKEN
+    assert network.nodes[NODE].kinds("coordinator-forked") == []
+    network.settle()
+    assert network.nodes[NODE].kinds("coordinator-forked") == ["coordinator-forked"]
 
 
 def test_a_second_successor_of_a_key_that_came_back_is_seen() -> None:

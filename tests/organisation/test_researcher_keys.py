@@ -29,6 +29,7 @@ from privacy.contract.signing import Envelope, SigningKey
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
 from privacy.errors import Code, Refused, VerificationFailed
+from privacy.ledger.attempt_entry import Attempted
 from privacy.ledger.successors import ResearcherKeyChanged
 from privacy.units import Rho
 from tests.support.ledger_factory import COST, fresh_ledger, signing_key
@@ -176,7 +177,9 @@ def test_a_node_follows_no_mutant_and_nobody_whom_no_study_names(network: Networ
     for change in mutants(old, NEXT.signing_key).values():
         offer(service, network, change)
     offer(service, network, changed(THIEF, THIRD))
-    assert service.ledger.size == size
+    assert not service.ledger.state.successors
+    assert service.ledger.size == size + 1, "that it was tried, once a day"
+    assert network.nodes[NODE].bodies[-1].what is Attempted.KEY_CHANGE
     offer(service, network, changed(old, SECOND))
     offer(service, network, changed(old, THIEF), changed(old, SECOND))
     assert service.ledger.state.successors == {old.public.text: SECOND.public.text}

@@ -23,6 +23,7 @@ PAGES = (
     "/console/consent",
     "/console/activity",
     "/console/network",
+    "/console/coordinator",
     "/console/people",
     "/console/linkage",
     "/console/data/quality",
