@@ -29,10 +29,11 @@ from coordinator.pages import (
 from coordinator.pages.visit import Visit, go
 from pages.forms import Form, form_of
 from pages.kit import static_router
+from pages.languages import N_
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 Page = Callable[..., Response]
-_NOTHING = "There is no such page. Go on from the beginning."
+_NOTHING = N_("There is no such page. Go on from the beginning.")
 THREADS = 16  # pages under way at once; the operations they ask run in threads of their own
 
 ADDRESSES: tuple[tuple[str, str, Page], ...] = (
@@ -137,7 +138,7 @@ def _made(page: Page, visit: Visit) -> Response:
     except BadInput as wrong:
         return _trouble(visit, Code.BAD_REQUEST, 400, str(wrong))
     except VerificationFailed:
-        words = "What the store holds does not agree with its signature. Tell the operator."
+        words = N_("What the store holds does not agree with its signature. Tell the operator.")
         return _trouble(visit, Code.INTERNAL, 500, words)
 
 

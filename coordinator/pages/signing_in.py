@@ -9,11 +9,12 @@ from coordinator.api.services import counting_failures
 from coordinator.login.local import Proof
 from coordinator.pages.visit import Visit, go, inside
 from pages.forms import check_from_here
+from pages.languages import N_
 from privacy.errors import Code, Refused
 
-_WRONG = "These do not belong together: name, password and code. Try again."
-_NO_LINK = "This link is over, or was opened before. Ask for another with: cairn browser"
-_BUSY = "Too many tries. Wait a minute, then try again."
+_WRONG = N_("These do not belong together: name, password and code. Try again.")
+_BUSY = N_("Too many tries. Wait a minute, then try again.")
+_NO_LINK = N_("This link is over, or was opened before. Ask for another with: cairn browser")
 
 
 def form(visit: Visit) -> Response:

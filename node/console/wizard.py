@@ -27,11 +27,12 @@ from node.spreadsheet.mapping import (
 from node.spreadsheet.reading import MAX_BYTES, Sheet, read_sheets
 from node.steward import Steward
 from pages.forms import Form
+from pages.languages import N_
 from privacy.contract.dictionary import Table
 from privacy.errors import BadInput
 
 _SAMPLE = 5
-_NO_TABLE = (
+_NO_TABLE = N_(
     "No sheet has the names of the dictionary's columns in one line, the members' key among them. "
     "Choose a sheet above, or mend the names and take the file again."
 )
@@ -44,7 +45,7 @@ async def uploaded(request: Request) -> tuple[Form, str, bytes]:
         form = Form({"token": (token if isinstance(token, str) else "",)})
         file = said.get("file")
         if file is None or isinstance(file, str) or not file.filename:
-            return form.with_wrong("file", "Choose a file."), "", b""
+            return form.with_wrong("file", N_("Choose a file.")), "", b""
         return form, file.filename, await file.read(MAX_BYTES + 1)
 
 
