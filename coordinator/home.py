@@ -110,7 +110,15 @@ class Home:
         return text
 
     def identity(self) -> SigningKey:
-        return SigningKey(unb64(self.identity_file.read_text("ascii").strip()))
+        """The coordinator's key; raises BadInput where it is missing or is none."""
+        where, what = str(self.identity_file), "the coordinator's key is missing"
+        instead = "put its copy back, or run `cairn-coordinator rotate-key --lost`"
+        try:
+            return SigningKey(unb64(self.identity_file.read_text("ascii").strip()))
+        except OSError:
+            raise BadInput(what, where=where, instead=instead) from None
+        except (BadInput, ValueError):
+            raise BadInput("is no key", where=where, instead=instead) from None
 
     def write_identity(self, key: SigningKey) -> None:
         """Write the identity key once, readable by its owner alone; never overwrites one."""

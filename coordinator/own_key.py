@@ -29,14 +29,7 @@ def key_in_force(store: Store) -> PublicKey:
 
 def check_own_key(home: Home, store: Store) -> SigningKey:
     """The key in the folder; raises BadInput unless it is the one in force."""
-    try:
-        key = home.identity()
-    except FileNotFoundError:
-        raise BadInput(
-            "the coordinator's key is missing",
-            where=str(home.identity_file),
-            instead="put its copy back, or run `cairn-coordinator rotate-key --lost`",
-        ) from None
+    key = home.identity()
     if key.public != key_in_force(store):
         raise BadInput(
             "is not the key in force",

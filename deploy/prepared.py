@@ -83,6 +83,7 @@ class Prepared:
     tokens: Tokens
     nodes: tuple[PreparedNode, ...]
     studies: tuple[str, ...]
+    resumed: bool = False
 
 
 def prepare(
@@ -174,7 +175,7 @@ def _recall(layout: Layout, state: Path) -> Prepared:
     nodes = tuple(PreparedNode(one, home, home.settings()) for one, home in homes)
     url = f"http://{settings.host}:{settings.port}"
     studies = tuple(draft.id for draft in layout.studies.studies)
-    return Prepared(coordinator, url, tokens, nodes, studies)
+    return Prepared(coordinator, url, tokens, nodes, studies, resumed=True)
 
 
 def _found(layout: Layout, state: Path) -> tuple[CoordinatorHome, Store]:

@@ -23,6 +23,7 @@ from node.records import Records, leave_mark
 from privacy.contract.consent import ConsentState, Word
 from privacy.contract.duo_text import parse_terms, terms_text
 from privacy.contract.fhir_consent import from_fhir, to_fhir
+from privacy.contract.shown import as_cell, of_cell
 from privacy.contract.time import parse_day
 from privacy.errors import BadInput
 
@@ -116,7 +117,8 @@ def _csv_words(path: Path) -> Iterator[Placed]:
 def _rows(reader: Iterable[dict[str, Any]], name: str) -> Iterator[dict[str, str]]:
     try:
         for row in reader:
-            yield {key: (value or "").strip() for key, value in row.items() if key is not None}
+            told = {key: (value or "").strip() for key, value in row.items() if key is not None}
+            yield {k: v if k == "member" else of_cell(v) for k, v in told.items()}
     except csv.Error:
         raise BadInput("not CSV", where=name, instead="save it again") from None
 
@@ -226,7 +228,8 @@ def _as_csv(words: Iterable[Word]) -> bytes:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for word in words:
-        writer.writerow(row_of(word))
+        row = row_of(word)  # a member's key joins files, and stays as it is
+        writer.writerow({n: v if n == "member" else as_cell(v) for n, v in row.items()})
     return text.getvalue().encode()
 
 

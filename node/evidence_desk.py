@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from node.sent import Comparison, Departure, departures
+from node.ledger_index import Departure
+from node.sent import Comparison
 from node.study_desk import StudyDesk
 from node.watch import accept_history, explained
 from node.witnessing import read_copy
@@ -102,18 +103,24 @@ class EvidenceDesk(StudyDesk):
             "checkpoint": store.checkpoint(),
         }
 
-    def left_the_building(self, compare: bool = False, newest: int = 0) -> list[dict[str, Any]]:
-        """Every byte string that left: sentence, plan, size, hash and cost.
+    def departed(self) -> int:
+        """How many byte strings left."""
+        return self.parts.service.ledger.index.departed()
+
+    def left_the_building(
+        self, compare: bool = False, start: int = 0, stop: int | None = None
+    ) -> list[dict[str, Any]]:
+        """The byte strings that left, from the first on: sentence, plan, size, hash and cost.
 
         With `compare`, each with what the coordinator has stored of it; raises BadInput where
-        it does not answer. With `newest`, no more than so many of the last.
+        it does not answer. Of numbers start..stop-1; of all without them.
         """
         service = self.parts.service
         delta = service.ledger.state.delta
         asks = Comparison(self.parts.settings, service.key, service.clock)
         return [
             _departure(left, delta) | (asks.compare(left) if compare else {})
-            for left in list(departures(service.ledger))[-newest:]
+            for left in service.ledger.index.departures(start, stop)
         ]
 
     def verify(self) -> dict[str, Any]:

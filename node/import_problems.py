@@ -38,7 +38,8 @@ def problems_of(records: Records, dictionary: Dictionary, folder: Path) -> tuple
     with records.transaction() as cursor:
         for table in dictionary.tables:
             staged = read_table(cursor, table, table_file(folder, table))
-            found += [*_fields(cursor, staged), *_second_rows(cursor, staged)]
+            wrong = [*_fields(cursor, staged), *_second_rows(cursor, staged)]
+            found += sorted(wrong, key=lambda each: each.row)
     return tuple(found[:MOST])
 
 

@@ -31,6 +31,7 @@ from node.ledger_file import (
     had_key,
     stopping,
 )
+from node.ledger_index import LedgerIndex
 from node.ledger_wish import (
     BEGIN_AGAIN,
     RESTORED,
@@ -90,6 +91,7 @@ class LedgerStore:
         self._frontier = Frontier()
         self._shown = (-1, "")  # the newest head that was signed
         self._restored: Restored | None = None
+        self.index = LedgerIndex(self.lines)
         self.book = WitnessBook(db, self._lock, self._transaction, self._signer, self._network)
 
     @classmethod

@@ -6,30 +6,25 @@ from typing import Any
 
 from node.ledger_store import LedgerStore
 from privacy.accounting.conversion import epsilon_of_rho
-from privacy.ledger.entry import Entry
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.units import Rho
-
-_MARKS = (b'"kind":"link-begun"', b'"kind":"linked"', b'"kind":"link-ended"')
 
 
 def past_linkages(ledger: LedgerStore) -> list[dict[str, Any]]:
     """Every linkage that was begun here, oldest first, with what became of it."""
     found: dict[str, dict[str, Any]] = {}
-    for line in ledger.lines():
-        if any(mark in line for mark in _MARKS):
-            entry = Entry.from_bytes(line)
-            match entry.body:
-                case LinkBegun() as begun:
-                    found[begun.session] = _begun(begun, entry.at, ledger)
-                case Linked() as linked:
-                    found[linked.session] |= {"became": "linked"}
-                case LinkEnded() as ended:
-                    before = found[ended.session]["became"]
-                    word = "ended" if before == "linked" else "came to nothing"
-                    found[ended.session] |= {"became": word, "why": ended.why, "by": ended.by}
-                case _:
-                    pass
+    for entry in ledger.index.linkage():
+        match entry.body:
+            case LinkBegun() as begun:
+                found[begun.session] = _begun(begun, entry.at, ledger)
+            case Linked() as linked:
+                found[linked.session] |= {"became": "linked"}
+            case LinkEnded() as ended:
+                before = found[ended.session]["became"]
+                word = "ended" if before == "linked" else "came to nothing"
+                found[ended.session] |= {"became": word, "why": ended.why, "by": ended.by}
+            case _:
+                pass
     return list(found.values())
 
 

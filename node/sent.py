@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,12 +11,12 @@ from typing import Any
 import httpx
 
 from node.home import Settings
-from node.ledger_store import LedgerStore
+from node.ledger_index import Departure
 from privacy.contract.canonical import sha256_hex, unb64
 from privacy.contract.sent import SentRequest
 from privacy.contract.signing import SigningKey
 from privacy.errors import BadInput
-from privacy.ledger.entry import Commit, Entry, Reserve
+from privacy.ledger.entry import Commit
 
 TIMEOUT_SECONDS = 60.0
 
@@ -28,29 +28,6 @@ class Stored(StrEnum):
     OTHER = "other"  # not the bytes that left
     NONE = "none"  # nothing was opened with them, so nothing is kept
     NOTHING_LEFT = "nothing left"  # it was charged, and lost before it was sent
-
-
-@dataclass(frozen=True)
-class Departure:
-    """One byte string that left: an entry's charge, and the reservation it belongs to."""
-
-    entry: Entry
-    commit: Commit
-    reserve: Reserve
-
-
-def departures(ledger: LedgerStore) -> Iterator[Departure]:
-    """Every charge of the ledger in order; each describes all that left for it."""
-    reserved: dict[str, Reserve] = {}
-    for line in ledger.lines():
-        entry = Entry.from_bytes(line)
-        match entry.body:
-            case Reserve() as reserve:
-                reserved[reserve.plan] = reserve
-            case Commit() as commit:
-                yield Departure(entry, commit, reserved[commit.plan])
-            case _:
-                pass
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import typer
 
 from node.home import Home
 from node.steward_link import hand
-from privacy.contract.shown import printable
+from privacy.contract.shown import printable, printable_lines
 from privacy.errors import BadInput, CairnError, Refused, VerificationFailed
 from privacy.ledger.steward_entry import decision_word, policy_word
 
@@ -36,7 +36,7 @@ def exit_codes() -> Iterator[None]:
     try:
         yield
     except CairnError as error:
-        print(f"cairn-node: {error}", file=sys.stderr)
+        print(printable(f"cairn-node: {error}"), file=sys.stderr)
         raise typer.Exit(_exit_code(error)) from None
 
 
@@ -54,8 +54,7 @@ def _exit_code(error: CairnError) -> int:
 
 def show(value: Any) -> None:
     """Data, on standard output; what others wrote in it cannot move the cursor."""
-    lines = json.dumps(value, indent=2, ensure_ascii=False).split("\n")
-    print("\n".join(printable(line) for line in lines))
+    print(printable_lines(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def add_study_commands(app: typer.Typer) -> None:

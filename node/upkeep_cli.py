@@ -13,6 +13,7 @@ import typer
 from node.home import Home, write_private
 from node.steward_link import hand, is_running
 from node.study_cli import HERE, STEWARD, By, Dir, exit_codes, read_text, show
+from privacy.contract.shown import printable
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
 from privacy.sealed_file import check_passphrase
@@ -157,7 +158,7 @@ def doctor(
             show(found)
             return
         for each in found:
-            print(f"{'✓' if each['done'] else '·'} {each['what']}")
+            print(printable(f"{'✓' if each['done'] else '·'} {each['what']}"))
             if each["command"]:
                 print(f"    {each['command']}")
 

@@ -12,12 +12,9 @@ from node.study_desk import StudyDesk
 from privacy.contract.signing import PublicKey
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
-from privacy.ledger.entry import Entry
 from privacy.ledger.steward_entry import StewardBody
 from privacy.ledger.upkeep_entry import BackedUp, Leaving
 from privacy.sealed_file import check_passphrase
-
-_BACKUP = b'"kind":"backup"'
 
 
 @dataclass(frozen=True)
@@ -90,10 +87,8 @@ class UpkeepDesk(StudyDesk):
 
     def backups(self) -> list[dict[str, str]]:
         """Every backup that was begun, oldest first, with the name that the file bears."""
-        found = []
-        for line in self.parts.service.ledger.lines():
-            if _BACKUP in line:
-                entry = Entry.from_bytes(line)
-                if isinstance(entry.body, BackedUp):
-                    found.append({"backup": entry.body.backup, "at": entry.at})
-        return found
+        return [
+            {"backup": entry.body.backup, "at": entry.at}
+            for entry in self.parts.service.ledger.index.backups()
+            if isinstance(entry.body, BackedUp)
+        ]

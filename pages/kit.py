@@ -19,7 +19,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from models.digits import digits, many
-from pages.languages import direction, language_of, translations
+from pages.languages import direction, language_of, translated, translations
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -47,9 +47,11 @@ class Link:
 
 @dataclass(frozen=True)
 class Kit:
-    """Renders the templates of one package on top of the shared ones."""
+    """Renders the templates of one package on top of the shared ones, in the languages that the
+    catalogue `domain` is there for."""
 
     package: str
+    domain: str
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         """A whole page, in the reader's language; of one that htmx asked for it takes its part."""
@@ -58,17 +60,20 @@ class Kit:
 
     def text(self, request: Request, template: str, **values: Any) -> str:
         """The template in the reader's language."""
-        language = language_of(request.headers.get("accept-language", ""))
-        return self.said(language, template, **values)
+        return self.said(self.language(request), template, **values)
+
+    def language(self, request: Request) -> str:
+        """The reader's, of those that there are."""
+        return language_of(request.headers.get("accept-language", ""), self.domain)
 
     def said(self, language: str, template: str, **values: Any) -> str:
         """The template in this language."""
-        found = _environment(self.package, language).get_template(template)
+        found = _environment(self.package, self.domain, language).get_template(template)
         return found.render(language=language, direction=direction(language), **values)
 
 
 @cache
-def _environment(package: str, language: str) -> Environment:
+def _environment(package: str, domain: str, language: str) -> Environment:
     made = Environment(
         loader=ChoiceLoader([PackageLoader(package), PackageLoader("pages")]),
         autoescape=True,
@@ -77,10 +82,15 @@ def _environment(package: str, language: str) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    made.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
-    made.filters["digits"] = digits
+    made.install_gettext_translations(translations(language, domain), newstyle=True)  # type: ignore[attr-defined]
+    made.filters.update(digits=digits, minute=minute, translated=translated(language, domain))
     made.globals.update(many=many, static=static_address)
     return made
+
+
+def minute(instant: str) -> str:
+    """An instant as people read it, in UTC: 2024-12-31 09:05."""
+    return instant[:16].replace("T", " ")
 
 
 @dataclass(frozen=True)

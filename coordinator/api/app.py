@@ -43,7 +43,7 @@ from coordinator.login.passwords import Passwords
 from coordinator.login.provider import Provider
 from coordinator.login.second_factor import FactorSeal
 from coordinator.login.sessions import Lifetimes, SessionDesk
-from coordinator.pages.routes import page_router
+from coordinator.pages.routes import answer_browsers, page_router
 from coordinator.reading import Reading
 from coordinator.store.store import Store
 from pages.links import OneTimeLinks
@@ -127,6 +127,7 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(page_router())
+    answer_browsers(app)
     return app
 
 

@@ -13,10 +13,11 @@ from coordinator.audit.verify import Pinned
 from coordinator.cli.connection import connection_of
 from coordinator.cli.options import CoordinatorKey, FormatOf, KeysFile
 from coordinator.cli.outcome import outcome
-from coordinator.cli.output import Format, show, working
+from coordinator.cli.output import Format, say, show, working
 from coordinator.client.known_keys import read_keys
 from coordinator.client.notebook import Notebook, Visit
 from privacy.checkpoint import AUDITOR, COORDINATOR
+from privacy.contract.shown import printable
 from privacy.contract.signing import PublicKey
 from privacy.contract.token import Token
 
@@ -45,11 +46,12 @@ def show_vouched(report: Report) -> None:
     print(f"the coordinator's log: {log.lines} lines, cosigned up to {log.witnessed_size} by")
     print(", ".join(log.cosigners) or "nobody")
     for change in report.key_changes:
-        print("the coordinator's key changed:", change.words)
+        say(f"the coordinator's key changed: {printable(change.words)}")
     for node in report.nodes:
         for each in node.breaks:
             by = f", by {each.by}" if each.by else ""
-            print(f"{node.node}: entry {each.seq}: {each.kind} {each.of}: {each.what}{by}")
+            said = f"{node.node}: entry {each.seq}: {each.kind} {each.of}: {each.what}{by}"
+            say(printable(said))
         for refused in node.refused:
             print(f"{node.node}: entry {refused.seq}: {refused.words}")
     if report.absent:

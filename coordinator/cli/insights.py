@@ -12,7 +12,7 @@ import typer
 from coordinator.cli.connection import connection_of
 from coordinator.cli.options import FormatOf, StudyId
 from coordinator.cli.outcome import outcome
-from coordinator.cli.output import Format, show
+from coordinator.cli.output import Format, say, show
 from coordinator.client.network import Network
 from privacy.errors import BadInput
 
@@ -30,7 +30,7 @@ def list_insights(context: typer.Context, form: FormatOf = Format.TABLE) -> None
 def show_insight(context: typer.Context, study: StudyId) -> None:
     """One study: what it found, in plain words and in figures."""
     with _public(context) as net:
-        print(net.insight(study))
+        say(net.insight(study))
 
 
 @insights_app.command("export")

@@ -13,6 +13,7 @@ import typer
 
 from coordinator.cli.connection import Connection, connection_of
 from coordinator.cli.outcome import outcome
+from coordinator.cli.output import say
 from coordinator.client.errors import Refused
 from coordinator.client.network import Network
 from coordinator.client.session import KeptSession
@@ -51,7 +52,7 @@ def login(
                 said = by_device(connection.address, _ca(connection), invitation, _show)
         about_key = settle(kept, said, os.urandom)
         person = said["person"]
-        print(f"signed in as {person['name']}, {person['role']}")
+        say(f"signed in as {person['name']}, {person['role']}")
         if _KEY_WORDS[about_key]:
             print(_KEY_WORDS[about_key])
 

@@ -10,6 +10,7 @@ import typer
 from coordinator.cli.connection import connection_of
 from coordinator.cli.options import StudyId
 from coordinator.cli.outcome import outcome
+from coordinator.cli.output import say
 from coordinator.cli.planned import ReleaseId
 from coordinator.client.model import card_text, save_model
 from models.released.files import ENDING
@@ -51,4 +52,4 @@ def card(
     with outcome(), connection_of(context).network() as net:
         members = net.study(study)
         tried = [members.release(each) for each in judged or ()]
-        print(card_text(members.release(release), use, tried))
+        say(card_text(members.release(release), use, tried))

@@ -31,6 +31,7 @@ from coordinator.store.facts import LinkageState
 from coordinator.store.store import Store
 from coordinator.study_file import load_study_file
 from models.dictionary_file import load_dictionary
+from privacy.contract.shown import printable
 from privacy.contract.signing import PublicKey
 from privacy.contract.study import Investigator, Study
 from privacy.contract.time import instant_text
@@ -59,7 +60,7 @@ def _exit_codes() -> Iterator[None]:
     try:
         yield
     except CairnError as error:
-        print(f"cairn-coordinator: {error}", file=sys.stderr)
+        print(printable(f"cairn-coordinator: {error}"), file=sys.stderr)
         raise typer.Exit(_CODES.get(type(error), 1)) from None
 
 

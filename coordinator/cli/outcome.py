@@ -14,6 +14,7 @@ from enum import IntEnum
 import typer
 
 from coordinator.client.errors import BUDGET_CODES, BudgetExceeded, NodeOffline
+from privacy.contract.shown import printable
 from privacy.errors import (
     BadInput,
     CairnError,
@@ -73,5 +74,5 @@ def outcome() -> Iterator[None]:
     try:
         yield
     except CairnError as error:
-        print(f"cairn: {error}", file=sys.stderr)
+        print(printable(f"cairn: {error}"), file=sys.stderr)
         raise typer.Exit(int(exit_code(error))) from None

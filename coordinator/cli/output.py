@@ -26,6 +26,7 @@ from rich.text import Text
 from coordinator.client.result import Result
 from models.digits import digits
 from models.result import NUMBERS
+from privacy.contract.shown import as_cell, printable, printable_lines
 
 _WIDE = 240
 
@@ -49,7 +50,7 @@ def progress() -> Console:
 def confirm(what: Callable[[], str]) -> None:
     """On a terminal show what is about to be spent, and ask."""
     if sys.stdin.isatty():
-        progress().print(what(), markup=False)
+        progress().print(printable_lines(what()), markup=False)
         typer.confirm("Spend this?", abort=True, err=True)
 
 
@@ -91,7 +92,12 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: Format
 
 
 def show_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    say(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def say(text: object) -> None:
+    """Text on standard output; what others wrote in it cannot move the cursor."""
+    sys.stdout.write(printable_lines(str(text)) + "\n")
 
 
 def show_result(result: Result, form: Format) -> None:
@@ -120,7 +126,7 @@ def _explain(result: Result) -> None:
     if result.mock:
         out.print("MOCK DATA: made-up members")
     for note in result.answer.notes:
-        out.print(note, markup=False)
+        out.print(printable(note), markup=False)
     out.print(f"cost: {result.cost}")
     for receipt in result.shown_receipts:
         out.print(f"receipt: {receipt}", markup=False)
@@ -129,7 +135,13 @@ def _explain(result: Result) -> None:
 def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: row.get(name, "") for name in columns} for row in rows)
+    writer.writerows({name: _inert(row.get(name, "")) for name in columns} for row in rows)
+
+
+def _inert(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return as_cell(printable(value) if sys.stdout.isatty() else value)
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -149,6 +161,6 @@ def _cell(value: Any) -> str:
         case float():
             return digits(value, 4)
         case list() | tuple():
-            return ", ".join(map(str, value))
+            return printable(", ".join(map(str, value)))
         case _:
-            return str(value)
+            return printable(str(value))

@@ -21,10 +21,20 @@ from coordinator.cli.options import (
     Yes,
 )
 from coordinator.cli.outcome import outcome
-from coordinator.cli.output import Format, confirm, progress, show, show_json, show_result, working
+from coordinator.cli.output import (
+    Format,
+    confirm,
+    progress,
+    say,
+    show,
+    show_json,
+    show_result,
+    working,
+)
 from coordinator.client.plan import Item, Plan, PlanPreview, read_plan
 from coordinator.client.result import Result
 from models.aggregates.time_ratios import LAWS
+from privacy.contract.shown import printable
 from privacy.errors import BadInput
 
 TimesLaw = Annotated[str, typer.Argument(help=f"The law of times: {', '.join(LAWS)}.")]
@@ -145,7 +155,8 @@ class _Record:
             beside.replace(self.path)
         except OSError:
             raise BadInput("cannot be written", where=str(self.path)) from None
-        progress().print(f"answered: {item.question.sentence} ({result.release[:12]})")
+        said = f"answered: {item.question.sentence} ({result.release[:12]})"
+        progress().print(printable(said), markup=False)
 
 
 def _unrecorded(item: Item, result: Result) -> None:
@@ -168,7 +179,7 @@ def _text(path: Path) -> str:
 
 def _show_preview(preview: PlanPreview, form: Format) -> None:
     if form is Format.TABLE:
-        print(preview)
+        say(preview)
     elif form is Format.JSON:
         show_json(preview.to_json())
     else:
@@ -185,5 +196,5 @@ def _show_results(results: tuple[Result, ...], form: Format) -> None:
         show_json([result.to_json() for result in results])
         return
     for result in results:
-        progress().print(result.asked.sentence, markup=False)
+        progress().print(printable(result.asked.sentence), markup=False)
         show_result(result, form)

@@ -37,11 +37,12 @@ from coordinator.cli.options import (
     Yes,
 )
 from coordinator.cli.outcome import Exit, outcome
-from coordinator.cli.output import Format, confirm, show, show_json, show_result
+from coordinator.cli.output import Format, confirm, say, show, show_json, show_result
 from coordinator.cli.secrets import new_secret_file
 from coordinator.client.joining import join as redeem
 from coordinator.client.kinds import Kind, Written, question_of, settings_of
 from coordinator.client.study import Study
+from privacy.contract.shown import printable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -121,7 +122,7 @@ def study_show(context: typer.Context, study: StudyId, form: FormatOf = Format.T
             show_json(about)
             return
         if form is Format.TABLE:
-            print(found.title, f"budget: {found.budget}", sep="\n")
+            say(f"{printable(found.title)}\nbudget: {found.budget}")
             print("approvals:", found.approvals or "none", end="\n\n")
         show(columns, ["table", "name", "type", "lower", "upper", "unit", "cells"], form)
 
@@ -150,7 +151,7 @@ def query_preview(
             epsilon=epsilon or None, target_error=target_error or None, members=members
         )
         if form is Format.TABLE:
-            print(preview)
+            say(preview)
         elif form is Format.JSON:
             show_json(preview.to_json())
         else:
@@ -198,7 +199,7 @@ def query_run(
         written = _written(kind, columns, by, settings)
         question = question_of(_study(net.study(study), mock), written, where)
         if dry_run:
-            print(question.preview(epsilon=epsilon))
+            say(question.preview(epsilon=epsilon))
             return
         if not (yes or mock):
             confirm(lambda: str(question.preview(epsilon=epsilon)))
@@ -267,7 +268,7 @@ def join(
 def doctor(context: typer.Context) -> None:
     """A diagnosis to copy into a message: no secrets, no data."""
     lines, reachable = diagnose(connection_of(context))
-    print("\n".join(lines))
+    say("\n".join(lines))
     if not reachable:
         raise typer.Exit(int(Exit.OFFLINE))
 

@@ -11,7 +11,7 @@ import typer
 from coordinator.cli.connection import connection_of
 from coordinator.cli.options import FormatOf, Timeout
 from coordinator.cli.outcome import outcome
-from coordinator.cli.output import Format, show, show_result, working
+from coordinator.cli.output import Format, say, show, show_result, working
 from coordinator.client.job import Job
 from coordinator.client.network import Network
 from coordinator.client.result import Result
@@ -48,7 +48,7 @@ def cancel(context: typer.Context, run: RunId) -> None:
         job = _network(net).job(run)
         with working("stopping"):
             stopped = job.cancel()
-        print(stopped)
+        say(stopped)
 
 
 def answered(job: Job, timeout_seconds: float) -> Result:

@@ -11,7 +11,7 @@ import typer
 from coordinator.cli.connection import connection_of
 from coordinator.cli.options import FormatOf, StudyId
 from coordinator.cli.outcome import outcome
-from coordinator.cli.output import Format, show, show_json
+from coordinator.cli.output import Format, say, show, show_json
 from coordinator.cli.secrets import new_secret_file
 from coordinator.client.delegating import Delegated
 from coordinator.client.network import Network
@@ -21,7 +21,7 @@ from privacy.errors import BadInput
 def about(context: typer.Context, study: StudyId) -> None:
     """Everything that the organisations approved about a study, in words."""
     with outcome(), connection_of(context).network() as net:
-        print(net.study(study).about())
+        say(net.study(study).about())
 
 
 def propose(
@@ -46,13 +46,13 @@ def log(context: typer.Context, study: StudyId, form: FormatOf = Format.TABLE) -
 def answer(context: typer.Context, study: StudyId, words: str) -> None:
     """Answer what an organisation asked back; the study is proposed again with these WORDS."""
     with outcome(), connection_of(context).network() as net:
-        print(net.study(study).answer(words))
+        say(net.study(study).answer(words))
 
 
 def close(context: typer.Context, study: StudyId) -> None:
     """End a study: no question of it is answered any more."""
     with outcome(), connection_of(context).network() as net:
-        print(net.study(study).close())
+        say(net.study(study).close())
 
 
 def publish(
@@ -69,7 +69,7 @@ def publish(
             words = results.read_text("utf-8")
         except (OSError, UnicodeDecodeError):
             raise BadInput("cannot be read as UTF-8 text", where=str(results)) from None
-        print(net.study(study).publish(words, release or ()))
+        say(net.study(study).publish(words, release or ()))
 
 
 def register(context: typer.Context) -> None:
@@ -90,7 +90,7 @@ def end_delegation(
             raise BadInput("cannot be read as UTF-8 text", where=str(delegation)) from None
         if not isinstance(net, Network):
             raise BadInput("nothing is delegated on mock data")
-        print(net.end_delegation(given))
+        say(net.end_delegation(given))
 
 
 def delegate(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from coordinator.client.errors import BadInput
 from coordinator.client.model import save_model
 from coordinator.client.scripts import notebook, r_script
+from privacy.contract.shown import as_cell
 
 if TYPE_CHECKING:
     from coordinator.client.result import Result
@@ -23,7 +24,8 @@ def save(
     """Write `path` as its ending says: .csv, .parquet, .json, .ipynb (a notebook) or .r (a script),
     or .safetensors for a model.
 
-    A CSV file begins with lines of `#` that say what it is (pandas reads it with comment="#"); a
+    A CSV file begins with lines of `#` that say what it is (pandas reads it with comment="#"), and
+    no word in it begins as a formula does (`privacy.contract.shown` `as_cell`); a
     Parquet file has the same as JSON in its schema's metadata, under `cairn`. Raises BadInput
     for another ending.
     """
@@ -31,7 +33,8 @@ def save(
     match where.suffix.lower():
         case ".csv":
             head = "".join(f"# {line}\n" for line in _header(result))
-            text = head + result.table.to_csv(index=False, lineterminator="\n")
+            table = result.table.map(lambda cell: as_cell(cell) if isinstance(cell, str) else cell)
+            text = head + table.to_csv(index=False, lineterminator="\n")
             where.write_text(text, "utf-8", newline="\n")
         case ".json":
             text = json.dumps(result.to_json(), indent=2, ensure_ascii=False)

@@ -60,11 +60,12 @@ class Written:
             raise BadInput(f"{self.kind.value} takes no --by", instead="count takes --by")
         if len(self.columns) > len(names):
             what = "no column" if not names else f"no column {self.columns[len(names)]!r}"
-            instead = f"write --by {self.columns[-1]}" if by else self._usage(names)
+            instead = f"write --by {self.columns[-1]}" if by else _columns(names)
             raise BadInput(f"{self.kind.value} takes {what}", instead=instead)
         if len(self.columns) < len(names):
             missing = "column" if names == ("column",) else names[len(self.columns)]
-            raise BadInput(f"{self.kind.value} needs a {missing}", instead=self._usage(names))
+            article = "an" if missing[0] in "aeiou" else "a"
+            raise BadInput(f"{self.kind.value} needs {article} {missing}", instead=_columns(names))
         for name in self.settings:
             if name not in settings:
                 known = "its settings: " + ", ".join(settings) if settings else "it has none"
@@ -74,9 +75,6 @@ class Written:
     def any_number(self) -> list[str]:
         """The columns, as many as there are; raises BadInput for anything else written."""
         return self.take(*(["column"] * len(self.columns)))
-
-    def _usage(self, names: tuple[str, ...]) -> str:
-        return " ".join(["cairn query …", self.kind.value, *(name.upper() for name in names)])
 
     def numbers(self, setting: str) -> list[str] | None:
         """A setting of numbers with commas between; None where it is not written."""
@@ -95,6 +93,11 @@ class Written:
         """A setting of whole numbers with commas between; None where it is not written."""
         words = self.words(setting)
         return None if words is None else [_whole(setting, word) for word in words]
+
+
+def _columns(names: tuple[str, ...]) -> str:
+    """What to write, at the command line and on a page alike."""
+    return "write " + (" ".join(name.upper() for name in names) or "the analysis alone")
 
 
 def _whole(setting: str, text: str) -> int:

@@ -19,7 +19,7 @@ from models.result import for_reading
 from pages.kit import HEADERS, Kit, static_text
 from privacy.errors import BadInput
 
-KIT = Kit("coordinator.pages")
+KIT = Kit("coordinator.pages", "coordinator")
 SHOWN = ("estimate", "low", "high", "note")  # of every line, after its cell
 # A card is the one page that others may frame. It has no form, no script and no session.
 FRAMED = {

@@ -19,22 +19,23 @@ from models.cohort.builder import (
     text_of,
 )
 from pages.forms import Form
+from pages.languages import N_
 from privacy.contract.dictionary import ColumnRef, ColumnType, Dictionary
 from privacy.errors import BadInput
 
 MOST_ROWS = 12
 WORDS: dict[Sign, str] = {
-    Sign.IS: "is",
-    Sign.IS_NOT: "is not",
-    Sign.ONE_OF: "is one of",
-    Sign.NONE_OF: "is none of",
-    Sign.LESS: "is less than",
-    Sign.AT_MOST: "is at most",
-    Sign.MORE: "is more than",
-    Sign.AT_LEAST: "is at least",
-    Sign.BETWEEN: "is between",
-    Sign.KNOWN: "is known",
-    Sign.MISSING: "is not known",
+    Sign.IS: N_("is"),
+    Sign.IS_NOT: N_("is not"),
+    Sign.ONE_OF: N_("is one of"),
+    Sign.NONE_OF: N_("is none of"),
+    Sign.LESS: N_("is less than"),
+    Sign.AT_MOST: N_("is at most"),
+    Sign.MORE: N_("is more than"),
+    Sign.AT_LEAST: N_("is at least"),
+    Sign.BETWEEN: N_("is between"),
+    Sign.KNOWN: N_("is known"),
+    Sign.MISSING: N_("is not known"),
 }
 _CODE = "="  # of a row, instead of a column: its value is text of the grammar
 
@@ -144,7 +145,7 @@ def _of_rows(form: Form, text: str, dictionary: Dictionary, changed: str) -> Coh
         try:
             ref = _ref(each, dictionary)
             if isinstance(each, Condition) and not each.finished:
-                wrong = "" if changed.startswith(("var-", "op-")) else "Choose a value."
+                wrong = "" if changed.startswith(("var-", "op-")) else N_("Choose a value.")
                 rows.append(Row(number, each, ref, wrong))
                 continue
             text_of(each, dictionary)
@@ -153,7 +154,7 @@ def _of_rows(form: Form, text: str, dictionary: Dictionary, changed: str) -> Coh
         except BadInput as wrong:
             rows.append(Row(number, each, _known(each, dictionary), str(wrong)))
     if any(row.wrong for row in rows):
-        told = form.with_wrong("rows", "Something in the conditions has to change.")
+        told = form.with_wrong("rows", N_("Something in the conditions has to change."))
         return Cohort(_with_blank(rows), text, told)
     made = cohort_of(whole, dictionary)
     return Cohort(_with_blank(rows), made, form.with_value("where", made), made != text)

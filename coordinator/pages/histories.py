@@ -12,11 +12,16 @@ from coordinator.client.audit import Audit
 from coordinator.pages.audits import auditing, held
 from coordinator.pages.visit import Visit
 from pages.forms import Form
+from pages.languages import N_
+from pages.paging import part_asked
 from privacy.contract.policy import Preset
 from privacy.errors import BadInput
 
 LIMITS = tuple(limit.value for limit in Limit)
 _FIELDS = (*LIMITS, "preset", "margin", "memberships", "noise")
+_PERIOD = N_("Write an epsilon above 0, for instance 1.")
+_LIMIT = N_("Write an epsilon above 0, for instance 1, or none for no limit of its own.")
+_A_PAGE = 200  # lines of what was taken back
 
 
 def policies(visit: Visit, node: str) -> Response:
@@ -56,9 +61,12 @@ def differing(old: dict[str, str], new: dict[str, str]) -> list[tuple[str, str, 
 
 
 def withdrawals(visit: Visit) -> Response:
-    """What was taken back, and whether it held from then on."""
-    audit = auditing(visit)
-    return visit.page("withdrawals.html", said=held(audit.withdrawals))
+    """What was taken back, and whether it held from then on, the newest first."""
+    said = held(auditing(visit).withdrawals)
+    every = said["withdrawals"] if said else []
+    part = part_asked(visit.request, len(every), _A_PAGE)
+    shown = every[part.start : part.stop][::-1]
+    return visit.page("withdrawals.html", said=said, shown=shown, around=part.around)
 
 
 def what_if(visit: Visit) -> Response:
@@ -70,7 +78,7 @@ def what_if(visit: Visit) -> Response:
     if any(form.value(name) for name in _FIELDS):
         form, found = _tried(audit, form)
     elif query:
-        form = form.with_trouble("Nothing is supposed. Write another limit, for instance 1.")
+        form = form.with_trouble(N_("Nothing is supposed. Write another limit, for instance 1."))
     return visit.page(
         "what_if.html",
         422 if form.trouble or form.wrongs else 200,
@@ -89,11 +97,10 @@ def _tried(audit: Audit, form: Form) -> tuple[Form, dict[str, Any] | None]:
         try:
             supposition([f"{name}={text}"])
         except BadInput:
-            none = "." if name == Limit.PERIOD else ", or none for no limit of its own."
-            form = form.with_wrong(name, f"Write an epsilon above 0, for instance 1{none}")
+            form = form.with_wrong(name, _PERIOD if name == Limit.PERIOD else _LIMIT)
     members = form.value("memberships")
     if members and not (members.isdecimal() and len(members) < 4):
-        form = form.with_wrong("memberships", "Write a whole number, from 1 to 100.")
+        form = form.with_wrong("memberships", N_("Write a whole number, from 1 to 100."))
     if form.wrongs:
         return form, None
     try:

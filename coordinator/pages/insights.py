@@ -7,10 +7,9 @@ from fastapi import Response
 
 from coordinator.client.insight import Insight
 from coordinator.pages.cards import card, framed, shown
-from coordinator.pages.visit import Visit
+from coordinator.pages.visit import KIT, Visit
 from coordinator.pages.words import saved
 from pages.kit import HEADERS
-from pages.languages import language_of
 from privacy.errors import BadInput, Code, Refused
 
 _FILES = {
@@ -55,7 +54,7 @@ def _insight(visit: Visit, study: str) -> Insight:
 
 
 def _language(visit: Visit) -> str:
-    return language_of(visit.request.headers.get("accept-language", ""))
+    return KIT.language(visit.request)
 
 
 def _number(visit: Visit) -> int:

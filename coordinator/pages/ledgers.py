@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
 
 from fastapi import Response
 
@@ -15,10 +13,11 @@ from coordinator.pages.audits import auditing
 from coordinator.pages.visit import KIT, Visit, go
 from pages.forms import Form
 from pages.kit import HEADERS
+from pages.languages import N_
+from pages.paging import Around, page_asked
 from privacy.errors import Code, Refused, VerificationFailed
 
 SOUGHT = ("kind", "study", "researcher", "since", "until")
-_MOST_PAGES = 10**6
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNDER_WAY = ("collecting", "verifying")
 
@@ -28,13 +27,13 @@ def one(visit: Visit, node: str) -> Response:
     audit = auditing(visit)
     form = _form(visit)
     sought = dict.fromkeys(SOUGHT, "") if form.wrongs else {n: form.value(n) for n in SOUGHT}
-    said = audit.entries(node, **sought, page=_page(visit))
+    said = audit.entries(node, **sought, page=page_asked(visit.request))
     return visit.page(
         "ledger.html",
         422 if form.wrongs else 200,
         form=form,
         said=said,
-        pages=_pages(said, sought),
+        around=Around.of(said["page"], said["pages"], sought),
         narrowed=any(sought.values()),
         studies=[(study, study) for study in said["studies"]],
         researchers=[(key, key) for key in said["researchers"]],
@@ -51,22 +50,10 @@ def _form(visit: Visit) -> Form:
     form = Form({name: (query.get(name, "")[:128],) for name in SOUGHT})
     for name in ("since", "until"):
         if form.value(name) and not _DAY.fullmatch(form.value(name)):
-            form = form.with_wrong(name, "A day is written like 2026-11-22. Nothing was sought.")
+            form = form.with_wrong(
+                name, N_("A day is written like 2026-11-22. Nothing was sought.")
+            )
     return form
-
-
-def _page(visit: Visit) -> int:
-    text = visit.request.query_params.get("page", "1")
-    return min(max(int(text), 1), _MOST_PAGES) if text.isdecimal() and len(text) < 8 else 1
-
-
-def _pages(said: Mapping[str, Any], sought: Mapping[str, str]) -> dict[str, str]:
-    """The addresses of the pages before and after this one; "" for none."""
-    kept = {name: text for name, text in sought.items() if text}
-    number, last = said["page"], said["pages"]
-    newer = "?" + urlencode({**kept, "page": number - 1}) if number > 1 else ""
-    older = "?" + urlencode({**kept, "page": number + 1}) if number < last else ""
-    return {"newer": newer, "older": older}
 
 
 def entry(visit: Visit, node: str, seq: str) -> Response:

@@ -19,14 +19,15 @@ from models.released.card import Card
 from models.result import NUMBERS
 from pages.charts import Newest
 from pages.kit import HEADERS
+from pages.languages import N_
 from privacy.errors import BadInput, Code, Refused
 
 _JUDGED = 20  # evaluations that are looked through for those of a model
 _WORDS = {
-    "coefficient": "Coefficients",
-    "ratio": "Ratios",
-    "prediction": "Coefficients to predict with",
-    "fact": "Facts",
+    "coefficient": N_("Coefficients"),
+    "ratio": N_("Ratios"),
+    "prediction": N_("Coefficients to predict with"),
+    "fact": N_("Facts"),
 }
 _FILES = {"safetensors": "application/octet-stream", "json": "application/json"}
 

@@ -22,39 +22,49 @@ from coordinator.pages.drawing import drawn
 from coordinator.pages.visit import Visit, go
 from models.lines import lines
 from pages.forms import Form
+from pages.languages import N_
 from privacy.contract.dictionary import ColumnType
 from privacy.contract.token import Role
 from privacy.errors import BadInput, Code, Refused
 
 # What the form offers, with what it wants as columns, and whether it takes groups.
 OFFERED: dict[Kind, tuple[str, str]] = {
-    Kind.COUNT: ("Members, in groups", "no column"),
-    Kind.HISTOGRAM: ("Members in each bin of a column", "one column"),
-    Kind.MEAN: ("Mean of a column", "one numeric column"),
-    Kind.VARIANCE: ("Mean and standard deviation", "one numeric column"),
-    Kind.QUANTILES: ("Median or other quantiles", "one numeric column; setting q=0.25,0.5,0.75"),
-    Kind.SUM: ("Total of a column", "one numeric column"),
-    Kind.TABLE: ("Table of several columns", "no column; two to four groups"),
-    Kind.PREVALENCE: ("Share with each level", "one column"),
-    Kind.DESCRIBE: ("First table of many columns", "columns"),
-    Kind.CORRELATION: ("Correlations", "two to eight numeric columns"),
-    Kind.DENSITY: ("Grid of two columns", "two columns"),
-    Kind.TOP: ("Most frequent values", "one column; settings k=10, cap=5"),
-    Kind.MAP: ("Members by region", "one column of regions"),
-    Kind.SURVIVAL: ("Survival curves", "time and event"),
-    Kind.INCIDENCE: ("Incidence rates", "events and time"),
-    Kind.MEMBER_SUMMARY: ("A figure of each member's rows", "one column; setting summary=mean"),
-    Kind.COMPARE: ("Treated against matched others", "outcome, treatment and index date"),
-    Kind.TREATMENT_REPORT: ("Treatment report", "treatment, then columns"),
-    Kind.DISPROPORTIONALITY: ("Disproportionality of reports", "drug and event"),
-    Kind.ASSOCIATIONS: ("Associations of many pairs", "settings exposures=…, outcomes=…"),
-    Kind.GLM: ("Regression", "a formula, outcome ~ terms; setting family=binomial"),
-    Kind.COX: ("Hazard ratios", "time, event and a formula"),
-    Kind.PROGRESSION: (
-        "Progression (slopes)",
-        "outcome, time and a formula; settings lower, upper",
+    Kind.COUNT: (N_("Members, in groups"), N_("no column")),
+    Kind.HISTOGRAM: (N_("Members in each bin of a column"), N_("one column")),
+    Kind.MEAN: (N_("Mean of a column"), N_("one numeric column")),
+    Kind.VARIANCE: (N_("Mean and standard deviation"), N_("one numeric column")),
+    Kind.QUANTILES: (
+        N_("Median or other quantiles"),
+        N_("one numeric column; setting q=0.25,0.5,0.75"),
     ),
-    Kind.EFFECT: ("Effect of a treatment", "outcome, treatment and a formula of covariates"),
+    Kind.SUM: (N_("Total of a column"), N_("one numeric column")),
+    Kind.TABLE: (N_("Table of several columns"), N_("no column; two to four groups")),
+    Kind.PREVALENCE: (N_("Share with each level"), N_("one column")),
+    Kind.DESCRIBE: (N_("First table of many columns"), N_("columns")),
+    Kind.CORRELATION: (N_("Correlations"), N_("two to eight numeric columns")),
+    Kind.DENSITY: (N_("Grid of two columns"), N_("two columns")),
+    Kind.TOP: (N_("Most frequent values"), N_("one column; settings k=10, cap=5")),
+    Kind.MAP: (N_("Members by region"), N_("one column of regions")),
+    Kind.SURVIVAL: (N_("Survival curves"), N_("time and event")),
+    Kind.INCIDENCE: (N_("Incidence rates"), N_("events and time")),
+    Kind.MEMBER_SUMMARY: (
+        N_("A figure of each member's rows"),
+        N_("one column; setting summary=mean"),
+    ),
+    Kind.COMPARE: (N_("Treated against matched others"), N_("outcome, treatment and index date")),
+    Kind.TREATMENT_REPORT: (N_("Treatment report"), N_("treatment, then columns")),
+    Kind.DISPROPORTIONALITY: (N_("Disproportionality of reports"), N_("drug and event")),
+    Kind.ASSOCIATIONS: (N_("Associations of many pairs"), N_("settings exposures=…, outcomes=…")),
+    Kind.GLM: (N_("Regression"), N_("a formula, outcome ~ terms; setting family=binomial")),
+    Kind.COX: (N_("Hazard ratios"), N_("time, event and a formula")),
+    Kind.PROGRESSION: (
+        N_("Progression (slopes)"),
+        N_("outcome, time and a formula; settings lower, upper"),
+    ),
+    Kind.EFFECT: (
+        N_("Effect of a treatment"),
+        N_("outcome, treatment and a formula of covariates"),
+    ),
 }
 _BY_CODE = {Code.BAD_EXPRESSION: "where", Code.BAD_EPSILON: "amount"}
 _BY_PLACE = {
@@ -66,7 +76,7 @@ _BY_PLACE = {
 }
 
 
-_CHANGE = "Something in the question has to change."
+_CHANGE = N_("Something in the question has to change.")
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,9 @@ def run(visit: Visit, study: str) -> Response:
             raise Refused(Code.NOT_DELEGATED)
         said = planned(visit.study(study), visit.form)
         if visit.form.value("sure") != "yes":
-            return _page(visit, study, visit.form.with_wrong("sure", "Say that you mean it."), 422)
+            return _page(
+                visit, study, visit.form.with_wrong("sure", N_("Say that you mean it.")), 422
+            )
         job = said.question.start(said.epsilon)
     except (Refused, BadInput, Wrong) as wrong:
         return _page(visit, study, _told(visit.form, wrong), 422)

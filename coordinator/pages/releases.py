@@ -17,6 +17,7 @@ from coordinator.pages.words import cells_of, saved
 from models.result import NUMBERS
 from pages.forms import Form
 from pages.kit import HEADERS
+from pages.languages import N_
 from privacy.contract.token import Role
 from privacy.errors import BadInput, Code, Refused
 
@@ -62,7 +63,7 @@ def top_up(visit: Visit, study: str, release: str) -> Response:
         if visit.delegated(found) is None:
             raise Refused(Code.NOT_DELEGATED)
         if visit.form.value("sure") != "yes":
-            wrong = visit.form.with_wrong("sure", "Say that you mean it.")
+            wrong = visit.form.with_wrong("sure", N_("Say that you mean it."))
             return _page(visit, study, release, wrong, 422)
         question = _question(result)
         job = question.start(visit.form.value("more"), tops_up=result)

@@ -6,9 +6,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.exceptions import HTTPException
 
-from coordinator.api.problems import CATALOGUE
+from coordinator.api.problems import CATALOGUE, of_http
 from coordinator.api.services import services_of
 from coordinator.client.errors import Refused as Told
 from coordinator.pages import (
@@ -28,9 +29,11 @@ from coordinator.pages import (
 from coordinator.pages.visit import Visit, go
 from pages.forms import Form, form_of
 from pages.kit import static_router
+from pages.languages import N_
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 Page = Callable[..., Response]
+_NOTHING = N_("There is no such page. Go on from the beginning.")
 THREADS = 16  # pages under way at once; the operations they ask run in threads of their own
 
 ADDRESSES: tuple[tuple[str, str, Page], ...] = (
@@ -90,6 +93,25 @@ def page_router() -> APIRouter:
     return router
 
 
+def answer_browsers(app: FastAPI) -> None:
+    """Where there is nothing, whoever reads in a browser sees a page that says so."""
+
+    async def nothing(request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException) or not _reads_pages(request):
+            return await of_http(request, error)
+        visit = Visit(request, services_of(request))
+        return await to_thread.run_sync(
+            _trouble, visit, Code.NOT_FOUND, error.status_code, _NOTHING
+        )
+
+    app.add_exception_handler(HTTPException, nothing)
+
+
+def _reads_pages(request: Request) -> bool:
+    browser = "text/html" in request.headers.get("accept", "")
+    return browser and not request.url.path.startswith("/v1/")
+
+
 def _endpoint(page: Page, limiter: CapacityLimiter) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         form = Form()
@@ -116,7 +138,7 @@ def _made(page: Page, visit: Visit) -> Response:
     except BadInput as wrong:
         return _trouble(visit, Code.BAD_REQUEST, 400, str(wrong))
     except VerificationFailed:
-        words = "What the store holds does not agree with its signature. Tell the operator."
+        words = N_("What the store holds does not agree with its signature. Tell the operator.")
         return _trouble(visit, Code.INTERNAL, 500, words)
 
 

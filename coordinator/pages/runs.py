@@ -11,10 +11,19 @@ from coordinator.client.errors import BUDGET_CODES
 from coordinator.client.network import NodeInfo
 from coordinator.pages.visit import KIT, Visit, go
 from coordinator.pages.words import worded
+from coordinator.store.facts import NodeState
 from pages.kit import HEADERS
+from pages.languages import N_
 
 _SHOWN = 50
 UNDER_WAY = ("queued", "running")
+_AWAY = {
+    NodeState.JOINING.value: N_("joining"),
+    NodeState.OFFLINE.value: N_("offline"),
+    NodeState.PAUSED.value: N_("paused"),
+    NodeState.LEFT.value: N_("left"),
+    NodeState.NEEDS_STEWARD.value: N_("needs-steward"),
+}
 _OVER_BUDGET = {code.value for code in BUDGET_CODES}
 
 
@@ -60,14 +69,14 @@ def _chip(run: Mapping[str, Any], node: NodeInfo) -> tuple[str, str]:
     """What everybody may know of a node in this run, and how it is shown. Whether its policy or
     its members' consent kept it away is in no chip."""
     if run["state"] == "released":
-        return "done", "good"
-    if node.state != "online":
-        return node.state, "wait"
+        return N_("done"), "good"
+    if node.state != NodeState.ONLINE.value:
+        return _AWAY.get(node.state, node.state), "wait"
     match run["state"]:
         case "queued":
-            return "waiting", ""
+            return N_("waiting"), ""
         case "running":
-            return "running", "good"
+            return N_("running"), "good"
         case _:
             return _ended(run, node)
 
@@ -76,5 +85,5 @@ def _ended(run: Mapping[str, Any], node: NodeInfo) -> tuple[str, str]:
     """Of a run without an answer: only a budget that is used up has a name."""
     named = run["fields"].get("node") == node.id
     if named and run["code"] in _OVER_BUDGET:
-        return "over budget", "bad"
-    return "stopped", "wait"
+        return N_("over budget"), "bad"
+    return N_("stopped"), "wait"

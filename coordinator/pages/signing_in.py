@@ -9,10 +9,12 @@ from coordinator.api.services import counting_failures
 from coordinator.login.local import Proof
 from coordinator.pages.visit import Visit, go, inside
 from pages.forms import check_from_here
+from pages.languages import N_
 from privacy.errors import Code, Refused
 
-_WRONG = "These do not belong together: name, password and code. Try again."
-_BUSY = "Too many tries. Wait a minute, then try again."
+_WRONG = N_("These do not belong together: name, password and code. Try again.")
+_BUSY = N_("Too many tries. Wait a minute, then try again.")
+_NO_LINK = N_("This link is over, or was opened before. Ask for another with: cairn browser")
 
 
 def form(visit: Visit) -> Response:
@@ -54,7 +56,7 @@ def open_link(visit: Visit) -> Response:
     who = services.links.take(visit.form.value("secret"))
     person = services.store.people.get(who) if who else None
     if person is None or person.revoked_at:
-        raise Refused(Code.NOT_PERMITTED, what="link")
+        return visit.page("trouble.html", 403, words=_NO_LINK, code=Code.NOT_PERMITTED.value)
     response = go("/")
     open_web(services, person, response)
     return response

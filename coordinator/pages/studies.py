@@ -14,6 +14,7 @@ from coordinator.client.study import Study
 from coordinator.leave_desk import LeaveState
 from coordinator.pages.visit import Visit, go, go_on, inside
 from coordinator.pages.words import worded
+from pages.languages import N_
 from privacy.contract.delegation import Delegation
 from privacy.contract.token import Role
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
@@ -71,7 +72,7 @@ def ask_for_leave(visit: Visit, study: str) -> Response:
     except Refused as refused:
         if refused.code is not Code.BAD_REQUEST:
             raise
-        return _page(visit, study, 422, form=form.with_wrong("epsilon", "Write a number: 0.5"))
+        return _page(visit, study, 422, form=form.with_wrong("epsilon", N_("Write a number: 0.5")))
     to = f"?to={quote(inside(form.value('to')))}" if form.value("to") else ""
     return go(f"/studies/{study}/leave/{asked['id']}{to}")
 
@@ -90,11 +91,15 @@ def leave(visit: Visit, study: str, asked: str) -> Response:
 def paste_delegation(visit: Visit, study: str) -> Response:
     """Register the delegation that `cairn delegate` printed."""
     visit.check_form()
+    if visit.person.role is not Role.RESEARCHER:
+        raise Refused(Code.NOT_PERMITTED)
     try:
         envelope = Delegated.parse(visit.form.value("delegation")).envelope
         facts = take_delegation(visit.services, visit.person, envelope)
     except (BadInput, VerificationFailed, ValueError, KeyError, TypeError) as wrong:
-        words = str(wrong) if isinstance(wrong, BadInput) else "This is not a delegation for here."
+        words = (
+            str(wrong) if isinstance(wrong, BadInput) else N_("This is not a delegation for here.")
+        )
         form = visit.form.with_wrong("delegation", words)
         return _page(visit, study, 422, form=form)
     return go(f"/studies/{facts.study.id}/ask")

@@ -24,22 +24,23 @@ from coordinator.store.facts import Principal
 from coordinator.store.network import revoked_in
 from pages.forms import Form, form_of_text
 from pages.kit import HEADERS, Kit, Link
+from pages.languages import N_
 from privacy.contract.signing import SigningKey
 from privacy.contract.time import parse_instant
 from privacy.contract.token import Role
 from privacy.errors import Code, Refused
 
-KIT = Kit("coordinator.pages")
+KIT = Kit("coordinator.pages", "coordinator")
 _EVERY = frozenset(Role)
 _PLACES = (
-    ("/studies", "Studies", _EVERY - {Role.CLINICIAN}),
-    ("/catalogue", "Catalogue", frozenset({Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN})),
-    ("/runs", "Runs", frozenset({Role.RESEARCHER, Role.AUDITOR, Role.ADMIN})),
-    ("/releases", "Releases", frozenset({Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN})),
-    ("/models", "Models", frozenset({Role.RESEARCHER, Role.AUDITOR})),
-    ("/organisations", "Organisations", _EVERY - {Role.CLINICIAN}),
-    ("/audit", "Audit", frozenset({Role.AUDITOR, Role.ADMIN})),
-    ("/insights", "Public results", _EVERY),
+    ("/studies", N_("Studies"), _EVERY - {Role.CLINICIAN}),
+    ("/catalogue", N_("Catalogue"), frozenset({Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN})),
+    ("/runs", N_("Runs"), frozenset({Role.RESEARCHER, Role.AUDITOR, Role.ADMIN})),
+    ("/releases", N_("Releases"), frozenset({Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN})),
+    ("/models", N_("Models"), frozenset({Role.RESEARCHER, Role.AUDITOR})),
+    ("/organisations", N_("Organisations"), _EVERY - {Role.CLINICIAN}),
+    ("/audit", N_("Audit"), frozenset({Role.AUDITOR, Role.ADMIN})),
+    ("/insights", N_("Public results"), _EVERY),
 )
 
 
@@ -124,7 +125,7 @@ class Visit:
 
     def page(self, template: str, status: int = 200, **values: Any) -> Response:
         """A page with the navigation of its reader."""
-        person = None if self.admitted is None else self.admitted.principal
+        person = self._reader
         return KIT.page(
             self.request,
             template,
@@ -135,6 +136,14 @@ class Visit:
             form=values.pop("form", self.form),
             **values,
         )
+
+    @property
+    def _reader(self) -> Principal | None:
+        """Who is reading, for a page that says why they may not."""
+        try:
+            return None if self.admitted is None else self.admitted.principal
+        except Refused:
+            return None
 
     def _links(self, person: Principal | None) -> list[Link]:
         here = self.request.url.path

@@ -19,6 +19,7 @@ from models.regression.choosing import LOUD, Way, gram_noise
 from models.regression.coding import check_explaining
 from models.regression.design import compile_design
 from models.regression.formula import parse_formula
+from models.regression.member_sum import fits_memory
 from models.regression.newton import Standing
 from models.regression.outside import hazards_outside
 from models.regression.reading import (
@@ -39,7 +40,8 @@ from privacy.contract.dictionary import ColumnRef, ColumnType, Dictionary
 from privacy.errors import BadInput
 
 INTERVALS = 12
-_INTERVALS = INTERVALS, 6, 4  # where noise is negligible, usual, and loud
+ENTERING = 36  # where rows begin late: who is at risk changes within an interval
+_INTERVALS = 6, 4  # where noise is usual, and loud
 MOST_INTERVALS = 100
 OFTENEST = 5.0  # cumulative baseline hazard of one interval, beyond which it ran away
 RAN_AWAY = (
@@ -58,9 +60,10 @@ class Cox(InRounds):
     """Proportional hazards of `event` at `time`, by the terms of `formula`.
 
     Time is followed on `edges` (decimal text), or on the declared bins of `time`, or on twelve
-    equal intervals of its bounds. `start` names the column where a row's time at risk begins,
-    for delayed entry and covariates that change. `strata` gives each of `organisations` a
-    baseline of its own.
+    equal intervals of its bounds; `chosen` takes fewer where there is noise, and more with `start`
+    where there is next to none. `start` names the column where a row's time at risk begins, for
+    delayed entry and covariates that change. `strata` gives each of `organisations` a baseline of
+    its own.
     """
 
     kind: Literal["cox"] = "cox"
@@ -96,12 +99,22 @@ class Cox(InRounds):
         if self.edges:
             return super().chosen(dictionary, law, members, way)
         stop, unit = _number(dictionary, self.time, "time"), law.sd_grid / law.mechanism.delta_grid
-        finest, middle, coarse = (changed(self, edges=_equal_edges(stop, k)) for k in _INTERVALS)
+        middle, coarse = (changed(self, edges=_equal_edges(stop, k)) for k in _INTERVALS)
+        finest = self._finest(dictionary, stop, law, members)
         found = super(Cox, finest).chosen(dictionary, law, members, way)
         if found[0].way == "newton":
             return found
         loud = gram_noise(self.model(dictionary), unit, members) > LOUD
         return super(Cox, coarse if loud else middle).chosen(dictionary, law, members, way)
+
+    def _finest(self, dictionary: Dictionary, stop: Number, law: NoiseLaw, members: int) -> Self:
+        """On the grid of a fit without noise to speak of, or nearly."""
+        fine = changed(self, edges=_equal_edges(stop, ENTERING))
+        if self.start and fits_memory(fine.model(dictionary)):
+            found = super(Cox, fine).chosen(dictionary, law, members)
+            if found[0].way == "newton":
+                return fine
+        return changed(self, edges=_equal_edges(stop, INTERVALS))
 
     def terms(self, dictionary: Dictionary) -> Formula:
         return parse_formula(self.formula, dictionary)

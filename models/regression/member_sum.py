@@ -27,11 +27,16 @@ MOST_NUMBERS = 2**27  # of one member's
 
 def check_memory(model: Model) -> None:
     """Raises BadInput where the declared rows of one member are more than a node can hold."""
-    if model.most_rows * model.lines_per_row * model.size**2 > MOST_NUMBERS:
+    if not fits_memory(model):
         raise BadInput(
             f"{model.size} coefficients are too many for {model.most_rows:,} rows per member",
             instead="fewer terms, or figures of the rows: mean(…), last(…)",
         )
+
+
+def fits_memory(model: Model) -> bool:
+    """Whether a node can hold the declared rows of one member."""
+    return model.most_rows * model.lines_per_row * model.size**2 <= MOST_NUMBERS
 
 
 class UnitVectors(Streamed):

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from models.regression.batch import Floats
-from models.regression.events import eventless
+from models.regression.events import eventless, hidden_events
 from models.regression.families import Linear, NegativeBinomial, Ordinal
 from models.regression.fitting import Course
 from models.regression.newton import BLURRED, CAUSED, UNSETTLED, Standing, small_sample
@@ -170,6 +170,7 @@ def warnings(model: Fitting, course: Course, now: Standing) -> tuple[str, ...]:
         found += _strangers(course.known, now)
     if now.lost:
         found.append(CAUSED if found and _by_members(model, now) else now.lost)
+    found += hidden_events(model, now.population)
     if course.method == "newton" and not now.lost and not now.left < NEAR:
         found.append("The fit had not converged when the last round was opened.")
     variance = np.diag(now.sampling) + np.diag(now.privacy)

@@ -12,6 +12,7 @@ from node.console.imports import Work
 from node.console.visit import Visit, go
 from node.import_problems import Problem, problems_of
 from node.quality import quality
+from pages.languages import N_
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
 
@@ -26,7 +27,9 @@ def import_folder(visit: Visit) -> Response:
     steward, form = visit.changing(), visit.form
     folder = form.value("folder")
     if not folder:
-        return _page(visit, 422, form=form.with_wrong("folder", "Name a folder on this machine."))
+        return _page(
+            visit, 422, form=form.with_wrong("folder", N_("Name a folder on this machine."))
+        )
     try:
         if form.value("accept") == "yes":
             return begin(

@@ -12,6 +12,7 @@ from node.console.words import in_words
 from node.steward import Steward
 from pages.charts import Charts
 from pages.forms import Form
+from pages.languages import N_
 from privacy.errors import BadInput, Code, Refused
 from privacy.ledger.steward_entry import Signed, decision_word
 
@@ -117,7 +118,7 @@ def decide_questions(visit: Visit) -> Response:
     steward, form = visit.changing(), visit.form
     marks = form.values("mark")
     if not marks:
-        return _questions(visit, 422, form=form.with_wrong("reason", "Tick a question."))
+        return _questions(visit, 422, form=form.with_wrong("reason", N_("Tick a question.")))
     try:
         for mark in marks:
             steward.decide_question(mark, form.value("decision"), form.value("reason"))

@@ -13,11 +13,13 @@ from node.console.visit import Visit, go
 from node.console.words import in_words
 from node.service import VERSION
 from pages.kit import HEADERS
+from pages.paging import part_asked
+from privacy.contract.shown import as_cell
 from privacy.errors import BadInput, Refused, VerificationFailed
 from privacy.odds import odds_of_rho
 from privacy.promise import BASELINE
 
-_NEWEST = 200
+_A_PAGE = 200
 _COLUMNS = ("seq", "at", "study", "sentence", "plan", "round", "bytes", "sha256", "rho", "epsilon")
 
 
@@ -73,7 +75,7 @@ def consent(visit: Visit) -> Response:
 
 
 def activity(visit: Visit) -> Response:
-    """Everything that left, the newest first."""
+    """What left, the newest first, page by page."""
     return _activity(visit)
 
 
@@ -82,7 +84,7 @@ def verify(visit: Visit) -> Response:
     steward = visit.changing()
     try:
         if visit.form.value("do") == "compare":
-            return _activity(visit, left=steward.left_the_building(compare=True, newest=_NEWEST))
+            return _activity(visit, compare=True)
         said = f"{steward.verify()['entries']:,} entries were read again, and all hold."
         return _activity(visit, said=said)
     except VerificationFailed as wrong:
@@ -97,28 +99,28 @@ def download(visit: Visit) -> Response:
     rows = visit.steward.left_the_building()
     lines = csv.DictWriter(written, _COLUMNS, extrasaction="ignore")
     lines.writeheader()
-    lines.writerows(rows)
+    lines.writerows(
+        {name: as_cell(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
+        for row in rows
+    )
     name = f'attachment; filename="left-{visit.parts.service.node}.csv"'
     headers = {**HEADERS, "Content-Disposition": name}
     return Response(written.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
-def _activity(
-    visit: Visit,
-    status: int = 200,
-    left: list[dict[str, Any]] | None = None,
-    **more: Any,
-) -> Response:
-    every = visit.steward.left_the_building()
-    compared = left is not None
-    shown = (every[-_NEWEST:] if left is None else left)[::-1]
+def _activity(visit: Visit, status: int = 200, *, compare: bool = False, **more: Any) -> Response:
+    steward = visit.steward
+    every = steward.departed()
+    part = part_asked(visit.request, every, _A_PAGE)
+    left = steward.left_the_building(compare, part.start, part.stop)[::-1]
     return visit.page(
         "activity.html",
         status,
-        left=shown,
-        all=len(every),
-        compared=compared,
-        other=sum(each.get("stored") == "other" for each in shown),
+        left=left,
+        all=every,
+        around=part.around,
+        compared=compare,
+        other=sum(each.get("stored") == "other" for each in left),
         **{"said": "", "broken": "", **more},
     )
 

@@ -10,6 +10,7 @@ from node.console.signing import FIELD, is_signed, policy_needs_key, signer, to_
 from node.console.visit import Visit
 from node.console.words import in_words
 from pages.forms import Form
+from pages.languages import N_
 from privacy.errors import BadInput, Refused
 from privacy.ledger.steward_entry import Signed, policy_word
 from privacy.ledger.stewards import policy_digest
@@ -28,7 +29,7 @@ def decide(visit: Visit) -> Response:
     steward, form = visit.changing(), visit.form
     digests = _meant(form, steward.studies())
     if not digests:
-        wrong = "Tick a request, or choose a kind of which there is one."
+        wrong = N_("Tick a request, or choose a kind of which there is one.")
         return _page(visit, 422, form=form.with_wrong("which", wrong))
     return _page(
         visit, done=steward.decide_many(digests, form.value("decision"), form.value("reason"))

@@ -13,6 +13,7 @@ from node.console.visit import Visit, go
 from node.console.words import in_words
 from node.signing_text import parse_joined
 from node.steward_keys import LIFETIME
+from pages.languages import N_
 from privacy.contract.signing import PublicKey
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
@@ -116,7 +117,7 @@ def leave(visit: Visit) -> Response:
     """Leave for good, once the node's name was written."""
     steward, form = visit.changing(), visit.form
     if form.value("name") != visit.parts.service.node:
-        wrong = f"Write {visit.parts.service.node}: that is this node's name."
+        wrong = N_("This is not the node's name. Write it as it is written above the field.")
         return _leaving(visit, 422, form=form.with_wrong("name", wrong))
     try:
         steward.leave(form.value("reason"))

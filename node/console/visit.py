@@ -18,7 +18,7 @@ from pages.kit import HEADERS, Kit, Link
 from pages.languages import N_
 from privacy.errors import Code, Refused
 
-KIT = Kit("node.console")
+KIT = Kit("node.console", "console")
 _PLACES = (
     ("/console/", N_("Home")),
     ("/console/studies", N_("Requests")),

@@ -17,18 +17,25 @@ from node.layout import is_coded
 from node.spreadsheet.mapping import (
     LEFT_OUT,
     TableMapping,
+    consent_titles,
     fields_of,
     matched,
+    spellings,
     unmapped,
     write_files,
 )
 from node.spreadsheet.reading import MAX_BYTES, Sheet, read_sheets
 from node.steward import Steward
 from pages.forms import Form
+from pages.languages import N_
 from privacy.contract.dictionary import Table
 from privacy.errors import BadInput
 
 _SAMPLE = 5
+_NO_TABLE = N_(
+    "No sheet has the names of the dictionary's columns in one line, the members' key among them. "
+    "Choose a sheet above, or mend the names and take the file again."
+)
 
 
 async def uploaded(request: Request) -> tuple[Form, str, bytes]:
@@ -38,7 +45,7 @@ async def uploaded(request: Request) -> tuple[Form, str, bytes]:
         form = Form({"token": (token if isinstance(token, str) else "",)})
         file = said.get("file")
         if file is None or isinstance(file, str) or not file.filename:
-            return form.with_wrong("file", "Choose a file."), "", b""
+            return form.with_wrong("file", N_("Choose a file.")), "", b""
         return form, file.filename, await file.read(MAX_BYTES + 1)
 
 
@@ -138,7 +145,8 @@ def _said(form: Form, table: Table, known: TableMapping, sheets: dict[str, Sheet
         said = form.value(f"word:{table.name}:{term.column}:{term.word}")
         if said in levels[term.column]:
             words.setdefault(term.column, {})[term.word] = said
-    return TableMapping(table.name, sheet, columns, words)
+    spelled = {name for name in columns if form.value(f"spelled:{table.name}:{name}") == "yes"}
+    return TableMapping(table.name, sheet, columns, words, frozenset(spelled))
 
 
 def _page(visit: Visit, upload: Upload, status: int = 200, **more: Any) -> Response:
@@ -164,6 +172,8 @@ def _page(visit: Visit, upload: Upload, status: int = 200, **more: Any) -> Respo
 def _problems(visit: Visit, upload: Upload) -> tuple[tuple[Problem, ...], str]:
     """What the importer would say of every row, and what it says of the files as a whole."""
     dictionary = visit.parts.service.dictionary()
+    if not any(said.sheet for said in upload.mappings):
+        return (), _NO_TABLE
     with staged_folder(visit.parts.home.root) as folder:
         write_files(dictionary, upload.sheets, upload.mappings, folder)
         try:
@@ -172,7 +182,21 @@ def _problems(visit: Visit, upload: Upload) -> tuple[tuple[Problem, ...], str]:
                 visit.steward.check_data(folder)
         except BadInput as wrong:
             return (), str(wrong)
-        return found, ""
+        return _in_sheets(found, upload), ""
+
+
+def _in_sheets(found: tuple[Problem, ...], upload: Upload) -> tuple[Problem, ...]:
+    """The same problems, where whoever made the spreadsheet finds them."""
+    said = {f"{each.table}.csv": each for each in upload.mappings}
+    return tuple(
+        replace(
+            each,
+            file=said[each.file].sheet,
+            row=upload.sheets[said[each.file].sheet].line(each.row),
+            column=said[each.file].columns.get(each.column) or each.column,
+        )
+        for each in found
+    )
 
 
 def _shown(table: Table, said: TableMapping, upload: Upload) -> dict[str, Any]:
@@ -184,6 +208,8 @@ def _shown(table: Table, said: TableMapping, upload: Upload) -> dict[str, Any]:
         "fields": fields_of(table),
         "titles": sheet.header if sheet else (),
         "terms": unmapped(table, said, sheet) if sheet else (),
+        "spellings": spellings(table, said, sheet) if sheet else (),
+        "consent": consent_titles(sheet) if sheet else (),
         "levels": coded,
         "sample": sheet.rows[:_SAMPLE] if sheet else (),
         "rows": len(sheet.rows) if sheet else 0,

@@ -26,6 +26,7 @@ from node.receipt import seal_receipt
 from node.study_desk import StudyDesk
 from pages.forms import check_from_here
 from pages.kit import Kit, static_router
+from pages.languages import N_
 from privacy.errors import BadInput, CairnError
 
 COOKIE = "cairn_member"
@@ -43,14 +44,17 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-KIT = Kit("node.member")
-_NO_LINK = ("This link cannot be opened", "It is over, or was opened before. Ask for a new one.")
-_TOO_MANY = ("Too many requests", "Try again in a minute.")
-_NO_PAGE = ("There is no such page", "Open your page with a link.")
+KIT = Kit("node.member", "member")
+_NO_LINK = (
+    N_("This link cannot be opened"),
+    N_("It is over, or was opened before. Ask for a new one."),
+)
+_TOO_MANY = (N_("Too many requests"), N_("Try again in a minute."))
+_NO_PAGE = (N_("There is no such page"), N_("Open your page with a link."))
 _SAID = {
-    "withdrawn": "Your consent is withdrawn. It counts from the next question on.",
-    "asked": "Thank you. Your organisation reads it; who wrote it is not kept.",
-    "given": "Your consent is recorded. It counts from the next question on.",
+    "withdrawn": N_("Your consent is withdrawn. It counts from the next question on."),
+    "asked": N_("Thank you. Your organisation reads it; who wrote it is not kept."),
+    "given": N_("Your consent is recorded. It counts from the next question on."),
 }
 _KEPT = ("Cache-Control",)  # files of the pages, which say nothing of anybody
 Fields = dict[str, str]
@@ -90,20 +94,22 @@ class MemberDoor:
         """The session of the request's cookie; raises _Stop without one."""
         session = self.sessions.find(request.cookies.get(COOKIE, ""))
         if session is None:
-            raise _Stop(401, "This page is closed", "Open it again with a new link.")
+            raise _Stop(401, N_("This page is closed"), N_("Open it again with a new link."))
         return session
 
     def changing(self, request: Request, token: str) -> MemberSession:
         """The session of a request that changes something, made from a form of this page."""
         session = self.session(request)
         if not hmac.compare_digest(session.form_token.encode(), token.encode()):
-            raise _Stop(403, "This form is too old", "Open the page again.")
+            raise _Stop(403, N_("This form is too old"), N_("Open the page again."))
         return session
 
     def wish_once(self, request: Request, study: str) -> None:
         """One priority per study in a session; raises _Stop for another."""
         if not self.sessions.once(request.cookies.get(COOKIE, ""), study):
-            raise _Stop(409, "You said so already", "Ask a question, or come back another time.")
+            raise _Stop(
+                409, N_("You said so already"), N_("Ask a question, or come back another time.")
+            )
 
     def set_cookie(self, response: Response, secret: str) -> None:
         response.set_cookie(
@@ -138,7 +144,7 @@ def _guard(app: FastAPI, door: MemberDoor) -> None:
         caller = request.client.host if request.client else "nobody"
         if not door.limit.admits(caller):
             response: Response = _message(
-                request, 429, "Too many requests", "Try again in a minute."
+                request, 429, N_("Too many requests"), N_("Try again in a minute.")
             )
         else:
             response = await call_next(request)
@@ -155,17 +161,22 @@ def _guard(app: FastAPI, door: MemberDoor) -> None:
     @app.exception_handler(HTTPException)
     def no_page(request: Request, error: HTTPException) -> Response:
         return _message(
-            request, error.status_code, "There is no such page", "Open your page with a link."
+            request,
+            error.status_code,
+            N_("There is no such page"),
+            N_("Open your page with a link."),
         )
 
     @app.exception_handler(CairnError)
     def refused(request: Request, error: CairnError) -> Response:
-        text = error.what if isinstance(error, BadInput) else "Please ask your organisation."
-        return _message(request, 409, "This could not be done", text)
+        text = error.what if isinstance(error, BadInput) else N_("Please ask your organisation.")
+        return _message(request, 409, N_("This could not be done"), text)
 
     @app.exception_handler(Exception)
     def failed(request: Request, _error: Exception) -> Response:
-        return _message(request, 500, "This could not be done", "Please ask your organisation.")
+        return _message(
+            request, 500, N_("This could not be done"), N_("Please ask your organisation.")
+        )
 
 
 async def _fields(request: Request) -> Fields:
@@ -174,11 +185,11 @@ async def _fields(request: Request) -> Fields:
     async for chunk in request.stream():
         data += chunk
         if len(data) > MAX_BODY_BYTES:
-            raise _Stop(413, "Too long", "Use the forms of the page.")
+            raise _Stop(413, N_("Too long"), N_("Use the forms of the page."))
     try:
         found = parse_qs(data.decode("ascii"), max_num_fields=MAX_FIELDS, strict_parsing=bool(data))
     except ValueError:
-        raise _Stop(400, "This could not be read", "Use the forms of the page.") from None
+        raise _Stop(400, N_("This could not be read"), N_("Use the forms of the page.")) from None
     return {name: values[0] for name, values in found.items()}
 
 
@@ -186,7 +197,7 @@ def _open_routes(app: FastAPI, door: MemberDoor) -> None:
     @app.get("/open/{secret}")
     def ask(secret: str, request: Request) -> Response:
         # A link is opened by its button: programs that look at links in mail do not press it.
-        words = "Your data and your choices", "This link opens once."
+        words = N_("Your data and your choices"), N_("This link opens once.")
         return _message(request, 200, *words, secret[:64])
 
     @app.post("/open")
@@ -241,7 +252,9 @@ def _page_routes(app: FastAPI, door: MemberDoor, choices: Choices, desk: StudyDe
         fields = await _fields(request)
         door.changing(request, fields.get("form_token", ""))
         door.sessions.end(request.cookies.get(COOKIE, ""))
-        response = _message(request, 200, "This page is closed", "You can close the window.")
+        response = _message(
+            request, 200, N_("This page is closed"), N_("You can close the window.")
+        )
         response.delete_cookie(COOKIE)
         return response
 
@@ -266,7 +279,7 @@ def _voice_routes(app: FastAPI, door: MemberDoor, choices: Choices, desk: StudyD
         door.changing(request, fields.get("form_token", ""))
         study, much = fields.get("study", ""), fields.get("priority", "")
         if much not in ("1", "2", "3", "4", "5"):
-            raise _Stop(400, "How much is missing", "Choose 1 to 5.")
+            raise _Stop(400, N_("How much is missing"), N_("Choose 1 to 5."))
         door.wish_once(request, study)
         await run_in_threadpool(desk.member_says, study, Voice.PRIORITY.value, "", int(much))
         return RedirectResponse("/?said=asked", 303)
@@ -278,7 +291,7 @@ def _receipt_route(app: FastAPI, door: MemberDoor, choices: Choices, parts: Part
         session = door.session(request)
         words = dict(choices.words(session.member))
         if number not in words:
-            raise _Stop(404, "There is no such receipt", "Go back to your page.")
+            raise _Stop(404, N_("There is no such receipt"), N_("Go back to your page."))
         sealed = seal_receipt(
             words[number],
             organisation=parts.settings.name,

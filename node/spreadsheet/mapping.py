@@ -9,15 +9,17 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from node.consent import CONSENT
 from node.import_stage import undeclared_time
 from node.layout import is_coded
 from node.spreadsheet.reading import Sheet
+from node.spreadsheet.spelling import Spelling, respelled, spelling
 from privacy.contract.dictionary import Column, Dictionary, Table
 
 LEFT_OUT = "(left out)"
@@ -27,12 +29,14 @@ MOST_TERMS = 50
 @dataclass(frozen=True)
 class TableMapping:
     """`sheet` is "" where a table has none; `columns` by the dictionary's name; `words` by column,
-    from what is written to a level, or to LEFT_OUT."""
+    from what is written to a level, or to LEFT_OUT; `spelled` are columns with decimal commas, or
+    with days written 31.12.2024."""
 
     table: str
     sheet: str
     columns: Mapping[str, str]
     words: Mapping[str, Mapping[str, str]]
+    spelled: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,13 @@ def unmapped(table: Table, mapping: TableMapping, sheet: Sheet) -> tuple[Term, .
     return tuple(found[:MOST_TERMS])
 
 
+def spellings(table: Table, mapping: TableMapping, sheet: Sheet) -> tuple[Spelling, ...]:
+    """Columns whose numbers or days are written as other languages do."""
+    sources = ((column, mapping.columns.get(column.name, "")) for column in table.columns)
+    found = (spelling(column, sheet.values(source)) for column, source in sources if source)
+    return tuple(each for each in found if each is not None)
+
+
 def suggested_level(column: Column, word: str) -> str:
     """The level that is written most like a word, or that it begins with; "" for none."""
     levels = {plain(level): level for level in column.levels}
@@ -167,23 +178,29 @@ def _rows(
     names = list(fields_of(table))
     if sheet is None:
         return names, []
-    consent = [title for title in sheet.header if _is_consent(title) and title not in names]
+    consent = [title for title in consent_titles(sheet) if title not in names]
     sources = [*(mapping.columns.get(name, "") for name in names), *consent]
     places = [sheet.header.index(source) if source else None for source in sources]
-    words = [mapping.words.get(name, {}) for name in (*names, *consent)]
+    reads = [_reader(table, mapping, name) for name in (*names, *consent)]
     rows = [
-        [
-            "" if at is None else _said(row[at], known)
-            for at, known in zip(places, words, strict=True)
-        ]
+        ["" if at is None else read(row[at]) for at, read in zip(places, reads, strict=True)]
         for row in sheet.rows
     ]
     return [*names, *(plain(title) for title in consent)], rows
 
 
-def _said(word: str, known: Mapping[str, str]) -> str:
-    said = known.get(word, word)
-    return "" if said == LEFT_OUT else said
+def _reader(table: Table, mapping: TableMapping, name: str) -> Callable[[str], str]:
+    """How the fields of a column are read."""
+    known = mapping.words.get(name, {})
+    column = next((each for each in table.columns if each.name == name), None)
+    if column is not None and name in mapping.spelled:
+        return partial(respelled, column)
+    return lambda word: "" if (said := known.get(word, word)) == LEFT_OUT else said
+
+
+def consent_titles(sheet: Sheet) -> tuple[str, ...]:
+    """The columns from which members' consent is read."""
+    return tuple(title for title in sheet.header if _is_consent(title))
 
 
 def _is_consent(title: str) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from io import BytesIO, StringIO
+from itertools import chain, islice
 from pathlib import PurePath
 from typing import Any
 
@@ -20,6 +21,7 @@ from privacy.errors import BadInput
 MAX_BYTES = 64 * 2**20
 MAX_UNPACKED = 1024 * 2**20  # of a workbook, which is a packed archive
 MAX_CELLS = 20_000_000
+_TITLES = 20  # so many rows may stand above the header
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,11 @@ class Sheet:
     name: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...] = field(default=(), compare=False)
+
+    def line(self, row: int) -> int:
+        """Where the spreadsheet itself has a row, both from 1; the header is a line too."""
+        return self.lines[row - 1]
 
     def values(self, column: str) -> list[str]:
         """The fields of a column, in the order of rows."""
@@ -55,19 +62,26 @@ def read_sheets(file: str, body: bytes) -> tuple[Sheet, ...]:
 
 
 def sheet_of(name: str, rows: Iterator[tuple[str, ...]]) -> Sheet:
-    """The first row that says something is the header; empty rows and nameless columns go."""
-    header: tuple[str, ...] = ()
-    for header in rows:
-        if any(header):
-            break
+    """The first row with two fields or more is the header, or the first that says something.
+
+    Empty rows, titles above the header and nameless columns go.
+    """
+    filled = ((line, row) for line, row in enumerate(rows, 1) if any(row))
+    first = list(islice(filled, _TITLES))
+    at = next((at for at, (_, row) in enumerate(first) if sum(map(bool, row)) > 1), 0)
+    header = first[at][1] if first else ()
     kept = [at for at, title in enumerate(header) if title]
     titles = tuple(header[at] for at in kept)
     twice = {title for title in titles if titles.count(title) > 1}
     if twice:
         where = f"{name}, column {min(twice)}"
         raise BadInput("the column stands twice", where=where, instead="keep one")
-    body = (tuple(row[at] if at < len(row) else "" for at in kept) for row in rows)
-    return Sheet(name, titles, tuple(row for row in body if any(row)))
+    body = (
+        (line, tuple(row[at] if at < len(row) else "" for at in kept))
+        for line, row in chain(first[at + 1 :], filled)
+    )
+    said = [(line, row) for line, row in body if any(row)]
+    return Sheet(name, titles, tuple(row for _, row in said), tuple(line for line, _ in said))
 
 
 def _csv_rows(name: str, body: bytes) -> Iterator[tuple[str, ...]]:

@@ -20,17 +20,14 @@ from models.regression.newton import Opened, newton_sums
 from models.rows import Rows, from_tables
 from privacy.accounting.conversion import rho_of_epsilon
 from privacy.contract.dictionary import Column, ColumnType, Dictionary
-from privacy.discrete_gaussian import noise_share
-from privacy.mechanism import GaussianSum, plan_mechanism
+from privacy.mechanism import plan_mechanism
 from privacy.units import Rho
+from tests.support.guessing import DELTA, allowed, coins, noised, told_apart
 from tests.support.rows_factory import categorical, many_rows, number, one_row
-from tests.support.seeded import seeded_entropy
 
-DELTA = Fraction(1, 10**6)
 EPSILON = Fraction(1)
 MEMBERS = 60
 HAZARD = 1e-3
-BOUND = (math.e + float(DELTA)) / (1 + math.e)  # of right guesses at epsilon 1
 
 CLINIC = Dictionary(
     tables=(
@@ -56,15 +53,6 @@ def followed(seed: int) -> pd.DataFrame:
             "died": np.where(draw.random(MEMBERS) < 0.7, "true", "false"),
         }
     )
-
-
-def noised(exact: np.ndarray, mechanism: GaussianSum, name: str) -> np.ndarray:
-    """Three shares, one of which is the attacker's own and taken away again."""
-    shares = (
-        noise_share(seeded_entropy(f"{name}/{node}"), mechanism.log2_sigma, len(exact))
-        for node in range(2)
-    )
-    return np.asarray(exact + sum(shares))
 
 
 # A12: risk sets
@@ -128,25 +116,8 @@ def test_a_member_of_a_risk_set_shows_no_more_than_the_charge_allows() -> None:
     alone = from_tables(CLINIC, {"people": followed(2)[:1]})
     vector = shape.fold(alone, np.ones(1, dtype=bool))
     assert sum(int(each) ** 2 for each in vector) <= mechanism.delta_grid**2
-    assert told_apart(vector, mechanism, "risk") <= BOUND + slack(2_000)
+    assert told_apart(vector, mechanism, "risk") <= allowed(mechanism.rho, 2_000)
     assert told_apart(vector, None, "risk") == 1.0, "the stub tells always"
-
-
-def told_apart(vector: np.ndarray, mechanism: GaussianSum | None, name: str) -> float:
-    """The share of right guesses of the best test: along the member's own vector."""
-    size, runs = float(np.linalg.norm(vector)), 2_000
-    there = np.random.default_rng(3).random(runs) < 0.5
-    direction, right = vector / size, 0
-    for trial, present in enumerate(there):
-        seen = vector * present
-        if mechanism is not None:
-            seen = noised(seen, mechanism, f"{name}/{trial}")
-        right += bool(float(seen @ direction) > size / 2) == present
-    return right / runs
-
-
-def slack(runs: int) -> float:
-    return math.sqrt(math.log(1e6) / (2 * runs))
 
 
 # A15: many proportions
@@ -190,9 +161,8 @@ def test_many_proportions_name_their_members_only_where_they_are_exact() -> None
 
     rates = np.random.default_rng(0).uniform(0.2, 0.5, len(CODES))
     middle = float((rates * (1 - rates)).sum()) / (2 * 25)
-    there = np.random.default_rng(5).random(2_000) < 0.5
     exact = private = 0
-    for trial, present in enumerate(there):
+    for trial, present in enumerate(coins(2_000, 5)):
         people = carriers(26, 1_000 + trial)
         target = people[25 - int(present)]  # the last of the 25, or one who is not asked
         sums = weight * people[:25].sum(axis=0)
@@ -200,4 +170,4 @@ def test_many_proportions_name_their_members_only_where_they_are_exact() -> None
         exact += bool(homer(sums / weight / 25, target) > middle) == present
         private += bool(homer(seen, target) > middle) == present
     assert exact / 2_000 > 0.9, "the stub names its members"
-    assert private / 2_000 <= BOUND + slack(2_000)
+    assert private / 2_000 <= allowed(mechanism.rho, 2_000)

@@ -162,10 +162,17 @@ def test_no_trace_of_an_erased_member_is_in_the_file(tmp_path: Path) -> None:
     token = "QXV7ERASEDMEMBER"
     load(stored, tmp_path, f"who,n,consent\na,1,yes\n{token},1,yes\n")
     root(stored, "2026-03")
+    assert len(tables_with(stored, token)) > 1, "the search finds who is there"
     erase = {"by": "steward", "at": "2026-03-05T00:00:00Z", "reference": ""}
     erase_member(stored, token, entropy=seeded_entropy("erase"), **erase)  # type: ignore[arg-type]
+    assert tables_with(stored, token) == []
+
+
+def tables_with(stored: Records, token: str) -> list[str]:
+    """The tables in which a token stands anywhere."""
     with stored.snapshot() as cursor:
-        names = "SELECT table_name FROM duckdb_tables()"
-        for (table,) in cursor.execute(names).fetchall():
-            rows = cursor.execute(f'SELECT * FROM "{table}"').fetchall()  # noqa: S608
-            assert token not in str(rows), table
+        names = [
+            name for (name,) in cursor.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+        ]
+        every = {name: cursor.execute(f'SELECT * FROM "{name}"').fetchall() for name in names}  # noqa: S608
+    return [name for name, rows in every.items() if token in str(rows)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import csv
 import json
 from collections.abc import Callable
 from datetime import date
@@ -195,6 +196,27 @@ def test_words_go_out_and_come_back(
     for member in "abc":
         assert consent_of(first, member) == consent_of(second, member)
     assert counted(second, "research", START, HEALTH) == 1  # only b: a wants it published
+
+
+@pytest.mark.parametrize("evidence", ['=HYPERLINK("x")', "-5", "-a", "'=a", "@b", "+1 letter"])
+def test_an_exported_file_computes_nothing_and_says_the_same_when_it_comes_back(
+    tmp_path: Path, evidence: str
+) -> None:
+    first, second = Records.open(":memory:"), Records.open(":memory:")
+    for records in (first, second):
+        load(records, tmp_path)
+    word = WORDS[2].model_copy(update={"evidence": evidence, "recorder": "=cmd"})
+    record_words(first, read_words(write(tmp_path / "w.ndjson", in_ndjson([word]))), at=AT,
+                 today=START)  # fmt: skip
+    write_words(first, tmp_path / "out.csv")
+    with (tmp_path / "out.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["recorder"] == "'=cmd"
+    assert row["evidence"][0] not in "=+@"
+    assert row["evidence"][0] != "-" or row["evidence"] == "-5"
+    record_words(second, read_words(tmp_path / "out.csv"), at=AT, today=START)
+    assert list(all_words(first)) == list(all_words(second))
+    assert [each.evidence for each in all_words(second)] == [evidence]
 
 
 @pytest.mark.parametrize(("name", "form"), FORMS)

@@ -40,6 +40,22 @@ def test_a_csv_file_holds_the_table_its_notes_and_the_release(
     pd.testing.assert_frame_equal(back, result.table)
 
 
+def test_words_of_a_dictionary_compute_nothing_in_a_csv_file(
+    result: Result, tmp_path: Path
+) -> None:
+    rows = [
+        replace(row, cell=(word,))
+        for row, word in zip(result.answer.rows, ("=1+1", "-other", "@b", "+c"), strict=False)
+    ]
+    evil = replace(result, answer=replace(result.answer, rows=tuple(rows)))
+    evil.save(tmp_path / "r.csv")
+    back = pd.read_csv(tmp_path / "r.csv", comment="#")
+    assert list(back["treatment"]) == ["'" + row.cell[0] for row in rows]
+    pd.testing.assert_frame_equal(
+        back.drop(columns="treatment"), evil.table.drop(columns="treatment")
+    )
+
+
 def test_a_parquet_file_holds_the_same_with_everything_beside_it(
     result: Result, tmp_path: Path
 ) -> None:

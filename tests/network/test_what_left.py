@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from coordinator.client.network import Network as Client
-from node.sent import Comparison, departures
+from node.sent import Comparison
 from node.steward import Steward
 from privacy.contract.canonical import b64, parse_canonical, sha256_hex, unb64
 from privacy.contract.messages import Ask
@@ -125,6 +125,6 @@ def test_only_the_node_itself_is_shown_what_it_sent(network: Network, client: Cl
 def test_a_coordinator_that_is_away_is_said_so(network: Network) -> None:
     network.ask(ASKED)
     parts = network.nodes[NODE].parts
-    [left] = departures(parts.service.ledger)
+    [left] = parts.service.ledger.index.departures()
     with pytest.raises(BadInput, match="does not answer"):
         Comparison(parts.settings, parts.service.key, network.clock).compare(left)

@@ -51,6 +51,7 @@ def test_a_copy_is_whole(home: Home) -> None:
         ("UPDATE ledger_entries SET data = data || ' ' WHERE seq = 3", "the ledger of als-union"),
         ("DELETE FROM ledger_entries WHERE seq = 5", "the ledger of ms-league"),
         ("DELETE FROM log WHERE kind = 'release'", "the coordinator's log"),
+        ("DELETE FROM log WHERE seq = 1", "the coordinator's log"),
     ],
 )
 def test_what_was_changed_is_named(home: Home, change: str, part: str) -> None:
@@ -65,3 +66,19 @@ def test_another_key_is_named(home: Home) -> None:
     home.identity_file.unlink()
     home.write_identity(signing_key("another"))
     assert check(home).exit_code == 6
+
+
+@pytest.mark.parametrize("content", [None, "no key", ""])
+def test_a_key_that_is_missing_is_said_in_words(home: Home, content: str | None) -> None:
+    home.identity_file.unlink()
+    if content is not None:
+        home.identity_file.write_text(content)
+    done = check(home)
+    assert done.exit_code == 6
+    assert "Traceback" not in done.stderr
+    (own,) = [each["fault"] for each in json.loads(done.stdout) if each["fault"]]
+    assert str(home.identity_file) in own
+    assert "rotate-key --lost" in own
+    line = ["admit", "--dir", str(home.root)]
+    other = CliRunner().invoke(app, line, catch_exceptions=False)
+    assert (other.exit_code, len(other.stderr.splitlines())) == (2, 1)

@@ -97,9 +97,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     steward = network.nodes[NODE].steward
     steward.pause()
     steward.resume()
-    tighter = make_policy(network.shape, NODE).model_copy(update={"question_epsilon": "5"})
-    changed = PolicySet.of(tighter, "ada", "after the board's meeting")
-    network.nodes[NODE].service.ledger.append(changed)
+    for limit in ("5", "4"):
+        tighter = make_policy(network.shape, NODE).model_copy(update={"question_epsilon": limit})
+        changed = PolicySet.of(tighter, "ada", "after the board's meeting")
+        network.nodes[NODE].service.ledger.append(changed)
     let_in(network)
     network.settle()
     app = app_of(network, ApiSettings(secure_cookies=False))
@@ -311,7 +312,7 @@ def test_policies_say_who_changed_what_and_why(site: Site) -> None:
     with reader(site.browser, site.url, site.cookie, scripts=False) as seen:
         page = seen.go(f"/audit/organisations/{NODE}")
         text = page.inner_text("main")
-        first, second = site.audit.policies(NODE)["versions"]
+        first, second, _third = site.audit.policies(NODE)["versions"]
         assert "after the board's meeting" in text
         assert "by ada" in text
         assert "in 100 instead of 10 in 100" in text

@@ -13,6 +13,7 @@ import pytest
 
 from models.dictionary_file import load_dictionary
 from node.api import create_app
+from node.console import home
 from node.console.imports import Imports
 from node.import_progress import Progress, Told
 from node.quality import quality
@@ -153,6 +154,26 @@ def test_an_import_that_fails_says_so_and_quotes_no_bug() -> None:
     newest = imports.newest()
     assert newest is not None
     assert newest.over
+
+
+def test_what_left_is_shown_page_by_page(console: Console, monkeypatch: pytest.MonkeyPatch) -> None:
+    console.network.ask({"kind": "count", "by": ["treatment"]})
+    monkeypatch.setattr(home, "_A_PAGE", 1)
+    left = console.steward.left_the_building()
+    with reader(console.browser, console.url) as seen:
+        console.enter(seen)
+        page = seen.go("/console/activity")
+        shown = [page.inner_text("tbody .mono")]
+        assert f"page 1 of {len(left)}" in page.inner_text("main")
+        assert page.locator("a:has-text('Newer')").count() == 0
+        while page.locator("a:has-text('Older')").count():
+            page.click("text=Older")
+            shown.append(page.inner_text("tbody .mono"))
+        assert shown == [f"{each['sha256'][:16]}…" for each in reversed(left)]
+        assert len(shown) > 1
+        beyond = seen.go("/console/activity?page=999")
+        assert beyond.inner_text("tbody .mono") == shown[-1]
+        assert seen.complaints() == []
 
 
 def test_what_left_is_compared_with_what_is_stored_and_downloaded(

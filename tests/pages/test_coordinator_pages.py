@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from privacy.contract.token import Role
@@ -62,6 +63,17 @@ def test_every_page_is_for_everybody(site: Site, role: Role | None, width: int, 
             assert seen.complaints() == []
             assert seen.overflow() == 0
         assert seen.troubles == []
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.RESEARCHER])
+def test_researchers_alone_paste_a_delegation(site: Site, role: Role) -> None:
+    with reader(site.browser, site.url, site.cookie(role)) as seen:
+        token = seen.go("/studies").locator("input[name=token]").first.get_attribute("value")
+        answer = seen.page.request.post(
+            f"{site.url}/studies/{STUDY}/delegation",
+            form={"token": token or "", "delegation": "not what it printed"},
+        )
+        assert answer.status == 403
 
 
 @pytest.mark.parametrize("scripts", [True, False])
@@ -201,3 +213,22 @@ def test_pages_are_light(site: Site) -> None:
 def _bytes(request: object) -> int:
     said = request.sizes()  # type: ignore[attr-defined]
     return int(said["responseBodySize"] + said["responseHeadersSize"])
+
+
+def test_where_there_is_no_page_a_browser_sees_one_and_a_program_a_problem(site: Site) -> None:
+    with reader(site.browser, site.url) as seen:
+        for path in ("/nowhere", "/sign-out", "/studies/x/y/z"):
+            assert "There is no such page" in seen.go(path).inner_text("main"), path
+            assert seen.complaints() == [], path
+    for path in ("/nowhere", "/v1/nowhere"):
+        headers = {"accept": "application/json"} if path == "/nowhere" else {"accept": "text/html"}
+        said = httpx.get(site.url + path, headers=headers, trust_env=False)
+        assert said.status_code == 404
+        assert said.json()["code"] == "not_found", path
+
+
+def test_a_link_that_is_over_says_how_to_get_another(site: Site) -> None:
+    with reader(site.browser, site.url, scripts=False) as seen:
+        seen.go("/open/none")
+        seen.page.click("main button")
+        assert "cairn browser" in seen.page.inner_text("main")

@@ -94,3 +94,17 @@ def test_a_question_that_cannot_be_kept_is_not_lost(members: Members) -> None:
         page.click("button:has-text('Ask')")
         assert "Thank you" in page.inner_text("[role=status]")
         assert seen.troubles == []
+
+
+def test_a_member_whose_browser_asks_for_german_reads_german(members: Members) -> None:
+    with reader(members.browser, members.url, width=NARROW) as seen:
+        seen.page.set_extra_http_headers({"Accept-Language": "de-AT, en;q=0.5"})
+        page = seen.go(members.link(4))
+        assert page.inner_text("h1") == "Ihre Daten und Ihre Entscheidungen"
+        page.click("text=Meine Seite öffnen")
+        assert page.get_attribute("html", "lang") == "de"
+        page.click("text=Alles widerrufen")
+        assert "ist widerrufen" in page.inner_text("[role=status]")
+        assert seen.complaints() == []
+        assert seen.overflow() == 0
+        seen.keep("member-german")

@@ -18,6 +18,8 @@ from node.api import create_app
 from node.spreadsheet import reading
 from node.spreadsheet.mapping import LEFT_OUT, matched, plain, propose, unmapped, write_files
 from node.spreadsheet.reading import Sheet, read_sheets
+from node.spreadsheet.spelling import respelled
+from privacy.contract.dictionary import ColumnType
 from privacy.errors import BadInput
 from tests.support import net_data
 from tests.support.browser import NARROW, browser, reader
@@ -124,6 +126,43 @@ def test_names_are_compared_as_people_write_them() -> None:
     assert matched(DICTIONARY.tables[0], None).sheet == ""
 
 
+def test_titles_stand_above_the_header_and_rows_keep_their_numbers() -> None:
+    rows: list[list[object]] = [
+        ["Members of the forum, March"],
+        [],
+        ["member", "age"],
+        ["m1", 50],
+        [None, None],
+        ["m2", 51],
+    ]
+    [sheet] = read_sheets("people.xlsx", workbook(people=rows))
+    assert sheet.header == ("member", "age")
+    assert [sheet.line(row) for row in (1, 2)] == [4, 6]
+    [alone] = read_sheets("people.csv", b"member\nm1\n")
+    assert alone == Sheet("people", ("member",), (("m1",),))
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "read"),
+    [
+        (ColumnType.NUMBER, "0,5", "0.5"),
+        (ColumnType.NUMBER, "-1.234,50", "-1234.50"),
+        (ColumnType.NUMBER, "1234,5", "1234.5"),
+        (ColumnType.NUMBER, "1,2,3", "1,2,3"),
+        (ColumnType.NUMBER, "1.23,4", "1.23,4"),
+        (ColumnType.NUMBER, "0.5", "0.5"),
+        (ColumnType.INTEGER, "0,5", "0,5"),
+        (ColumnType.DATE, "1.2.2024", "2024-02-01"),
+        (ColumnType.DATE, "31.12.2024", "2024-12-31"),
+        (ColumnType.DATE, "12/31/2024", "12/31/2024"),
+        (ColumnType.TEXT, "0,5", "0,5"),
+    ],
+)
+def test_numbers_and_days_of_other_languages(kind: ColumnType, written: str, read: str) -> None:
+    column = DICTIONARY.tables[0].columns[0]
+    assert respelled(column.model_copy(update={"type": kind}), written) == read
+
+
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
     made = make_network(tmp_path_factory.mktemp("sheets"), Shape())
@@ -181,6 +220,55 @@ def test_a_spreadsheet_becomes_a_nodes_data(
         assert seen.troubles == []
     assert node.parts.records.members == len(people)
     assert not list(node.home.root.glob("import-*"))
+
+
+@pytest.mark.processes
+def test_a_spreadsheet_of_another_language_is_read_once_somebody_says_so(
+    network: Network, chromium: Browser, tmp_path: Path
+) -> None:
+    node = network.nodes[NODE]
+    people = network.shape.people(NODE).astype({"score": object})
+    people["score"] = [f"{at},5" for at in range(len(people))]
+    people["born"] = [f"{1 + at % 28}.3.1950" for at in range(len(people))]
+    people.loc[people.index[3], "member"] = people["member"].iloc[0]
+    file = tmp_path / "people.xlsx"
+    with pd.ExcelWriter(file) as book:
+        people.to_excel(book, sheet_name="Mitglieder", index=False, startrow=2)
+        book.sheets["Mitglieder"]["A1"] = "Members of the forum, March"
+        network.shape.rows(NODE).to_excel(book, sheet_name="symptoms", index=False)
+    app = create_app(node.parts, lambda: True)
+    with serve(app) as url, reader(chromium, url, scripts=False) as seen:
+        page = seen.go(_link(app, node))
+        page.click("button:has-text('Open the console')")
+        page = seen.go("/console/data/sheet")
+        page.set_input_files("#f-file", file)
+        page.click("text=Look at it")
+        assert "Consent is read from: consent" in page.inner_text("main")
+        assert "is no number" in page.inner_text("main")
+        page.get_by_label("score: read 0,5 as 0.5").check()
+        page.get_by_label("born: read 1.3.1950 as 1950-03-01").check()
+        page.click("button[value=check]")
+        assert page.get_by_label("score: read 0,5 as 0.5").is_checked()
+        [problem] = page.get_by_role("region", name="Problems").locator("tbody tr").all()
+        assert problem.inner_text().split("\t")[:3] == ["Mitglieder", "7", "member"]
+
+
+@pytest.mark.processes
+def test_a_spreadsheet_without_the_dictionarys_names_imports_nothing(
+    network: Network, chromium: Browser, tmp_path: Path
+) -> None:
+    node = network.nodes[NODE]
+    file = tmp_path / "other.csv"
+    file.write_text("who,what\n1,2\n")
+    app = create_app(node.parts, lambda: True)
+    with serve(app) as url, reader(chromium, url, scripts=False) as seen:
+        page = seen.go(_link(app, node))
+        page.click("button:has-text('Open the console')")
+        page = seen.go("/console/data/sheet")
+        page.set_input_files("#f-file", file)
+        page.click("text=Look at it")
+        assert "No sheet has the names of the dictionary's columns" in page.inner_text("main")
+        assert page.locator("button[value=import]").count() == 0
 
 
 def _link(app: object, node: object) -> str:

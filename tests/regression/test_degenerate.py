@@ -10,8 +10,16 @@ import pytest
 
 from coordinator.client.model import LOST
 from models.regression.cox import Cox
-from models.regression.events import EVERYBODY, NO_EVENTS
+from models.regression.events import (
+    EVERYBODY,
+    HIDDEN,
+    NO_EVENTS,
+    eventless,
+    hidden_events,
+)
+from models.regression.member_vectors import moment_places
 from models.regression.newton import BLURRED, CAUSED, UNSETTLED
+from models.regression.population import first_population
 from models.regression.request import Regression
 from models.regression.unclear import Unclear, unclear
 from models.result import Result
@@ -194,15 +202,39 @@ def test_survival_without_events(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("epsilon", [HUGE, "1"])
+@pytest.mark.parametrize("epsilon", [HUGE, "8"])
 def test_no_events_are_said_before_what_noise_does(way: str, epsilon: str) -> None:
-    frame = FRAME.assign(better="false")
+    found = fitted(FRAME.assign(better="false"), way, epsilon)
+    causes = [at for at, note in enumerate(found.notes) if note == NO_EVENTS]
+    said = [at for at, note in enumerate(found.notes) if note in LOST]
+    assert causes
+    assert not said or causes[0] < min(said)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("epsilon", ["0.3", "1"])
+def test_it_is_not_said_that_there_are_none_where_noise_could_hide_many(
+    way: str, epsilon: str
+) -> None:
+    """Whatever the noise drawn: it follows from the noise's size, of 32 events or more."""
     hazards = Cox(time="years", event="better", formula="age", way=way).normalised(clinic())
-    for found in (run(hazards, [as_rows(frame)], epsilon=epsilon), fitted(frame, way, epsilon)):
-        causes = [at for at, note in enumerate(found.notes) if note == NO_EVENTS]
-        said = [at for at, note in enumerate(found.notes) if note in LOST]
-        assert causes
-        assert not said or causes[0] < min(said)
+    for frame in (FRAME, FRAME.assign(better="false")):
+        notes = run(hazards, [as_rows(frame)], epsilon=epsilon).notes
+        assert NO_EVENTS not in notes
+    assert any(note.startswith("How many events there are") for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("noise", "said"), [(0.0, NO_EVENTS), (4.0, NO_EVENTS), (20.0, HIDDEN), (200.0, HIDDEN)]
+)
+def test_as_many_events_are_named_as_noise_could_hide(noise: float, said: str) -> None:
+    """Two standard deviations of the noise on twelve sums; one event for each member at most."""
+    model = Cox(time="years", event="better", formula="age").normalised(clinic()).model(clinic())
+    sums = np.zeros(len(moment_places(model)))
+    sums[:2] = 600.0  # members and rows
+    population = first_population(model, sums, noise)
+    found = eventless(model, population) + hidden_events(model, population)
+    assert found == [said.format(min(2 * noise * math.sqrt(12), 600))]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,0 +1,46 @@
+"""A command that a page names is one that there is, with every option that is written behind it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+
+import click
+import pytest
+from typer.main import get_command
+
+from coordinator.cli import operator, researcher
+from node import cli as node_cli
+from tests.support.net_processes import REPOSITORY
+
+APPS = {"cairn": researcher.app, "cairn-coordinator": operator.app, "cairn-node": node_cli.app}
+CODE = re.compile(r"<code>(cairn[^<]*)</code>")
+PLACES = ("coordinator/pages/templates", "node/console/templates", "node/member/templates")
+
+
+def written() -> Iterator[tuple[str, str]]:
+    """Each command with the file of its page."""
+    for place in PLACES:
+        for file in sorted((Path(REPOSITORY) / place).glob("*.html")):
+            for found in CODE.findall(file.read_text("utf-8")):
+                for command in re.split(r" && |\n", unescape(found)):
+                    yield file.name, command
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(set(written())))
+def test_a_command_on_a_page_is_one(page: str, line: str) -> None:
+    program, *words = re.sub(r"\{\{.*?\}\}", "X", line).split()
+    command = get_command(APPS[program])
+    while words and isinstance(command, click.Group):
+        name = words.pop(0)
+        assert name in command.commands, f"{page}: {line}"
+        command = command.commands[name]
+    options = {name for each in command.params for name in each.opts}
+    for word in words:
+        assert not word.startswith("--") or word in options, f"{page}: {line}"
+
+
+def test_commands_are_found() -> None:
+    assert len(set(written())) > 15
