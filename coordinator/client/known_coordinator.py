@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from coordinator.client.result import Logging
+from coordinator.client.receipts import Logging
 from coordinator.client.transport import Transport
 from privacy.checkpoint import Checkpoint
 from privacy.contract.coordinator_key import check_chain, followed, key_after, parse_changes
