@@ -132,6 +132,7 @@ def _bring_records(walk: Walk, seen: Reader) -> None:
     press(walk, seen, "Look again")
     press(walk, seen, "Replace the records by it")
     page.wait_for_selector("[role=status]:has-text('2,400 members')")
+    walk.look(seen)
     walk.section("Bring your records")
 
 
