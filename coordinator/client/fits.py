@@ -151,6 +151,7 @@ class Fitting(ABC):
         strata: str = "",
         members: int = MEMBERS,
         way: Way | None = None,
+        reuse: str | Result = "",
     ) -> Question:
         """Hazard ratios of `event` at `time` by the terms of `formula`.
 
@@ -164,6 +165,7 @@ class Fitting(ABC):
             grid: the times that events are told apart by; from the declared bins unless written.
             strata: "organisation", or nothing.
             members, way: as of `glm`.
+            reuse: refused here; it is of `glm` alone.
 
         Returns:
             A question; `.run(epsilon=…).summary()` has hazard ratios as R's coxph prints them.
@@ -174,6 +176,12 @@ class Fitting(ABC):
 
         Example: `study.cox("survival_days", "status", "age + sex", happened="died").run(epsilon=8)`
         """
+        if reuse:
+            raise BadInput(
+                "hazards learn of covariates and ends in one round of their own",
+                where="reuse",
+                instead="leave reuse out, or ask glm whether it happened within a time",
+            )
         if strata not in ("", SITE):
             raise BadInput("no strata", where="strata", instead=f"write {SITE!r}")
         asked = _made(

@@ -229,7 +229,7 @@ def _glm(cohort: Asking, written: Written) -> Question:
 
 
 def _cox(cohort: Asking, written: Written) -> Question:
-    own = ("start", "happened", "grid", "strata")
+    own = ("start", "happened", "grid", "strata", "reuse")
     time, event, formula = written.take("time", "event", "formula", settings=(*own, *_OF_FITS))
     return cohort.cox(
         time,
@@ -239,6 +239,7 @@ def _cox(cohort: Asking, written: Written) -> Question:
         happened=written.settings.get("happened", "true"),
         grid=written.numbers("grid"),
         strata=written.settings.get("strata", ""),
+        reuse=written.settings.get("reuse", ""),
         **_guess(written),
     )
 

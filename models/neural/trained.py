@@ -41,6 +41,11 @@ class TrainedNetwork:
     weights: NDArray[np.float32]
     card: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        made = self.specification
+        features = ", ".join(made.features)
+        return f"TrainedNetwork({made.network.kind} of {features} for {made.outcome})"
+
     @cached_property
     def compiled(self) -> Compiled:
         return compiled(self.specification, self.dictionary)

@@ -29,7 +29,9 @@ UNBOUNDED = 1e300  # an interval's end where nothing is known: a number that JSO
 BY_MEMBER = "Standard errors of sampling are clustered by member, whose rows may be alike."
 BY_ROW = (
     "Standard errors of sampling take a member's rows for independent: where they are alike, "
-    "intervals are too narrow."
+    "intervals are too narrow, and coefficients may be off by what is clipped. Ask of one row per "
+    "member, of slopes by progression, or with way='newton', which clusters errors by member and "
+    "needs much more epsilon."
 )
 ALIKE = 0.05  # part of members, up to which the covariates reused pass for those asked about
 NEAR = 0.1  # of the way to the fit that may be left, in standard errors of sampling

@@ -25,6 +25,7 @@ from models.rows import Codes
 from privacy.contract.dictionary import ColumnRef
 
 INSTANT = 1e-6  # of an interval: the least time at risk of who has an event in it
+_SPREAD = 0.7548776662466927  # of an even sequence unlike the others
 _SURELY, _LEAST = 1 - 1e-9, 1e-12
 USUAL_RATIO = 1.0  # the logarithm of an interval's hazard to that seen at first
 LARGEST_HAZARD = 10.0  # cumulative, of a member, near the fit
@@ -131,7 +132,7 @@ class PiecewiseHazard(Model):
     def rows(self, batch: Batch) -> ModelRows:
         found = self.design.rows(batch)
         known, start, stop, event = self._times(batch, found.known)
-        site = max(batch.site, 0) if self.sites > 1 else 0
+        site = np.full(batch.rows, max(batch.site, 0) if self.sites > 1 else 0)
         return self._at_risk(found.x, start, stop, event, known, batch.member, batch.members, site)
 
     def _times(self, batch: Batch, known: Mask) -> tuple[Mask, Floats, Floats, Mask]:
@@ -157,16 +158,16 @@ class PiecewiseHazard(Model):
         known: Mask,
         member: Codes,
         members: int,
-        site: int = 0,
+        site: Codes,
     ) -> ModelRows:
-        """One row per given row and interval at risk."""
+        """One row per given row and interval at risk, with the baseline of its `site`."""
         low, high = np.array(self.edges[:-1]), np.array(self.edges[1:])
         time = np.minimum(stop[:, None], high) - np.maximum(start[:, None], low)
         ends = event[:, None] & (np.arange(self.intervals) == self.interval_of(stop)[:, None])
         time = np.where(ends, np.maximum(time, INSTANT * (high - low)), time)
         line, interval = np.nonzero((time > 0) & known[:, None])
         wide = np.zeros((len(line), self.width))
-        wide[np.arange(len(line)), interval + site * self.intervals] = 1.0
+        wide[np.arange(len(line)), interval + site[line] * self.intervals] = 1.0
         wide[:, self.baselines :] = x[line]
         return ModelRows(
             x=wide,
@@ -273,7 +274,8 @@ class PiecewiseHazard(Model):
         x, n = sketch.points[:, self.baselines :], len(sketch.points)
         ends = self._ends(sketch.outcome)
         one, two = _uniforms(sketch.normal)
-        baseline = theta[: self.baselines].reshape(self.sites, -1).mean(axis=0)
+        site = np.floor(self.sites * np.modf(np.arange(1, n + 1) * _SPREAD)[0]).astype(np.int64)
+        baseline = theta[: self.baselines].reshape(self.sites, -1)[site]
         eta = np.clip(baseline + (x @ theta[self.baselines :])[:, None], -30, 30)
         fails = self._reached(np.exp(eta) * np.diff(self.edges), -np.log(one))
         leave = np.clip(ends.left / np.maximum(ends.there - ends.events / 2, 1e-9), 0.0, _SURELY)
@@ -281,7 +283,8 @@ class PiecewiseHazard(Model):
         stop = np.minimum(np.minimum(fails, leaves), self.edges[-1])
         event = (fails <= leaves) & (fails <= self.edges[-1])
         start = np.full(n, self.edges[0])
-        return self._at_risk(x, start, stop, event, np.ones(n, dtype=bool), np.arange(n), n)
+        known = np.ones(n, dtype=bool)
+        return self._at_risk(x, start, stop, event, known, np.arange(n), n, site)
 
     def _reached(self, steps: Floats, needed: Floats) -> Floats:
         """[n]: when a sum that grows evenly by `steps` [n, intervals] within each interval is as

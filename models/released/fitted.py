@@ -56,6 +56,11 @@ class FittedRegression:
     fit: Fit
     card: Mapping[str, Any]
 
+    def __repr__(self) -> str:
+        told = zip(self.fit.names, self.fit.values, strict=True)
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in told)
+        return f"FittedRegression({self.analysis.kind} {self.analysis.formula!r}: {numbers})"
+
     @cached_property
     def model(self) -> Glm | PiecewiseHazard:
         return self.analysis.model(self.dictionary)

@@ -192,6 +192,7 @@ def test_a_wrong_setting_of_training_is_said_in_words(
         (lambda s: s.glm("age ~ sex", members=0), "members: at least 1 is guessed"),
         (lambda s: s.glm("age ~ sex", members="many"), "members: not a whole number"),
         (lambda s: s.glm("age ~ sex", reuse=3), "reuse: neither an answer nor a release"),
+        (lambda s: s.cox("age", "sex", "edss", reuse="auto"), "leave reuse out"),
         (lambda s: s.glm(3), "formula: not a text"),
         (lambda s: s.effect("age", "sex", "edss", estimand="ATE"), "'overlap', 'ate' or 'att'"),
     ],

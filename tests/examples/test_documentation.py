@@ -8,12 +8,9 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
-import typer
 
-from coordinator.cli import operator, researcher
-from node import cli
+from tests.support.commands import misused
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -21,10 +18,6 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 NAMED = re.compile(r"`((?:[a-z_]+/)+[a-z_0-9]+\.py)`(?:\s+`(\w+)`)?")
-TEMPLATES = sorted(
-    path for part in ("coordinator", "node") for path in (ROOT / part).rglob("templates/*.html")
-)
-CODE = re.compile(r"<code>(.*?)</code>", re.DOTALL)
 CALL = re.compile(
     r"^(?:CAIRN_\w+=\S+ )*(cairn(?:-node|-coordinator)?) (?=[a-z-])(.+)$", re.MULTILINE
 )
@@ -108,28 +101,6 @@ def test_pages_speak_of_this_repository_alone(path: Path) -> None:
     assert not re.search(r"\.\./shared|/tmp/|/work/|127\.0\.0\.1:\d{5}", text)
 
 
-PROGRAMS: dict[str, click.Command] = {
-    "cairn": typer.main.get_command(researcher.app),
-    "cairn-coordinator": typer.main.get_command(operator.app),
-    "cairn-node": typer.main.get_command(cli.app),
-}
-
-
-def misused(program: str, line: str) -> str:
-    """What of a command line its program does not have; "" for nothing."""
-    command, known = PROGRAMS[program], {"--help"}
-    for word in line.partition("#")[0].split():
-        option = re.match(r"--?[a-z][a-z-]*", word)
-        known |= {text for each in command.params for text in (*each.opts, *each.secondary_opts)}
-        if option and option[0] not in known:
-            return f"{program} {line}: {option[0]}"
-        if isinstance(command, click.Group) and not option and word in command.commands:
-            command = command.commands[word]
-        elif isinstance(command, click.Group) and re.fullmatch(r"[a-z-]+", word):
-            return f"{program} {line}: {word}"
-    return ""
-
-
 def calls(text: str) -> Iterator[tuple[str, str]]:
     """Every command line that a page of the documents shows."""
     for fence in FENCE.findall(text):
@@ -143,13 +114,6 @@ def calls(text: str) -> Iterator[tuple[str, str]]:
 def test_the_commands_and_options_shown_exist(path: Path) -> None:
     shown = [misused(*call) for call in calls(path.read_text("utf-8"))]
     assert [wrong for wrong in shown if wrong] == []
-
-
-@pytest.mark.parametrize("path", TEMPLATES, ids=page_id)
-def test_the_commands_that_pages_tell_exist(path: Path) -> None:
-    shown = [call for code in CODE.findall(path.read_text("utf-8")) for call in CALL.findall(code)]
-    wrong = [misused(program, re.sub(r"{{.*?}}", "X", line)) for program, line in shown]
-    assert [each for each in wrong if each] == []
 
 
 # the checks above can fail

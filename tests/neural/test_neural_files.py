@@ -55,6 +55,8 @@ def released(**fields: Any) -> tuple[Train, TrainedNetwork]:
 def test_a_network_is_read_back_as_it_was(fields: dict[str, Any]) -> None:
     _, network = released(**fields)
     again = TrainedNetwork.from_files(*network.files())
+    made = again.specification
+    assert repr(again).startswith(f"TrainedNetwork({made.network.kind} of {made.features[0]}")
     assert again.specification == network.specification
     assert np.array_equal(again.weights, network.weights)
     assert again.files() == network.files()

@@ -190,6 +190,28 @@ def test_a_late_start_is_no_reason_for_a_fine_grid_under_noise_or_of_very_many_r
     assert len(chosen.edges) - 1 == 12
 
 
+def test_by_gram_each_organisations_baseline_is_in_the_law_of_the_members() -> None:
+    """Of organisations of unequal size, one of them empty. Were made-up members all of the first
+    organisation, scores of the others would be clipped to next to nothing, and every coefficient
+    drawn to a half of itself. Seeds are fixed."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"id": np.arange(4000), "dose": rng.uniform(size=4000)})
+    site = rng.choice(3, 4000, p=[0.6, 0.25, 0.15])
+    wait = rng.exponential(10 / np.exp(1.2 * (frame.dose - 0.5) + 0.3 * site))
+    frame = frame.assign(
+        begin=0.0, end=np.minimum(wait, 10.0), died=np.where(wait < 10, "true", "false")
+    )
+    sites = ("a", "b", "c", "e")
+    plain = Cox(time="end", event="died", formula="dose", strata=True, organisations=sites)
+    parts = [from_tables(ENTERED, {"people": frame[site == k]}) for k in range(4)]
+    for seed in range(3):
+        asked_ = plain.chosen(ENTERED, law("1"), 1000)[0].normalised(ENTERED)
+        row = coefficients(run(asked_, parts, epsilon="1", seed=seed, sites=sites))["dose"]
+        assert asked_.way == "gram"
+        assert abs(row.middle - 1.2) < 3 * row.se
+        assert row.se < 0.2
+
+
 ENTERED = Dictionary(
     tables=(
         one_row(

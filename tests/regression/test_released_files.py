@@ -73,6 +73,7 @@ def test_a_regression_is_read_back_as_it_was(name: str) -> None:
     assert isinstance(again, FittedRegression)
     assert again.files() == model.files()
     assert again.analysis == model.analysis
+    assert f"{again.analysis.kind} {again.analysis.formula!r}: {again.fit.names[0]} " in repr(again)
     others = as_rows(people(50, 3))
     assert np.array_equal(again.predict(others), model.predict(others), equal_nan=True)
     rows = {row.cell[1]: row for row in figures.rows if row.cell[0] == "coefficient"}
