@@ -64,8 +64,8 @@ def test_the_api_says_what_is_too_long_as_well(console: Console) -> None:
 
 def test_an_entry_that_was_edited_is_named_where_the_ledger_is_verified(console: Console) -> None:
     with closing(sqlite3.connect(console.node.home.ledger_file)) as file:
-        query = 'SELECT seq, data FROM entries WHERE data LIKE \'%"kind":"commit"%\''
-        seq, data = file.execute(query).fetchone()
+        every = file.execute("SELECT seq, data FROM entries ORDER BY seq").fetchall()
+        seq, data = next((seq, data) for seq, data in every if b'"kind":"commit"' in data)
         change = "UPDATE entries SET data = ? WHERE seq = ?"
         try:
             file.execute(change, (data.replace(b"commit", b"Commit", 1), seq))
@@ -73,7 +73,6 @@ def test_an_entry_that_was_edited_is_named_where_the_ledger_is_verified(console:
             with reader(console.browser, console.url, scripts=False) as seen:
                 console.enter(seen)
                 page = seen.go("/console/activity")
-                assert f"entry {seq}" in page.inner_text("[role=alert]")
                 page.click("text=Verify the ledger")
                 assert f"entry {seq}" in page.inner_text("[role=alert]")
         finally:

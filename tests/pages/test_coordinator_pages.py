@@ -68,10 +68,10 @@ def test_every_page_is_for_everybody(site: Site, role: Role | None, width: int, 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.RESEARCHER])
 def test_researchers_alone_paste_a_delegation(site: Site, role: Role) -> None:
     with reader(site.browser, site.url, site.cookie(role)) as seen:
-        token = seen.go("/studies").locator("input[name=token]").first.get_attribute("value")
+        token = seen.go("/studies").locator("input[name=csrf]").first.get_attribute("value")
         answer = seen.page.request.post(
             f"{site.url}/studies/{STUDY}/delegation",
-            form={"token": token or "", "delegation": "not what it printed"},
+            form={"csrf": token or "", "delegation": "not what it printed"},
         )
         assert answer.status == 403
 
