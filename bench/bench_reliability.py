@@ -37,7 +37,8 @@ from coordinator.client import connect
 from coordinator.client.auditing import pull_bundle
 from coordinator.client.result import Result
 from coordinator.client.transport import Transport
-from deploy.network import Network, utc_now
+from deploy.network import Network
+from deploy.prepared import utc_now
 from node import setup
 from privacy.errors import Code, Refused
 from privacy.ledger.entry import Commit, Entry, Lost

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deploy.layout import read_layout
-from deploy.network import Network, prepare, start, utc_now
+from deploy.network import Network, start
+from deploy.prepared import prepare, utc_now
 
 STUDY = "bench"
 ORGANISATIONS = ("alpha", "beta", "gamma")

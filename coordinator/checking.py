@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from coordinator.fleet_tls import authority_files
 from coordinator.home import Home
 from coordinator.own_key import key_in_force
 from coordinator.store.store import Store
+from coordinator.tls_rotation import fault_of
 from privacy.checkpoint import open_checkpoint
 from privacy.contract.signing import Envelope, PublicKey
 from privacy.errors import BadInput, Refused, VerificationFailed
@@ -29,17 +31,18 @@ class Checked:
     fault: str = ""
 
 
-def check_store(home: Home, store: Store) -> list[Checked]:
+def check_store(home: Home, store: Store, now: datetime) -> list[Checked]:
     """Everything that can be checked here, part by part."""
-    return [*_keys(home, store), _log(store), *_ledgers(store)]
+    return [*_keys(home, store, now), _log(store), *_ledgers(store)]
 
 
-def _keys(home: Home, store: Store) -> Iterator[Checked]:
+def _keys(home: Home, store: Store, now: datetime) -> Iterator[Checked]:
     known = key_in_force(store)
     yield Checked("the coordinator's key", 1, _own(home, known))
     yield Checked("the coordinator's key signed the roster", 1, _signed(store, known))
     there = authority_files(home.tls).certificate.is_file()
     yield Checked("the network's authority", 1, "" if there else "tls/ is missing")
+    yield Checked("the server's certificate", 1, fault_of(home, now))
 
 
 def _own(home: Home, known: PublicKey) -> str:

@@ -44,6 +44,11 @@ def authority_files(directory: Path) -> TlsFiles:
     return TlsFiles(directory / "ca.crt", directory / "ca.key")
 
 
+def server_files(directory: Path, name: str = "server") -> TlsFiles:
+    """The server's files in `directory`."""
+    return TlsFiles(directory / f"{name}.crt", directory / f"{name}.key")
+
+
 def create_authority(directory: Path, network: str, now: datetime) -> TlsFiles:
     """Make the authority of a network; never overwrites one."""
     files = authority_files(directory)
@@ -81,7 +86,7 @@ def issue_server_certificate(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_public), critical=False
         )
     )
-    files = TlsFiles(directory / f"{name}.crt", directory / f"{name}.key")
+    files = server_files(directory, name)
     files.certificate.unlink(missing_ok=True)
     files.key.unlink(missing_ok=True)
     _write(files, key, builder.sign(issuer_key, SHA256()))

@@ -24,7 +24,8 @@ from deploy.example import write_example
 from deploy.layout import read_layout
 from deploy.linked import link_members
 from deploy.lung import write_lung_example
-from deploy.network import Network, prepare, start, stop_signals, utc_now
+from deploy.network import Network, start, stop_signals
+from deploy.prepared import prepare, utc_now
 from deploy.shared import FIELDS, MEMBERSHIPS, PEOPLE, write_shared_example
 from privacy.errors import CairnError
 

@@ -10,7 +10,8 @@ from coordinator.bridge_socket import BridgeSocket
 from coordinator.linking import new_session
 from coordinator.store.facts import LinkageState
 from coordinator.store.store import Store
-from deploy.network import Network, utc_now
+from deploy.network import Network
+from deploy.prepared import utc_now
 from privacy.errors import Code, Refused
 
 DAYS = 90

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.layout import read_layout
-from deploy.network import Network, prepare_or_resume, start, stop_signals, utc_now
+from deploy.network import Network, start, stop_signals
+from deploy.prepared import prepare_or_resume, utc_now
 from privacy.errors import CairnError
 
 

@@ -14,6 +14,7 @@ from node.home import Home, write_private
 from node.steward_link import hand, is_running
 from node.study_cli import HERE, STEWARD, By, Dir, exit_codes, read_text, show
 from privacy.contract.shown import printable
+from privacy.contract.signing import PublicKey
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput
 from privacy.sealed_file import check_passphrase
@@ -33,6 +34,7 @@ def add_upkeep_commands(app: typer.Typer) -> None:
         ("restore", restore),
         ("upgrade", upgrade),
         ("rotate-key", rotate_key),
+        ("take-authority", take_tls_authority),
         ("leave", leave),
         ("doctor", doctor),
     ):
@@ -132,6 +134,20 @@ def rotate_key(
             home, read_invite(invite), by=by, reason=reason, entropy=os.urandom, clock=utc_now
         )
         print(f"changed; the node's new fingerprint, for the next roster:\n{fingerprint}")
+
+
+def take_tls_authority(
+    file: Annotated[Path, typer.Argument(help="What the coordinator's operator sent.")],
+    dir: Dir = HERE,  # noqa: A002
+) -> None:
+    """Trust the coordinator's new certificate authority, which its key has to have signed."""
+    from node.tls_authority import take_authority
+
+    with exit_codes():
+        told = read_text(file)
+        with hand(Home(dir)) as node:
+            key = PublicKey.from_text(str(node.coordinator()["key"]))
+        print(f"trusted from the next start on:\n{take_authority(Home(dir), told, key)}")
 
 
 def leave(

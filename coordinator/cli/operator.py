@@ -31,6 +31,7 @@ from coordinator.store.facts import LinkageState
 from coordinator.store.store import Store
 from coordinator.study_file import load_study_file
 from models.dictionary_file import load_dictionary
+from privacy.contract.canonical import canonical_bytes
 from privacy.contract.shown import printable
 from privacy.contract.signing import PublicKey
 from privacy.contract.study import Investigator, Study
@@ -242,6 +243,33 @@ def linkages(dir: Dir = HERE) -> None:  # noqa: A002
         print(json.dumps([linkage_json(each) for each in store.linkages.all()], indent=2))
 
 
+@app.command(name="rotate-tls")
+def rotate_tls(
+    dir: Dir = HERE,  # noqa: A002
+    authority: Annotated[
+        Path | None,
+        typer.Option(help="A new authority as well; what nodes are told of it goes to this file."),
+    ] = None,
+) -> None:
+    """Take a new certificate for the link to the nodes, once a year. The coordinator is stopped."""
+    from coordinator.tls_rotation import renew_authority, renew_server
+
+    with _exit_codes(), _opened(dir) as (home, settings, store):
+        _check_stopped(home, store)
+        if authority is None:
+            renew_server(home, _now())
+            print("changed; nodes have nothing to do")
+            return
+        told = renew_authority(home, settings.network, _now())
+        authority.write_bytes(canonical_bytes(told.to_json()) + b"\n")
+        print(f"changed; every node takes it: cairn-node take-authority {authority}")
+
+
+def _check_stopped(home: Home, store: Store) -> None:
+    if BridgeSocket(home.socket_file, store).there:
+        raise BadInput("the coordinator is running", where=str(home.root), instead="stop it first")
+
+
 @app.command(name="rotate-key")
 def rotate_key(
     dir: Dir = HERE,  # noqa: A002
@@ -252,8 +280,7 @@ def rotate_key(
 ) -> None:
     """Take a new key, signed by the old one. The coordinator is stopped."""
     with _exit_codes(), _opened(dir) as (home, _, store):
-        if BridgeSocket(home.socket_file, store).there:
-            raise BadInput("the coordinator is running", where=str(dir), instead="stop it first")
+        _check_stopped(home, store)
         change = change_key(home, store, lost=lost, reason=reason, entropy=os.urandom, now=_now())
         print(f"changed; the coordinator's new fingerprint:\n{change.new_key.fingerprint}")
         if not change.signed:
@@ -357,7 +384,7 @@ def check(dir: Dir = HERE) -> None:  # noqa: A002
     from coordinator.checking import check_store
 
     with _exit_codes(), _opened(dir) as (home, _, store):
-        found = check_store(home, store)
+        found = check_store(home, store, _now())
         print(json.dumps([vars(each) for each in found], indent=2))
         if any(each.fault for each in found):
             raise VerificationFailed("something is missing or was changed")

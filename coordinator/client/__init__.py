@@ -27,7 +27,8 @@ from coordinator.client.network import Network, connect
 from coordinator.client.plan import Plan
 from coordinator.client.preview import Preview
 from coordinator.client.question import Question
-from coordinator.client.result import Receipt, Result
+from coordinator.client.receipts import Receipt
+from coordinator.client.result import Result
 from coordinator.client.study import Selection, Study
 
 __all__ = [

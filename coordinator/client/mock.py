@@ -20,7 +20,8 @@ from coordinator.client.model import Origin
 from coordinator.client.preview import Preview, reworded
 from coordinator.client.proposing import Step
 from coordinator.client.question import Question, Terms, Wanted
-from coordinator.client.result import Asked, Noise, Released, Result
+from coordinator.client.receipts import Asked, Noise, Released
+from coordinator.client.result import Result
 from coordinator.client.titles import titles_of
 from models import planner
 from models import result as estimates

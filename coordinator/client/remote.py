@@ -21,7 +21,8 @@ from coordinator.client.model import Origin, checked_opening, checked_openings
 from coordinator.client.preview import Preview, reworded
 from coordinator.client.proposing import Step, steps_of, take
 from coordinator.client.question import Question, Terms, Wanted
-from coordinator.client.result import Logging, Result, combined_result, result_from_run
+from coordinator.client.receipts import Logging
+from coordinator.client.result import Result, combined_result, result_from_run
 from coordinator.client.titles import Titles, titles_of
 from coordinator.client.transport import Transport
 from models.aggregates.requests import parse_analysis

@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 from coordinator.client import BadInput, fitted
-from coordinator.client.result import Receipt, Result
+from coordinator.client.receipts import Receipt
+from coordinator.client.result import Result
 from deploy.in_process import example_study, lung_study
 from models.result import NO_INFORMATION, Estimate
 from models.result import Result as Answer

@@ -9,7 +9,7 @@ import pytest
 
 from deploy import local
 from deploy.layout import read_layout
-from deploy.network import prepare_or_resume
+from deploy.prepared import prepare_or_resume
 from privacy.errors import BadInput
 
 TODAY = date(2026, 5, 4)

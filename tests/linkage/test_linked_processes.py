@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from coordinator.cli import operator, researcher
 from coordinator.client import connect
 from deploy.layout import read_layout
-from deploy.network import Network, prepare, start, utc_now
+from deploy.network import Network, start
+from deploy.prepared import prepare, utc_now
 from deploy.shared import (
     FIELDS,
     IN_TWO,

@@ -18,7 +18,8 @@ from coordinator.client import Refused, connect
 from coordinator.client.network import Network as Client
 from coordinator.store.store import Store
 from deploy.layout import read_layout
-from deploy.network import Network, prepare, start
+from deploy.network import Network, start
+from deploy.prepared import prepare
 from privacy.contract.canonical import parse_canonical
 from privacy.errors import Code
 from privacy.ledger.chain import replay

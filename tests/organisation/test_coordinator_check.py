@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from coordinator.cli.operator import app
+from coordinator.fleet_tls import create_authority, issue_server_certificate
 from coordinator.home import Home, Settings
 from tests.support.ledger_factory import signing_key
 from tests.support.network import Network
@@ -22,7 +24,8 @@ def home(network: Network, tmp_path: Path) -> Home:
     network.settle()
     made = Home(tmp_path / "coordinator")
     (made.root / "tls").mkdir(parents=True)
-    (made.tls / "ca.crt").write_text("made up")
+    create_authority(made.tls, "test", datetime.now(UTC))
+    issue_server_certificate(made.tls, ["127.0.0.1"], datetime.now(UTC))
     made.write_settings(Settings(network="test"))
     made.write_identity(network.key)
     with (
@@ -82,3 +85,14 @@ def test_a_key_that_is_missing_is_said_in_words(home: Home, content: str | None)
     line = ["admit", "--dir", str(home.root)]
     other = CliRunner().invoke(app, line, catch_exceptions=False)
     assert (other.exit_code, len(other.stderr.splitlines())) == (2, 1)
+
+
+@pytest.mark.parametrize("days", [370, 500])
+def test_a_certificate_that_ends_is_named_and_replaced(home: Home, days: int) -> None:
+    issue_server_certificate(home.tls, ["127.0.0.1"], datetime.now(UTC) - timedelta(days=days))
+    (fault,) = [each["fault"] for each in json.loads(check(home).stdout) if each["fault"]]
+    assert "rotate-tls" in fault
+    line = ["rotate-tls", "--dir", str(home.root)]
+    done = CliRunner().invoke(app, line, catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    assert check(home).exit_code == 0
