@@ -39,6 +39,10 @@ _LOST = (Code.ATTEMPT_LOST, Code.INTERNAL)
 _log = structlog.get_logger("cairn.bridge")
 
 
+class Stopped(Exception):
+    """This process is to end; the run goes on in the next one."""
+
+
 @dataclass
 class Execution:
     """Runs plans on a small pool; each run is finished exactly once in the store."""
@@ -62,6 +66,7 @@ class Execution:
     _telling: set[str] = field(default_factory=set)
     _cut_off: set[str] = field(default_factory=set)
     _quiet: bool = False
+    _stopping: threading.Event = field(default_factory=threading.Event)
     _turns: threading.Condition = field(default_factory=threading.Condition)
 
     def execute(self, run_id: str) -> None:
@@ -115,6 +120,8 @@ class Execution:
             self.execute(run.id)
 
     def close(self) -> None:
+        """Runs under way are left as they stand, to go on after a restart."""
+        self._stopping.set()
         for pool in (self._pool, self._long):
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -122,6 +129,8 @@ class Execution:
         try:
             if self.store.runs.start(run_id) or run_id in self._cut_off:
                 self._answer(self.store.runs.get(run_id))
+        except Stopped:
+            _log.info("run left to be resumed", run=run_id)
         except Refused as refused:
             self._fail(run_id, refused)
         except Exception as error:  # noqa: BLE001 - the bridge's job boundary
@@ -191,7 +200,7 @@ class Execution:
             plan=plan,
             analysis=analysis,
             dictionary=dictionary,
-            proceed=lambda: self._check_cancelled(run),
+            proceed=lambda: self._proceed(run),
             judge=OpeningJudge(
                 study.min_cohort, most_members(study.delta_fraction), analysis, dictionary
             ),
@@ -201,11 +210,15 @@ class Execution:
             opened = tuple(opening_of(plan, each) for each in done)
             return self._release(run, plan, done, conclude(analysis, dictionary, opened))
         except Exception as error:
+            if self._stopping.is_set():
+                raise Stopped from error
             code = error.code if isinstance(error, Refused) else Code.INTERNAL
             self.rounds.abort(run.plan_envelope, plan, code)
             raise
 
-    def _check_cancelled(self, run: RunFacts) -> None:
+    def _proceed(self, run: RunFacts) -> None:
+        if self._stopping.is_set():
+            raise Stopped
         if self.store.runs.cancelling(run.id):
             raise Refused(Code.CANCELLED)
 

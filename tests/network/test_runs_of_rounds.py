@@ -148,6 +148,37 @@ def test_a_coordinator_killed_in_the_middle_goes_on_and_nothing_is_charged_twice
         assert kinds(network, name) == ["reserve", *["commit"] * ROUNDS, "released"]
 
 
+@pytest.mark.parametrize(
+    ("ask", "round_"), [(Ask.RESERVE, None), (Ask.CONTRIBUTE, 0), (Ask.SIGN_SURVIVORS, 2)]
+)
+def test_a_coordinator_that_is_told_to_stop_leaves_its_runs_to_the_next(
+    network: Network, ask: Ask, round_: int | None
+) -> None:
+    """Its link ends under a run, as if all nodes were lost: the run is not."""
+    compiled, gone = planned(network), list[Ask]()
+
+    def stop(_packet: Packet) -> None:
+        network.execution.close()
+        gone.append(ask)
+
+    def ended(_node: str, _ask: Ask, packet: Packet) -> Packet | None:
+        return None if gone else packet
+
+    run = network.queue(compiled)
+    network.wire.outbound += [When(ask, stop, round_=round_), ended]
+    until_killed(network, run)
+    assert gone
+    assert network.store.runs.get(run.id).state is RunState.RUNNING
+    network.restart_coordinator()
+    network.execution.resume()
+    assert network.execution.wait(run.id, 30)
+    network.execution.over(run.id)
+    assert network.store.runs.get(run.id).release
+    for name in network.nodes:
+        assert network.spent(name) == (cost(compiled), 0)
+        assert kinds(network, name) == ["reserve", *["commit"] * ROUNDS, "released"]
+
+
 def test_a_node_that_was_asked_and_forgot_costs_an_attempt_after_a_restart(
     network: Network,
 ) -> None:
