@@ -110,6 +110,23 @@ def test_a_researcher_asks_by_clicking(site: Site, scripts: bool) -> None:
         assert seen.troubles == []
 
 
+def test_code_is_copied_by_a_button_that_only_a_script_adds(site: Site) -> None:
+    with reader(site.browser, site.url, site.cookie(Role.RESEARCHER), scripts=False) as seen:
+        assert seen.go(PLAN).locator("button.copy").count() == 0
+    with reader(site.browser, site.url, site.cookie(Role.RESEARCHER)) as seen:
+        seen.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = seen.go(PLAN)
+        button = page.locator("#h-code ~ details button.copy").first
+        button.click()
+        page.wait_for_selector("button.copy:has-text('Copied')")
+        code = page.locator("#h-code ~ details pre code").first.text_content()
+        assert page.evaluate("navigator.clipboard.readText()") == code
+        assert page.locator("pre > code").count() == page.locator("button.copy").count()
+        assert seen.complaints() == []
+        assert seen.troubles == []
+        seen.keep("copy")
+
+
 def test_the_catalogue_leads_to_the_planner(site: Site) -> None:
     with reader(site.browser, site.url, site.cookie(Role.RESEARCHER), scripts=False) as seen:
         page = seen.go("/catalogue")
