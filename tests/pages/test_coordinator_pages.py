@@ -203,6 +203,11 @@ def test_nobody_sees_what_their_role_may_not(site: Site) -> None:
             assert seen.go(path).url.startswith(f"{site.url}/sign-in"), path
 
 
+def test_whoever_signs_in_goes_on_to_the_very_question(site: Site) -> None:
+    with reader(site.browser, site.url, scripts=False) as seen:
+        assert seen.go(PLAN).get_attribute("input[name=to]", "value") == PLAN
+
+
 def test_wrong_signing_in_keeps_the_name_and_says_nothing(site: Site) -> None:
     with reader(site.browser, site.url) as seen:
         page = seen.go("/studies")
