@@ -33,7 +33,7 @@ HEADERS: Mapping[str, str] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-STATIC = ("cairn.css", "cairn.svg", "htmx.min.js")
+STATIC = ("cairn.css", "cairn.svg", "copy.js", "htmx.min.js")
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from coordinator.audit.bundle import LOG_FOLDER, LOG_LINES, STEPS, Bundle
-from coordinator.audit.documents import Network, at, require
+from coordinator.audit.documents import Network, Release, at, require
 from coordinator.audit.held import HeldBy, text_of, witnesses_of
 from coordinator.audit.key_chain import check_lines
 from privacy.checkpoint import LOG, log_origin, open_checkpoint
 from privacy.contract.canonical import parse_canonical
+from privacy.contract.plan import Plan
 from privacy.contract.researcher_key import Successors, standing
 from privacy.contract.signing import Envelope
 from privacy.contract.study_life import Act, Life, Signer, StudyStep, open_sign_off, open_step
@@ -34,6 +35,7 @@ class Log:
     entries: tuple[LogEntry, ...]
     steps: tuple[StudyStep, ...]
     vouched: HeldBy
+    published: Mapping[str, StudyStep]  # by digest, the steps that made results public
 
 
 def read_log(bundle: Bundle, network: Network, stored: Mapping[Logged, Iterable[str]]) -> Log:
@@ -60,7 +62,8 @@ def read_log(bundle: Bundle, network: Network, stored: Mapping[Logged, Iterable[
     _check_logged(known, entries)
     _check_lives(network, entries, steps)
     vouched = witnesses_of(bundle, network, LOG)
-    return Log(tree, tuple(entries), tuple(steps.values()), vouched)
+    published = {digest: step for digest, step in steps.items() if step.act is Act.PUBLISH}
+    return Log(tree, tuple(entries), tuple(steps.values()), vouched, published)
 
 
 def check_log(bundle: Bundle, log: Log, seen: Iterable[Anchor]) -> None:
@@ -173,6 +176,25 @@ class Decided:
 
     decisions: frozenset[tuple[str, str]]  # (study version, act)
     until: str
+
+
+def check_publications(
+    log: Log, plans: Mapping[str, Plan], releases: Mapping[str, Release]
+) -> None:
+    """What a study published with its results are its own releases, in the log before it was.
+
+    One that the bundle does not hold yet is in the log all the same, as `read_log` has seen.
+    """
+    released = {e.statement: e.seq for e in log.entries if e.kind is Logged.RELEASE}
+    for entry in log.entries:
+        step = log.published.get(entry.statement)
+        for each in () if step is None else step.releases:
+            with at(f"{STEPS}: {entry.statement}"):
+                before = each in released and released[each] < entry.seq
+                require(before, f"publishes {each}, which was not released before")
+                if step is not None and each in releases:
+                    own = plans[releases[each].plan].study == step.study
+                    require(own, f"publishes {each}, which is of another study")
 
 
 def check_decisions(steps: Iterable[StudyStep], said: Mapping[str, Decided]) -> None:

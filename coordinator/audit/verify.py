@@ -24,7 +24,14 @@ from coordinator.audit.bundle import MANIFEST, Bundle, open_bundle
 from coordinator.audit.documents import Network, at, read_network, read_plans, read_releases
 from coordinator.audit.ledgers import Context, Ledger, verify_ledger
 from coordinator.audit.linkages import read_linkages
-from coordinator.audit.log import Decided, Log, check_decisions, check_log, read_log
+from coordinator.audit.log import (
+    Decided,
+    Log,
+    check_decisions,
+    check_log,
+    check_publications,
+    read_log,
+)
 from coordinator.audit.meter import Progress, silent
 from coordinator.audit.releases import check_receipts, check_transcripts
 from coordinator.audit.report import KeyReport, LogReport, NodeReport, Report, Spent
@@ -80,6 +87,7 @@ def verified(
     for node in bundle.nodes:
         ledgers[node] = verify_ledger(context, node)
     check_log(bundle, log, [a for n, each in ledgers.items() for a in heads_seen(n, each.breaks)])
+    check_publications(log, plans, context.releases)
     check_decisions(log.steps, {node: _decided(each) for node, each in ledgers.items()})
     transcripts = 0
     for digest, release in context.releases.items():

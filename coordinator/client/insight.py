@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from coordinator.client.known_coordinator import KnownCoordinator
 from coordinator.client.result import Result, result_from_run
 from coordinator.client.titles import Title, Titles
 from models.aggregates.requests import parse_analysis
 from models.sentences import sentence
-from privacy.errors import BadInput
+from privacy.contract.signing import Envelope
+from privacy.errors import BadInput, VerificationFailed
 from privacy.odds import Odds, odds_of_rho
 from privacy.units import Rho
 
@@ -106,14 +108,44 @@ class Insight:
     __repr__ = __str__
 
 
-def insight_of(said: Mapping[str, Any], base: str) -> Insight:
-    """From the coordinator's view of a registered study; `base` is the coordinator's address."""
+def insight_of(said: Mapping[str, Any], base: str, known: KnownCoordinator) -> Insight:
+    """From the coordinator's view of a registered study; `base` is the coordinator's address.
+
+    Raises VerificationFailed unless the answers are those that the study names, and each is
+    signed, stands in the coordinator's log and was not reworded.
+    """
+    named = [str(each["digest"]) for each in said["answers"]]
+    if named != list(said["releases"]):
+        raise VerificationFailed("not the answers that the study published", where=str(said["id"]))
     titles = {name: Title(**title) for name, title in said["titles"].items()}
-    results = tuple(_result(each, said["purpose"], titles) for each in said["answers"])
+    results = tuple(_result(each, said, titles, known) for each in said["answers"])
     return Insight(said, results, f"{base.rstrip('/')}/insights/{said['id']}")
 
 
-def _result(said: Mapping[str, Any], purpose: str, titles: Titles) -> Result:
+def _result(
+    said: Mapping[str, Any], study: Mapping[str, Any], titles: Titles, known: KnownCoordinator
+) -> Result:
+    _check_signed(said, str(study["id"]), known)
     run = {**said, "id": "", "repeat": False}
     words = sentence(parse_analysis(said["analysis"]), said["cohort"])
-    return result_from_run(run, purpose, words, partial(dict, titles))
+    found = result_from_run(run, study["purpose"], words, partial(dict, titles))
+    return replace(found, logged=known.logged(said["answer"]))
+
+
+def _check_signed(said: Mapping[str, Any], study: str, known: KnownCoordinator) -> None:
+    """Raises VerificationFailed for a release that the coordinator did not sign as it is told."""
+    envelope, answer = Envelope.from_json(said["envelope"]), said["answer"]
+    body = known.check(lambda key: envelope.open("release", key))
+    same = (
+        said["study"] == study
+        and said["digest"] == answer["release"] == envelope.digest
+        and all(body[name] == answer[name] for name in ("rho", "delta", "released_at"))
+        and float(body["epsilon"]) == answer["epsilon"]
+        and [_round(each) for each in body["rounds"]] == [_round(r) for r in answer["rounds"]]
+    )
+    if not same:
+        raise VerificationFailed("not as it was signed", where=str(said["digest"]))
+
+
+def _round(said: Mapping[str, Any]) -> tuple[Any, str, list[str]]:
+    return said["mechanism"], said["rho"], sorted(said["survivors"])

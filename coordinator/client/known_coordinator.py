@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from coordinator.client.receipts import Logging
 from coordinator.client.transport import Transport
+from privacy.checkpoint import Checkpoint
 from privacy.contract.coordinator_key import check_chain, followed, key_after, parse_changes
 from privacy.contract.signing import PublicKey
 from privacy.errors import VerificationFailed
+from privacy.log import Logged, LogProof
 
 T = TypeVar("T")
 
@@ -44,6 +47,18 @@ class KnownCoordinator:
                 raise VerificationFailed("the coordinator's old key did not sign the new one")
         self._key, self.network = key, network
         return key
+
+    def logged(self, answer: Mapping[str, Any]) -> Logging:
+        """Where a release stands in the log; raises VerificationFailed if nothing shows it."""
+        if answer["log"] is None:
+            raise VerificationFailed("nothing shows it in the log", where=answer["release"])
+        proof = LogProof.from_json(answer["log"])
+
+        def held(key: PublicKey) -> Checkpoint:
+            return proof.check_of(Logged.RELEASE, answer["release"], key, self.network)
+
+        head = self.check(held)
+        return Logging(proof.entry.seq, head.size, head.root.hex(), proof.checkpoint)
 
     def check(self, by: Callable[[PublicKey], T]) -> T:
         """What `by` gives with the key; where that does not hold, once more after asking."""

@@ -18,6 +18,7 @@ from coordinator.client.delegating import Delegated, Leave
 from coordinator.client.errors import BadInput, NotSignedIn, Refused
 from coordinator.client.insight import Insight, insight_of
 from coordinator.client.job import Job
+from coordinator.client.known_coordinator import KnownCoordinator
 from coordinator.client.library import ReleaseInfo
 from coordinator.client.proposing import propose, studies_of_file
 from coordinator.client.question import Question
@@ -170,7 +171,7 @@ class Network:
         Example: `net.insight("als-progression").save("card.html")`
         """
         said = self.transport.get(f"/api/register/{_path_part(study)}")
-        return insight_of(said, base or self.transport.url)
+        return insight_of(said, base or self.transport.url, KnownCoordinator(self.transport))
 
     def catalogue(self, by: str = "") -> Catalogue:
         """Variables by the levels of a column (conditions without one), in bands of members.

@@ -21,7 +21,6 @@ from coordinator.client.model import Origin, checked_opening, checked_openings
 from coordinator.client.preview import Preview, reworded
 from coordinator.client.proposing import Step, steps_of, take
 from coordinator.client.question import Question, Terms, Wanted
-from coordinator.client.receipts import Logging
 from coordinator.client.result import Result, combined_result, result_from_run
 from coordinator.client.titles import Titles, titles_of
 from coordinator.client.transport import Transport
@@ -30,15 +29,13 @@ from models.opening import Opening
 from models.related import Relation
 from models.sentences import sentence
 from models.within import declared
-from privacy.checkpoint import Checkpoint
 from privacy.contract import plan, study
 from privacy.contract.canonical import parse_canonical
 from privacy.contract.dictionary import Dictionary
-from privacy.contract.signing import Envelope, PublicKey, SigningKey
+from privacy.contract.signing import Envelope, SigningKey
 from privacy.contract.study_life import Act
 from privacy.contract.time import instant_text
 from privacy.errors import Code, VerificationFailed
-from privacy.log import Logged, LogProof
 
 _DIGITS = re.compile(r"[0-9a-f]{8,64}")
 _LIFETIME = timedelta(minutes=10)
@@ -188,7 +185,9 @@ class RemoteStudy:
     def _read(self, run: Mapping[str, Any], words: str) -> Result:
         found = result_from_run(run, self._purpose, words, self.titles)
         return replace(
-            found, origin=partial(self._origin, found.release), logged=self._logged(run["answer"])
+            found,
+            origin=partial(self._origin, found.release),
+            logged=self._coordinator.logged(run["answer"]),
         )
 
     @cached_property
@@ -201,17 +200,6 @@ class RemoteStudy:
                 raise
         said = self.transport.get("/v1/studies")["studies"]
         return next((str(each["purpose"]) for each in said if each["id"] == self.study_id), "")
-
-    def _logged(self, answer: Mapping[str, Any]) -> Logging:
-        """Where the release stands in the log; raises VerificationFailed if nothing shows it."""
-        proof = LogProof.from_json(answer["log"])
-        known = self._coordinator
-
-        def held(key: PublicKey) -> Checkpoint:
-            return proof.check_of(Logged.RELEASE, answer["release"], key, known.network)
-
-        head = known.check(held)
-        return Logging(proof.entry.seq, head.size, head.root.hex(), proof.checkpoint)
 
     @cached_property
     def _coordinator(self) -> KnownCoordinator:

@@ -4,6 +4,7 @@ very process, which need the event loop free."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlencode
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -132,7 +133,9 @@ def _made(page: Page, visit: Visit) -> Response:
         return page(visit, **visit.request.path_params)
     except Refused as refused:
         if refused.code is Code.NOT_SIGNED_IN and visit.request.method == "GET":
-            return go(f"/sign-in?to={visit.request.url.path}")
+            asked = visit.request.url
+            to = f"{asked.path}?{asked.query}" if asked.query else asked.path
+            return go(f"/sign-in?{urlencode({'to': to}, safe='/')}")
         title = refused.title if isinstance(refused, Told) else ""
         return _trouble(visit, refused.code, CATALOGUE[refused.code][0], title)
     except BadInput as wrong:

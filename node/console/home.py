@@ -112,7 +112,14 @@ def _activity(visit: Visit, status: int = 200, *, compare: bool = False, **more:
     steward = visit.steward
     every = steward.departed()
     part = part_asked(visit.request, every, _A_PAGE)
-    left = steward.left_the_building(compare, part.start, part.stop)[::-1]
+    left: list[dict[str, Any]] = []
+    broken = ""
+    try:
+        left = steward.left_the_building(compare, part.start, part.stop)[::-1]
+    except (BadInput, VerificationFailed) as wrong:
+        if compare:
+            raise
+        broken = str(wrong)  # which entry it is, verifying says
     return visit.page(
         "activity.html",
         status,
@@ -121,7 +128,7 @@ def _activity(visit: Visit, status: int = 200, *, compare: bool = False, **more:
         around=part.around,
         compared=compare,
         other=sum(each.get("stored") == "other" for each in left),
-        **{"said": "", "broken": "", **more},
+        **{"said": "", "broken": broken, **more},
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -159,12 +160,11 @@ def _guard(app: FastAPI, door: MemberDoor) -> None:
         return _message(request, stop.status, stop.title, stop.text)
 
     @app.exception_handler(HTTPException)
-    def no_page(request: Request, error: HTTPException) -> Response:
+    @app.exception_handler(RequestValidationError)
+    def no_page(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 404
         return _message(
-            request,
-            error.status_code,
-            N_("There is no such page"),
-            N_("Open your page with a link."),
+            request, status, N_("There is no such page"), N_("Open your page with a link.")
         )
 
     @app.exception_handler(CairnError)

@@ -9,15 +9,19 @@ from pathlib import Path
 import pytest
 
 from coordinator.audit.bundle_facts import LogFacts
+from coordinator.audit.documents import Release
+from coordinator.audit.held import HeldBy
+from coordinator.audit.log import Log, check_publications
 from coordinator.audit.verify import Pinned, verify_bundle
 from privacy.checkpoint import Checkpoint, log_origin, sign_checkpoint
 from privacy.contract.canonical import parse_canonical
+from privacy.contract.signing import Envelope
 from privacy.contract.study_life import Act, Signer, StudyStep
 from privacy.contract.time import instant_text
 from privacy.errors import VerificationFailed
 from privacy.log import LogEntry, Logged
-from privacy.merkle import root_of
-from tests.support.bundle_factory import COORDINATOR, NODES, Network
+from privacy.merkle import Tree, root_of
+from tests.support.bundle_factory import COORDINATOR, NODES, RESEARCHER, Network
 from tests.support.ledger_factory import NETWORK, signing_key
 
 NODE = NODES[0]
@@ -114,3 +118,51 @@ def test_a_witness_whose_time_goes_back_is_named(tmp_path: Path) -> None:
     network.now -= timedelta(hours=1)
     network.witness(NODES[1], NODE)
     assert where(network.write(tmp_path / "b")) == f"nodes/{NODE}/witnesses.jsonl"
+
+
+def _published(network: Network, *releases: str) -> tuple[Envelope, ...]:
+    """The study's steps with its end and what it published."""
+    at = instant_text(network.now)
+    ended = StudyStep.of(network.study, Act.CLOSE, Signer.RESEARCHER, at)
+    told = StudyStep.of(
+        network.study, Act.PUBLISH, Signer.RESEARCHER, at, note="It helps.", releases=releases
+    )
+    return (*network.steps, ended.sealed(RESEARCHER), told.sealed(RESEARCHER))
+
+
+def test_what_is_published_was_released_before(tmp_path: Path) -> None:
+    network = Network()
+    network.ask()
+    [release] = [each.envelope.digest for each in network.releases]
+    too_early = _published(network, release)
+    place = f"steps.jsonl: {too_early[-1].digest}"
+    assert where(network.write(tmp_path / "early", steps=too_early)) == place
+    network = Network()
+    network.ask()
+    network.facts()  # the log has the release by now
+    [release] = [each.envelope.digest for each in network.releases]
+    honest = network.write(tmp_path / "honest", steps=_published(network, release))
+    assert verify_bundle(honest).releases == 1
+    none = _published(network, "1" * 64)
+    named = where(network.write(tmp_path / "none", steps=none))
+    assert named == f"steps.jsonl: {none[-1].digest}"
+
+
+def test_what_is_published_is_of_the_study() -> None:
+    network = Network()
+    plan = network.ask()
+    [release] = [each.envelope.digest for each in network.releases]
+    *_, published = _published(network, release)
+    step = StudyStep.from_json(parse_canonical(published.body))
+    stands = [(Logged.RELEASE, release), (Logged.STEP, published.digest)]
+    entries = tuple(
+        LogEntry(seq=seq, kind=kind, statement=statement, subject="x")
+        for seq, (kind, statement) in enumerate(stands)
+    )
+    log = Log(Tree(), entries, (step,), HeldBy(), {published.digest: step})
+    releases = {release: Release("p", "", (), ())}
+    check_publications(log, {"p": plan}, releases)
+    check_publications(log, {"p": plan}, {})
+    other = plan.model_copy(update={"study": "another"})
+    with pytest.raises(VerificationFailed, match="another study"):
+        check_publications(log, {"p": other}, releases)

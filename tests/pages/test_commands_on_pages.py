@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from html import unescape
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +18,7 @@ PLACES = ("coordinator/pages/templates", "node/console/templates", "node/member/
 def written() -> Iterator[tuple[str, str]]:
     """Each command with the file of its page."""
     for place in PLACES:
-        for file in sorted((Path(REPOSITORY) / place).glob("*.html")):
+        for file in sorted((REPOSITORY / place).glob("*.html")):
             for found in CODE.findall(file.read_text("utf-8")):
                 for command in re.split(r" && |\n", unescape(found)):
                     yield file.name, command
@@ -27,8 +26,8 @@ def written() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "line"), sorted(set(written())))
 def test_a_command_on_a_page_is_one(page: str, line: str) -> None:
-    program, _, rest = re.sub(r"\{\{.*?\}\}", "X", line).partition(" ")
-    assert misused(program, rest) == "", page
+    program, _, words = re.sub(r"\{\{.*?\}\}", "X", line).partition(" ")
+    assert misused(program, words) == "", page
 
 
 def test_commands_are_found() -> None:

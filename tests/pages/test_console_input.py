@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 import httpx
 import pytest
@@ -58,6 +60,24 @@ def test_the_api_says_what_is_too_long_as_well(console: Console) -> None:
     )
     assert said.status_code == 422
     assert "more than 4,096 characters" in said.json()["detail"]
+
+
+def test_an_entry_that_was_edited_is_named_where_the_ledger_is_verified(console: Console) -> None:
+    with closing(sqlite3.connect(console.node.home.ledger_file)) as file:
+        every = file.execute("SELECT seq, data FROM entries ORDER BY seq").fetchall()
+        seq, data = next((seq, data) for seq, data in every if b'"kind":"commit"' in data)
+        change = "UPDATE entries SET data = ? WHERE seq = ?"
+        try:
+            file.execute(change, (data.replace(b"commit", b"Commit", 1), seq))
+            file.commit()
+            with reader(console.browser, console.url, scripts=False) as seen:
+                console.enter(seen)
+                page = seen.go("/console/activity")
+                page.click("text=Verify the ledger")
+                assert f"entry {seq}" in page.inner_text("[role=alert]")
+        finally:
+            file.execute(change, (data, seq))
+            file.commit()
 
 
 def test_an_empty_policy_is_not_tried_and_rules_say_what_they_need(console: Console) -> None:

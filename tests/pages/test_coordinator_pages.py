@@ -68,10 +68,10 @@ def test_every_page_is_for_everybody(site: Site, role: Role | None, width: int, 
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.RESEARCHER])
 def test_researchers_alone_paste_a_delegation(site: Site, role: Role) -> None:
     with reader(site.browser, site.url, site.cookie(role)) as seen:
-        token = seen.go("/studies").locator("input[name=token]").first.get_attribute("value")
+        token = seen.go("/studies").locator("input[name=csrf]").first.get_attribute("value")
         answer = seen.page.request.post(
             f"{site.url}/studies/{STUDY}/delegation",
-            form={"token": token or "", "delegation": "not what it printed"},
+            form={"csrf": token or "", "delegation": "not what it printed"},
         )
         assert answer.status == 403
 
@@ -108,6 +108,23 @@ def test_a_researcher_asks_by_clicking(site: Site, scripts: bool) -> None:
         assert shown == list(result.display["estimate"])
         assert result.asked.cohort == "members.condition == 'als'"
         assert seen.troubles == []
+
+
+def test_code_is_copied_by_a_button_that_only_a_script_adds(site: Site) -> None:
+    with reader(site.browser, site.url, site.cookie(Role.RESEARCHER), scripts=False) as seen:
+        assert seen.go(PLAN).locator("button.copy").count() == 0
+    with reader(site.browser, site.url, site.cookie(Role.RESEARCHER)) as seen:
+        seen.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = seen.go(PLAN)
+        button = page.locator("#h-code ~ details button.copy").first
+        button.click()
+        page.wait_for_selector("button.copy:has-text('Copied')")
+        code = page.locator("#h-code ~ details pre code").first.text_content()
+        assert page.evaluate("navigator.clipboard.readText()") == code
+        assert page.locator("pre > code").count() == page.locator("button.copy").count()
+        assert seen.complaints() == []
+        assert seen.troubles == []
+        seen.keep("copy")
 
 
 def test_the_catalogue_leads_to_the_planner(site: Site) -> None:
@@ -184,6 +201,11 @@ def test_nobody_sees_what_their_role_may_not(site: Site) -> None:
     with reader(site.browser, site.url) as seen:
         for path in ("/studies", "/runs", "/releases", "/organisations", "/audit", PLAN):
             assert seen.go(path).url.startswith(f"{site.url}/sign-in"), path
+
+
+def test_whoever_signs_in_goes_on_to_the_very_question(site: Site) -> None:
+    with reader(site.browser, site.url, scripts=False) as seen:
+        assert seen.go(PLAN).get_attribute("input[name=to]", "value") == PLAN
 
 
 def test_wrong_signing_in_keeps_the_name_and_says_nothing(site: Site) -> None:

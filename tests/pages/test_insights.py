@@ -16,16 +16,13 @@ from fastapi.responses import HTMLResponse
 from playwright.sync_api import Browser
 from typer.testing import CliRunner
 
-from coordinator import operate
 from coordinator.api.services import ApiSettings
 from coordinator.cli.researcher import app
 from coordinator.client.errors import Refused
 from coordinator.client.network import Network, connect
-from privacy.contract.study_life import Act, Signer, StudyStep
-from privacy.contract.time import instant_text
 from privacy.contract.token import Role
 from tests.support.browser import NARROW, WIDE, browser, reader
-from tests.support.fake_executor import NODES, World, make_world, node_key, serve
+from tests.support.fake_executor import approve, make_world, serve
 
 pytestmark = pytest.mark.processes
 STUDY = "als-progression"
@@ -57,22 +54,11 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Public]:
         study = connect(url, world.tokens[Role.RESEARCHER].text).study(STUDY)
         shown = study.histogram("severity").run(epsilon=0.5)
         kept = study.mean("age").run(epsilon=0.5)
-        _approved(world)
+        approve(world)
         study.close()
         study.publish(FOUND, [shown.release[:12]])
         yield Public(url, chromium, shown.release, kept.release)
     world.store.close()
-
-
-def _approved(world: World) -> None:
-    signers = operate.signers(world.store, world.key.public)
-    at = instant_text(datetime.now(UTC))
-    key = world.tokens[Role.RESEARCHER].signing_key
-    step = StudyStep.of(world.study, Act.PROPOSE, Signer.RESEARCHER, at)
-    world.store.steps.add(step.sealed(key), world.study, signers)
-    for node in NODES:
-        step = StudyStep.of(world.study, Act.APPROVE, Signer.ORGANISATION, at, by=node)
-        world.store.steps.add(step.sealed(node_key(node)), world.study, signers)
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -62,6 +62,12 @@ def test_it_is_for_everybody(members: Members, width: int, dark: bool) -> None:
         assert seen.troubles == []
 
 
+def test_an_address_that_is_none_says_so_in_words(members: Members) -> None:
+    with reader(members.browser, members.url) as seen:
+        for path in ("/receipt/first", "/nowhere"):
+            assert "There is no such page" in seen.go(path).inner_text("main"), path
+
+
 @pytest.mark.parametrize("scripts", [True, False])
 def test_a_member_withdraws_in_one_step_and_comes_back(members: Members, scripts: bool) -> None:
     with reader(members.browser, members.url, scripts=scripts) as seen:

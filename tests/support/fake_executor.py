@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+from coordinator import operate
 from coordinator.api.app import create_app
 from coordinator.api.services import ApiSettings
 from coordinator.login.oidc_settings import OidcSettings
@@ -40,6 +41,7 @@ from privacy.contract.plan import Plan
 from privacy.contract.roster import Roster, RosterNode
 from privacy.contract.signing import Envelope, PublicKey, SigningKey
 from privacy.contract.study import ConsentRule, Investigator, Study
+from privacy.contract.study_life import Act, Signer, StudyStep
 from privacy.contract.time import instant_text
 from privacy.contract.token import Role, Token
 from privacy.errors import Code, Refused
@@ -358,6 +360,18 @@ def _open_ledger(store: Store, node: str, dictionary: Dictionary, study: Study) 
             reason="",
         ),
     )
+
+
+def approve(world: World) -> None:
+    """The steps by which every organisation approved the study."""
+    signers = operate.signers(world.store, world.key.public)
+    at = instant_text(datetime.now(UTC))
+    key = world.tokens[Role.RESEARCHER].signing_key
+    step = StudyStep.of(world.study, Act.PROPOSE, Signer.RESEARCHER, at)
+    world.store.steps.add(step.sealed(key), world.study, signers)
+    for node in NODES:
+        step = StudyStep.of(world.study, Act.APPROVE, Signer.ORGANISATION, at, by=node)
+        world.store.steps.add(step.sealed(node_key(node)), world.study, signers)
 
 
 def budget_refusal(left: Rho, needed: Rho) -> Refused:
