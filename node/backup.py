@@ -118,6 +118,8 @@ def _folder_beside(home: Home, name: str) -> Iterator[Path]:
 
 def _describe(home: Home, folder: Path, backup: str, at: str) -> Manifest:
     settings = home.settings()
+    stores = {each.store: each.found for each in store_versions(Home(folder))}
+    # only now: whoever opens the copied records puts into them what lay beside, and removes that
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     return Manifest(
         format=FORMAT,
@@ -125,7 +127,7 @@ def _describe(home: Home, folder: Path, backup: str, at: str) -> Manifest:
         node=settings.node,
         network=settings.network,
         made_at=at,
-        stores={each.store: each.found for each in store_versions(Home(folder))},
+        stores=stores,
         files={path.relative_to(folder).as_posix(): _facts(path) for path in paths},
     )
 

@@ -13,8 +13,10 @@ import pytest
 from coordinator.contact import Contact
 from node import backup, restore
 from node.backup import about_backup
+from node.consent_history import history
 from node.home import Home
 from node.program import build
+from node.records import Records
 from node.restore import Outcome, check_no_restore, finish_restore
 from node.snapshot import KEPT
 from node.witnessing import Copy
@@ -358,3 +360,22 @@ def test_an_interrupted_restore_leaves_the_old_state_or_goes_on(
     node.start()
     assert node.service.ledger.restored is not None
     assert node.parts.records.members == 60
+
+
+def test_a_backup_holds_what_stands_beside_the_records_and_not_in_them_yet(
+    network: Network, tmp_path: Path
+) -> None:
+    node = network.nodes[NODE]
+    with node.parts.records.snapshot() as cursor:
+        [member] = cursor.execute("SELECT min(member) FROM members").fetchone()
+    node.steward.consent(member, "all", "withdrawn", None, None)
+    beside = node.home.records_file.with_name(node.home.records_file.name + ".wal")
+    assert beside.exists(), "what the running node wrote last"
+    node.steward.backup(tmp_path / "b1", SECRET)
+    folder = _new(tmp_path / "unpacked")
+    backup.unpack_backup(tmp_path / "b1", SECRET, folder)
+    records = Records.open(folder / "records.duckdb")
+    try:
+        assert history(records, member)[-1][1].state.value == "withdrawn"
+    finally:
+        records.close()
