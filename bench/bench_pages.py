@@ -40,6 +40,7 @@ AUDIT = (
     "/audit/organisations/als-union",
     "/audit/withdrawals",
     "/audit/what-if",
+    "/audit/what-if?period=0.3",
     "/audit/ledgers/als-union",
     "/audit/ledgers/als-union?kind=paused&page=3",
     "/audit/ledgers/als-union/1234",

@@ -61,6 +61,7 @@ class Example:
             "height": {"step": 26},
             "data": {"values": values},
             "layer": [bars, rules],
+            "config": {"axis": {"labelFontSize": 11, "titleFontSize": 11}},
         }
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from html import unescape
 from json import dumps
-from threading import Lock, Thread
-from typing import Any, Generic, TypeVar
+from threading import Thread
+from typing import Any
 
 import vl_convert
 from markupsafe import Markup, escape
+
+from pages.newest import Newest
 
 KEPT = 256
 _WIDER = 0.12  # of its size, how much wider a letter may be than the engine thought
@@ -23,32 +24,6 @@ _ROLE = re.compile(r' (?:role|aria-[a-z]+)="[^"]*"')
 _TEXT = re.compile(r'<text text-anchor="(\w+)"[^>]*?font-size="([\d.]+)px"[^>]*>([^<]*)')
 _HEAD = re.compile(r'class="marks" width="([\d.]+)" height="([\d.]+)" viewBox="0 0 [\d.]+ [\d.]+">')
 _WARM = {"mark": "point", "data": {"values": [{"a": 1}]}, "encoding": {"x": {"field": "a"}}}
-
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
-
-@dataclass
-class Newest(Generic[Key, Value]):
-    """At most `most` values, the longest unused of which are forgotten. Thread-safe."""
-
-    most: int
-    _held: OrderedDict[Key, Value] = field(default_factory=OrderedDict)
-    _lock: Lock = field(default_factory=Lock)
-
-    def get(self, key: Key) -> Value | None:
-        with self._lock:
-            found = self._held.get(key)
-            if found is not None:
-                self._held.move_to_end(key)
-            return found
-
-    def put(self, key: Key, value: Value) -> None:
-        with self._lock:
-            self._held[key] = value
-            while len(self._held) > self.most:
-                self._held.popitem(last=False)
 
 
 def fitted(svg: str) -> str:
@@ -89,8 +64,9 @@ class Charts:
         Thread(target=self.warm, name="charts", daemon=True).start()
 
     def figure(self, spec: Mapping[str, Any], title: str) -> Markup:
-        """The drawing as an image, no wider than its box; `title` is for those who do not see it
-        (the page has it as a heading, so it is not drawn)."""
+        """The drawing as an image of its own size, which the macro `chart` puts into a box that
+        scrolls; `title` is for those who do not see it (the page has it as a heading, so it is
+        not drawn)."""
         plain = {name: part for name, part in spec.items() if name != "title"}
         named = f'<svg role="img" aria-label="{escape(title)}"'
         drawn = self._svg(plain).replace("<svg", named, 1)

@@ -40,7 +40,9 @@ class VerificationView(Answer):
     stage: str = Field(description="collecting, verifying, held, failed or broken.")
     file: str = Field(description="What is read.")
     share: float = Field(description="Of all bytes that are to be read.")
-    report: dict[str, Any] | None = Field(description="As `cairn audit verify --format json`.")
+    report: dict[str, Any] | None = Field(
+        description="As `cairn audit verify --format json`; null in an overview."
+    )
     failed: FindingView | None
 
 

@@ -30,7 +30,6 @@ from coordinator.api.auditor_views import (
 )
 from coordinator.api.services import AuditorOrAdmin, Services, Use
 from coordinator.api.verifying import Checked
-from coordinator.audit.replay import replay_bundle
 from coordinator.audit.supposition import supposition
 from coordinator.reading import Sought
 from privacy.errors import Code, Refused
@@ -96,7 +95,7 @@ def list_withdrawals(services: Use, _caller: AuditorOrAdmin) -> WithdrawalList:
     """Approvals taken back, keys revoked and pauses, and whether they held. 404 until a
     verification held."""
     checked = _held(services)
-    taken = [WithdrawalView(**each.to_json()) for each in checked.withdrawn]
+    taken = [WithdrawalView(**each.to_json()) for each in checked.material.withdrawn]
     return WithdrawalList(made_at=checked.at, withdrawals=taken)
 
 
@@ -113,7 +112,7 @@ def replay_ledgers(services: Use, _caller: AuditorOrAdmin, ask: ReplayAsk) -> Re
         noise=ask.noise,
         nodes=ask.nodes,
     )
-    return ReplayView(made_at=checked.at, **replay_bundle(checked.found, suppose).to_json())
+    return ReplayView(made_at=checked.at, **checked.replayed(suppose).to_json())
 
 
 @router.get("/dossiers", operation_id="listDossiers")
@@ -128,11 +127,17 @@ def list_dossiers(services: Use, _caller: AuditorOrAdmin) -> DossierList:
 
 
 @router.get("/dossiers/{name}", operation_id="getDossier")
-def get_dossier(services: Use, _caller: AuditorOrAdmin, name: str) -> Dossier:
-    """One dossier, section by section."""
+def get_dossier(
+    services: Use,
+    _caller: AuditorOrAdmin,
+    name: str,
+    rows: Annotated[int | None, Query(ge=1, le=10**6)] = None,
+) -> Dossier:
+    """One dossier, section by section. With `rows`, no more than the last so many lines of each
+    table, and how many are left out."""
     checked = _held(services)
     found = dossiers.document(checked, name)
-    value = found.to_json()
+    value = found.to_json(rows)
     return Dossier(
         name=found.name,
         title=found.title,

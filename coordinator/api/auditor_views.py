@@ -61,21 +61,21 @@ def overview_view(services: Services) -> AuditOverview:
         log_witnesses=_witnesses(services, LOG),
         nodes=[_ledger(services, node) for node in services.store.nodes.all()],
         runs_refused=services.store.runs.refused(),
-        verification=verification_state(services),
+        verification=verification_state(services, whole=False),
     )
 
 
-def verification_state(services: Services) -> VerificationState:
-    """The newest verification and the newest that held."""
+def verification_state(services: Services, *, whole: bool = True) -> VerificationState:
+    """The newest verification and the newest that held; unless `whole`, without its report."""
     newest, held = services.verifications.newest, services.verifications.held
     return VerificationState(
-        newest=None if newest is None else verification_view(newest),
+        newest=None if newest is None else _verification(newest, whole=whole),
         held_at="" if held is None else held.at,
     )
 
 
-def verification_view(found: Verification) -> VerificationView:
-    checked = found.checked
+def _verification(found: Verification, *, whole: bool) -> VerificationView:
+    checked = found.checked if whole else None
     return VerificationView(
         number=found.number,
         by=found.by,
@@ -84,7 +84,7 @@ def verification_view(found: Verification) -> VerificationView:
         stage=found.stage.value,
         file=found.file,
         share=found.share,
-        report=None if checked is None else checked.found.report.to_json(),
+        report=None if checked is None else checked.report,
         failed=None if found.failed is None else _finding(found.failed),
     )
 

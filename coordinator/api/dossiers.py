@@ -39,7 +39,15 @@ def names(checked: Checked) -> list[tuple[str, str, str, str]]:
 
 
 def document(checked: Checked, name: str) -> Document:
-    """The dossier of this name; raises Refused(NOT_FOUND)."""
+    """The dossier of this name, made once; raises Refused(NOT_FOUND)."""
+    known = checked.documents.get(name)
+    if known is None:
+        known = _made(checked, name)
+        checked.documents.put(name, known)
+    return known
+
+
+def _made(checked: Checked, name: str) -> Document:
     kind, _, of = name.partition("-")
     if kind == STUDY and of in checked.material.studies:
         return study_document(checked.material, of)

@@ -14,19 +14,24 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
 from coordinator.api.bundles import NAME, Holder, settled, write_from_store
 from coordinator.api.shelf import BundleShelf
 from coordinator.audit.advice import Found
+from coordinator.audit.dossier.document import Document
 from coordinator.audit.dossier.material import Material, gather
-from coordinator.audit.history import Withdrawal, withdrawals
+from coordinator.audit.replay import replay_bundle
+from coordinator.audit.replayed import Replayed
+from coordinator.audit.supposition import Supposition
 from coordinator.audit.verify import Pinned, Verified, verified
+from pages.newest import Newest
 from privacy.contract.time import instant_text
 from privacy.errors import BadInput, VerificationFailed
 
+_KEPT = 32  # dossiers, and replays, of one copy
 _log = structlog.get_logger("cairn.audit")
 
 
@@ -50,14 +55,25 @@ class Checked:
 
     found: Verified
     at: str
+    documents: Newest[str, Document] = field(default_factory=lambda: Newest(_KEPT))
+    replays: Newest[Supposition, Replayed] = field(default_factory=lambda: Newest(_KEPT))
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """What was found, as `cairn audit verify --format json` says it."""
+        return self.found.report.to_json()
 
     @cached_property
     def material(self) -> Material:
         return gather(self.found)
 
-    @cached_property
-    def withdrawn(self) -> tuple[Withdrawal, ...]:
-        return withdrawals(self.found)
+    def replayed(self, suppose: Supposition) -> Replayed:
+        """The ledgers under this supposition, replayed once; raises BadInput as that does."""
+        known = self.replays.get(suppose)
+        if known is None:
+            known = replay_bundle(self.found, suppose)
+            self.replays.put(suppose, known)
+        return known
 
 
 @dataclass(frozen=True)

@@ -209,11 +209,10 @@ class _Watch:
                 return True
 
 
-def consent_months(found: Verified, node: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The months with a root of the consent table, and those between them without one."""
-    stands = [
-        entry.body.epoch for entry in entries_of(found, node) if isinstance(entry.body, ConsentRoot)
-    ]
+def consent_months(entries: Iterable[Entry]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The months with a root of the consent table, and those between them without one, of the
+    entries of one ledger."""
+    stands = [entry.body.epoch for entry in entries if isinstance(entry.body, ConsentRoot)]
     if not stands:
         return (), ()
     missing = [month for month in _months(stands[0], stands[-1]) if month not in stands]

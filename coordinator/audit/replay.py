@@ -32,7 +32,6 @@ from privacy.contract.study import Study
 from privacy.contract.time import instant_text, parse_instant
 from privacy.errors import Code, Refused
 from privacy.ledger.entry import (
-    FIRST_PREV,
     Aborted,
     Approval,
     Body,
@@ -48,7 +47,7 @@ from privacy.ledger.entry import (
     Witnessed,
 )
 from privacy.ledger.fields import parse_rho
-from privacy.ledger.fold import step
+from privacy.ledger.fold import supposed_step
 from privacy.ledger.link_entry import LinkBegun, Linked, LinkEnded
 from privacy.ledger.permission import RULE_WORDS, Rule, needs_look, question_rule, study_rule
 from privacy.ledger.state import LedgerState
@@ -172,9 +171,7 @@ class _Run:
         return supposed_body(self.suppose, body, node.state.delta)
 
     def _step(self, node: _Node, body: Body, at: str) -> None:
-        state = node.state
-        entry = Entry(seq=state.size, prev=state.head or FIRST_PREV, at=at, body=body)
-        node.state = step(state, entry)
+        node.state = supposed_step(node.state, body, at)
 
     def _open_period(self, node: _Node, body: PeriodOpened) -> None:
         after = self._supposed(node, body)

@@ -175,9 +175,13 @@ class Audit:
         """The dossiers that there are, of the newest copy that was verified."""
         return self._get("dossiers")
 
-    def dossier(self, name: str) -> dict[str, Any]:
-        """One dossier, section by section; `name` as `dossiers` says, for instance study-als."""
-        return self._get(f"dossiers/{path_part(name)}")
+    def dossier(self, name: str, rows: int | None = None) -> dict[str, Any]:
+        """One dossier, section by section; `name` as `dossiers` says, for instance study-als.
+
+        With `rows`, of every table the last so many lines; `left_out` says how many are not there.
+        """
+        query = {} if rows is None else {"rows": rows}
+        return self._get(f"dossiers/{path_part(name)}", **query)
 
     def dossier_file(self, name: str, form: str = "html") -> bytes:
         """The dossier as `html`, as `pdf`, or a study's as `json` for the registry."""

@@ -12,6 +12,9 @@ from coordinator.pages.visit import Visit
 from privacy.errors import Code, Refused
 
 
+_ROWS = 100  # of a table; all of them stand in the files
+
+
 def every(visit: Visit) -> Response:
     """Every dossier of the newest copy that held."""
     audit = auditing(visit)
@@ -21,7 +24,7 @@ def every(visit: Visit) -> Response:
 def one(visit: Visit, name: str) -> Response:
     """One dossier. Its charts are made here, of figures that were verified."""
     audit = auditing(visit)
-    said = held(lambda: audit.dossier(name))
+    said = held(lambda: audit.dossier(name, rows=_ROWS))
     if said is None:
         return visit.page("dossiers.html", said=None)
     for section in said["sections"]:

@@ -14,7 +14,8 @@ import altair  # noqa: F401
 import pandas as pd  # noqa: F401
 from markupsafe import Markup
 
-from pages.charts import Charts, Newest
+from pages.charts import Charts
+from pages.newest import Newest
 from privacy.errors import BadInput
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ LIMITS = tuple(limit.value for limit in Limit)
 _FIELDS = (*LIMITS, "preset", "margin", "memberships", "noise")
 _PERIOD = N_("Write an epsilon above 0, for instance 1.")
 _LIMIT = N_("Write an epsilon above 0, for instance 1, or none for no limit of its own.")
-_A_PAGE = 200  # lines of what was taken back
+_A_PAGE = 200  # lines of what was taken back, and of what would have been refused
 
 
 def policies(visit: Visit, node: str) -> Response:
@@ -73,7 +73,8 @@ def what_if(visit: Visit) -> Response:
     """Other limits tried on what was asked; what is supposed stands in the address."""
     audit, query = auditing(visit), visit.request.query_params
     form = Form({name: tuple(query.getlist(name))[:100] or ("",) for name in (*_FIELDS, "node")})
-    known = [(each["node"], each["name"]) for each in audit.overview()["nodes"]]
+    seen = audit.overview()
+    known = [(each["node"], each["name"]) for each in seen["nodes"]]
     found = None
     if any(form.value(name) for name in _FIELDS):
         form, found = _tried(audit, form)
@@ -87,7 +88,8 @@ def what_if(visit: Visit) -> Response:
         nodes=known,
         chosen=form.values("node"),
         presets=[("", "as it was"), *((p.value, p.value) for p in Preset if p is not Preset.OWN)],
-        ready=bool(audit.verification()["held_at"]),
+        ready=bool(seen["verification"]["held_at"]),
+        most=_A_PAGE,
     )
 
 

@@ -17,7 +17,7 @@ from coordinator.pages.visit import Visit
 from coordinator.pages.words import cells_of
 from models.released.card import Card
 from models.result import NUMBERS
-from pages.charts import Newest
+from pages.newest import Newest
 from pages.kit import HEADERS
 from pages.languages import N_
 from privacy.errors import BadInput, Code, Refused

@@ -100,16 +100,26 @@ def step(state: LedgerState, entry: Entry) -> LedgerState:
     HISTORY_BROKEN,
     LEDGER_STOPPED (time runs backwards) or CONFLICT.
     """
-    if entry.at < state.at:
+    if len(entry.data) > MAX_ENTRY_BYTES:
+        raise Refused(Code.TOO_LARGE, most=MAX_ENTRY_BYTES)
+    after = _after(state, entry.body, entry.at)
+    return after.having(size=entry.seq + 1, head=entry.leaf.hex(), at=entry.at)
+
+
+def supposed_step(state: LedgerState, body: Body, at: str) -> LedgerState:
+    """The state after a statement that is only supposed, by the rules of `step`: it is counted,
+    and neither encoded nor hashed, so that `head` stays. Raises Refused as `step` does."""
+    return _after(state, body, at).having(size=state.size + 1, at=at)
+
+
+def _after(state: LedgerState, body: Body, at: str) -> LedgerState:
+    if at < state.at:
         raise Refused(Code.LEDGER_STOPPED, what="clock", last=state.at)
-    if (state.genesis is None) != isinstance(entry.body, Genesis):
+    if (state.genesis is None) != isinstance(body, Genesis):
         raise Refused(Code.CONFLICT, what="genesis")
     if state.leaving == "left":
         raise Refused(Code.CONFLICT, what="the organisation has left")
-    if len(entry.data) > MAX_ENTRY_BYTES:
-        raise Refused(Code.TOO_LARGE, most=MAX_ENTRY_BYTES)
-    after = _effect(state, entry.body, entry.at)
-    return after.having(size=entry.seq + 1, head=entry.leaf.hex(), at=entry.at)
+    return _effect(state, body, at)
 
 
 def _effect(state: LedgerState, body: Body, at: str) -> LedgerState:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from coordinator.audit.history import (
     between,
     consent_months,
+    entries_of,
     policy_versions,
     withdrawals,
 )
@@ -105,8 +106,8 @@ def test_what_was_taken_back_is_listed_with_its_effect(found: Verified) -> None:
 
 
 def test_months_of_consent_and_the_missing_one(found: Verified) -> None:
-    assert consent_months(found, NODES[0]) == (("2026-01", "2026-03"), ("2026-02",))
-    assert consent_months(found, NODES[1]) == ((), ())
+    assert consent_months(entries_of(found, NODES[0])) == (("2026-01", "2026-03"), ("2026-02",))
+    assert consent_months(entries_of(found, NODES[1])) == ((), ())
 
 
 def test_the_overview_shows_spent_and_limit_and_what_is_odd(found: Verified) -> None:

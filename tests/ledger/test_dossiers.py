@@ -17,6 +17,8 @@ import jsonschema
 import pytest
 from typer.testing import CliRunner, Result
 
+from coordinator.api import dossiers
+from coordinator.api.verifying import Checked
 from coordinator.audit.dossier.document import Document, Section, Table, Words
 from coordinator.audit.dossier.guarantee import BASELINES, guarantee
 from coordinator.audit.dossier.material import Material, gather
@@ -147,6 +149,31 @@ def test_odds_are_those_of_the_loss(material: Material) -> None:
         shown = float(str(cell).removesuffix(" %")) / 100
         most = odds_of_rho(rho, DELTA, baseline).most
         assert most <= shown + 1e-9 < most + 1e-4
+
+
+def test_a_dossier_is_made_once_for_one_copy(material: Material, documents: list[Document]) -> None:
+    checked = Checked(material.found, material.found.report.made_at)
+    names = ("study-als-progression", f"node-{NODES[0]}")
+    made = [dossiers.document(checked, name) for name in names]
+    assert made == documents
+    again = [dossiers.document(checked, name) for name in names]
+    assert all(one is other for one, other in zip(made, again, strict=True))
+    assert dossiers.document(checked, f"node-{NODES[1]}") != made[1]
+
+
+def test_what_a_shortened_table_leaves_out_is_counted(documents: list[Document]) -> None:
+    for document in documents:
+        whole, short = (_rows(document.to_json(rows)) for rows in (None, 1))
+        assert [left for _, left in whole] == [0] * len(whole)
+        for (rows, _), (kept, left_out) in zip(whole, short, strict=True):
+            assert rows[left_out:] == kept
+            assert len(kept) == min(len(rows), 1)
+        assert any(left_out for _, left_out in short)
+
+
+def _rows(value: dict[str, Any]) -> list[tuple[list[Any], int]]:
+    blocks = [block for section in value["sections"] for block in section["blocks"]]
+    return [(each["rows"], each["left_out"]) for each in blocks if each["kind"] == "table"]
 
 
 # pages

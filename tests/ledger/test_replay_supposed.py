@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from coordinator.api.verifying import Checked
 from coordinator.audit.replay import replay, replay_bundle
 from coordinator.audit.replay_order import in_order
 from coordinator.audit.replayed import Replayed
@@ -21,6 +22,8 @@ from privacy.accounting.conversion import epsilon_of_rho, parse_budget, rho_of_e
 from privacy.contract.policy import Preset
 from privacy.errors import BadInput
 from privacy.ledger.entry import Aborted, Approval, Mechanism, Released
+from privacy.ledger.fold import step, supposed_step
+from privacy.ledger.state import LedgerState
 from privacy.mechanism import GaussianSum
 from privacy.units import UNITS_PER_RHO, Rho
 from tests.support.bundle_factory import DELTA, NODES, Network
@@ -98,6 +101,25 @@ def test_terms_that_change_nothing_refuse_nothing(seed: int) -> None:
     assert {study: sums.supposed for study, sums in found.nodes[0].studies} == dict(
         ledger.state.charged
     )
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_supposed_step_is_a_step_without_its_hash(seed: int) -> None:
+    state, supposed = LedgerState(), LedgerState()
+    for entry in random_ledger(seed).entries:
+        state = step(state, entry)
+        supposed = supposed_step(supposed, entry.body, entry.at)
+        assert supposed.having(head=state.head) == state
+
+
+def test_a_replay_of_one_copy_is_made_once(tmp_path: Any) -> None:
+    found = verified(asked(["0.5", "0.2"]).write(tmp_path / "bundle"))
+    checked, suppose = Checked(found, found.report.made_at), supposition(["period=0.6"])
+    first = checked.replayed(suppose)
+    assert first.refused
+    assert first == replay_bundle(found, suppose)
+    assert checked.replayed(supposition(["period=0.6"])) is first
+    assert checked.replayed(supposition(["period=9"])).refused == ()
 
 
 @pytest.mark.parametrize("seed", range(60))

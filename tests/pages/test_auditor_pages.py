@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -17,6 +19,7 @@ from coordinator.client import connect
 from coordinator.client.audit import Audit
 from coordinator.client.errors import Refused
 from coordinator.client.network import Network as Client
+from coordinator.pages import dossiers as dossier_pages
 from coordinator.store.tables import LedgerEntryRow
 from privacy.contract.token import Role
 from privacy.errors import VerificationFailed
@@ -121,6 +124,7 @@ def test_every_page_is_for_everybody(site: Site, width: int, dark: bool) -> None
             seen.go(path)
             assert seen.complaints() == [], path
             assert seen.overflow() == 0, path
+            assert seen.unreadable() == [], path
             name = path.strip("/").replace("/", "-").replace("?", "-").partition("=")[0]
             seen.keep(f"auditor-{name}-{width}-{dark}")
         assert seen.troubles == []
@@ -294,6 +298,31 @@ def test_a_dossier_is_what_the_report_writes(site: Site, name: str) -> None:
             assert body.startswith(begins)
             assert body == audit.dossier_file(name, form.lower())
         assert seen.troubles == []
+
+
+def test_a_long_table_of_a_dossier_shows_its_last_lines_and_where_all_are(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dossier_pages, "_ROWS", 1)
+    name, caption = f"node-{NODE}", "What later policies changed"
+    (long,) = [each for each in _tables(site.audit.dossier(name)) if each["caption"] == caption]
+    (last,) = [each for each in _tables(site.audit.dossier(name, 1)) if each["caption"] == caption]
+    assert last["rows"] == long["rows"][-1:]
+    assert (long["left_out"], last["left_out"]) == (0, len(long["rows"]) - 1)
+    with reader(site.browser, site.url, site.cookie) as seen:
+        page = seen.go(f"/audit/dossiers/{name}")
+        assert page.locator(f"table:has(caption:text-is('{caption}')) tbody tr").count() == 1
+        assert f"The last 1 of {len(long['rows'])} lines." in page.inner_text("main")
+        assert seen.complaints() == []
+        with page.expect_download() as download:
+            page.locator("text=All of them stand in the file").first.click()
+        whole = unescape(Path(download.value.path()).read_text("utf-8"))
+        assert all(row[4][0]["text"] in whole for row in long["rows"])
+
+
+def _tables(said: dict[str, Any]) -> list[dict[str, Any]]:
+    blocks = [block for section in said["sections"] for block in section["blocks"]]
+    return [block for block in blocks if block["kind"] == "table"]
 
 
 def test_without_typst_a_dossier_says_what_to_install(

@@ -55,6 +55,7 @@ def test_every_page_is_for_everybody(site: Site, role: Role | None, width: int, 
             seen.go(path)
             assert seen.complaints() == [], path
             assert seen.overflow() == 0, path
+            assert seen.unreadable() == [], path
             seen.keep(f"{path.strip('/').replace('/', '-').partition('?')[0]}-{width}-{dark}")
         release = site.network().study(STUDY).mean("severity").run(epsilon=0.3).release
         if role in (Role.RESEARCHER, Role.AUDITOR, Role.CLINICIAN):
@@ -62,6 +63,8 @@ def test_every_page_is_for_everybody(site: Site, role: Role | None, width: int, 
             assert seen.page.locator("h2:has-text('Methods')").count() == 1
             assert seen.complaints() == []
             assert seen.overflow() == 0
+            assert seen.page.locator("figure svg text").count() > 0
+            assert seen.unreadable() == []
         assert seen.troubles == []
 
 

@@ -73,6 +73,7 @@ def test_public_pages_are_for_everybody(public: Public, width: int, dark: bool) 
             page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
             assert seen.complaints() == [], path
             assert seen.overflow() == 0, path
+            assert seen.unreadable() == [], path
         assert seen.troubles == []
 
 

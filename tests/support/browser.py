@@ -32,6 +32,12 @@ NARROW, WIDE = 390, 1440
 _HERE = Path(__file__).parent
 SCREENS = Path(os.environ.get("CAIRN_SCREENS") or _HERE.parents[1] / "artefacts" / "screens")
 _EXPECTED = "Failed to load resource: the server responded with a status of 4"  # of a refusal
+_SMALL = """[...document.querySelectorAll("figure svg")].flatMap(svg => {
+    const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+    return [...svg.querySelectorAll("text")]
+        .filter(text => parseFloat(getComputedStyle(text).fontSize) * scale < 10.9)
+        .map(text => text.textContent);
+})"""
 _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
@@ -91,6 +97,11 @@ class Reader:
         """Pixels by which the page is wider than its window."""
         wide: int = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         return max(0, wide)
+
+    def unreadable(self) -> list[str]:
+        """What charts of the page that is open say in letters of fewer than 11 pixels."""
+        found: list[str] = self.page.evaluate(_SMALL)
+        return found
 
     def keep(self, name: str) -> None:
         """A picture of the whole page among the artefacts of the run."""

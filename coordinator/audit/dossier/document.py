@@ -74,8 +74,8 @@ class Document:
     sections: tuple[Section, ...]
     language: str = field(default="en")
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values for the templates."""
+    def to_json(self, rows: int | None = None) -> dict[str, Any]:
+        """Plain values for the templates; of every table its last `rows` lines, or all."""
         return {
             "title": self.title,
             "language": self.language,
@@ -84,7 +84,7 @@ class Document:
                 {
                     "id": section.id,
                     "title": section.title,
-                    "blocks": [_block(block) for block in section.blocks],
+                    "blocks": [_block(block, rows) for block in section.blocks],
                 }
                 for section in self.sections
             ],
@@ -106,19 +106,21 @@ def short(digest: str) -> str:
     return f"{digest[:12]}…"
 
 
-def _block(block: Block) -> dict[str, Any]:
+def _block(block: Block, rows: int | None) -> dict[str, Any]:
     match block:
         case Words(text=text):
             return {"kind": "words", "text": text}
         case Items(items=items):
             return {"kind": "items", "items": list(items)}
         case Table():
+            left_out = 0 if rows is None else max(0, len(block.rows) - rows)
             return {
                 "kind": "table",
                 "caption": block.caption,
                 "columns": list(block.columns),
                 "numbers": sorted(block.numbers),
-                "rows": [[_cell(cell) for cell in row] for row in block.rows],
+                "rows": [[_cell(cell) for cell in row] for row in block.rows[left_out:]],
+                "left_out": left_out,
                 "empty": block.empty,
             }
         case Figure(svg=svg, alt=alt, caption=caption):

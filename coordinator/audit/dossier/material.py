@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, assert_never
 
 from coordinator.audit.agreement import Second
-from coordinator.audit.history import entries_of
+from coordinator.audit.history import Withdrawal, entries_of, withdrawals
 from coordinator.audit.report import Change
 from coordinator.audit.verify import Verified
 from privacy.accounting.conversion import epsilon_of_rho
@@ -21,9 +22,11 @@ from privacy.ledger.entry import (
     Aborted,
     Approval,
     Commit,
+    ConsentRoot,
     ConsentText,
     Entry,
     Expired,
+    PolicySet,
     Released,
     Reserve,
 )
@@ -114,7 +117,13 @@ class Material:
     asked: tuple[Asked, ...]
     decided: tuple[Decided, ...]
     linked: tuple[tuple[str, str, Rho], ...]  # (node, at, rho) of every linkage charged
+    rules: Mapping[str, tuple[Entry, ...]]  # every ledger's policies, texts and roots of consent
     second: Second | None
+
+    @cached_property
+    def withdrawn(self) -> tuple[Withdrawal, ...]:
+        """What was taken back, of every organisation, by time."""
+        return withdrawals(self.found)
 
     @property
     def names(self) -> dict[str, str]:
@@ -156,9 +165,12 @@ def gather(found: Verified, second: Second | None = None) -> Material:
     asked: dict[str, Asked] = {}
     decided: list[Decided] = []
     linked: list[tuple[str, str, Rho]] = []
+    rules: dict[str, list[Entry]] = {node: [] for node in found.ledgers}
     for node in found.ledgers:
         for entry in entries_of(found, node):
             _note(asked, node, entry)
+            if isinstance(entry.body, PolicySet | ConsentText | ConsentRoot):
+                rules[node].append(entry)
             if isinstance(entry.body, Decision):
                 decided.append(Decided(node, entry.seq, entry.at, entry.body))
             if isinstance(entry.body, LinkBegun):
@@ -172,12 +184,13 @@ def gather(found: Verified, second: Second | None = None) -> Material:
             question.epsilon = body["epsilon"]
             question.released_at = body["released_at"]
     by_time = sorted(asked.values(), key=lambda each: (each.at, each.plan))
-    return Material(found, tuple(by_time), tuple(decided), tuple(linked), second)
+    kept = {node: tuple(entries) for node, entries in rules.items()}
+    return Material(found, tuple(by_time), tuple(decided), tuple(linked), kept, second)
 
 
 def consent_texts(material: Material, node: str) -> Iterator[tuple[str, ConsentText]]:
     """(day, text) for every text of consent that an organisation recorded."""
-    for entry in entries_of(material.found, node):
+    for entry in material.rules[node]:
         if isinstance(entry.body, ConsentText):
             yield entry.at[:10], entry.body
 

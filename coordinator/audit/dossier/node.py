@@ -33,11 +33,7 @@ from coordinator.audit.dossier.outputs import (
     releases_table,
     unanswered_table,
 )
-from coordinator.audit.history import (
-    consent_months,
-    policy_versions,
-    withdrawals,
-)
+from coordinator.audit.history import consent_months, versions_of
 from privacy.ledger.fields import parse_rho
 from privacy.ledger.policy_words import policy_words
 from privacy.ledger.state import LedgerState
@@ -153,7 +149,7 @@ def _settings(material: Material, node: str, state: LedgerState) -> Section:
         blocks.append(facts("The policy in force", policy_words(state.policy, state.delta)))
     changed = tuple(
         (f"{version.number}", _when(version.at), version.by, what, text)
-        for version in policy_versions(material.found, node)[1:]
+        for version in versions_of(node, material.rules[node], state.delta)[1:]
         for what, text in version.changes
     )
     columns = ("version", "from", "by", "what", "changed")
@@ -205,7 +201,7 @@ def _taken(material: Material, node: str) -> Table:
             f"{each.under_way}",
             f"{each.charged_after}",
         )
-        for each in withdrawals(material.found)
+        for each in material.withdrawn
         if each.node == node
     )
     return Table(
@@ -219,7 +215,7 @@ def _taken(material: Material, node: str) -> Table:
 
 
 def _data(material: Material, node: str) -> Section:
-    stands, missing = consent_months(material.found, node)
+    stands, missing = consent_months(material.rules[node])
     texts = tuple(
         (at, body.purpose, body.language, body.by, short(body.text))
         for at, body in consent_texts(material, node)

@@ -46,7 +46,7 @@ def density(sheet: Sheet) -> Drawing:
     parts = (("by0", sheet.of(0)), ("by1", sheet.of(1)))
     squares = base.mark_rect().encode(x=x, y=y, color=colour, tooltip=tips(*parts))
     ink = alt.condition(alt.datum.estimate > 0.6 * most, alt.value("white"), alt.value(INK))
-    text = base.mark_text(fontSize=10).encode(x=x, y=y, text="said:N", color=ink)
+    text = base.mark_text(fontSize=11).encode(x=x, y=y, text="said:N", color=ink)
     size = (_size(len(across), _SIDE, WIDTH), _size(len(up), 26, 320))
     half = (points.rows[0]["high"] - points.rows[0]["low"]) / 2
     says = f"Every cell ± {short(half)} members (95 %), from the privacy noise alone."

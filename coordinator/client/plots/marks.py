@@ -91,7 +91,7 @@ def ranges(
     point = base.mark_point(size=42, filled=True, opacity=1, **mark).encode(
         x=x("estimate"), **channels, **shaped
     )
-    hidden = base.mark_text(text="no information", align="left", fontSize=10, color=GREY).encode(
+    hidden = base.mark_text(text="no information", align="left", fontSize=11, color=GREY).encode(
         x=alt.value(4), **place
     )
     known = alt.datum.known
