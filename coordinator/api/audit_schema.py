@@ -186,6 +186,9 @@ class WithdrawalList(Answer):
 
     made_at: str
     withdrawals: list[WithdrawalView]
+    found: int = Field(description="How many there are on all pages.")
+    page: int
+    pages: int
 
 
 class DossierView(Answer):

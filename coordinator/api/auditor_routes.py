@@ -19,7 +19,6 @@ from coordinator.api.audit_schema import (
     ReplayView,
     VerificationState,
     WithdrawalList,
-    WithdrawalView,
 )
 from coordinator.api.auditor_views import (
     entries_view,
@@ -27,6 +26,7 @@ from coordinator.api.auditor_views import (
     overview_view,
     policies_view,
     verification_state,
+    withdrawals_view,
 )
 from coordinator.api.services import AuditorOrAdmin, Services, Use
 from coordinator.api.verifying import Checked
@@ -91,12 +91,14 @@ def list_policies(services: Use, _caller: AuditorOrAdmin, node: str) -> PolicyLi
 
 
 @router.get("/withdrawals", operation_id="listWithdrawals")
-def list_withdrawals(services: Use, _caller: AuditorOrAdmin) -> WithdrawalList:
-    """Approvals taken back, keys revoked and pauses, and whether they held. 404 until a
-    verification held."""
-    checked = _held(services)
-    taken = [WithdrawalView(**each.to_json()) for each in checked.material.withdrawn]
-    return WithdrawalList(made_at=checked.at, withdrawals=taken)
+def list_withdrawals(
+    services: Use,
+    _caller: AuditorOrAdmin,
+    page: Annotated[int | None, Query(ge=1, le=10**6)] = None,
+) -> WithdrawalList:
+    """Approvals taken back, keys revoked and pauses, and whether they held, by time: all of them,
+    or 200 to a page, of which the first has the newest. 404 until a verification held."""
+    return withdrawals_view(_held(services), page)
 
 
 @router.post("/replays", operation_id="replayLedgers")

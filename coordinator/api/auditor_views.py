@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 from functools import lru_cache
@@ -18,11 +20,13 @@ from coordinator.api.audit_schema import (
     ProofView,
     VerificationState,
     VerificationView,
+    WithdrawalList,
+    WithdrawalView,
     WitnessView,
 )
 from coordinator.api.schema import Amount
 from coordinator.api.services import Services
-from coordinator.api.verifying import Verification
+from coordinator.api.verifying import Checked, Verification
 from coordinator.api.views import amount
 from coordinator.audit.advice import Found
 from coordinator.audit.history import versions_of
@@ -49,17 +53,20 @@ from privacy.ledger.state import LedgerState
 from privacy.merkle import leaf_hash
 from privacy.promise import Promise
 
+Keys = Mapping[str, tuple[str, PublicKey]]  # by who cosigns: the name in a cosignature, the key
 PAGE = 50
+_WITHDRAWN = 200  # to a page
 _UNREADABLE = "This entry cannot be read: it is not the canonical form of any"
 
 
 def overview_view(services: Services) -> AuditOverview:
     """Every organisation that ever had a ledger here, and the coordinator's own log."""
+    keys = _keys(services)
     return AuditOverview(
         network=services.store.network.id,
         log_size=services.log.size(),
-        log_witnesses=_witnesses(services, LOG),
-        nodes=[_ledger(services, node) for node in services.store.nodes.all()],
+        log_witnesses=_witnesses(services, LOG, keys),
+        nodes=[_ledger(services, node, keys) for node in services.store.nodes.all()],
         runs_refused=services.store.runs.refused(),
         verification=verification_state(services, whole=False),
     )
@@ -93,8 +100,18 @@ def _finding(found: Found) -> FindingView:
     return FindingView(**found.to_json())
 
 
-def _ledger(services: Services, node: NodeFacts) -> LedgerOverview:
-    witnesses, index = _witnesses(services, node.id), services.reading.of(node.id)
+@dataclass(frozen=True)
+class _Seen:
+    """What was read of one organisation; `trouble` is what does not hold in its ledger."""
+
+    node: NodeFacts
+    index: LedgerIndex
+    witnesses: list[WitnessView]
+    trouble: FindingView | None
+
+
+def _ledger(services: Services, node: NodeFacts, keys: Keys) -> LedgerOverview:
+    witnesses, index = _witnesses(services, node.id, keys), services.reading.of(node.id)
     cosigned = [each for each in witnesses if each.cosigned]
     vouched = Vouched(
         max((each.size for each in cosigned), default=0),
@@ -108,17 +125,12 @@ def _ledger(services: Services, node: NodeFacts) -> LedgerOverview:
         place = f"nodes/{node.id}/entries.jsonl: {wrong.where}"
         trouble = _finding(Found.of(VerificationFailed(wrong.what, where=place)))
     said = node_overview(node.id, node.name, state, index.tree.root().hex(), vouched)
-    return _shown(services, node, said, witnesses, trouble)
+    return _shown(services, _Seen(node, index, witnesses, trouble), said)
 
 
-def _shown(
-    services: Services,
-    node: NodeFacts,
-    said: NodeOverview,
-    witnesses: list[WitnessView],
-    trouble: FindingView | None,
-) -> LedgerOverview:
-    index, held = services.reading.of(node.id), services.verifications.held
+def _shown(services: Services, seen: _Seen, said: NodeOverview) -> LedgerOverview:
+    node, index, trouble = seen.node, seen.index, seen.trouble
+    held = services.verifications.held
     ledger = None if held is None else held.found.ledgers.get(node.id)
     newest = services.store.ledgers.newest_checkpoint(node.id)
     return LedgerOverview(
@@ -138,7 +150,7 @@ def _shown(
         entries=len(index.places),
         root=said.root,
         checkpoint_size=0 if newest is None else newest.size,
-        witnesses=witnesses,
+        witnesses=seen.witnesses,
         verified_size=0 if ledger is None else ledger.replay.state.size,
         stopped=[] if trouble else list(said.stopped),
         remarks=[] if trouble else list(said.remarks),
@@ -151,15 +163,22 @@ def _amount(services: Services, spent: Spent) -> Amount:
     return amount(spent.rho, spent.delta or services.store.network.delta)
 
 
-def _witnesses(services: Services, of: str) -> list[WitnessView]:
-    """The newest that each other one cosigned; of those who only hold one, that."""
-    network, found = services.store.network, dict[str, WitnessView]()
+def _keys(services: Services) -> Keys:
+    """Everybody who may cosign."""
+    network = services.store.network
     auditors = {f"{AUDITOR}{name}": key for name, key in services.store.people.auditors()}
     keys = {COORDINATOR: services.key.public, **network.roster.keys, **auditors}
+    of = network.id
+    return {by: (witness_name(of, by), key) for by, key in keys.items()}
+
+
+def _witnesses(services: Services, of: str, keys: Keys) -> list[WitnessView]:
+    """The newest that each other one cosigned; of those who only hold one, that."""
+    found: dict[str, WitnessView] = {}
     for facts in services.store.ledgers.newest_witnesses(of):
         at = ""
         if facts.cosignature is not None and facts.by in keys:
-            at = _cosigned_at(facts, witness_name(network.id, facts.by), keys[facts.by])
+            at = _cosigned_at(facts, *keys[facts.by])
         view = WitnessView(by=facts.by, size=facts.size, cosigned=bool(at), at=at)
         known = found.get(view.by)
         if known is None or (view.cosigned, view.size) > (known.cosigned, known.size):
@@ -255,7 +274,7 @@ def entry_view(services: Services, node: str, seq: int) -> EntryDetail:
         value = parse_canonical(data)
     except BadInput:
         value = None
-    witnesses = [each for each in _witnesses(services, node) if each.size > seq]
+    witnesses = [each for each in _witnesses(services, node, _keys(services)) if each.size > seq]
     return EntryDetail(
         **view.model_dump(),
         node=node,
@@ -297,4 +316,21 @@ def policies_view(services: Services, node: str) -> PolicyList:
         name=facts.name,
         versions=[PolicyView(**each.to_json()) for each in versions_of(node, found, state.delta)],
         promise=None if promise is None else promise.to_json(),
+    )
+
+
+def withdrawals_view(checked: Checked, page: int | None) -> WithdrawalList:
+    """What was taken back; of a page beyond the last, the last."""
+    every = checked.material.withdrawn
+    size = max(1, len(every)) if page is None else _WITHDRAWN
+    pages = max(1, -(-len(every) // size))
+    page = min(page or 1, pages)
+    stop = len(every) - (page - 1) * size
+    shown = every[max(0, stop - size) : stop]
+    return WithdrawalList(
+        made_at=checked.at,
+        withdrawals=[WithdrawalView(**vars(each)) for each in shown],
+        found=len(every),
+        page=page,
+        pages=pages,
     )

@@ -23,7 +23,8 @@ from coordinator.api.shelf import BundleShelf
 from coordinator.audit.advice import Found
 from coordinator.audit.dossier.document import Document
 from coordinator.audit.dossier.material import Material, gather
-from coordinator.audit.replay import replay_bundle
+from coordinator.audit.replay import replay_bundle, survey_bundle
+from coordinator.audit.replay_order import Survey
 from coordinator.audit.replayed import Replayed
 from coordinator.audit.supposition import Supposition
 from coordinator.audit.verify import Pinned, Verified, verified
@@ -67,11 +68,15 @@ class Checked:
     def material(self) -> Material:
         return gather(self.found)
 
+    @cached_property
+    def survey(self) -> Survey:
+        return survey_bundle(self.found)
+
     def replayed(self, suppose: Supposition) -> Replayed:
         """The ledgers under this supposition, replayed once; raises BadInput as that does."""
         known = self.replays.get(suppose)
         if known is None:
-            known = replay_bundle(self.found, suppose)
+            known = replay_bundle(self.found, suppose, self.survey)
             self.replays.put(suppose, known)
         return known
 

@@ -90,12 +90,22 @@ class _Node:
         self.now_periods[-1] += now.units
 
 
-def replay_bundle(found: Verified, suppose: Supposition) -> Replayed:
-    """Replay a verified bundle's ledgers under `suppose`. Raises BadInput for an unknown node."""
-    ledgers = {node: partial(entries_of, found, node) for node in found.ledgers}
+def replay_bundle(found: Verified, suppose: Supposition, survey: Survey | None = None) -> Replayed:
+    """Replay a verified bundle's ledgers under `suppose`, of which `survey` is known, or made.
+    Raises BadInput for an unknown node."""
     for node in suppose.nodes:
         check_node(found, node)
-    return replay(ledgers, suppose, found.context.plans, found.context.network.studies)
+    plans, studies = found.context.plans, found.context.network.studies
+    return replay(_reads(found), suppose, plans, studies, survey)
+
+
+def survey_bundle(found: Verified) -> Survey:
+    """What every replay of a verified bundle begins with, whatever is supposed."""
+    return survey_of(_reads(found))
+
+
+def _reads(found: Verified) -> dict[str, Read]:
+    return {node: partial(entries_of, found, node) for node in found.ledgers}
 
 
 def replay(
@@ -103,14 +113,15 @@ def replay(
     suppose: Supposition,
     plans: Mapping[str, Plan] | None = None,
     studies: Mapping[str, Study] | None = None,
+    survey: Survey | None = None,
 ) -> Replayed:
-    """Replay ledgers that hold; each is read twice, an entry at a time.
+    """Replay ledgers that hold; each is read an entry at a time, and once before for `survey`.
 
     `plans` and `studies` by digest let a preset's rules be asked; without, only budgets and
     floors are.
     """
     nodes = {name: _Node(name, not suppose.nodes or name in suppose.nodes) for name in ledgers}
-    run = _Run(suppose, nodes, plans or {}, studies or {}, survey_of(ledgers))
+    run = _Run(suppose, nodes, plans or {}, studies or {}, survey or survey_of(ledgers))
     for name, entry in in_order(ledgers, run.survey.reserves):
         run.follow(nodes[name], entry)
     return Replayed(

@@ -133,9 +133,10 @@ class Audit:
         """Every policy of an organisation, what each changed, who, when and why; the promise."""
         return self._get(f"ledgers/{path_part(node)}/policies")
 
-    def withdrawals(self) -> dict[str, Any]:
-        """What was taken back, and whether it held; of the newest copy that was verified."""
-        return self._get("withdrawals")
+    def withdrawals(self, page: int | None = None) -> dict[str, Any]:
+        """What was taken back, and whether it held; of the newest copy that was verified. All of
+        it, or a page, of which the first has the newest."""
+        return self._get("withdrawals", **({} if page is None else {"page": page}))
 
     def replay(
         self,

@@ -11,7 +11,6 @@ from coordinator.pages.ledgers import attachment
 from coordinator.pages.visit import Visit
 from privacy.errors import Code, Refused
 
-
 _ROWS = 100  # of a table; all of them stand in the files
 
 

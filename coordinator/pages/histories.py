@@ -13,7 +13,7 @@ from coordinator.pages.audits import auditing, held
 from coordinator.pages.visit import Visit
 from pages.forms import Form
 from pages.languages import N_
-from pages.paging import part_asked
+from pages.paging import Around, page_asked
 from privacy.contract.policy import Preset
 from privacy.errors import BadInput
 
@@ -21,7 +21,7 @@ LIMITS = tuple(limit.value for limit in Limit)
 _FIELDS = (*LIMITS, "preset", "margin", "memberships", "noise")
 _PERIOD = N_("Write an epsilon above 0, for instance 1.")
 _LIMIT = N_("Write an epsilon above 0, for instance 1, or none for no limit of its own.")
-_A_PAGE = 200  # lines of what was taken back, and of what would have been refused
+_MOST = 200  # lines of what would have been refused
 
 
 def policies(visit: Visit, node: str) -> Response:
@@ -62,11 +62,11 @@ def differing(old: dict[str, str], new: dict[str, str]) -> list[tuple[str, str, 
 
 def withdrawals(visit: Visit) -> Response:
     """What was taken back, and whether it held from then on, the newest first."""
-    said = held(auditing(visit).withdrawals)
-    every = said["withdrawals"] if said else []
-    part = part_asked(visit.request, len(every), _A_PAGE)
-    shown = every[part.start : part.stop][::-1]
-    return visit.page("withdrawals.html", said=said, shown=shown, around=part.around)
+    audit = auditing(visit)
+    said = held(lambda: audit.withdrawals(page_asked(visit.request)))
+    around = Around.of(said["page"], said["pages"], {}) if said else None
+    shown = said["withdrawals"][::-1] if said else []
+    return visit.page("withdrawals.html", said=said, shown=shown, around=around)
 
 
 def what_if(visit: Visit) -> Response:
@@ -89,7 +89,7 @@ def what_if(visit: Visit) -> Response:
         chosen=form.values("node"),
         presets=[("", "as it was"), *((p.value, p.value) for p in Preset if p is not Preset.OWN)],
         ready=bool(seen["verification"]["held_at"]),
-        most=_A_PAGE,
+        most=_MOST,
     )
 
 

@@ -17,9 +17,9 @@ from coordinator.pages.visit import Visit
 from coordinator.pages.words import cells_of
 from models.released.card import Card
 from models.result import NUMBERS
-from pages.newest import Newest
 from pages.kit import HEADERS
 from pages.languages import N_
+from pages.newest import Newest
 from privacy.errors import BadInput, Code, Refused
 
 _JUDGED = 20  # evaluations that are looked through for those of a model

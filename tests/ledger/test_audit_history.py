@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from coordinator.api import auditor_views
+from coordinator.api.auditor_views import withdrawals_view
+from coordinator.api.verifying import Checked
 from coordinator.audit.history import (
     between,
     consent_months,
@@ -103,6 +106,24 @@ def test_what_was_taken_back_is_listed_with_its_effect(found: Verified) -> None:
     assert [each.after_seconds for each in keys] == [0, 30, 90]
     assert keys[0].what == LOST_KEY.fingerprint
     assert (approval.until, approval.under_way, approval.charged_after) == ("", 0, 0)
+
+
+def test_pages_of_what_was_taken_back_are_the_whole(
+    found: Verified, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auditor_views, "_WITHDRAWN", 2)
+    checked = Checked(found, found.report.made_at)
+    whole = withdrawals_view(checked, None)
+    assert [each.model_dump() for each in whole.withdrawals] == [
+        each.to_json() for each in withdrawals(found)
+    ]
+    assert (whole.found, whole.page, whole.pages) == (5, 1, 1)
+    pages = [withdrawals_view(checked, number) for number in (1, 2, 3, 9)]
+    assert [each.page for each in pages] == [1, 2, 3, 3]
+    assert {(each.found, each.pages) for each in pages} == {(5, 3)}
+    parts = [each.withdrawals for each in pages[2::-1]]
+    assert [each for part in parts for each in part] == whole.withdrawals
+    assert [len(part) for part in parts] == [1, 2, 2]
 
 
 def test_months_of_consent_and_the_missing_one(found: Verified) -> None:

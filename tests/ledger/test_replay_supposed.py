@@ -114,11 +114,11 @@ def test_a_supposed_step_is_a_step_without_its_hash(seed: int) -> None:
 
 def test_a_replay_of_one_copy_is_made_once(tmp_path: Any) -> None:
     found = verified(asked(["0.5", "0.2"]).write(tmp_path / "bundle"))
-    checked, suppose = Checked(found, found.report.made_at), supposition(["period=0.6"])
+    checked, suppose = Checked(found, found.report.made_at), supposition(["period=0.3"])
     first = checked.replayed(suppose)
     assert first.refused
     assert first == replay_bundle(found, suppose)
-    assert checked.replayed(supposition(["period=0.6"])) is first
+    assert checked.replayed(supposition(["period=0.3"])) is first
     assert checked.replayed(supposition(["period=9"])).refused == ()
 
 
