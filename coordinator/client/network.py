@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,12 +32,11 @@ from models.aggregates.requests import Analysis, parse_analysis
 from models.dictionary_file import load_dictionary
 from models.sentences import sentence
 from models.within import check_study
-from privacy import errors
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.signing import SigningKey
 from privacy.contract.study import Investigator
 from privacy.contract.token import Token
-from privacy.errors import Code, VerificationFailed
+from privacy.errors import Code
 
 _MOCK = "mock:"
 _RELEASES = 500  # the most that are listed together

@@ -101,11 +101,11 @@ def _answer(visit: Visit, study: str, release: str) -> Response:
     return go(f"/studies/{study}/releases/{release}?{visit.form.query}#more")
 
 
-def _run(visit: Visit, run: str) -> Response:
+def _run(_visit: Visit, run: str) -> Response:
     return go(f"/runs/{run}")
 
 
-def _verification(visit: Visit) -> Response:
+def _verification(_visit: Visit) -> Response:
     return go("/audit/verify")
 
 

@@ -86,4 +86,3 @@ def sign_out(visit: Visit) -> Response:
     response = go("/")
     forget_cookie(visit.services.settings, response)
     return response
-
