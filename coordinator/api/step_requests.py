@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
@@ -32,7 +30,7 @@ class StepRequest(Ask):
     study: str = Field(max_length=200)
     act: str = Field(max_length=32, description="propose, close or publish")
     note: str = Field(default="", max_length=MOST_WORDS, description="Results, or an answer.")
-    releases: Annotated[list[Sha256], Field(max_length=MOST_RELEASES)] = []
+    releases: list[Sha256] = Field(default=[], max_length=MOST_RELEASES)
 
 
 class StepRequestView(Answer):

@@ -66,8 +66,17 @@ class AskedByPages:
         found: list[StepAsked] = []
         for each in said:
             with suppress(errors.BadInput, errors.Refused, VerificationFailed):
-                found.append(self.step_asked(each))
+                found.append(self._step(each))
         return found
+
+    def step_asked(self, asked: str) -> StepAsked:
+        """One of these requests by its id, checked, answered or not.
+
+        Raises Refused for none, BadInput and VerificationFailed for one that does not check.
+
+        Example: `net.step_asked("5b07e1c4").words`
+        """
+        return self._step(self.transport.get(f"/v1/steps/asked/{path_part(asked)}"))
 
     def take_step(self, step: StepAsked) -> str:
         """Sign exactly what `step.words` tells, and take the step; the state after it.
@@ -87,9 +96,7 @@ class AskedByPages:
         """
         self.transport.post(f"/v1/steps/asked/{path_part(step.asked)}/refuse", {})
 
-    def step_asked(self, said: Mapping[str, Any]) -> StepAsked:
-        """A request as the coordinator tells it, checked; raises BadInput, Refused and
-        VerificationFailed."""
+    def _step(self, said: Mapping[str, Any]) -> StepAsked:
         name = str(said["study"])
         study = Study(name, self._remote(name))
         return StepAsked.of(said, study.facts, lambda each: study.release(each).asked.sentence)

@@ -134,7 +134,7 @@ def step(visit: Visit, study: str, asked: str) -> Response:
     said = visit.network.transport.get(f"/v1/steps/asked/{asked}")
     if said["state"] == LeaveState.GIVEN.value:
         return go_on(visit.request, f"/studies/{study}")
-    words = visit.network.step_asked(said)
+    words = visit.network.step_asked(asked)
     found = visit.network.study(study)
     return visit.page("step.html", study=found, step=words, state=said["state"])
 
