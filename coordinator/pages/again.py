@@ -67,7 +67,7 @@ def kept(visit: Visit, refused: Refused) -> Response | None:
 
     None where it was refused for another reason, or another site had the browser send it.
     """
-    former = refused.code is Code.NOT_PERMITTED and refused.fields.get("what") == "csrf"
+    former = refused.code is Code.NOT_PERMITTED and refused.public_fields.get("what") == "csrf"
     if not former and refused.code is not Code.NOT_SIGNED_IN:
         return None
     if _found(visit.request.url.path) is None or not from_here(visit.request):

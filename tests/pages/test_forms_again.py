@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html import unescape
+from html import escape, unescape
 
 import httpx
 import pytest
 
+from coordinator.api.services import ApiSettings
 from coordinator.pages.again import MOST_KEPT
 from privacy.contract.token import Role
-from tests.support.accounts import enrol
+from tests.support.accounts import Enrolled, enrol
 from tests.support.browser import NARROW, Reader, reader
-from tests.support.fake_executor import approve
+from tests.support.fake_executor import approve, make_world, serve
 from tests.support.site import STUDY, Site, open_site
 
 pytestmark = pytest.mark.processes
@@ -91,37 +92,43 @@ def test_a_page_of_a_former_session_is_shown_again(site: Site) -> None:
         assert _asked(site) == 0
 
 
-def test_signing_in_leads_to_the_question_as_it_was_typed(site: Site) -> None:
-    """With an account, here an auditor's, who may read a planner; at the second try."""
-    with httpx.Client(base_url=site.url, trust_env=False) as http:
-        account = enrol(site.world, http, Role.AUDITOR, "ada.berg")
-        over = http.post(ASK, data=QUESTION)
-        assert over.status_code == 401
-        brought = _hidden(over.text)
-        assert brought["typed-where"] == QUESTION["where"]
-        said = {**brought, "login": account.login, "code": account.recovery[0]}
-        wrong = http.post("/sign-in", data={**said, "password": "a password of nobody"})
-        assert wrong.status_code == 403
-        assert _hidden(wrong.text) == brought
-        said = {**said, "password": account.password, "code": account.recovery[1]}
-        right = http.post("/sign-in", data=said)
-        assert right.status_code == 303
-        assert right.headers["location"].startswith(f"{ASK}?")
-        page = http.get(right.headers["location"])
-        assert page.status_code == 200
-        assert 'value="histogram" selected' in page.text
+@pytest.fixture
+def account(tmp_path: Path) -> Iterator[Enrolled]:
+    """An auditor with an account, who may read a planner and every study."""
+    world = make_world(tmp_path, settings=ApiSettings(secure_cookies=False))
+    with serve(world.app) as url, httpx.Client(base_url=url, trust_env=False) as http:
+        yield enrol(world, http, Role.AUDITOR)
+    world.store.close()
 
 
-def test_signing_in_shows_a_page_of_that_very_session(site: Site) -> None:
-    with httpx.Client(base_url=site.url, trust_env=False) as http:
-        account = enrol(site.world, http, Role.AUDITOR, "eva.berg")
-        brought = _hidden(http.post(STEP, data={"note": TYPED}).text)
-        said = {"login": account.login, "password": account.password, "code": account.recovery[0]}
-        shown = http.post("/sign-in", data={**brought, **said})
-        assert shown.status_code == 200
-        assert "Sign out" in shown.text
-        csrf = _hidden(shown.text)["csrf"]
-        assert csrf == _hidden(http.get("/studies").text)["csrf"]
+def test_signing_in_leads_to_the_question_as_it_was_typed(account: Enrolled) -> None:
+    """At the second try."""
+    http = account.http
+    over = http.post(ASK, data=QUESTION)
+    assert over.status_code == 401
+    brought = _hidden(over.text)
+    assert brought["typed-where"] == QUESTION["where"]
+    said = {**brought, "login": account.login, "code": account.recovery[0]}
+    wrong = http.post("/sign-in", data={**said, "password": "a password of nobody"})
+    assert wrong.status_code == 403
+    assert _hidden(wrong.text) == brought
+    said = {**said, "password": account.password, "code": account.recovery[1]}
+    right = http.post("/sign-in", data=said)
+    assert right.status_code == 303
+    assert right.headers["location"].startswith(f"{ASK}?")
+    page = http.get(right.headers["location"])
+    assert 'value="histogram" selected' in page.text
+    assert escape(QUESTION["where"]) in page.text.replace("&#39;", "&#x27;")
+
+
+def test_signing_in_shows_a_page_of_that_very_session(account: Enrolled) -> None:
+    http = account.http
+    brought = _hidden(http.post(STEP, data={"note": TYPED}).text)
+    said = {"login": account.login, "password": account.password, "code": account.recovery[0]}
+    shown = http.post("/sign-in", data={**brought, **said})
+    assert shown.status_code == 200
+    assert "Sign out" in shown.text
+    assert _hidden(shown.text)["csrf"] == _hidden(http.get("/studies").text)["csrf"]
 
 
 def _hidden(page: str) -> dict[str, str]:

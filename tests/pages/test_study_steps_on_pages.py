@@ -70,7 +70,7 @@ def test_a_study_is_closed_and_published_from_its_page(site: Site, scripts: bool
         assert "Fatigue grows with age." in page.inner_text("main")
         assert seen.troubles == []
     said = site.network().insight(STUDY)
-    assert said.findings == FOUND
+    assert said.findings == (FOUND,)
     assert [each.release for each in said.results] == [answer.release]
 
 
