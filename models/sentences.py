@@ -5,8 +5,8 @@ from __future__ import annotations
 from models.aggregates.requests import Analysis
 from models.aggregates.wording import joined
 from models.figures.words import conditions_in_words
+from privacy.ledger.fields import MOST_WORDS
 
-LONGEST = 4096  # characters that a ledger keeps; the plan holds the whole question
 _CUT = " … (cut; the plan has the rest)"
 
 
@@ -17,7 +17,7 @@ def sentence(analysis: Analysis, cohort_text: str) -> str:
     ledger could not keep is cut, and says so.
     """
     text = f"{analysis.words()}, {_whom(cohort_text)}"
-    return text if len(text) <= LONGEST else text[: LONGEST - len(_CUT)] + _CUT
+    return text if len(text) <= MOST_WORDS else text[: MOST_WORDS - len(_CUT)] + _CUT
 
 
 def _whom(text: str) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 
 from models.aggregates.requests import Analysis, Count, Histogram, Mean, Sum, normalise
 from models.cohort.parse import parse_cohort
 from models.cohort.text import canonical_text
-from models.sentences import LONGEST, sentence
-from privacy.ledger.entry import Words
+from models.sentences import sentence
+from privacy.ledger.fields import MOST_WORDS
 from tests.support.rows_factory import clinic
 
 
@@ -60,6 +58,6 @@ def test_text_that_is_no_cohort_is_quoted_too() -> None:
 def test_what_a_ledger_could_not_keep_is_cut_and_says_so() -> None:
     text = " or ".join(f"members.age > {at}" for at in range(400))
     kept = sentence(Count(), text)
-    assert len(kept) == LONGEST == get_args(Words)[1].max_length
+    assert len(kept) == MOST_WORDS
     assert kept.endswith("(cut; the plan has the rest)")
     assert kept.startswith("Counts members, among members where members.age > 0 or")
