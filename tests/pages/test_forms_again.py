@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from html import escape, unescape
+from pathlib import Path
 
 import httpx
 import pytest
@@ -139,8 +140,7 @@ def _hidden(page: str) -> dict[str, str]:
 
 def test_an_open_planner_leads_to_signing_in_and_back(site: Site) -> None:
     with reader(site.browser, site.url, site.cookie(Role.RESEARCHER)) as seen:
-        page = seen.go(ASK)
-        page.fill("#f-columns", "severity")
+        page = seen.go(f"{ASK}?columns=severity")
         seen.context.clear_cookies()
         page.select_option("#f-kind", "histogram")
         page.wait_for_selector("#f-login")
