@@ -1,7 +1,8 @@
-"""Leave that a page asks of a researcher, until the researcher's own machine gives or refuses it.
+"""What a page asks of a researcher, until the researcher's own machine says yes or no: leave to ask
+a study, or a step of its life.
 
-Nothing here is signed or can be: a request names study, cap and hours, and the researcher's program
-makes the delegation of what it shows. Requests are kept in memory; a restart forgets them.
+Nothing here is signed or can be: a request names what is wanted, and the researcher's program
+makes and signs what it shows. Requests are kept in memory; a restart forgets them.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Generic, TypeVar
 
+from privacy.contract.study_life import Act
 from privacy.errors import Code, Refused
 from privacy.randomness import Entropy
 
 VALID = timedelta(minutes=10)
 MOST_OPEN = 3  # of one person
 _ID_BYTES = 16
+
+Terms = TypeVar("Terms")
 
 
 class LeaveState(StrEnum):
@@ -27,63 +32,69 @@ class LeaveState(StrEnum):
 
 
 @dataclass(frozen=True)
-class LeaveAsked:
-    """What a page of `person` asks for: `study` in the version `study_digest`, `epsilon` at most,
-    for `hours`, by the key `delegate`."""
+class LeaveTerms:
+    """Leave for the key `delegate` to ask `study` in the version `study_digest`, for `hours` and
+    `epsilon` at most."""
 
-    id: str
-    person: str
     study: str
     study_digest: str
     epsilon: str
     hours: float
     delegate: str
+
+
+@dataclass(frozen=True)
+class StepTerms:
+    """A step in the life of `study` in the version `study_digest`, with its words and the answers
+    that become public with it."""
+
+    study: str
+    study_digest: str
+    act: Act
+    note: str
+    releases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Asked(Generic[Terms]):
+    """A request of a page of `person`."""
+
+    id: str
+    person: str
+    terms: Terms
     until: datetime
     state: LeaveState = LeaveState.WAITING
 
 
 @dataclass
-class LeaveDesk:
+class AskDesk(Generic[Terms]):
     """The requests of the last minutes."""
 
     entropy: Entropy
     clock: Callable[[], datetime]
-    _asked: dict[str, LeaveAsked] = field(default_factory=dict)
+    _asked: dict[str, Asked[Terms]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def ask(
-        self, person: str, study: tuple[str, str], epsilon: str, hours: float, delegate: str
-    ) -> LeaveAsked:
-        """Keep a request about a study (id and digest). The same one that waits already is given
-        back; raises Refused(RATE_LIMITED) beyond a few that wait."""
+    def ask(self, person: str, terms: Terms) -> Asked[Terms]:
+        """Keep a request. The same one that waits already is given back; raises
+        Refused(RATE_LIMITED) beyond a few that wait."""
         with self._lock:
             waiting = self._of(person)
-            same = (*study, epsilon, hours, delegate)
             for each in waiting:
-                about = (each.study, each.study_digest)
-                if (*about, each.epsilon, each.hours, each.delegate) == same:
+                if each.terms == terms:
                     return each
             if len(waiting) >= MOST_OPEN:
                 raise Refused(Code.RATE_LIMITED)
-            made = LeaveAsked(
-                id=self.entropy(_ID_BYTES).hex(),
-                person=person,
-                study=study[0],
-                study_digest=study[1],
-                epsilon=epsilon,
-                hours=hours,
-                delegate=delegate,
-                until=self.clock() + VALID,
-            )
+            made = Asked(self.entropy(_ID_BYTES).hex(), person, terms, self.clock() + VALID)
             self._asked[made.id] = made
             return made
 
-    def waiting(self, person: str) -> tuple[LeaveAsked, ...]:
+    def waiting(self, person: str) -> tuple[Asked[Terms], ...]:
         """What this person has not answered yet, oldest first."""
         with self._lock:
             return self._of(person)
 
-    def get(self, person: str, name: str) -> LeaveAsked:
+    def get(self, person: str, name: str) -> Asked[Terms]:
         """One request of this person; raises Refused(NOT_FOUND) for none, and for one over."""
         with self._lock:
             self._forget()
@@ -92,7 +103,7 @@ class LeaveDesk:
             raise Refused(Code.NOT_FOUND)
         return found
 
-    def settle(self, person: str, name: str, state: LeaveState) -> LeaveAsked:
+    def settle(self, person: str, name: str, state: LeaveState) -> Asked[Terms]:
         """Note the answer; raises Refused(NOT_FOUND), and CONFLICT for one answered already."""
         found = self.get(person, name)
         with self._lock:
@@ -101,7 +112,7 @@ class LeaveDesk:
             self._asked[name] = replace(found, state=state)
             return self._asked[name]
 
-    def _of(self, person: str) -> tuple[LeaveAsked, ...]:
+    def _of(self, person: str) -> tuple[Asked[Terms], ...]:
         self._forget()
         return tuple(
             each
@@ -112,3 +123,7 @@ class LeaveDesk:
     def _forget(self) -> None:
         now = self.clock()
         self._asked = {name: each for name, each in self._asked.items() if each.until > now}
+
+
+LeaveDesk = AskDesk[LeaveTerms]
+StepDesk = AskDesk[StepTerms]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 from fastapi import Request
 
@@ -12,6 +12,7 @@ from privacy.errors import BadInput, Code, Refused
 
 MAX_BYTES = 64 * 1024
 MAX_FIELDS = 64
+_NOT_TYPED = frozenset({"csrf", "sure"})
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,17 @@ class Form:
         """What is wrong with a field; "" for nothing."""
         return self.wrongs.get(name, "")
 
+    @property
+    def typed(self) -> Mapping[str, tuple[str, ...]]:
+        """The fields without what belongs to a session, and without a decision, which is made
+        anew."""
+        return {name: values for name, values in self.fields.items() if name not in _NOT_TYPED}
+
+    @property
+    def query(self) -> str:
+        """What was typed, as it stands in an address."""
+        return urlencode(self.typed, doseq=True)
+
     def with_value(self, name: str, value: str) -> Form:
         return replace(self, fields={**self.fields, name: (value,)})
 
@@ -45,13 +57,18 @@ class Form:
         return replace(self, wrongs={**self.wrongs, name: words})
 
 
+def from_here(request: Request) -> bool:
+    """Whether no other site had the browser send this form."""
+    return request.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
+
+
 def check_from_here(request: Request) -> None:
     """Raises Refused(NOT_PERMITTED) for a form that another site had the browser send.
 
     For forms that open a session, before there is one whose secret they could carry: no other site
     opens one in somebody else's name.
     """
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    if not from_here(request):
         raise Refused(Code.NOT_PERMITTED, what="origin")
 
 

@@ -24,6 +24,7 @@ from coordinator.api import (
     problems,
     register,
     run_routes,
+    step_requests,
     study_routes,
     study_steps,
 )
@@ -33,7 +34,7 @@ from coordinator.api.services import ApiSettings, Clock, Executor, Services
 from coordinator.api.shelf import BundleShelf
 from coordinator.api.verifying import VerificationDesk
 from coordinator.auth import Gatekeeper
-from coordinator.leave_desk import LeaveDesk
+from coordinator.leave_desk import LeaveDesk, StepDesk
 from coordinator.log import CoordinatorLog
 from coordinator.login.limits import RateLimit
 from coordinator.login.local import LocalLogin, TryLimits
@@ -58,6 +59,7 @@ ROUTERS = (
     people_routes.router,
     study_routes.router,
     study_steps.router,
+    step_requests.router,
     register.router,
     catalogue_routes.router,
     delegation_routes.router,
@@ -112,6 +114,7 @@ def create_app(
         waiting=CapacityLimiter(settings.max_waiting),
         links=OneTimeLinks(entropy, clock),
         leave=LeaveDesk(entropy, clock),
+        steps=StepDesk(entropy, clock),
         shelf=shelf,
         reading=Reading(store.ledgers),
         verifications=VerificationDesk(shelf),

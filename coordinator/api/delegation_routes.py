@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from coordinator.api.entitlement import visible_study
 from coordinator.api.services import Researcher, Services, Use
-from coordinator.leave_desk import LeaveAsked, LeaveState
+from coordinator.leave_desk import Asked, LeaveState, LeaveTerms
 from coordinator.page_key import page_key
 from coordinator.people import list_revoked
 from coordinator.store.facts import Principal, StudyFacts
@@ -93,8 +93,8 @@ def ask_for_leave(ask: LeaveAsk, services: Use, caller: Researcher) -> LeaveView
     if not caller.public_key:
         raise Refused(Code.NOT_AN_INVESTIGATOR)
     key = page_key(services.key, caller.id).public.text
-    about = (study.id, study.digest)
-    return _view(services.leave.ask(caller.id, about, ask.epsilon, ask.hours, key))
+    terms = LeaveTerms(study.id, study.digest, ask.epsilon, ask.hours, key)
+    return _view(services.leave.ask(caller.id, terms))
 
 
 @router.get("/asked", operation_id="listLeaveAsked")
@@ -146,14 +146,15 @@ def take_delegation(services: Services, caller: Principal, envelope: Envelope) -
     return facts
 
 
-def _view(asked: LeaveAsked) -> LeaveView:
+def _view(asked: Asked[LeaveTerms]) -> LeaveView:
+    terms = asked.terms
     return LeaveView(
         id=asked.id,
-        study=asked.study,
-        study_digest=asked.study_digest,
-        epsilon=asked.epsilon,
-        hours=asked.hours,
-        delegate=asked.delegate,
+        study=terms.study,
+        study_digest=terms.study_digest,
+        epsilon=terms.epsilon,
+        hours=terms.hours,
+        delegate=terms.delegate,
         until=instant_text(asked.until),
         state=asked.state,
     )

@@ -147,15 +147,20 @@ def link_browser(services: Use, caller: Anyone) -> LinkView:
 def open_web(services: Services, person: Principal, response: Response) -> SessionView:
     """A session in a cookie that no script and no other site can use."""
     made = services.sessions.open_web(person)
+    set_cookie(services.settings, made.cookie, response)
+    return SessionView(person=PersonView.of(person), expires=made.expires, csrf=made.csrf)
+
+
+def set_cookie(settings: ApiSettings, cookie: str, response: Response) -> None:
+    """Have the browser keep the cookie of a session."""
     response.set_cookie(
-        cookie_name(services.settings),
-        made.cookie,
+        cookie_name(settings),
+        cookie,
         path="/",
-        secure=services.settings.secure_cookies,
+        secure=settings.secure_cookies,
         httponly=True,
         samesite="strict",
     )
-    return SessionView(person=PersonView.of(person), expires=made.expires, csrf=made.csrf)
 
 
 def forget_cookie(settings: ApiSettings, response: Response) -> None:

@@ -167,6 +167,7 @@ class ProposalAsk(Ask):
 
 class StepAsk(Ask):
     step: dict[str, JsonValue]
+    asked: str = Field(default="", max_length=64, description="The request that it answers.")
 
 
 class StudyStateView(Answer):

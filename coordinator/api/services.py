@@ -16,7 +16,7 @@ from coordinator.api.budgets import Budgets
 from coordinator.api.shelf import BundleShelf
 from coordinator.api.verifying import VerificationDesk
 from coordinator.auth import Admitted, Gatekeeper, Shown
-from coordinator.leave_desk import LeaveDesk
+from coordinator.leave_desk import LeaveDesk, StepDesk
 from coordinator.log import CoordinatorLog
 from coordinator.login.limits import address_group
 from coordinator.login.local import LocalLogin
@@ -110,6 +110,7 @@ class Services:
     waiting: CapacityLimiter
     links: OneTimeLinks
     leave: LeaveDesk
+    steps: StepDesk
     shelf: BundleShelf
     reading: Reading
     verifications: VerificationDesk

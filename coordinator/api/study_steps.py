@@ -8,6 +8,7 @@ from coordinator import operate
 from coordinator.api.entitlement import visible_study
 from coordinator.api.schema import ProposalAsk, StepAsk, StepList, StepView, StudyStateView
 from coordinator.api.services import Insider, Researcher, Services, Use
+from coordinator.leave_desk import LeaveState
 from coordinator.store.facts import Principal, ReleaseFacts
 from coordinator.store.steps import LoggedStep, life_after
 from models.within import check_study
@@ -56,6 +57,8 @@ def take_step(study: str, ask: StepAsk, services: Use, caller: Researcher) -> St
     """Take a signed step: propose a draft, answer what an organisation asked, close, publish."""
     facts = visible_study(services.store, caller, study)
     _take(services, facts.study, _step(ask.step, caller))
+    if ask.asked:
+        services.steps.settle(caller.id, ask.asked, LeaveState.GIVEN)
     return _state(services, facts.study)
 
 

@@ -66,8 +66,9 @@ def browser(
 ) -> None:
     """Sign a browser in as you: prints a link that opens once, within ten minutes.
 
-    On a terminal it stays: when a page wants leave to ask in your name, it says what for, and signs
-    it here if you confirm. Ctrl-C ends it; what was given holds on.
+    On a terminal it stays: when a page wants leave to ask in your name, or a study closed or
+    published, it says what for, and signs it here if you confirm. Ctrl-C ends it; what was given
+    holds on.
     """
     with outcome(), connection_of(context).network() as net:
         if not isinstance(net, Network):
@@ -90,6 +91,13 @@ def _answering(net: Network) -> None:
                 _say("given")
             else:
                 net.refuse_leave(leave)
+                _say("refused")
+        for step in net.steps_asked():
+            _say(step.words)
+            if typer.confirm("Sign it?", err=True):
+                _say(f"signed; the study is {net.take_step(step)}")
+            else:
+                net.refuse_step(step)
                 _say("refused")
         time.sleep(_LOOK_SECONDS)
 

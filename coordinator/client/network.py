@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import Any
 
 import httpx
 
+from coordinator.client.asked_by_pages import AskedByPages
 from coordinator.client.audit import Audit
 from coordinator.client.catalogue import Catalogue
-from coordinator.client.delegating import Delegated, Leave
+from coordinator.client.delegating import Delegated
 from coordinator.client.errors import BadInput, NotSignedIn, Refused
 from coordinator.client.insight import Insight, insight_of
 from coordinator.client.job import Job
@@ -26,18 +26,17 @@ from coordinator.client.remote import RemoteStudy
 from coordinator.client.result import Result
 from coordinator.client.session import KeptSession
 from coordinator.client.study import Study, mock_study
-from coordinator.client.transport import Transport, is_path_part
+from coordinator.client.transport import Transport, path_part
 from coordinator.study_file import load_study_file
 from models.aggregates.requests import Analysis, parse_analysis
 from models.dictionary_file import load_dictionary
 from models.sentences import sentence
 from models.within import check_study
-from privacy import errors
 from privacy.contract.dictionary import Dictionary
 from privacy.contract.signing import SigningKey
 from privacy.contract.study import Investigator
 from privacy.contract.token import Token
-from privacy.errors import Code, VerificationFailed
+from privacy.errors import Code
 
 _MOCK = "mock:"
 _RELEASES = 500  # the most that are listed together
@@ -74,7 +73,7 @@ class RunInfo:
     finished: str | None
 
 
-class Network:
+class Network(AskedByPages):
     """Studies, nodes and earlier runs of one network; `connect` gives one.
 
     Every call raises NotSignedIn without a token that is known, Unreachable where the coordinator
@@ -170,7 +169,7 @@ class Network:
 
         Example: `net.insight("als-progression").save("card.html")`
         """
-        said = self.transport.get(f"/api/register/{_path_part(study)}")
+        said = self.transport.get(f"/api/register/{path_part(study)}")
         return insight_of(said, base or self.transport.url, KnownCoordinator(self.transport))
 
     def catalogue(self, by: str = "") -> Catalogue:
@@ -227,7 +226,7 @@ class Network:
 
         Example: `net.job(run_id).wait()`
         """
-        run: Mapping[str, Any] = self.transport.get(f"/v1/runs/{_path_part(run_id)}")
+        run: Mapping[str, Any] = self.transport.get(f"/v1/runs/{path_part(run_id)}")
         words = sentence(parse_analysis(run["analysis"]), run["cohort"])
         return Job(self._remote(run["study"]), run, words)
 
@@ -239,39 +238,6 @@ class Network:
         names = RunInfo.__dataclass_fields__
         said = self.transport.get("/v1/runs", limit=limit)["runs"]
         return [RunInfo(**{name: run[name] for name in names}) for run in said]
-
-    def leave_asked(self) -> list[Leave]:
-        """What your pages ask for and you have not answered: `give_leave` signs one.
-
-        Nothing of another version of a study than the one that is checked here is offered.
-
-        Example: `for leave in net.leave_asked(): print(leave.words)`
-        """
-        said = self.transport.get("/v1/delegations/asked")["asked"]
-        found: list[Leave] = []
-        for each in said:
-            with suppress(errors.BadInput, errors.Refused, VerificationFailed):
-                study = self._remote(str(each["study"])).facts()
-                found.append(Leave.of(each, study, datetime.now(UTC)))
-        return found
-
-    def give_leave(self, leave: Leave) -> str:
-        """Sign exactly what `leave.words` tells and let your pages ask; the delegation's digest.
-
-        Raises Refused for one that was answered or is over.
-
-        Example: `net.give_leave(leave)`
-        """
-        signed = leave.signed(self._signing_key())
-        ask = {"delegation": signed.to_json(), "asked": leave.asked}
-        return str(self.transport.post("/v1/delegations", ask)["delegation"])
-
-    def refuse_leave(self, leave: Leave) -> None:
-        """Tell your pages that they may not.
-
-        Example: `net.refuse_leave(leave)`
-        """
-        self.transport.post(f"/v1/delegations/asked/{_path_part(leave.asked)}/refuse", {})
 
     def end_delegation(self, delegated: Delegated) -> str:
         """Take a delegation of yours back before its time; its digest. Every node refuses what is
@@ -291,7 +257,7 @@ class Network:
         return self._studies[study_id]
 
     def _remote(self, study_id: str) -> RemoteStudy:
-        return RemoteStudy(self.transport, _path_part(study_id), self._signing_key)
+        return RemoteStudy(self.transport, path_part(study_id), self._signing_key)
 
     def _signing_key(self) -> SigningKey:
         if self._token is None:
@@ -363,12 +329,6 @@ def connect(
         bearer = None if parsed is None else parsed.bearer
         return Network(Transport(address, bearer, trusted, transport=transport), parsed)
     return Network(Transport(address, kept.bearer, trusted, transport=transport), kept.token())
-
-
-def _path_part(name: str) -> str:
-    if not is_path_part(name):
-        raise Refused(Code.UNKNOWN_STUDY, f"There is no study {name!r} for you.")
-    return name
 
 
 def _mock_studies(folder: Path) -> list[Study]:

@@ -192,3 +192,10 @@ def _trust(ca: str | Path | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(ca))
     except (OSError, ssl.SSLError):
         raise BadInput("not a file of PEM certificates", where=str(ca)) from None
+
+
+def path_part(name: str) -> str:
+    """The name, as a part of an address; raises Refused for what cannot be one."""
+    if not is_path_part(name):
+        raise Refused(Code.UNKNOWN_STUDY, f"There is no study {name!r} for you.")
+    return name

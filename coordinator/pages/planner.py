@@ -187,7 +187,7 @@ def _page(visit: Visit, name: str, form: Form, status: int = 200) -> Response:
         **_swapped(visit, cohort, changed),
         researcher=visit.person.role is Role.RESEARCHER,
         delegated=visit.delegated(study),
-        here=f"{visit.request.url.path}?{visit.request.url.query}",
+        here=visit.here,
         **shown,
     )
 

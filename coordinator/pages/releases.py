@@ -110,7 +110,7 @@ def _page(visit: Visit, study: str, release: str, form: Form, status: int = 200)
         can_top_up=asking is not None and result.question is not None and result.rounds == 1,
         more=more,
         delegated=visit.delegated(asking) if asking else None,
-        here=f"{visit.request.url.path}?{visit.request.url.query}",
+        here=visit.here,
     )
 
 

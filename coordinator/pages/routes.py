@@ -14,6 +14,7 @@ from coordinator.api.problems import CATALOGUE, of_http
 from coordinator.api.services import services_of
 from coordinator.client.errors import Refused as Told
 from coordinator.pages import (
+    again,
     audits,
     catalogue,
     dossiers,
@@ -27,7 +28,7 @@ from coordinator.pages import (
     signing_in,
     studies,
 )
-from coordinator.pages.visit import Visit, go
+from coordinator.pages.visit import Visit, go_on
 from pages.forms import Form, form_of
 from pages.kit import static_router
 from pages.languages import N_
@@ -49,6 +50,8 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/studies/{study}", studies.one),
     ("POST", "/studies/{study}/leave", studies.ask_for_leave),
     ("GET", "/studies/{study}/leave/{asked}", studies.leave),
+    ("POST", "/studies/{study}/step", studies.ask_for_step),
+    ("GET", "/studies/{study}/step/{asked}", studies.step),
     ("POST", "/studies/{study}/delegation", studies.paste_delegation),
     ("GET", "/studies/{study}/ask", planner.show),
     ("POST", "/studies/{study}/ask", planner.run),
@@ -133,9 +136,9 @@ def _made(page: Page, visit: Visit) -> Response:
         return page(visit, **visit.request.path_params)
     except Refused as refused:
         if refused.code is Code.NOT_SIGNED_IN and visit.request.method == "GET":
-            asked = visit.request.url
-            to = f"{asked.path}?{asked.query}" if asked.query else asked.path
-            return go(f"/sign-in?{urlencode({'to': to}, safe='/')}")
+            return _to_sign_in(visit)
+        if visit.request.method == "POST" and (kept := again.kept(visit, refused)) is not None:
+            return kept
         title = refused.title if isinstance(refused, Told) else ""
         return _trouble(visit, refused.code, CATALOGUE[refused.code][0], title)
     except BadInput as wrong:
@@ -143,6 +146,15 @@ def _made(page: Page, visit: Visit) -> Response:
     except VerificationFailed:
         words = N_("What the store holds does not agree with its signature. Tell the operator.")
         return _trouble(visit, Code.INTERNAL, 500, words)
+
+
+def _to_sign_in(visit: Visit) -> Response:
+    """Sign in, then on to what was asked for, with what stands in its address; of the part of a
+    page that renews itself, to the page."""
+    asked = visit.request.url
+    path = asked.path.removesuffix("/state")
+    to = f"{path}?{asked.query}" if asked.query else path
+    return go_on(visit.request, f"/sign-in?{urlencode({'to': to}, safe='/')}")
 
 
 def _trouble(visit: Visit, code: Code, status: int, title: str = "") -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from fastapi import Response
 
 from coordinator.api.delegation_routes import take_delegation
 from coordinator.client.delegating import Delegated, Leave
+from coordinator.client.errors import Refused as Told
 from coordinator.client.facts import ColumnInfo
 from coordinator.client.study import Study
 from coordinator.leave_desk import LeaveState
@@ -16,10 +18,24 @@ from coordinator.pages.visit import Visit, go, go_on, inside
 from coordinator.pages.words import worded
 from pages.languages import N_
 from privacy.contract.delegation import Delegation
+from privacy.contract.study_life import MOST_RELEASES, Act, State
 from privacy.contract.token import Role
 from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 _NEWEST = 10
+MOST_LISTED = 40  # of a study whose answers may become public
+# What an investigator may do next, by the state of the study.
+_NEXT: Mapping[str, tuple[Act, ...]] = {
+    State.DRAFT: (Act.PROPOSE,),
+    State.ASKED_BACK: (Act.PROPOSE, Act.CLOSE),
+    State.PROPOSED: (Act.CLOSE,),
+    State.APPROVED: (Act.CLOSE,),
+    State.RUNNING: (Act.CLOSE,),
+    State.REFUSED: (Act.CLOSE,),
+    State.CLOSED: (Act.PUBLISH,),
+}
+
+_TOLD = (Code.BAD_REQUEST, Code.CONFLICT, Code.RATE_LIMITED)  # beside the form that was sent
 
 
 def home(visit: Visit) -> Response:
@@ -45,7 +61,8 @@ def _page(visit: Visit, name: str, status: int = 200, **more: Any) -> Response:
     said = visit.network.transport.get(f"/v1/studies/{study.id}")
     releases: list[Any] = []
     if visit.person.role in (Role.RESEARCHER, Role.AUDITOR):
-        asked = visit.network.transport.get("/v1/releases", study=study.id, limit=_NEWEST)
+        most = MOST_LISTED if said["state"] == State.CLOSED else _NEWEST
+        asked = visit.network.transport.get("/v1/releases", study=study.id, limit=most)
         releases = asked["releases"]
     return visit.page(
         "study.html",
@@ -56,6 +73,8 @@ def _page(visit: Visit, name: str, status: int = 200, **more: Any) -> Response:
         tables=_tables(study.columns),
         releases=[worded(each) for each in releases],
         researcher=visit.person.role is Role.RESEARCHER,
+        acts=[act.value for act in _NEXT.get(said["state"], ())],
+        most_releases=MOST_RELEASES,
         delegated=_delegated(visit, study),
         delegate_key=visit.delegate_key.public.text,
         **more,
@@ -86,6 +105,38 @@ def leave(visit: Visit, study: str, asked: str) -> Response:
     found = visit.network.study(study)
     words = Leave.of(said, found.facts, visit.services.clock())
     return visit.page("leave.html", study=found, leave=words, state=said["state"], to=to)
+
+
+def ask_for_step(visit: Visit, study: str) -> Response:
+    """Ask the reader's own machine for a step in the life of a study."""
+    visit.check_form()
+    form = visit.form
+    if form.value("act") == Act.PUBLISH and not form.value("note"):
+        return _page(visit, study, 422, form=form.with_wrong("note", N_("Say what was found.")))
+    note = form.value("note").replace("\r\n", "\n")
+    ask = {"study": study, "act": form.value("act"), "note": note}
+    chosen = list(form.values("release"))
+    try:
+        asked = visit.network.transport.post("/v1/steps/asked", {**ask, "releases": chosen})
+    except Told as refused:
+        if refused.code not in _TOLD:
+            raise
+        if refused.code is Code.BAD_REQUEST:
+            form = form.with_wrong("note", N_("Of 20,000 signs and twenty answers at most."))
+        else:
+            form = form.with_trouble(refused.title, refused.code.value)
+        return _page(visit, study, 422, form=form)
+    return go(f"/studies/{study}/step/{asked['id']}")
+
+
+def step(visit: Visit, study: str, asked: str) -> Response:
+    """What the reader's machine is asked to sign; once it has, back to the study."""
+    said = visit.network.transport.get(f"/v1/steps/asked/{asked}")
+    if said["state"] == LeaveState.GIVEN.value:
+        return go_on(visit.request, f"/studies/{study}")
+    words = visit.network.step_asked(asked)
+    found = visit.network.study(study)
+    return visit.page("step.html", study=found, step=words, state=said["state"])
 
 
 def paste_delegation(visit: Visit, study: str) -> Response:

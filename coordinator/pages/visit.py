@@ -46,11 +46,13 @@ _PLACES = (
 
 @dataclass(frozen=True)
 class Visit:
-    """A request with its form, if it posts one."""
+    """A request with its form, if it posts one; `opened` is the cookie of a session that this
+    very request opened."""
 
     request: Request
     services: Services
     form: Form = field(default_factory=Form)
+    opened: str | None = None
 
     @cached_property
     def admitted(self) -> Admitted | None:
@@ -82,12 +84,20 @@ class Visit:
         return form_of_text(self.request.url.query)
 
     @property
+    def here(self) -> str:
+        """The address of this page with what was typed, to come back to it."""
+        return f"{self.request.url.path}?{self.request.url.query or self.form.query}"
+
+    @property
     def csrf(self) -> str:
         """What a form here carries to show that it is from a page of this site."""
         return csrf_of(self._cookie) if self._cookie else ""
 
     def check_form(self) -> None:
-        """Raises Refused(NOT_PERMITTED) for a form that is not from a page of this session."""
+        """Raises Refused(NOT_SIGNED_IN) where there is no session, and NOT_PERMITTED for a form
+        that is not from a page of this one."""
+        if self.admitted is None:
+            raise Refused(Code.NOT_SIGNED_IN)
         sent = self.form.value("csrf").encode()
         if not self.csrf or not hmac.compare_digest(self.csrf.encode(), sent):
             raise Refused(Code.NOT_PERMITTED, what="csrf")
@@ -156,7 +166,7 @@ class Visit:
 
     @property
     def _cookie(self) -> str | None:
-        return self.request.cookies.get(cookie_name(self.services.settings))
+        return self.opened or self.request.cookies.get(cookie_name(self.services.settings))
 
 
 def go(address: str) -> Response:

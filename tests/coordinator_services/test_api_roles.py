@@ -109,6 +109,12 @@ OPERATIONS = [
     Operation("listLeaveAsked", "GET", "/v1/delegations/asked", RESEARCHERS),
     Operation("getLeaveAsked", "GET", "/v1/delegations/asked/x", RESEARCHERS),
     Operation("refuseLeave", "POST", "/v1/delegations/asked/x/refuse", RESEARCHERS),
+    Operation(
+        "askForStep", "POST", "/v1/steps/asked", RESEARCHERS, {"study": "none", "act": "close"}
+    ),
+    Operation("listStepsAsked", "GET", "/v1/steps/asked", RESEARCHERS),
+    Operation("getStepAsked", "GET", "/v1/steps/asked/x", RESEARCHERS),
+    Operation("refuseStep", "POST", "/v1/steps/asked/x/refuse", RESEARCHERS),
     Operation("giveLeave", "POST", "/v1/delegations", RESEARCHERS, {"delegation": {}}),
     Operation(
         "endDelegation",
@@ -214,6 +220,8 @@ def test_the_operations_and_their_names_are_stable(world: World) -> None:
         "/v1/studies/als-progression/steps": "/v1/studies/{study}/steps",
         "/v1/delegations/asked/x": "/v1/delegations/asked/{asked}",
         "/v1/delegations/asked/x/refuse": "/v1/delegations/asked/{asked}/refuse",
+        "/v1/steps/asked/x": "/v1/steps/asked/{asked}",
+        "/v1/steps/asked/x/refuse": "/v1/steps/asked/{asked}/refuse",
         "/v1/people/p-none/revoke": "/v1/people/{person}/revoke",
         "/v1/people/p-none/reset": "/v1/people/{person}/reset",
         "/v1/runs/none": "/v1/runs/{run}",

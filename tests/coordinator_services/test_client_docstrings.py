@@ -14,6 +14,7 @@ import pytest
 from coordinator.client import Job, Network, Plan, Question, Result, Selection, Study
 from coordinator.client import connect as connect_to
 from coordinator.client.analyses import Asking
+from coordinator.client.asked_by_pages import AskedByPages
 from coordinator.client.errors import BadInput
 from coordinator.client.fits import Fitting
 from coordinator.client.learning import Learning
@@ -24,7 +25,19 @@ from tests.support.seeded import seeded_entropy
 ROOT = Path(__file__).parents[2]
 REGISTRY = (ROOT / "docs" / "catalogue" / "incidence.md").read_text("utf-8")
 EXAMPLE = re.compile(r"Example:\s+`([^`]+)`")
-CLASSES = (Asking, Fitting, Learning, Study, Selection, Network, Question, Job, Result, Plan)
+CLASSES = (
+    Asking,
+    Fitting,
+    Learning,
+    Study,
+    Selection,
+    Network,
+    AskedByPages,
+    Question,
+    Job,
+    Result,
+    Plan,
+)
 # what programs call, and what closes or writes out without a choice
 WITHOUT = {"asked", "declared", "ask", "suited", "close", "to_json", "from_json", "running"}
 

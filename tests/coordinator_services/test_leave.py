@@ -12,7 +12,7 @@ import pytest
 from coordinator.client.delegating import Leave
 from coordinator.client.errors import Refused
 from coordinator.client.network import Network, connect
-from coordinator.leave_desk import MOST_OPEN, VALID, LeaveDesk, LeaveState
+from coordinator.leave_desk import MOST_OPEN, VALID, LeaveDesk, LeaveState, LeaveTerms
 from coordinator.page_key import page_key
 from privacy import errors
 from privacy.contract.delegation import KIND, Delegation
@@ -155,15 +155,19 @@ def test_a_delegation_that_does_not_fit_is_not_taken(
     assert len(mine.leave_asked()) == 1
 
 
+def _terms(epsilon: str) -> LeaveTerms:
+    return LeaveTerms(STUDY, "d", epsilon, 1, "k")
+
+
 def test_few_requests_wait_and_none_for_long() -> None:
     clock = Clock()
     desk = LeaveDesk(seeded_entropy("leave"), clock)
-    first = desk.ask("p", (STUDY, "d"), "1", 1, "k")
-    assert desk.ask("p", (STUDY, "d"), "1", 1, "k") == first
+    first = desk.ask("p", _terms("1"))
+    assert desk.ask("p", _terms("1")) == first
     for number in range(1, MOST_OPEN):
-        desk.ask("p", (STUDY, "d"), f"{number + 1}", 1, "k")
+        desk.ask("p", _terms(f"{number + 1}"))
     with pytest.raises(errors.Refused) as refused:
-        desk.ask("p", (STUDY, "d"), "9", 1, "k")
+        desk.ask("p", _terms("9"))
     assert refused.value.code is Code.RATE_LIMITED
     desk.settle("p", first.id, LeaveState.REFUSED)
     assert desk.get("p", first.id).state is LeaveState.REFUSED

@@ -31,11 +31,11 @@ def terminal(url: str, token: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def say(process: subprocess.Popen[str], word: str) -> str:
-    """What the terminal shows of the next request, which is then answered."""
+def say(process: subprocess.Popen[str], word: str, what: str = "want to ask") -> str:
+    """The first line that the terminal shows of the next request, which is then answered."""
     assert process.stderr is not None
     assert process.stdin is not None
-    shown = next(line for line in process.stderr if "want to ask" in line)
+    shown = next(line for line in process.stderr if what in line)
     process.stdin.write(word + "\n")
     process.stdin.flush()
     return shown.strip()
