@@ -83,6 +83,8 @@ def test_results_outlive_their_session(site: Site, scripts: bool) -> None:
 def test_a_page_of_a_former_session_is_shown_again(site: Site) -> None:
     with reader(site.browser, site.url, site.cookie(Role.RESEARCHER), width=NARROW) as seen:
         _typed(seen)
+        assert seen.complaints() == []
+        assert seen.overflow() == 0
         _enter(seen, site)
         seen.page.click("text=Publish on my machine")
         assert "You signed in anew" in seen.page.inner_text("h1")

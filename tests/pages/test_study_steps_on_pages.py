@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from privacy.contract.study_life import State
+from privacy.contract.study_life import Act, State
 from privacy.contract.token import Role
 from tests.support.browser import NARROW, Reader, reader
-from tests.support.fake_executor import approve
+from tests.support.fake_executor import NODES, approve
 from tests.support.site import STUDY, Site, open_site
 from tests.support.terminal import say, terminal
 
@@ -20,10 +20,17 @@ FOUND = "Fatigue grows with age.\nBy how much, the chart says."
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def draft(tmp_path: Path) -> Iterator[Site]:
+    """Of a study that was not proposed yet."""
     with open_site(tmp_path) as made:
-        approve(made.world)
         yield made
+
+
+@pytest.fixture
+def site(draft: Site) -> Site:
+    """Of a study that every organisation approved."""
+    approve(draft.world)
+    return draft
 
 
 def _state(site: Site) -> str:
@@ -93,6 +100,32 @@ def test_who_says_no_signs_nothing(site: Site) -> None:
         assert seen.complaints() == []
         assert seen.troubles == []
     assert _state(site) == before
+
+
+@pytest.mark.parametrize("asked_back", [True, False])
+def test_a_study_is_proposed_and_what_was_asked_is_answered(draft: Site, asked_back: bool) -> None:
+    if asked_back:
+        approve(draft.world, Act.ASK, NODES[:1])
+    before, button = ("asked-back", "Answer") if asked_back else ("draft", "Propose")
+    assert _state(draft) == before
+    token = draft.world.tokens[Role.RESEARCHER].text
+    cookie = draft.cookie(Role.RESEARCHER)
+    with (
+        terminal(draft.url, token) as process,
+        reader(draft.browser, draft.url, cookie, width=NARROW, dark=True) as seen,
+    ):
+        page = seen.go(f"/studies/{STUDY}")
+        assert page.locator("summary:has-text('Close the study')").count() == int(asked_back)
+        assert seen.complaints() == []
+        assert seen.overflow() == 0
+        if asked_back:
+            page.fill("#f-note", "For the adjusted model.")
+        page.click(f"text={button} on my machine")
+        _confirm(seen, process, "propose")
+        page.wait_for_url(f"**/studies/{STUDY}")
+        assert ("For the adjusted model." in page.inner_text("main")) is asked_back
+        assert seen.troubles == []
+    assert _state(draft) == State.PROPOSED
 
 
 def test_only_an_investigator_is_offered_a_step(site: Site) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -362,15 +362,15 @@ def _open_ledger(store: Store, node: str, dictionary: Dictionary, study: Study) 
     )
 
 
-def approve(world: World) -> None:
-    """The steps by which every organisation approved the study."""
+def approve(world: World, act: Act = Act.APPROVE, nodes: Sequence[str] = NODES) -> None:
+    """The steps by which every organisation approved the study, or some said something else."""
     signers = operate.signers(world.store, world.key.public)
     at = instant_text(datetime.now(UTC))
     key = world.tokens[Role.RESEARCHER].signing_key
     step = StudyStep.of(world.study, Act.PROPOSE, Signer.RESEARCHER, at)
     world.store.steps.add(step.sealed(key), world.study, signers)
-    for node in NODES:
-        step = StudyStep.of(world.study, Act.APPROVE, Signer.ORGANISATION, at, by=node)
+    for node in nodes:
+        step = StudyStep.of(world.study, act, Signer.ORGANISATION, at, by=node)
         world.store.steps.add(step.sealed(node_key(node)), world.study, signers)
 
 
