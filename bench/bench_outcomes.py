@@ -38,7 +38,7 @@ def run(quick: bool = False) -> list[Row]:
         *quality(logistic, "1", CANCER, margin=1),
         *beside(logistic, "1", quick=quick),
         *quality(list(splits(cancer, cancer.survival, many)), "1", CANCER_SURVIVAL, margin=1),
-        *coefficients(list(splits(affairs(), affairs().logistic, few)), "3", AFFAIRS, margin=1),
+        *coefficients(list(splits(affairs(), affairs().logistic, many)), "3", AFFAIRS, margin=1),
         *_chains(few),
     ]
 

@@ -92,9 +92,11 @@ def _away(kept: Sequence[Target]) -> Floats:
 
 def _expected(kept: Sequence[Target], doubt: Doubt) -> float:
     """The squared error of these targets' mean, beside sampling: fewer have more noise, the last
-    ones less doubt."""
+    ones less doubt, and those that went to and fro lie apart by more than either."""
     noise = sum(each.error**2 for each in kept) / len(kept) ** 2 * len(doubt.plain)
-    return float(noise + np.trace(doubt.of(_away(kept))))
+    theta = np.asarray(sum(each.theta for each in kept)) / len(kept)
+    apart = max(_scatter(kept, doubt, theta), 1.0)
+    return float(noise * apart + np.trace(doubt.of(_away(kept))))
 
 
 def uneven(model: Model, population: Population, theta: Floats) -> float:
