@@ -53,6 +53,7 @@ from pathlib import Path
 from datetime import UTC, datetime
 from coordinator.api.services import ApiSettings
 from coordinator.client import connect
+from coordinator.http_server import hand_over_quickly
 from coordinator.pages.drawing import CHARTS
 from privacy.contract.token import Role
 from privacy.ledger.entry import Paused, Resumed
@@ -75,6 +76,7 @@ def asked(network):
         study.where(f"age >= {age}").histogram("severity").run(epsilon=1)
     fit = study.glm("severity ~ age + treatment", members=600).run(epsilon=5).release
     return network.runs()[0].id, release, fit
+hand_over_quickly()
 CHARTS.warm()
 with serve(world.app) as url:
     connect(url, world.tokens[Role.AUDITOR].text).audit.verify()

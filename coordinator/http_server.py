@@ -7,12 +7,23 @@ limited in size by h11, and in time here: a connection on which no whole head ar
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_HEAD_BYTES = 64 * 1024
+HANDOVER_SECONDS = 0.0005
+
+
+def hand_over_quickly() -> None:
+    """Let threads of this process take turns ten times as often as Python's usual.
+
+    A page hands its questions to the event loop and back; while other pages are made, each handover
+    would wait for a whole turn of theirs.
+    """
+    sys.setswitchinterval(HANDOVER_SECONDS)
 
 
 def make_server(

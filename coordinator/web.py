@@ -18,7 +18,7 @@ from coordinator.api.services import ApiSettings, with_limits
 from coordinator.bridge_socket import BridgeSocket
 from coordinator.fleet_tls import authority_files
 from coordinator.home import Home, Settings
-from coordinator.http_server import make_server
+from coordinator.http_server import hand_over_quickly, make_server
 from coordinator.own_key import check_own_key
 from coordinator.pages.drawing import warm as warm_charts
 from coordinator.store.store import Store
@@ -35,6 +35,7 @@ _log = structlog.get_logger("cairn.coordinator")
 def run(root: Path) -> None:
     """Serve the API until SIGTERM or SIGINT, with a bridge beside it."""
     quiet_logs()
+    hand_over_quickly()
     home = Home(root)
     settings = home.settings()
     _listen(settings.fleet_host, settings.fleet_port, "fleet_port").close()

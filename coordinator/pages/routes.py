@@ -36,7 +36,8 @@ from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 Page = Callable[..., Response]
 _NOTHING = N_("There is no such page. Go on from the beginning.")
-THREADS = 16  # pages under way at once; the operations they ask run in threads of their own
+AT_ONCE = 2  # pages that are made at once: more would wait for one another, and all come late
+LONGER = 16  # what is asked for, and files, at once: one that takes long keeps no page waiting
 
 ADDRESSES: tuple[tuple[str, str, Page], ...] = (
     ("GET", "/", studies.home),
@@ -88,10 +89,13 @@ ADDRESSES: tuple[tuple[str, str, Page], ...] = (
 
 
 def page_router() -> APIRouter:
-    """All pages and the few files that they need."""
+    """All pages and the few files that they need. The operations that a page asks run in threads
+    of their own."""
     router = APIRouter(include_in_schema=False)
-    limiter = CapacityLimiter(THREADS)
+    reading, auditing, longer = map(CapacityLimiter, (AT_ONCE, AT_ONCE, LONGER))
     for method, address, page in ADDRESSES:
+        pages = auditing if address.startswith("/audit") else reading
+        limiter = longer if method == "POST" or ".{kind}" in address else pages
         router.add_api_route(address, _endpoint(page, limiter), methods=[method])
     router.include_router(static_router())
     return router
