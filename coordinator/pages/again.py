@@ -128,7 +128,7 @@ def _patterns() -> tuple[tuple[Pattern[str], Shown], ...]:
 
 def _found(address: str) -> tuple[Shown, dict[str, str]] | None:
     for pattern, page in _patterns():
-        match = pattern.match(address)
+        match = pattern.fullmatch(address)
         if match is not None:
             return page, match.groupdict()
     return None
