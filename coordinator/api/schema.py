@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from coordinator.store.facts import Decision, LinkageState, NodeState, Principal
 from privacy.contract.roster import RosterNode
 from privacy.contract.study import ConsentRule
+from privacy.contract.study_life import Act
 from privacy.contract.token import Role
 from privacy.ledger.upkeep_entry import NodeKeyChanged
 
@@ -191,6 +192,7 @@ class StepView(Answer):
 class StepList(Answer):
     state: str
     approving: int
+    next: list[Act] = Field(description="What an investigator may do next.")
     steps: list[StepView]
 
 

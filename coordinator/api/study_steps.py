@@ -48,7 +48,10 @@ def list_steps(study: str, services: Use, caller: Insider) -> StepList:
     shown = [each for each in logged if _told(each, caller)]
     life = life_after(facts.study, len(services.store.network.roster.nodes), logged)
     return StepList(
-        state=life.state.value, approving=life.approving, steps=[_view(each) for each in shown]
+        state=life.state.value,
+        approving=life.approving,
+        next=list(life.researchers_turn),
+        steps=[_view(each) for each in shown],
     )
 
 

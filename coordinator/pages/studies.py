@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -24,17 +23,6 @@ from privacy.errors import BadInput, Code, Refused, VerificationFailed
 
 _NEWEST = 10
 MOST_LISTED = 40  # of a study whose answers may become public
-# What an investigator may do next, by the state of the study.
-_NEXT: Mapping[str, tuple[Act, ...]] = {
-    State.DRAFT: (Act.PROPOSE,),
-    State.ASKED_BACK: (Act.PROPOSE, Act.CLOSE),
-    State.PROPOSED: (Act.CLOSE,),
-    State.APPROVED: (Act.CLOSE,),
-    State.RUNNING: (Act.CLOSE,),
-    State.REFUSED: (Act.CLOSE,),
-    State.CLOSED: (Act.PUBLISH,),
-}
-
 _TOLD = (Code.BAD_REQUEST, Code.CONFLICT, Code.RATE_LIMITED)  # beside the form that was sent
 
 
@@ -73,12 +61,19 @@ def _page(visit: Visit, name: str, status: int = 200, **more: Any) -> Response:
         tables=_tables(study.columns),
         releases=[worded(each) for each in releases],
         researcher=visit.person.role is Role.RESEARCHER,
-        acts=[act.value for act in _NEXT.get(said["state"], ())],
+        acts=_acts(visit, study.id),
         most_releases=MOST_RELEASES,
         delegated=_delegated(visit, study),
         delegate_key=visit.delegate_key.public.text,
         **more,
     )
+
+
+def _acts(visit: Visit, study: str) -> list[str]:
+    """What an investigator may do next; nothing for other readers."""
+    if visit.person.role is not Role.RESEARCHER:
+        return []
+    return list(visit.network.transport.get(f"/v1/studies/{study}/steps")["next"])
 
 
 def ask_for_leave(visit: Visit, study: str) -> Response:

@@ -258,22 +258,32 @@ class Life:
     def _numbered(self, step: StudyStep) -> Mapping[str, int]:
         return {**self.numbers, step.by: step.number + 1}
 
+    @property
+    def researchers_turn(self) -> tuple[Act, ...]:
+        """What an investigator may do next."""
+        return tuple(act for act in Act if act in MAY[Signer.RESEARCHER] and self._turn_of(act))
+
     def _in_turn(self, step: StudyStep) -> bool:
-        open_ = self.proposed and not self.closed
         if step.signer is Signer.ORGANISATION and step.number < self.numbers.get(step.by, 0):
             return False  # said before
-        match step.act:
+        if step.act is Act.WITHDRAW and self.decisions.get(step.by) is not Act.APPROVE:
+            return False
+        if step.act is Act.PUBLISH and not step.note.strip():
+            return False
+        return self._turn_of(step.act)
+
+    def _turn_of(self, act: Act) -> bool:
+        open_ = self.proposed and not self.closed
+        match act:
             case Act.PROPOSE:
                 return self.state is State.DRAFT or (open_ and self._count(Act.ASK) > 0)
-            case Act.APPROVE | Act.REFUSE | Act.ASK | Act.REVIEW:
+            case Act.APPROVE | Act.REFUSE | Act.ASK | Act.REVIEW | Act.CLOSE:
                 return open_
             case Act.WITHDRAW:
-                return self.proposed and self.decisions.get(step.by) is Act.APPROVE
+                return self.proposed
             case Act.START:
                 return self.state is State.APPROVED
-            case Act.CLOSE:
-                return open_
             case Act.PUBLISH:
-                return self.state is State.CLOSED and bool(step.note.strip())
+                return self.state is State.CLOSED
             case _:
-                assert_never(step.act)
+                assert_never(act)

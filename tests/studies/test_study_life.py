@@ -100,6 +100,20 @@ def test_a_withdrawal_that_leaves_too_few_ends_the_approval() -> None:
     assert life.after(decided(Act.APPROVE, "Xtra")).state is State.RUNNING
 
 
+def taken(life: Life, each: StudyStep) -> bool:
+    try:
+        life.after(each)
+    except Refused:
+        return False
+    return True
+
+
+def test_a_question_asked_of_an_approved_study_can_be_answered() -> None:
+    life = lived(PROPOSED, *APPROVED, decided(Act.ASK, "Xtra", note="Why?"))
+    assert life.state is State.APPROVED
+    assert life.researchers_turn == (Act.PROPOSE, Act.CLOSE)
+
+
 OUT_OF_TURN: dict[str, tuple[tuple[StudyStep, ...], StudyStep]] = {
     "a decision on a draft": ((), decided(Act.APPROVE, "north")),
     "a start of what is not approved": ((PROPOSED, *APPROVED[:2]), START),
@@ -250,6 +264,12 @@ class LifeMachine(RuleBasedStateMachine):
         assert self.life.approving == approving
         if self.life.state is State.RUNNING:
             assert Act.START in self.acts()
+
+    @invariant()
+    def an_investigator_may_take_the_steps_that_are_told_and_no_others(self) -> None:
+        takes = {Act.PROPOSE: PROPOSED, Act.CLOSE: CLOSE, Act.PUBLISH: PUBLISH}
+        may = [act for act, each in takes.items() if taken(self.life, each)]
+        assert sorted(self.life.researchers_turn) == sorted(may)
 
     @invariant()
     def the_state_follows_from_the_log_alone(self) -> None:
